@@ -1,0 +1,172 @@
+"""Class-conditional denoising diffusion (arXiv:2006.11239) with v-prediction and noise multiplicity."""
+
+import dataclasses
+
+import flax.linen as linen
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fpu import nn
+from fpu.models import Model, Spec, one_hot
+from fpu.models._unet import UNet
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Sizes, the diffusion, and how it is sampled."""
+
+    net: str = "mixer"  # mixer (patches; cheap on a CPU) or unet
+    patch: int = 4
+    width: int = 96
+    depth: int = 4
+    diffusion_steps: int = 400
+    schedule: str = "cosine"  # cosine (arXiv:2102.09672) or linear (arXiv:2006.11239)
+    prediction: str = "v"  # v (arXiv:2202.00512) or noise
+    multiplicity: int = (
+        8  # K draws of (t, noise) averaged inside one example's loss (arXiv:2210.09929)
+    )
+    label_dropout: float = 0.1  # for classifier-free guidance (arXiv:2207.12598)
+    guidance: float = 0.0  # w: (1 + w) conditional - w unconditional
+    sampler: str = "ddim"  # ddim (arXiv:2010.02502) or ancestral
+    sampling_steps: int = 50
+
+
+SIZES = {
+    "tiny": Config(patch=2, width=64, depth=3),
+    "default": Config(patch=4, width=96, depth=4),
+    "paper": Config(
+        net="unet",
+        width=128,
+        schedule="linear",
+        prediction="noise",
+        multiplicity=1,
+        guidance=2.0,
+        sampler="ancestral",
+        sampling_steps=400,
+    ),
+}
+
+
+def alpha_bar(config: Config) -> np.ndarray:
+    """Signal's share of the variance after t = 0 .. diffusion_steps steps; float64 [steps + 1]."""
+    steps = config.diffusion_steps
+    if config.schedule == "cosine":
+        t = np.arange(steps + 1) / steps
+        return np.cos(np.pi / 2 * (t + 0.008) / 1.008) ** 2 / np.cos(np.pi / 2 * 0.008 / 1.008) ** 2
+    return np.concatenate([[1.0], np.cumprod(1.0 - np.linspace(1e-4, 0.02, steps))])
+
+
+def make(config: Config, spec: Spec) -> Model:
+    """The diffusion model of this size for these images. Inside, images lie in [-1, 1]."""
+    net = {"mixer": _Mixer, "unet": _UNet}[config.net](config, spec)
+    bars = jnp.asarray(np.clip(alpha_bar(config), 1e-5, 1.0), jnp.float32)
+    signal, noise_level = jnp.sqrt(bars), jnp.sqrt(1.0 - bars)
+
+    def init(key):
+        label = jnp.zeros(spec.n_classes)
+        return {"private": net.init(key, jnp.zeros(spec.shape), jnp.zeros(()), label), "public": {}}
+
+    def predict(private, x, t, label):
+        """(x0, noise) that the network sees in x at step t."""
+        out = net.apply(private, x, t / config.diffusion_steps, label)
+        a, s = signal[t], noise_level[t]
+        if config.prediction == "v":
+            return a * x - s * out, s * x + a * out
+        return (x - s * out) / a, out
+
+    def denoising_error(private, image, label, t, noise):
+        """Squared error of the network's own target (v or noise), summed over pixels."""
+        a, s = signal[t], noise_level[t]
+        target = a * noise - s * image if config.prediction == "v" else noise
+        out = net.apply(private, a * image + s * noise, t / config.diffusion_steps, label)
+        return jnp.sum(jnp.square(out - target))
+
+    def loss(private, public, example, step, key):
+        del public, step
+        k_time, k_noise, k_drop = jax.random.split(key, 3)
+        count, steps = config.multiplicity, config.diffusion_steps
+        # Stratified times: one draw in each of K equal parts of 1..steps.
+        u = (jnp.arange(count) + jax.random.uniform(k_time, (count,))) / count
+        times = jnp.clip(jnp.ceil(u * steps).astype(jnp.int32), 1, steps)
+        noises = jax.random.normal(k_noise, (count, *spec.shape))
+        keep = jax.random.bernoulli(k_drop, 1.0 - config.label_dropout, (count, 1))
+        labels = keep * one_hot(example.label, spec.n_classes)[None]
+        image = 2 * example.image - 1
+        errors = jax.vmap(lambda t, e, y: denoising_error(private, image, y, t, e))(
+            times, noises, labels
+        )
+        return jnp.mean(errors), {}
+
+    def sample(params, key, labels):
+        private = params["private"]
+        ends = (
+            np.linspace(config.diffusion_steps, 0, config.sampling_steps + 1)
+            .round()
+            .astype(np.int32)
+        )
+        eta = {"ddim": 0.0, "ancestral": 1.0}[config.sampler]
+        hot = jax.vmap(lambda y: one_hot(y, spec.n_classes))(labels)
+
+        def guided(x, t, label):
+            x0, noise = predict(private, x, t, label)
+            if config.guidance:
+                _, free = predict(private, x, t, jnp.zeros_like(label))
+                noise = (1 + config.guidance) * noise - config.guidance * free
+                x0 = (x - noise_level[t] * noise) / signal[t]
+            x0 = jnp.clip(x0, -1.0, 1.0)
+            return x0, (x - signal[t] * x0) / noise_level[t]
+
+        def step(x, inputs):
+            now, then, k = inputs
+            x0, noise = jax.vmap(guided, (0, None, 0))(x, now, hot)
+            # arXiv:2010.02502 eq. 12 and 16: eta = 1 is the ancestral sampler.
+            fresh = eta * noise_level[then] / noise_level[now]
+            fresh = fresh * jnp.sqrt(jnp.maximum(1.0 - bars[now] / bars[then], 0.0))
+            kept = jnp.sqrt(jnp.maximum(jnp.square(noise_level[then]) - jnp.square(fresh), 0.0))
+            return signal[then] * x0 + kept * noise + fresh * jax.random.normal(k, x.shape), None
+
+        k_start, k_steps = jax.random.split(key)
+        x = jax.random.normal(k_start, (len(labels), *spec.shape))
+        keys = jax.random.split(k_steps, config.sampling_steps)
+        x, _ = jax.lax.scan(step, x, (jnp.asarray(ends[:-1]), jnp.asarray(ends[1:]), keys))
+        return jnp.clip((x + 1) / 2, 0.0, 1.0)
+
+    def scores(params, example, key):
+        """Denoising error over 16 steps spread over the first half, where members stand out."""
+        times = jnp.linspace(1, config.diffusion_steps // 2, 16).astype(jnp.int32)
+        noises = jax.random.normal(key, (16, *spec.shape))
+        label = one_hot(example.label, spec.n_classes)
+        image = 2 * example.image - 1
+        errors = jax.vmap(lambda t, e: denoising_error(params["private"], image, label, t, e))(
+            times, noises
+        )
+        return {"loss": -jnp.mean(errors)}
+
+    return Model(init, loss, None, sample, scores)
+
+
+class _Mixer(linen.Module):
+    config: Config
+    spec: Spec
+
+    @linen.compact
+    def __call__(self, x, t, label):
+        c = self.config
+        condition = linen.Dense(c.width)(nn.time_embedding(t, 32)) + linen.Dense(c.width)(label)
+        condition = linen.gelu(condition)
+        tokens = linen.Dense(c.width)(nn.patchify(x, c.patch))
+        tokens = nn.Mixer(c.depth, c.width, 2 * c.width)(tokens, condition)
+        out = linen.Dense(c.patch**2 * self.spec.shape[2], kernel_init=linen.initializers.zeros)(
+            tokens
+        )
+        return nn.unpatchify(out, self.spec.shape, c.patch)
+
+
+class _UNet(linen.Module):
+    config: Config
+    spec: Spec
+
+    @linen.compact
+    def __call__(self, x, t, label):
+        return UNet(self.config.width)(x, nn.time_embedding(t, 64), label)

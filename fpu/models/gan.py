@@ -1,0 +1,152 @@
+"""Class-conditional GAN (arXiv:1406.2661): the critic is private, the generator never sees an example.
+
+The generator learns from the noised critic alone, so it is post-processing; its labels come from the
+public uniform prior. One step of the plan is one critic step.
+"""
+
+import dataclasses
+
+import flax.linen as linen
+import jax
+import jax.numpy as jnp
+
+from fpu import nn
+from fpu.models import Model, Spec, one_hot
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Sizes, the gradient penalty, and the batch the generator draws."""
+
+    net: str = "mixer"  # mixer (patches; cheap on a CPU) or conv (the paper's)
+    patch: int = 4
+    width: int = 96
+    depth: int = 3
+    latent: int = 32
+    penalty: float = (
+        1.0  # R1 (arXiv:1801.04406), weight of |grad_x critic(x)|^2 on the real example
+    )
+    generator_batch: int = 64
+
+
+SIZES = {
+    "tiny": Config(patch=2, width=64, depth=2),
+    "default": Config(patch=4, width=96, depth=3),
+    "paper": Config(net="conv", latent=100, penalty=0.0),
+}
+
+
+def make(config: Config, spec: Spec) -> Model:
+    """The GAN of this size for these images."""
+    networks = {"mixer": (_MixerCritic, _MixerGenerator), "conv": (_ConvCritic, _ConvGenerator)}
+    critic, generator = (network(config, spec) for network in networks[config.net])
+
+    def init(key):
+        k1, k2 = jax.random.split(key)
+        label = jnp.zeros(spec.n_classes)
+        return {
+            "private": critic.init(k1, jnp.zeros(spec.shape), label),
+            "public": generator.init(k2, jnp.zeros(config.latent), label),
+        }
+
+    def generate(public, z, label):
+        return generator.apply(public, z, one_hot(label, spec.n_classes))
+
+    def judge(private, image, label):
+        return critic.apply(private, image, one_hot(label, spec.n_classes))
+
+    def draw(public, key):
+        """One fake and its label, from the public prior."""
+        k_label, k_z = jax.random.split(key)
+        label = jax.random.randint(k_label, (), 0, spec.n_classes)
+        return generate(public, jax.random.normal(k_z, (config.latent,)), label), label
+
+    def loss(private, public, example, step, key):
+        del step
+        fake, fake_label = draw(public, key)
+        real_logit, slope = jax.value_and_grad(judge, 1)(private, example.image, example.label)
+        fake_logit = judge(private, fake, fake_label)
+        penalty = jnp.sum(jnp.square(slope)) if config.penalty else 0.0
+        value = jax.nn.softplus(-real_logit) + jax.nn.softplus(fake_logit)
+        return value + 0.5 * config.penalty * penalty, {"real": real_logit, "fake": fake_logit}
+
+    def public_loss(public, private, key):
+        """Non-saturating loss of a batch of fakes."""
+
+        def one(k):
+            return jax.nn.softplus(-judge(private, *draw(public, k)))
+
+        return jnp.mean(jax.vmap(one)(jax.random.split(key, config.generator_batch)))
+
+    def sample(params, key, labels):
+        z = jax.random.normal(key, (len(labels), config.latent))
+        return jax.vmap(lambda z, y: generate(params["public"], z, y))(z, labels)
+
+    def scores(params, example, key):
+        del key
+        return {"critic": judge(params["private"], example.image, example.label)}
+
+    return Model(init, loss, public_loss, sample, scores)
+
+
+class _MixerGenerator(linen.Module):
+    config: Config
+    spec: Spec
+
+    @linen.compact
+    def __call__(self, z, label):
+        c, shape = self.config, self.spec.shape
+        h, w = nn.token_grid(shape, c.patch)
+        z = jnp.concatenate([z, label])
+        condition = linen.gelu(linen.Dense(c.width)(z))
+        x = linen.Dense(h * w * c.width)(z).reshape(h * w, c.width)
+        x = nn.Mixer(c.depth, c.width, 2 * c.width)(x, condition)
+        return jax.nn.sigmoid(nn.unpatchify(linen.Dense(c.patch**2 * shape[2])(x), shape, c.patch))
+
+
+class _MixerCritic(linen.Module):
+    """A projection critic (arXiv:1802.05637)."""
+
+    config: Config
+    spec: Spec
+
+    @linen.compact
+    def __call__(self, image, label):
+        c = self.config
+        condition = linen.Dense(c.width)(label)
+        x = linen.Dense(c.width)(nn.patchify(2 * image - 1, c.patch))
+        x = nn.Mixer(c.depth, c.width, 2 * c.width)(x, condition)
+        x = linen.gelu(linen.Dense(16)(x)).reshape(-1)
+        return linen.Dense(1)(x)[0] + jnp.dot(linen.Dense(len(x), use_bias=False)(label), x)
+
+
+class _ConvGenerator(linen.Module):
+    """The paper's: FC, then two upsamplings with convolutions."""
+
+    config: Config
+    spec: Spec
+
+    @linen.compact
+    def __call__(self, z, label):
+        h, w = nn.token_grid(self.spec.shape, 4)
+        x = linen.Dense(h * w * 128)(jnp.concatenate([z, label])).reshape(h, w, 128)
+        for features in (128, 64):
+            x = nn.Conv(features)(nn.upsample(nn.GroupNorm(32)(x)))
+            x = linen.leaky_relu(x, 0.2)
+        x = nn.crop(nn.Conv(self.spec.shape[2])(nn.GroupNorm(32)(x)), self.spec.shape)
+        return jax.nn.sigmoid(x)
+
+
+class _ConvCritic(linen.Module):
+    """The paper's, without its dropout (a per-example network needs no second source of noise)."""
+
+    config: Config
+    spec: Spec
+
+    @linen.compact
+    def __call__(self, image, label):
+        planes = jnp.broadcast_to(label[None, None], (*image.shape[:2], len(label)))
+        x = jnp.concatenate([image, planes], -1)
+        for features, strides in ((64, 2), (128, 2), (256, 2), (512, 1)):
+            x = linen.leaky_relu(nn.GroupNorm(32)(nn.Conv(features, (3, 3), strides)(x)), 0.2)
+        return linen.Dense(1)(jnp.mean(x, axis=(0, 1)))[0]

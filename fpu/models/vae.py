@@ -1,0 +1,152 @@
+"""Class-conditional variational auto-encoder (arXiv:1312.6114): the ELBO of one example, no cross-example term."""
+
+import dataclasses
+
+import flax.linen as linen
+import jax
+import jax.numpy as jnp
+
+from fpu import nn
+from fpu.models import Model, Spec, one_hot
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Sizes and the weight of the KL term."""
+
+    net: str = "mixer"  # mixer (patches; cheap on a CPU) or conv (the paper's)
+    patch: int = 4
+    width: int = 64
+    depth: int = 2
+    latent: int = 16
+    beta: float = 1.0  # weight of the KL term
+    warmup_steps: int = 0  # steps over which beta grows from 0 (a public schedule)
+
+
+SIZES = {
+    "tiny": Config(patch=2, width=48, depth=2, latent=12),
+    "default": Config(patch=4, width=96, depth=3, latent=24),
+    "paper": Config(net="conv", latent=128),
+}
+
+
+def make(config: Config, spec: Spec) -> Model:
+    """The VAE of this size for these images."""
+    networks = {"mixer": (_MixerEncoder, _MixerDecoder), "conv": (_ConvEncoder, _ConvDecoder)}
+    encoder, decoder = (network(config, spec) for network in networks[config.net])
+    pixels = spec.shape[0] * spec.shape[1] * spec.shape[2]
+
+    def init(key):
+        k1, k2 = jax.random.split(key)
+        image, label = jnp.zeros(spec.shape), jnp.zeros(spec.n_classes)
+        return {
+            "private": {
+                "encoder": encoder.init(k1, image, label),
+                "decoder": decoder.init(k2, jnp.zeros(config.latent), label),
+            },
+            "public": {},
+        }
+
+    def terms(private, example, key):
+        """Reconstruction cross-entropy and KL of one example, in nats."""
+        label = one_hot(example.label, spec.n_classes)
+        mean, logvar = encoder.apply(private["encoder"], example.image, label)
+        z = mean + jnp.exp(0.5 * logvar) * jax.random.normal(key, mean.shape)
+        logits = decoder.apply(private["decoder"], z, label)
+        # -log Bernoulli(x | sigmoid(logits)) for x in [0, 1]
+        reconstruction = jnp.sum(jax.nn.softplus(logits) - example.image * logits)
+        kl = 0.5 * jnp.sum(jnp.square(mean) + jnp.exp(logvar) - 1.0 - logvar)
+        return reconstruction, kl
+
+    def loss(private, public, example, step, key):
+        del public
+        reconstruction, kl = terms(private, example, key)
+        beta = config.beta * jnp.minimum(1.0, (step + 1) / max(config.warmup_steps, 1))
+        return reconstruction + beta * kl, {"reconstruction": reconstruction / pixels, "kl": kl}
+
+    def sample(params, key, labels):
+        z = jax.random.normal(key, (len(labels), config.latent))
+
+        def decode(z, label):
+            return jax.nn.sigmoid(
+                decoder.apply(params["private"]["decoder"], z, one_hot(label, spec.n_classes))
+            )
+
+        return jax.vmap(decode)(z, labels)
+
+    def scores(params, example, key):
+        """Mean over 8 posterior draws of the two losses that a member has low."""
+        reconstruction, kl = jax.vmap(lambda k: terms(params["private"], example, k))(
+            jax.random.split(key, 8)
+        )
+        return {
+            "reconstruction": -jnp.mean(reconstruction),
+            "elbo": -jnp.mean(reconstruction + config.beta * kl),
+        }
+
+    return Model(init, loss, None, sample, scores)
+
+
+class _MixerEncoder(linen.Module):
+    config: Config
+    spec: Spec
+
+    @linen.compact
+    def __call__(self, image, label):
+        c = self.config
+        condition = linen.gelu(linen.Dense(c.width)(label))
+        x = linen.Dense(c.width)(nn.patchify(2 * image - 1, c.patch))
+        x = nn.Mixer(c.depth, c.width, 2 * c.width)(x, condition)
+        # A narrow read-out per token before the only layer that is dense in the whole image.
+        x = linen.gelu(linen.Dense(16)(x)).reshape(-1)
+        mean, logvar = jnp.split(linen.Dense(2 * c.latent)(x), 2)
+        return mean, jnp.clip(logvar, -6.0, 4.0)
+
+
+class _MixerDecoder(linen.Module):
+    config: Config
+    spec: Spec
+
+    @linen.compact
+    def __call__(self, z, label):
+        c, shape = self.config, self.spec.shape
+        h, w = nn.token_grid(shape, c.patch)
+        z = jnp.concatenate([z, label])
+        condition = linen.gelu(linen.Dense(c.width)(z))
+        x = linen.Dense(c.width)(linen.Dense(h * w * 16)(z).reshape(h * w, 16))
+        x = nn.Mixer(c.depth, c.width, 2 * c.width)(x, condition)
+        return nn.unpatchify(linen.Dense(c.patch**2 * shape[2])(x), shape, c.patch)
+
+
+class _ConvEncoder(linen.Module):
+    """The paper's encoder; the label joins as constant planes."""
+
+    config: Config
+    spec: Spec
+
+    @linen.compact
+    def __call__(self, image, label):
+        planes = jnp.broadcast_to(label[None, None], (*image.shape[:2], len(label)))
+        x = jnp.concatenate([image, planes], -1)
+        for features, kernel, strides in ((32, 4, 2), (64, 4, 2), (128, 3, 1)):
+            x = nn.GroupNorm(8)(nn.Conv(features, (kernel, kernel), strides)(x))
+            x = linen.gelu(x)
+        mean, logvar = jnp.split(linen.Dense(2 * self.config.latent)(x.reshape(-1)), 2)
+        return mean, jnp.clip(logvar, -4.0, 4.0)
+
+
+class _ConvDecoder(linen.Module):
+    """The paper's decoder, with nearest-neighbour upsampling before each convolution."""
+
+    config: Config
+    spec: Spec
+
+    @linen.compact
+    def __call__(self, z, label):
+        h, w = nn.token_grid(self.spec.shape, 4)
+        x = linen.gelu(linen.Dense(256)(jnp.concatenate([z, label])))
+        x = linen.gelu(linen.Dense(h * w * 128)(x)).reshape(h, w, 128)
+        x = linen.gelu(nn.GroupNorm(8)(nn.Conv(256)(x)))
+        for features in (128, 64):
+            x = linen.gelu(nn.GroupNorm(8)(nn.Conv(features)(nn.upsample(x))))
+        return nn.crop(nn.Conv(self.spec.shape[2])(x), self.spec.shape)
