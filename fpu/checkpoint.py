@@ -1,0 +1,56 @@
+"""Save and restore a training State through orbax, and the fingerprint that says what it belongs to."""
+
+import hashlib
+import json
+import pathlib
+
+import jax
+import orbax.checkpoint as ocp
+
+from fpu import InputError
+
+KEPT = 2  # the last is used; the one before it serves where the last is damaged
+
+
+def fingerprint(config: dict) -> str:
+    """SHA-256 of a JSON-able description. Equal descriptions may continue each other's runs."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+
+
+def save(folder: pathlib.Path, step: int, state) -> None:
+    """Write `state` as step `step` of `folder`, atomically, keeping the last KEPT steps.
+
+    A State holds no key: what is saved cannot undo the noise by itself. It does hold private
+    diagnostics and optimizer state: it stays in the private part of a run.
+    """
+    with _manager(folder) as manager:
+        if step not in manager.all_steps():
+            manager.save(step, args=ocp.args.StandardSave(state))
+
+
+def restore(folder: pathlib.Path, like):
+    """(step, state) of the newest readable checkpoint in `folder` with the structure of `like`, or None.
+
+    Raises:
+      InputError: there are checkpoints, and none can be read.
+    """
+    if not folder.is_dir():
+        return None
+    shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+    with _manager(folder) as manager:
+        steps = sorted(manager.all_steps(), reverse=True)
+        for step in steps:
+            try:
+                return step, manager.restore(step, args=ocp.args.StandardRestore(shapes))
+            except Exception as error:  # whatever a damaged file raises inside orbax
+                reason = " ".join(str(error).split())[:120]
+    if not steps:
+        return None
+    raise InputError(
+        f"{folder}: no checkpoint can be read ({reason}); delete the folder to start afresh"
+    )
+
+
+def _manager(folder: pathlib.Path) -> ocp.CheckpointManager:
+    options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, enable_async_checkpointing=False)
+    return ocp.CheckpointManager(folder.absolute(), options=options)

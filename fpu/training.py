@@ -1,0 +1,212 @@
+"""Training as a pure function of cells: State, the step, fit.
+
+A cell is everything that varies between trainings of one model on one pool. Cells that share a plan
+share one compiled program; on an accelerator many run side by side under one vmap.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from fpu.dp import clipping, noise, sampling
+from fpu.dp.plan import Plan
+from fpu.models import Example, Model
+
+STEPS_PER_CALL = 50
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """The learning side of a run, static. None of it looks at private losses."""
+
+    learning_rate: float = 1e-3
+    public_learning_rate: float = 1e-3  # of what trains without data (the GAN's generator)
+    b1: float = 0.9
+    b2: float = 0.999
+    warmup_steps: int = 0  # linear warm-up of both learning rates
+    ema: float = 0.999  # decay; the average follows faster while few steps have been made
+    critic_steps: int = 1  # private steps for each public one
+    microbatch: int = 0  # examples differentiated at once; 0 = the whole batch
+
+
+class Pool(NamedTuple):
+    """The data of all cells, on the device."""
+
+    images: jax.Array  # uint8 [M, H, W, C]
+    labels: jax.Array  # int32 [M]
+    units: jax.Array  # int32 [U, m], rows of the pool that belong to each privacy unit, padded
+    sizes: jax.Array  # int32 [U]
+
+
+class Cell(NamedTuple):
+    """What varies between trainings. All arrays; a group of cells has one more leading axis."""
+
+    mask: jax.Array  # bool [U], which units are members
+    clip: jax.Array  # clip norm C; inf = none
+    noise_std: jax.Array  # noise multiplier times C; 0 = none
+    secret: (
+        jax.Array
+    )  # typed key: Poisson sampling, noise and per-example draws. As secret as the data
+    public: jax.Array  # typed key: initialisation, and the draws of public losses
+
+
+class State(NamedTuple):
+    """Everything a training carries from step to step. Holds no key."""
+
+    step: jax.Array
+    params: dict[str, Any]  # {'private': ..., 'public': ...}
+    ema: dict[str, Any]  # running mean of params: what is sampled
+    private_opt: Any
+    public_opt: Any
+    diagnostics: clipping.Diagnostics  # of the last step; private
+
+
+def optimizers(plan: Plan, recipe: Recipe):
+    """(private, public) optax transformations. The private one starts by adding noise."""
+
+    def adam(rate):
+        schedule = optax.linear_schedule(
+            rate / (recipe.warmup_steps + 1), rate, recipe.warmup_steps
+        )
+        return optax.adam(schedule if recipe.warmup_steps else rate, b1=recipe.b1, b2=recipe.b2)
+
+    return (
+        optax.chain(noise.add_noise(plan.sgd().denominator), adam(recipe.learning_rate)),
+        adam(recipe.public_learning_rate),
+    )
+
+
+def initial(model: Model, plan: Plan, recipe: Recipe, cell: Cell) -> State:
+    """The state of one cell before its first step."""
+    params = model.init(jax.random.fold_in(cell.public, 0))
+    private, public = optimizers(plan, recipe)
+    return State(
+        step=jnp.int32(0),
+        params=params,
+        ema=params,
+        private_opt=private.init(params["private"]),
+        public_opt=public.init(params["public"]),
+        diagnostics=clipping.Diagnostics(jnp.float32(0), jnp.float32(0), jnp.int32(0)),
+    )
+
+
+def step(model: Model, plan: Plan, recipe: Recipe, pool: Pool, cell: Cell, state: State) -> State:
+    """One step of DP-SGD on one cell, then a public step where one is due.
+
+    Keys are counter-based: fold_in(root, step), then one split by purpose. Repeating a step after a
+    restart repeats the same query with the same noise, so it costs no privacy.
+    """
+    sgd = plan.sgd()
+    k_sample, k_unit, k_example, k_noise = jax.random.split(
+        jax.random.fold_in(cell.secret, state.step), 4
+    )
+    units, valid = sampling.poisson(k_sample, cell.mask, sgd.sampling_rate, sgd.capacity)
+    rows = sampling.one_of(k_unit, units, pool.units, pool.sizes)
+    examples = Example(pool.images[rows].astype(jnp.float32) / 255.0, pool.labels[rows])
+
+    public = state.params["public"]
+
+    def loss(private, example, key):
+        return model.loss(private, public, example, state.step, key)
+
+    summed, diagnostics = clipping.clipped_sum(
+        loss,
+        state.params["private"],
+        examples,
+        valid,
+        jax.random.split(k_example, sgd.capacity),
+        cell.clip,
+        recipe.microbatch or None,
+    )
+    private_tx, public_tx = optimizers(plan, recipe)
+    updates, private_opt = private_tx.update(
+        summed,
+        state.private_opt,
+        state.params["private"],
+        noise_key=k_noise,
+        noise_std=cell.noise_std,
+    )
+    private = optax.apply_updates(state.params["private"], updates)
+
+    public_opt = state.public_opt
+    if model.public_loss is not None:
+        due = (state.step + 1) % recipe.critic_steps == 0
+        key = jax.random.fold_in(jax.random.fold_in(cell.public, 1), state.step)
+
+        def public_step(public, opt):
+            grads = jax.grad(model.public_loss)(public, private, key)
+            updates, opt = public_tx.update(grads, opt, public)
+            return optax.apply_updates(public, updates), opt
+
+        public, public_opt = jax.lax.cond(due, public_step, lambda *same: same, public, public_opt)
+
+    params = {"private": private, "public": public}
+    count = state.step.astype(jnp.float32)
+    decay = jnp.minimum(recipe.ema, (1.0 + count) / (10.0 + count))
+    ema = jax.tree.map(lambda mean, new: decay * mean + (1.0 - decay) * new, state.ema, params)
+    return State(state.step + 1, params, ema, private_opt, public_opt, diagnostics)
+
+
+@functools.cache
+def compiled(model: Model, plan: Plan, recipe: Recipe, vmapped: bool):
+    """(initial, run): run(pool, cells, state, stop) takes every cell to step `stop`; state is donated."""
+    one_initial = functools.partial(initial, model, plan, recipe)
+    one_step = functools.partial(step, model, plan, recipe)
+    if vmapped:
+        one_initial, one_step = jax.vmap(one_initial), jax.vmap(one_step, (None, 0, 0))
+
+    def run(pool, cells, state, stop):
+        # All cells are at the same step; the loop bound is traced, so every call shares one compilation.
+        start = state.step[0] if vmapped else state.step
+        return jax.lax.fori_loop(start, stop, lambda _, s: one_step(pool, cells, s), state)
+
+    return jax.jit(one_initial), jax.jit(run, donate_argnums=2)
+
+
+def fit(
+    model: Model,
+    plan: Plan,
+    recipe: Recipe,
+    pool: Pool,
+    cells: Cell,
+    *,
+    slice_size: int = 1,
+    observe: Callable[[int, int, State], None] | None = None,
+    restore: Callable[[int, State], State | None] | None = None,
+) -> State:
+    """Train every cell of a group: cells and the result have a leading axis.
+
+    Args:
+      slice_size: cells side by side under one vmap. Changes f32 rounding only, never members, keys or
+        mechanism. 1 (best on a CPU, where vmapped cells turn convolutions into grouped ones) is not
+        vmapped at all.
+      observe: called with (slice number, step, the slice's State) after every STEPS_PER_CALL steps and
+        at the end: logs and checkpoints. The State is donated to the next call: copy what is kept.
+      restore: called with (slice number, a State like the one to restore); returns the State to
+        continue from, or None to start afresh.
+    """
+    total = plan.sgd().steps
+    count = len(cells.clip)
+    finished = []
+    for number, first in enumerate(range(0, count, slice_size)):
+        group = jax.tree.map(lambda x, i=first: x[i : i + slice_size], cells)
+        vmapped = slice_size > 1
+        if not vmapped:
+            group = jax.tree.map(lambda x: x[0], group)
+        start, run = compiled(model, plan, recipe, vmapped)
+        state = start(group)
+        if restore is not None:
+            state = restore(number, state) or state
+        done = int(state.step.max())
+        while done < total:
+            done = min(total, done - done % STEPS_PER_CALL + STEPS_PER_CALL)
+            state = run(pool, group, state, jnp.int32(done))
+            if observe is not None:
+                observe(number, done, state)
+        finished.append(state if vmapped else jax.tree.map(lambda x: x[None], state))
+    return jax.tree.map(lambda *parts: jnp.concatenate(parts), *finished)
