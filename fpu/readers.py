@@ -1,0 +1,132 @@
+"""Files of strangers, .npz and idx: header first, so that a small file cannot claim gigabytes."""
+
+import contextlib
+import gzip
+import hashlib
+import math
+import os
+import struct
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from fpu import InputError
+
+MAX_BYTES = 2**31  # one array, uncompressed
+_DEFLATE = 1032  # no deflate stream expands further, so a larger claim is a lie
+_SLACK = 1024  # bytes; room for headers in the ratio above
+
+
+@contextlib.contextmanager
+def atomic(path):
+    """Yield a temporary path beside `path`; it takes the final name only if the block succeeds.
+
+    Raises InputError where the folder cannot be written.
+    """
+    path = Path(path)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.touch()
+    except OSError as error:
+        raise InputError(f"{path.parent}: cannot write here ({error.strerror})") from error
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _one_line(path, kind):
+    """Turn whatever a damaged or absent file raises into one line that names it."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except Exception as error:  # zip, zlib, gzip, struct and header parsing each raise their own
+        raise InputError(f"{path}: not {kind}, or damaged ({error}); get it again") from error
+
+
+def npz_headers(path, fields):
+    """{field: (shape, dtype)} of those `fields` the .npz holds, without reading any data.
+
+    Raises InputError for a file that is no .npz, an object array (it could hold code), an array
+    above MAX_BYTES, and a header that claims another size than its zip entry has.
+    """
+    with _one_line(path, "an .npz file"), zipfile.ZipFile(path) as archive:
+        held = set(archive.namelist())
+        return {f: _npy_header(path, archive, f) for f in fields if f"{f}.npy" in held}
+
+
+def _npy_header(path, archive, field):
+    entry = archive.getinfo(f"{field}.npy")
+    with archive.open(entry) as member:
+        version = np.lib.format.read_magic(member)
+        if version == (1, 0):
+            shape, _, dtype = np.lib.format.read_array_header_1_0(member)
+        elif version == (2, 0):
+            shape, _, dtype = np.lib.format.read_array_header_2_0(member)
+        else:
+            raise ValueError(f"{field} has .npy version {version}")
+        body = entry.file_size - member.tell()
+    if dtype.hasobject:
+        raise InputError(
+            f"{path}: {field} is an object array, which may hold code and is never opened; "
+            "store plain numbers of one shape"
+        )
+    claimed = math.prod(shape) * dtype.itemsize
+    if claimed > MAX_BYTES:
+        raise InputError(f"{path}: {field} claims {claimed} bytes; at most {MAX_BYTES} are read")
+    stored = min(entry.compress_size, os.path.getsize(path))
+    if claimed != body or entry.file_size > _DEFLATE * stored + _SLACK:
+        raise InputError(f"{path}: {field} claims {claimed} bytes and cannot hold them: damaged")
+    return shape, dtype
+
+
+def npz_array(path, field):
+    """One array of an .npz whose header npz_headers has accepted. Never unpickles."""
+    with (
+        _one_line(path, "an .npz file"),
+        zipfile.ZipFile(path) as archive,
+        archive.open(f"{field}.npy") as member,
+    ):
+        return np.lib.format.read_array(member, allow_pickle=False)
+
+
+def read_idx(path):
+    """uint8 array of an idx file (LeCun's format), gzipped if its name ends in .gz: rank 1 or 3."""
+    path = Path(path)
+    opened = gzip.open if path.suffix == ".gz" else open
+    with _one_line(path, "an idx file"), opened(path, "rb") as file:
+        magic = file.read(4)
+        if magic[:3] != b"\0\0\x08" or magic[3:] not in (b"\1", b"\3"):
+            raise InputError(f"{path}: not an idx file of bytes; MNIST's four .gz files are needed")
+        shape = struct.unpack(f">{magic[3]}I", file.read(4 * magic[3]))
+        claimed = math.prod(shape)
+        if claimed > min(MAX_BYTES, _DEFLATE * os.path.getsize(path) + _SLACK):
+            raise InputError(f"{path}: claims {claimed} bytes and cannot hold them: damaged")
+        body = file.read(claimed + 1)
+    if len(body) != claimed:
+        raise InputError(
+            f"{path}: its header says {claimed} bytes, it holds fewer or more: damaged"
+        )
+    return np.frombuffer(body, np.uint8).reshape(shape)
+
+
+def idx_md5(array):
+    """md5 of a uint8 array as an uncompressed idx file: the content, however it was packed."""
+    header = struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
+    digest = hashlib.md5(header, usedforsecurity=False)
+    digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()
+
+
+def file_md5(path):
+    """md5 of a file's bytes, read in blocks."""
+    with _one_line(path, "a file"), open(path, "rb") as file:
+        digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
+    return digest.hexdigest()
