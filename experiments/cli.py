@@ -1,0 +1,51 @@
+"""The door of every command: flags in, an exit code out, bad input told in one line."""
+
+import difflib
+import sys
+from collections.abc import Callable
+
+from absl import app, flags
+
+import fpu
+
+
+def main(run: Callable[[list[str]], int | None]) -> None:
+    """Parse the flags, call `run(argv)` and exit with what it returns (None is 0).
+
+    Bad input, be it a flag absl refuses or an `fpu.InputError`, is a line `error: ...` on stderr
+    and exit code 2. Every other exception keeps its traceback: it is a fault of ours.
+    """
+
+    def guarded(argv: list[str]) -> int | None:
+        try:
+            return run(argv)
+        except fpu.InputError as error:
+            return _refuse(error)
+
+    app.run(guarded, flags_parser=_parse)
+
+
+def _parse(argv: list[str]) -> list[str]:
+    try:
+        rest = flags.FLAGS(argv)
+    except flags.UnrecognizedFlagError as error:
+        sys.exit(_refuse(_unknown(error.flagname)))
+    except flags.Error as error:
+        sys.exit(_refuse(error))
+    except SystemExit:  # --help: absl exits with 1, but help that was asked for is no failure
+        sys.exit(0)
+    if flags.FLAGS["verbosity"].using_default_value:
+        flags.FLAGS.verbosity = -1  # warnings; absl would turn every library's chatter on
+    return rest
+
+
+def _unknown(name: str) -> str:
+    known = [flag for flag in flags.FLAGS if len(flag) > 1]
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean --{nearest[0]}?" if nearest else "--help lists the flags"
+    return f"unknown flag --{name}: {hint}"
+
+
+def _refuse(problem: object) -> int:
+    print("error:", " ".join(str(problem).split()), file=sys.stderr)
+    return 2

@@ -1,0 +1,1 @@
+"""Empirical privacy: attacks that a released generator or data set must withstand."""

@@ -1,0 +1,8 @@
+"""Records to what people read: a page per run, a table of many, pictures of the images."""
+
+from fpu.report.document import overview, page
+from fpu.report.figures import samples_png
+from fpu.report.records import read
+from fpu.report.tables import markdown as table
+
+__all__ = ["overview", "page", "read", "samples_png", "table"]

@@ -1,0 +1,178 @@
+"""One record as one HTML page that needs nothing else; many records as one table."""
+
+import base64
+import json
+from collections.abc import Sequence
+from functools import cache
+from html import escape
+from importlib import resources
+
+from fpu.report import axes, verdict
+from fpu.report.privacy import Roc, privacy
+from fpu.report.tables import LEGEND, tables
+from fpu.report.wording import number, plural, shape_name
+
+
+def page(record: dict, samples_png_bytes: bytes, roc: Roc | None = None) -> str:
+    """The report of one run as a self-contained HTML page: no script, no other file, no network.
+
+    Args:
+      record: one record of schema 1; a metric without a value shows its reason.
+      samples_png_bytes: the picture `samples_png` wrote, with real images: the page is private.
+      roc: attack name -> (false positive rates, true positive rates), both rising from 0 to 1.
+    """
+    title = verdict.headline(record)
+    sections = [
+        '<p class="inside">Private: this page shows real images. Keep it inside.</p>',
+        f"<h1>{escape(title)}</h1>",
+        _verdict(record),
+        _samples(samples_png_bytes),
+        axes.fidelity(record),
+        privacy(record, roc),
+        axes.utility(record),
+        _uncovered(record),
+        _cost(record["cost"]),
+        _data(record["data"]),
+        _settings(record),
+    ]
+    return _document(title, sections)
+
+
+def overview(runs: Sequence[dict]) -> str:
+    """The table of many records as a self-contained HTML page."""
+    sections = [f"<h1>{plural(len(runs), 'run')} compared</h1>"]
+    for caption, header, rows, notes in tables(runs):
+        head = "".join(f"<th>{escape(text)}</th>" for text in header)
+        body = "".join(f"<tr>{''.join(map(_two_lines, row))}</tr>" for row in rows)
+        sections.append(
+            f'<h2>{escape(caption)}</h2><div class="scroll"><table class="overview">'
+            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+            + "".join(f'<p class="note">{escape(note)}</p>' for note in notes)
+        )
+    sections.append(f'<p class="note">{escape(LEGEND)}</p>')
+    return _document("fpu: runs compared", sections)
+
+
+def _two_lines(text: str) -> str:
+    """A cell with what follows the first word, an interval, on a line of its own."""
+    first, _, rest = text.partition(" ")
+    return f"<td>{escape(first)}<small>{escape(rest)}</small></td>"
+
+
+def _document(title: str, sections: Sequence[str]) -> str:
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title>\n<style>\n{_style()}</style></head>\n<body>\n"
+        + "\n".join(sections)
+        + "\n</body></html>\n"
+    )
+
+
+@cache
+def _style() -> str:
+    return resources.files("fpu.report").joinpath("style.css").read_text(encoding="utf-8")
+
+
+def _verdict(record: dict) -> str:
+    items = (
+        f'<li class="{f.mark}"><small>{f.about}</small><b>{escape(f.title)}</b>'
+        f"<span>{escape(f.text)}</span></li>"
+        for f in verdict.findings(record)
+    )
+    return f'<ul class="verdict">{"".join(items)}</ul>'
+
+
+def _samples(png: bytes) -> str:
+    return (
+        '<h2>What they look like</h2><figure><div class="scroll">'
+        '<img alt="Real images beside synthetic ones, a row per class"'
+        f' src="data:image/png;base64,{base64.b64encode(png).decode()}"></div>'
+        '<figcaption class="note">The first images of each class, not chosen ones.</figcaption>'
+        "</figure>"
+    )
+
+
+def _uncovered(record: dict) -> str:
+    person = (
+        "Anyone whose images are spread over several groups: one group at a time is hidden."
+        if verdict.unit(record) == "group"
+        else "A person with several images among the members: one image at a time is hidden."
+    )
+    points = [
+        person,
+        "Other runs on these images, and settings chosen by reports like this one: each run spends"
+        " an ε of its own, and they add up.",
+        "This page: its pictures and figures come from real images without noise.",
+        "What is taken as public: image size, class names, the labels asked for, the number of"
+        " images and every setting below.",
+        "What is true of such images in general, whoever took part: to convey that is the purpose.",
+        "Attacks not tried: one that fails proves nothing.",
+        "Faults below the mathematics: floating-point arithmetic, a random generator not made for"
+        " cryptography, the computer it ran on.",
+        "Fitness for the clinic: no expert has judged these images; no classifier replaces one.",
+    ]
+    return "<h2>What is not covered</h2><ul>" + "".join(f"<li>{p}</li>" for p in points) + "</ul>"
+
+
+def _facts(facts: dict[str, object], style: str = "") -> str:
+    items = (
+        f"<div><dt>{escape(name)}</dt><dd>{escape(str(fact))}</dd></div>"
+        for name, fact in facts.items()
+        if fact is not None
+    )
+    return f'<dl class="{style}">{"".join(items)}</dl>'
+
+
+def _cost(cost: dict) -> str:
+    spent = {f"{name}, s": number(s) for name, s in (cost.get("seconds") or {}).items()}
+    rest = {
+        key: f"{cost[key]:,}" if isinstance(cost[key], int) else cost[key]
+        for key in cost
+        if key != "seconds"
+    }
+    return "<h2>Cost</h2>" + _facts({**spent, **rest})
+
+
+def _data(data: dict) -> str:
+    names, counts = data.get("class_names") or [], data.get("members_per_class") or []
+    per_class = ", ".join(f"{n}: {c:,}" for n, c in zip(names, counts, strict=False))
+    facts = {
+        "name": data["name"],
+        "images": shape_name(data["shape"]),
+        "members, trained on": f"{data['n_members']:,}",
+        "privacy units": _count(data, "n_units", f" ({data.get('unit', 'image')}s)"),
+        "non-members, for attacks": _count(data, "n_nonmembers"),
+        "reference, for feature networks": _count(data, "n_reference"),
+        "test": _count(data, "n_test"),
+        "subset": f"{data['subset']}, seed {data.get('seed')}" if data.get("subset") else None,
+    }
+    wide = {
+        "source": data.get("source"),
+        "members by class": per_class or None,
+        "SHA-256 of the members": data.get("sha256_members"),
+        **(data.get("notes") or {}),
+    }
+    return "<h2>Data</h2>" + _facts(facts) + _facts(wide, "wide")
+
+
+def _count(data: dict, key: str, after: str = "") -> str | None:
+    return f"{data[key]:,}{after}" if data.get(key) is not None else None
+
+
+def _settings(record: dict) -> str:
+    versions = _facts(record["versions"], "settings")
+    return (
+        f"<h2>Settings</h2>{_facts(_flat(record['config']), 'settings')}<h2>Versions</h2>{versions}"
+    )
+
+
+def _flat(config: dict, prefix: str = "") -> dict[str, str]:
+    """Nested settings by dotted name, as --set takes them."""
+    flat: dict[str, str] = {}
+    for key, held in config.items():
+        if isinstance(held, dict):
+            flat |= _flat(held, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = held if isinstance(held, str) else json.dumps(held)
+    return flat

@@ -1,0 +1,118 @@
+"""Privacy as HTML: the claim in full, then the attacks beside chance and the claim's limit."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+from fpu.privacy import region
+from fpu.report import records
+from fpu.report.axes import Row, cell
+from fpu.report.figures import bar_svg, roc_svg
+from fpu.report.wording import number
+
+Roc = Mapping[str, tuple[Sequence[float], Sequence[float]]]
+
+_FACTS = {
+    "eps": "ε",
+    "delta": "δ",
+    "unit": "protects each",
+    "relation": "neighbours differ by",
+    "noise_multiplier": "noise multiplier",
+    "clip_norm": "clip norm",
+    "sampling_rate": "sampling rate",
+    "steps": "private steps",
+    "capacity": "batch capacity",
+    "accountant": "accountant",
+    "noise_seed_disclosed": "noise seed disclosed",
+}
+_ATTACK = {
+    "auc": Row("AUC"),
+    "tpr_at_1_fpr": Row("TPR at 1 % FPR", scale=100),
+    "advantage": Row("Advantage", scale=100),
+}
+_CHANCE = {"auc": 0.5, "tpr_at_1_fpr": 0.01, "advantage": 0.0}
+
+
+def privacy(record: dict, roc: Roc | None) -> str:
+    """Facts, the statement word for word, the attacks and, if given, their ROC curves."""
+    held = record["privacy"]
+    facts = "".join(
+        f"<div><dt>{label}</dt><dd>{escape(_fact(held[key]))}</dd></div>"
+        for key, label in _FACTS.items()
+        if held.get(key) is not None
+    )
+    return (
+        "<h2>Privacy: what can be learned about one real image?</h2>"
+        f"<p>First what is proved, then what was tried.</p><dl>{facts}</dl>"
+        f"<blockquote>{escape(str(held.get('statement', '')))}</blockquote>"
+        "<h3>Membership attacks</h3><p>Each tries to tell the members from held-out real images."
+        " Lower is better; the dashed line is guessing.</p>" + _attacks(record) + _curves(held, roc)
+    )
+
+
+def _fact(held: object) -> str:
+    if isinstance(held, bool):
+        return "yes" if held else "no"
+    if isinstance(held, int | float) or held == "inf":
+        return number(held, 4)
+    return str(held).replace("_", " ")
+
+
+def _attacks(record: dict) -> str:
+    tried = record["privacy"].get("attacks") or {}
+    if not tried:
+        return "<p>None was tried.</p>"
+    ranked = [name for name, _ in records.attacks(record)]
+    limits = region.ceiling(record["privacy"])
+    lines = []
+    for name in [*ranked, *(name for name in tried if name not in ranked)]:
+        held = {key: records.metric(record, "privacy", "attacks", name, key) for key in _ATTACK}
+        cells = "".join(cell(held[key], row, row.label) for key, row in _ATTACK.items())
+        bar = _bar(held["auc"], limits)
+        note = "<small>the strongest</small>" if [name] == ranked[:1] and len(tried) > 1 else ""
+        lines.append(f"<tr><th>{escape(name)}{note}</th>{cells}<td>{bar}</td></tr>")
+    lines.append(_line("Guessing", _CHANCE))
+    if limits:
+        lines.append(_line("Most the guarantee allows", limits, "on average; shaded beyond it"))
+    labels = (row.label for row in _ATTACK.values())
+    head = "".join(f"<th>{text}</th>" for text in ("Attack", *labels, "AUC, 95 % interval"))
+    return (
+        f'<table class="metrics attacks"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(lines)}</tbody></table>{_reading(limits)}"
+    )
+
+
+def _bar(auc: dict, limits: dict | None) -> str:
+    if not records.known(auc):
+        return ""
+    ends = (min(0.4, auc["value"] if auc.get("low") is None else auc["low"]), 1.0)
+    return bar_svg(auc, None, ends, 0.5, limits and limits["auc"])
+
+
+def _line(label: str, figures: Mapping[str, float], note: str = "") -> str:
+    cells = "".join(
+        f'<td data-head="{row.label}">{number(row.scale * figures[key])}'
+        f"{' %' if row.scale == 100 else ''}</td>"
+        for key, row in _ATTACK.items()
+    )
+    return f"<tr><th>{label}<small>{note}</small></th>{cells}<td></td></tr>"
+
+
+def _reading(limits: dict | None) -> str:
+    text = (
+        "TPR at 1 % FPR: share of the members found when one non-member in a hundred is falsely"
+        " accused. Advantage: the widest gap between the two rates; its threshold is chosen after"
+        " the fact, so it lies above 0 even for guessing."
+    )
+    if limits:
+        text += (
+            " The limit is taken at (2ε, δ(1 + e<sup>ε</sup>)) where neighbours differ by adding or"
+            " removing: the number of members is fixed, so without one member there is another."
+        )
+    return f'<p class="note">{text}</p>'
+
+
+def _curves(held: dict, roc: Roc | None) -> str:
+    if not roc:
+        return ""
+    swap = region.swapped(held)
+    return roc_svg(roc, (lambda fpr: region.highest_tpr(fpr, *swap)) if swap else None)

@@ -1,0 +1,102 @@
+"""Finding and reading record.json files, and asking a record for what it holds.
+
+A record is one JSON object per run: config, data, privacy, fidelity, utility, cost, versions. A
+metric in it is {"value", "low", "high", "n"}, low to high its 95 % interval, or {"value": None,
+"reason"}.
+"""
+
+import json
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+import fpu
+
+SCHEMA = 1
+BASELINES = ("gaussian", "fresh", "copycat")
+_REQUIRED = {
+    "config": ("model",),
+    "data": ("name", "shape", "n_classes", "n_members"),
+    "privacy": ("eps", "delta"),
+    "fidelity": (),
+    "utility": (),
+    "cost": (),
+    "versions": (),
+}
+
+
+def read(paths: Iterable[str | Path]) -> list[dict]:
+    """The records in `paths`: files, or folders searched for record.json and *.record.json.
+
+    Each file is read once, however often it is named; the order is that of `paths`, then by name.
+    Raises fpu.InputError, naming the file, if one is missing, damaged or no record of this schema.
+    """
+    files: dict[Path, Path] = {}
+    for path in map(Path, paths):
+        for file in _search(path):
+            files.setdefault(file.resolve(), file)
+    if not files:
+        raise fpu.InputError("no record given: name a record.json, or a folder that holds some")
+    return [_load(file) for file in files.values()]
+
+
+def _search(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    found = sorted({*path.rglob("record.json"), *path.rglob("*.record.json")})
+    if not found:
+        raise fpu.InputError(f"{path}: no record.json in this folder or below it")
+    return found
+
+
+def _load(file: Path) -> dict:
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise fpu.InputError(f"{file}: cannot be read ({error.strerror})") from error
+    except ValueError as error:  # not UTF-8, or not JSON
+        raise fpu.InputError(f"{file}: not JSON, perhaps cut short ({error})") from error
+    if not isinstance(record, dict) or "schema" not in record:
+        raise fpu.InputError(f"{file}: not a record of fpu (no 'schema' in it)")
+    if record["schema"] != SCHEMA:
+        held = f"schema {record['schema']!r}, but this fpu reads {SCHEMA}"
+        raise fpu.InputError(f"{file}: {held}; use the fpu that wrote it")
+    for section, keys in _REQUIRED.items():
+        held = record.get(section)
+        missing = [key for key in keys if key not in held] if isinstance(held, dict) else [section]
+        if missing:
+            raise fpu.InputError(f"{file}: damaged record, '{section}' lacks {missing[0]!r}")
+    try:
+        eps(record)
+    except (TypeError, ValueError) as error:
+        raise fpu.InputError(f"{file}: damaged record, its eps is no number") from error
+    return record
+
+
+def eps(record: dict) -> float:
+    """The record's epsilon; infinity where nothing is guaranteed."""
+    return float(record["privacy"]["eps"])
+
+
+def metric(record: dict, *path: str) -> dict:
+    """The metric at `path`, as in metric(record, "utility", "synthetic", "accuracy")."""
+    node = record
+    for key in path:
+        node = node.get(key) if isinstance(node, dict) else None
+    if isinstance(node, dict) and "value" in node:
+        return node
+    return {"value": None, "reason": "not in this record"}
+
+
+def known(*metrics: dict) -> bool:
+    """Whether all of these metrics have a value."""
+    return all(m["value"] is not None and math.isfinite(m["value"]) for m in metrics)
+
+
+def attacks(record: dict) -> list[tuple[str, dict]]:
+    """(name, AUC) of every membership attack with an AUC, the strongest first."""
+    aucs = [
+        (name, metric(record, "privacy", "attacks", name, "auc"))
+        for name in record["privacy"].get("attacks") or {}
+    ]
+    return sorted((a for a in aucs if known(a[1])), key=lambda a: -a[1]["value"])

@@ -1,0 +1,127 @@
+"""Records as tables: a row per model, eps and number of members, over seeds and subsets."""
+
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+from scipy.special import stdtrit
+
+from fpu.report import records
+from fpu.report.wording import decimals, interval, model_name, number, plural, shape_name, value
+
+_ORDER = ("vae", "gan", "ddpm", "", *records.BASELINES)  # "": any other model
+
+
+class Table(NamedTuple):
+    """The table of one data set: caption, column names, rows of as many cells, lines below it."""
+
+    caption: str
+    header: tuple[str, ...]
+    rows: list[list[str]]
+    notes: list[str]
+
+
+def _strongest_attack(record: dict) -> dict:
+    ranked = records.attacks(record)
+    return ranked[0][1] if ranked else records.metric(record, "no attack")
+
+
+_METRICS: dict[str, tuple[Callable[[dict], dict], float]] = {  # column: (its metric, scale)
+    "accuracy %": (lambda r: records.metric(r, "utility", "synthetic", "accuracy"), 100),
+    "floor %": (lambda r: records.metric(r, "utility", "members", "accuracy"), 100),
+    "AUC": (lambda r: records.metric(r, "utility", "synthetic", "auc"), 1),
+    "KID": (lambda r: records.metric(r, "fidelity", "synthetic", "kid"), 1),
+    "FD": (lambda r: records.metric(r, "fidelity", "synthetic", "fd"), 1),
+    "coverage": (lambda r: records.metric(r, "fidelity", "synthetic", "coverage"), 1),
+    "attack AUC": (_strongest_attack, 1),
+}
+HEADER = ("model", "ε", "n", "runs", *_METRICS, "steps", "seconds")
+LEGEND = (
+    "Value [95 % interval of the run]; over several runs, mean ± half of the 95 % t interval."
+    " accuracy, AUC: trained on synthetic, tested on real images; floor: trained on the n real"
+    " members. attack AUC: of the strongest attack; 0.5 is guessing."
+)
+
+
+def tables(runs: Sequence[dict]) -> list[Table]:
+    """One table per data set; rows by n, model (baselines last) and eps (infinity last)."""
+    result = []
+    for name, on_data in groupby(sorted(runs, key=_key), key=lambda r: r["data"]["name"]):
+        on_data = list(on_data)
+        data = on_data[0]["data"]
+        classes = plural(data["n_classes"], "class", "classes")
+        rows = [_row(list(cell)) for _, cell in groupby(on_data, key=_key)]
+        caption = f"{name}: {classes}, {shape_name(data['shape'])}"
+        result.append(Table(caption, HEADER, rows, _composed(on_data)))
+    return result
+
+
+def markdown(runs: Sequence[dict]) -> str:
+    """The tables as markdown."""
+    parts = []
+    for caption, header, rows, notes in tables(runs):
+        lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
+        cells = [[cell.replace("|", "\\|") for cell in line] for line in lines]
+        body = "\n".join(f"| {' | '.join(line)} |" for line in cells)
+        parts += [f"**{caption}**", body, *notes]
+    return "\n\n".join([*parts, LEGEND]) + "\n"
+
+
+def _key(record: dict) -> tuple:
+    """What makes records runs of one row: data set, n, model with its preset, eps as printed."""
+    config, data = record["config"], record["data"]
+    rank = _ORDER.index(config["model"] if config["model"] in _ORDER else "")
+    eps = float(f"{records.eps(record):.3g}")
+    return data["name"], data["n_members"], rank, model_name(config), eps
+
+
+def _row(runs: list[dict]) -> list[str]:
+    name, n = model_name(runs[0]["config"]), runs[0]["data"]["n_members"]
+    metrics = [_mean([read(r) for r in runs], scale) for read, scale in _METRICS.values()]
+    steps = sorted({r["cost"].get("steps") or 0 for r in runs})
+    steps = f"{steps[0]:,}" if len(steps) == 1 else f"{steps[0]:,}–{steps[-1]:,}"
+    spent = [s for r in runs if (s := (r["cost"].get("seconds") or {}).get("total")) is not None]
+    seconds = f"{statistics.fmean(spent):,.0f}" if spent else "–"
+    eps = number(records.eps(runs[0]))
+    return [name, eps, f"{n:,}", str(len(runs)), *metrics, steps, seconds]
+
+
+def _mean(metrics: list[dict], scale: float) -> str:
+    """One metric with its own interval; of several, the mean and the half-width of a t interval."""
+    held = [m for m in metrics if records.known(m)]
+    if not held:
+        return "–"
+    if len(held) == 1:
+        text = f"{value(held[0], scale)} {interval(held[0], scale)}".strip()
+    else:
+        values = [m["value"] for m in held]
+        mean = statistics.fmean(values)
+        error = statistics.stdev(values) / math.sqrt(len(values))
+        half = stdtrit(len(values) - 1, 0.975) * error
+        places = decimals({"low": mean - half, "high": mean + half}, scale)
+        text = f"{scale * mean:,.{places}f} ± {scale * half:,.{places}f}"
+    return text if len(held) == len(metrics) else f"{text} ({len(held)} of {len(metrics)})"
+
+
+def _composed(runs: list[dict]) -> list[str]:
+    """What several runs on one set of members spend together, for the set most exposed."""
+    by_members: dict[str, list[dict]] = {}
+    for r in runs:
+        if sha := r["data"].get("sha256_members"):
+            by_members.setdefault(sha, []).append(r)
+    totals = []
+    for group in by_members.values():
+        private = [r["privacy"] for r in group if math.isfinite(records.eps(r))]
+        if len(private) > 1:
+            eps, delta = (
+                math.fsum(float(p[key] or 0) for p in private) for key in ("eps", "delta")
+            )
+            totals.append((eps, delta, len(private), len(group) - len(private)))
+    if not totals:
+        return []
+    eps, delta, private, others = max(totals)
+    spent = f"{private} runs on the same members spend ε = {number(eps)}, δ = {number(delta)}"
+    study = f" Beside them, {plural(others, 'run')} without a guarantee, for study only."
+    return [f"{spent} together (basic composition).{study if others else ''}"]

@@ -1,0 +1,179 @@
+"""What a record amounts to, in plain words: the top of the report."""
+
+import math
+from typing import NamedTuple
+
+from fpu.privacy.region import ceiling
+from fpu.report import records
+from fpu.report.wording import model_name, number, plural, shape_name, spoken
+
+
+class Finding(NamedTuple):
+    """One part of the verdict. `mark` is "good", "fair", "bad" or "plain"."""
+
+    mark: str
+    about: str
+    title: str
+    text: str
+
+
+def headline(record: dict) -> str:
+    """The title of the page: 'DDPM on digits at ε = 1'."""
+    eps = number(records.eps(record))
+    return f"{model_name(record['config'])} on {record['data']['name']} at ε = {eps}"
+
+
+def findings(record: dict) -> list[Finding]:
+    """The whole verdict, in the order it is read."""
+    parts = (made, utility, fidelity, guarantee, attack, release)
+    return [part(record) for part in parts]
+
+
+def made(record: dict) -> Finding:
+    """What was made, from how many images."""
+    data, config = record["data"], record["config"]
+    count = config.get("n_samples")
+    title = f"{count:,} synthetic images" if isinstance(count, int) else "Synthetic images"
+    units = data.get("n_units")
+    groups = f" in {plural(units, 'group')}" if unit(record) == "group" and units else ""
+    text = (
+        f"{shape_name(data['shape'])}, {plural(data['n_classes'], 'class', 'classes')}, made by"
+        f" {model_name(config)} from {plural(data['n_members'], 'real image')}{groups} (the"
+        f" members) of {data['name']}."
+    )
+    return Finding("plain", "Made", title, text)
+
+
+def guarantee(record: dict) -> Finding:
+    """The formal claim; its tiers, up to 1 and to 10, follow Ponomareva et al. (2023)."""
+    privacy, eps = record["privacy"], records.eps(record)
+    about, one = (
+        "Privacy, proved",
+        f"{unit(record)} of images" if unit(record) == "group" else "image",
+    )
+    if math.isinf(eps):
+        text = "ε = ∞: the synthetic images may hold anything that is in the real ones."
+        return Finding("bad", about, "No privacy guarantee", text)
+    claim = f"(ε = {number(eps)}, δ = {number(privacy['delta'])})"
+    if privacy.get("noise_seed_disclosed"):
+        text = f"The noise seed is known, and {claim} protects from nobody who knows it."
+        return Finding("bad", about, "Guarantee void: for research only", text)
+    tier, mark = ("Weak", "bad")
+    if eps <= 10:
+        tier, mark = ("Strong", "good") if eps <= 1 else ("Reasonable", "fair")
+    text = (
+        f"{claim}-differential privacy for each single {one}. To anyone who sees the release, the"
+        f" odds that a given {one} was used change by a factor of {_factor(eps)} at most, but for a"
+        " slack of δ."
+    )
+    return Finding(mark, about, f"{tier} guarantee: ε = {number(eps)}", text)
+
+
+def attack(record: dict) -> Finding:
+    """Whether the strongest attack beats guessing, and whether it beats the guarantee."""
+    about, ranked = "Privacy, tried", records.attacks(record)
+    if not ranked:
+        text = "What an attacker could learn was not measured."
+        return Finding("plain", about, "No attack was tried", text)
+    name, auc = ranked[0]
+    which = "The attack" if len(ranked) == 1 else f"The strongest of {len(ranked)} attacks"
+    text = (
+        f"{which} ({name}) tells members from other real images with AUC"
+        f" {spoken(auc)}; guessing is 0.5."
+    )
+    low, limit = _low(auc), ceiling(record["privacy"])
+    if limit and low > limit["auc"]:
+        title = "An attack does better than the guarantee allows"
+        text += f" The guarantee allows {limit['auc']:.3f}: something is at fault. Release nothing."
+        return Finding("bad", about, title, text)
+    if low > 0.5:
+        return Finding("bad", about, "An attack beats guessing", text)
+    text += " A failed attack is no proof; the guarantee is."
+    return Finding("good", about, "No attack beats guessing", text)
+
+
+def utility(record: dict) -> Finding:
+    """Accuracy of training on the synthetic images against training on the real members."""
+    about = "Utility"
+    ours, floor = _pair(record, "utility", "members", "accuracy")
+    if not records.known(ours, floor):
+        return Finding("plain", about, "Usefulness was not measured", _reason(ours, floor))
+    text = (
+        "On real test images, a classifier trained on the synthetic ones is right for"
+        f" {spoken(ours, 100)}; trained on the real members, for"
+        f" {spoken(floor, 100)}."
+    )
+    balanced = records.metric(record, "utility", "synthetic", "balanced_accuracy")
+    if records.known(balanced) and _low(balanced) <= 1 / record["data"]["n_classes"]:
+        return Finding("bad", about, "No more useful than guessing", text)
+    points = 100 * (floor["value"] - ours["value"])
+    if _high(ours) >= _low(floor):
+        close = "As useful as" if points < 5 else "Perhaps as useful as"
+        return Finding("good", about, f"{close} the real members", f"{text} The intervals meet.")
+    title = f"{points:.0f} points short of the real members"
+    return Finding("fair" if points <= 10 else "bad", about, title, text)
+
+
+def fidelity(record: dict) -> Finding:
+    """Copies first, since they flatter all other figures; then how much of the variety is there."""
+    about = "Fidelity"
+    ours, real = _pair(record, "fidelity", "real", "near_copies")
+    if records.known(ours, real) and _low(ours) > max(_high(real), 0.01):
+        text = (
+            f"{spoken(ours, 100)} of the synthetic images are near copies of"
+            f" members; of held-out real images, {spoken(real, 100)} are."
+        )
+        return Finding("bad", about, "It repeats its training images", text)
+    ours, real = _pair(record, "fidelity", "real", "coverage")
+    if not records.known(ours, real):
+        return Finding("plain", about, "Fidelity was not measured", _reason(ours, real))
+    text = (
+        f"{spoken(ours, 100)} of the real test images have a synthetic one"
+        f" close by; with held-out real images, {spoken(real, 100)}."
+    )
+    if _high(ours) >= _low(real):
+        return Finding("good", about, "As varied as real images", f"{text} The intervals meet.")
+    share = ours["value"] / real["value"]
+    title = f"Shows {100 * share:.0f} % of the variety of real images"
+    return Finding("fair" if share >= 0.5 else "bad", about, title, text)
+
+
+def release(record: dict) -> Finding:
+    """What may leave the house."""
+    stays = (
+        "This page shows real images and what was measured on them without noise: it stays inside."
+    )
+    if math.isinf(records.eps(record)) or record["privacy"].get("noise_seed_disclosed"):
+        text = f"Without a guarantee, release/ is to be guarded like the real images. {stays}"
+        return Finding("bad", "Release", "Nothing may leave the house", text)
+    text = f"It holds the synthetic images and no real one. {stays}"
+    return Finding("plain", "Release", "Only release/ may leave the house", text)
+
+
+def unit(record: dict) -> str:
+    """Whose presence the guarantee hides: 'image' or 'group'."""
+    return record["privacy"].get("unit") or record["data"].get("unit") or "image"
+
+
+def _factor(eps: float) -> str:
+    return number(math.exp(eps), 2) if eps < 14 else f"e^{number(eps)}"
+
+
+def _pair(record: dict, section: str, beside: str, key: str) -> tuple[dict, dict]:
+    return (
+        records.metric(record, section, "synthetic", key),
+        records.metric(record, section, beside, key),
+    )
+
+
+def _low(m: dict) -> float:
+    return m["value"] if m.get("low") is None else m["low"]
+
+
+def _high(m: dict) -> float:
+    return m["value"] if m.get("high") is None else m["high"]
+
+
+def _reason(*metrics: dict) -> str:
+    reasons = (m.get("reason", "not finite") for m in metrics if not records.known(m))
+    return f"{next(reasons)}."

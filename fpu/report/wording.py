@@ -1,0 +1,71 @@
+"""Numbers as people write them, the same in tables, sentences and pictures."""
+
+import math
+
+
+def number(x: float | int | str | None, digits: int = 3) -> str:
+    """`x` to `digits` significant digits: 0.0123, 1,234, 2e-5; None is a dash and 'inf' is ∞."""
+    if x is None:
+        return "–"
+    x = float(x)
+    if math.isinf(x):
+        return "∞" if x > 0 else "-∞"
+    if x == 0 or math.isnan(x):
+        return "0" if x == 0 else "not a number"
+    if not 1e-3 <= abs(x) < 1e15:
+        mantissa, exponent = f"{x:.{digits - 1}e}".split("e")
+        return (
+            f"{mantissa.rstrip('0').rstrip('.') if '.' in mantissa else mantissa}e{int(exponent)}"
+        )
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(x))))
+    text = f"{x:,.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def decimals(m: dict, scale: float = 1.0) -> int:
+    """Decimals that show the half-width of a metric's interval to two digits, 0 to 5."""
+    low, high = m.get("low"), m.get("high")
+    half = scale * (high - low) / 2 if low is not None and high is not None else 0.0
+    if not (half > 0 and math.isfinite(half)):
+        return 1 if scale == 100 else 3
+    return min(5, max(0, math.ceil(1 - math.log10(half))))
+
+
+def value(m: dict, scale: float = 1.0) -> str:
+    """A metric's value, as precise as its interval; a dash where it has none."""
+    return "–" if m["value"] is None else f"{scale * m['value']:,.{decimals(m, scale)}f}"
+
+
+def interval(m: dict, scale: float = 1.0) -> str:
+    """A metric's 95 % interval as '[low, high]'; empty where it has none."""
+    if m["value"] is None or m.get("low") is None or m.get("high") is None:
+        return ""
+    places = decimals(m, scale)
+    return f"[{scale * m['low']:,.{places}f}, {scale * m['high']:,.{places}f}]"
+
+
+def spoken(m: dict, scale: float = 1.0) -> str:
+    """'82.0 % [78.2, 85.8]' for a sentence: value and interval, with spaces that do not break."""
+    sign = " %" if scale == 100 else ""
+    return f"{value(m, scale)}{sign} {interval(m, scale)}".rstrip().replace(
+        " ", "\N{NO-BREAK SPACE}"
+    )
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """'1 image', '1,200 images'."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def model_name(config: dict) -> str:
+    """'DDPM', 'VAE (paper preset)', 'copycat'."""
+    model = str(config["model"])
+    model = model.upper() if model in ("vae", "gan", "ddpm") else model
+    preset = config.get("preset") or "corrected"
+    return model if preset == "corrected" else f"{model} ({preset} preset)"
+
+
+def shape_name(shape: list[int]) -> str:
+    """'28×28 grey', '64×64 RGB'."""
+    height, width, channels = shape
+    return f"{height}×{width} {'grey' if channels == 1 else 'RGB'}"

@@ -1,0 +1,63 @@
+import json
+
+import pytest
+from fake_records import m, null, record
+
+import fpu
+from fpu.report import records
+
+
+def write(path, held):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(held if isinstance(held, str) else json.dumps(held))
+    return path
+
+
+def test_folders_are_searched_and_no_file_is_read_twice(tmp_path):
+    first = write(tmp_path / "b" / "record.json", record("vae"))
+    write(tmp_path / "a" / "x.record.json", record("gan"))
+    write(tmp_path / "a" / "config.json", {"schema": 99})
+    models = [r["config"]["model"] for r in records.read([tmp_path, first, tmp_path / "a"])]
+    assert models == ["gan", "vae"]
+
+
+@pytest.mark.parametrize(
+    ("held", "problem"),
+    [
+        ('{"schema": 1, "conf', "not JSON"),
+        ("[1, 2]", "not a record"),
+        ({"config": {}}, "not a record"),
+        (record() | {"schema": 2}, "schema 2"),
+        ({k: v for k, v in record().items() if k != "privacy"}, "'privacy'"),
+        (record() | {"data": {"name": "digits"}}, "'shape'"),
+        (record(eps="one"), "eps"),
+    ],
+)
+def test_a_bad_file_is_named_in_one_line(tmp_path, held, problem):
+    file = write(tmp_path / "record.json", held)
+    with pytest.raises(fpu.InputError) as caught:
+        records.read([file])
+    assert str(file) in str(caught.value)
+    assert problem in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_nothing_to_read_is_refused(tmp_path):
+    for paths in ([], [tmp_path], [tmp_path / "missing.json"]):
+        with pytest.raises(fpu.InputError):
+            records.read(paths)
+
+
+def test_attacks_are_ranked_and_those_without_a_value_left_out():
+    held = record()
+    held["privacy"]["attacks"] = {
+        "weak": {"auc": m(0.5, 0.1)},
+        "none": {"auc": null("no score")},
+        "nan": {"auc": m(float("nan"), 0.1)},
+        "strong": {"auc": m(0.6, 0.1)},
+    }
+    assert [name for name, _ in records.attacks(held)] == ["strong", "weak"]
+
+
+def test_a_metric_that_is_not_there_says_so():
+    assert records.metric(record(), "utility", "members", "ece")["reason"] == "not in this record"

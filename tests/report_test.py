@@ -1,0 +1,169 @@
+import base64
+import math
+from html.parser import HTMLParser
+
+import pytest
+from fake_records import m, null, record
+
+from fpu import report
+from fpu.report import verdict
+
+PNG = b"\x89PNG pretended"
+VOID = {"meta", "img", "br", "path", "circle", "rect"}
+
+
+class Outline(HTMLParser):
+    """Tags that do not close, what is loaded from where, and the text."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.loads, self.tags, self.text = [], [], set(), ""
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.loads += [v for k, v in attrs if k in ("src", "href", "srcset", "data", "action")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.text += data
+
+
+def outline(html):
+    parsed = Outline()
+    parsed.feed(html)
+    assert parsed.open == []
+    return parsed
+
+
+def test_the_page_is_self_contained_and_well_formed():
+    html = report.page(record(), PNG, {"loss": ([0, 0.2, 1], [0, 0.3, 1])})
+    parsed = outline(html)
+    assert parsed.loads == ["data:image/png;base64," + base64.b64encode(PNG).decode()]
+    assert not parsed.tags & {"script", "link", "iframe", "object", "base"}
+    assert "url(" not in html
+    assert "@import" not in html
+
+
+def test_the_page_holds_every_metric_with_interval_and_count():
+    text = outline(report.page(record(), PNG)).text
+    for held in (
+        "82.0 %",
+        "[78.2, 85.8]",
+        "94.1 %",
+        "0.0412",
+        "[0.0352, 0.0472]",
+        "n = 360",
+        "7.46 %",
+        "50,012",
+    ):
+        assert held in text
+    assert record()["privacy"]["statement"] in text
+    for key in ("model_config.width", "recipe.learning_rate", "dp_accounting", "0.10.2"):
+        assert key in text
+
+
+def test_everything_from_outside_is_escaped():
+    evil = "<script>alert('x')</script>&"
+    held = record(model=evil, dataset=evil, note=evil)
+    held["data"] |= {"class_names": [evil] * 10, "source": evil, "notes": {evil: evil}}
+    held["privacy"] |= {"statement": evil, "relation": evil, "attacks": {evil: {"auc": null(evil)}}}
+    held["fidelity"]["synthetic"] = {"kid": null(evil), evil: m(1, 0.1)}
+    held["cost"]["device"] = held["versions"]["jax"] = evil
+    held["config"]["preset"] = evil
+    for html in (report.page(held, PNG), report.overview([held])):
+        assert "script" not in outline(html).tags
+        assert "alert" in html
+
+
+def test_a_metric_without_a_value_shows_its_reason():
+    held = record()
+    held["fidelity"]["synthetic"]["recall"] = null("7 images; at least 50 are needed")
+    held["utility"]["synthetic"] = {"accuracy": null("no test images")}
+    held["privacy"]["attacks"] = {"loss": {"auc": null("no non-members")}}
+    text = outline(report.page(held, PNG)).text
+    for reason in ("7 images; at least 50 are needed", "no test images", "no non-members"):
+        assert reason in text
+
+
+def test_metrics_of_later_versions_are_shown_too():
+    held = record()
+    held["fidelity"]["synthetic"]["vendi_score"] = m(3.21, 0.1)
+    assert "vendi score" in outline(report.page(held, PNG)).text
+
+
+def test_overview_holds_the_table():
+    parsed = outline(report.overview([record(), record("vae", 3.0)]))
+    assert "82.0" in parsed.text
+    assert "VAE" in parsed.text
+    assert parsed.loads == []
+
+
+def test_utility_is_judged_by_intervals_and_by_guessing():
+    def title(accuracy, balanced=None):
+        held = record(accuracy=accuracy)
+        if balanced is not None:
+            held["utility"]["synthetic"]["balanced_accuracy"] = m(balanced, 0.03)
+        found = verdict.utility(held)
+        return found.mark, found.title
+
+    assert title(0.93) == ("good", "As useful as the real members")
+    assert title(0.86) == ("fair", "8 points short of the real members")
+    assert title(0.60) == ("bad", "34 points short of the real members")
+    assert title(0.60, balanced=0.12) == ("bad", "No more useful than guessing")
+
+
+def test_an_attack_is_judged_by_its_interval_and_by_the_guarantee():
+    assert verdict.attack(record(auc=0.53)).mark == "good"
+    assert verdict.attack(record(auc=0.55)).title == "An attack beats guessing"
+    assert verdict.attack(record(eps="inf", auc=0.99)).title == "An attack beats guessing"
+    broken = verdict.attack(record(eps=0.1, auc=0.9))
+    assert broken.title == "An attack does better than the guarantee allows"
+
+
+@pytest.mark.parametrize(
+    ("eps", "mark", "word"),
+    [
+        (0.5, "good", "Strong"),
+        (10.0, "fair", "Reasonable"),
+        (11.0, "bad", "Weak"),
+        ("inf", "bad", "No"),
+    ],
+)
+def test_the_guarantee_is_graded(eps, mark, word):
+    found = verdict.guarantee(record(eps=eps))
+    assert (found.mark, found.title.split()[0]) == (mark, word)
+    if eps == 0.5:
+        assert f"factor of {math.exp(0.5):.1f} " in found.text
+
+
+def test_what_may_leave_depends_on_the_guarantee():
+    assert verdict.release(record()).title == "Only release/ may leave the house"
+    disclosed = record()
+    disclosed["privacy"]["noise_seed_disclosed"] = True
+    for held in (record(eps="inf"), disclosed):
+        assert verdict.release(held).title == "Nothing may leave the house"
+    assert "void" in verdict.guarantee(disclosed).title
+
+
+def test_copies_come_before_other_praise():
+    held = record()
+    held["fidelity"]["synthetic"]["coverage"] = m(0.95, 0.02)
+    assert verdict.fidelity(held).mark == "good"
+    held["fidelity"]["synthetic"]["near_copies"] = m(0.2, 0.03)
+    assert verdict.fidelity(held).title == "It repeats its training images"
+
+
+def test_groups_are_named_as_what_is_protected():
+    held = record()
+    held["privacy"]["unit"] = held["data"]["unit"] = "group"
+    held["data"]["n_units"] = 120
+    text = outline(report.page(held, PNG)).text
+    assert "each single group of images" in text
+    assert "in 120 groups" in text
+    assert "one group at a time" in text

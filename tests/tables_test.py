@@ -1,0 +1,98 @@
+import numpy as np
+import pytest
+from fake_records import m, null, record
+from scipy import stats
+
+from fpu.report import tables
+
+
+def rows(runs):
+    (table,) = tables.tables(runs)
+    return [dict(zip(table.header, row, strict=True)) for row in table.rows]
+
+
+def test_one_run_shows_its_own_interval():
+    (row,) = rows([record(accuracy=0.82)])
+    assert row["accuracy %"] == "82.0 [78.2, 85.8]"
+    assert row["KID"] == "0.0412 [0.0352, 0.0472]"
+    assert row["attack AUC"] == "0.510 [0.474, 0.546]"
+    assert (row["model"], row["ε"], row["n"], row["runs"]) == ("DDPM", "1", "500", "1")
+    assert (row["steps"], row["seconds"]) == ("400", "65")
+
+
+def test_several_runs_show_mean_and_t_interval():
+    values = [0.70, 0.74, 0.81]
+    (row,) = rows([record(accuracy=v, seed=i) for i, v in enumerate(values)])
+    low, high = stats.t.interval(0.95, 2, np.mean(values), stats.sem(values))
+    mean, half = (float(part) for part in row["accuracy %"].split(" ± "))
+    assert mean == pytest.approx(75.0)
+    assert half == pytest.approx(50 * (high - low), abs=0.5)
+    assert row["runs"] == "3"
+
+
+def test_runs_without_a_value_are_counted_out():
+    runs = [record(seed=i) for i in range(3)]
+    runs[1]["fidelity"]["synthetic"]["kid"] = null("too few")
+    (row,) = rows(runs)
+    assert row["KID"].endswith("(2 of 3)")
+    runs[0]["fidelity"]["synthetic"]["kid"] = runs[2]["fidelity"]["synthetic"]["kid"] = null(
+        "too few"
+    )
+    assert rows(runs)[0]["KID"] == "–"
+
+
+def test_rows_are_sorted_and_eps_and_presets_kept_apart():
+    cells = [
+        ("copycat", "inf"),
+        ("gaussian", 1.0),
+        ("ddpm", "inf"),
+        ("ddpm", 10.0),
+        ("ddpm", 1.0),
+        ("fresh", "inf"),
+        ("vae", 1.0),
+    ]
+    runs = [record(model, eps) for model, eps in cells] + [
+        record("vae", 1.0, preset="paper"),
+        record("ddpm", n=100),
+    ]
+    got = [(row["n"], row["model"], row["ε"]) for row in rows(runs)]
+    assert got == [
+        ("100", "DDPM", "1"),
+        ("500", "VAE", "1"),
+        ("500", "VAE (paper preset)", "1"),
+        ("500", "DDPM", "1"),
+        ("500", "DDPM", "10"),
+        ("500", "DDPM", "∞"),
+        ("500", "gaussian", "1"),
+        ("500", "fresh", "∞"),
+        ("500", "copycat", "∞"),
+    ]
+
+
+def test_each_data_set_has_a_table_and_markdown_is_well_formed():
+    text = tables.markdown([record(), record(dataset="a|b.npz", model="x|y")])
+    assert text.count("**") == 4
+    lines = [line.replace("\\|", "") for line in text.splitlines() if line.startswith("|")]
+    assert len(lines) == 6
+    assert len({line.count("|") for line in lines}) == 1
+
+
+def test_runs_on_the_same_members_compose():
+    runs = [
+        record("vae", 1.0),
+        record("gan", 3.0),
+        record("ddpm", "inf"),
+        record("vae", 9.0, seed=5),
+    ]
+    (note,) = tables.tables(runs)[0].notes
+    assert "2 runs on the same members spend ε = 4, δ = 4e-4" in note
+    assert "1 run without a guarantee" in note
+    assert tables.tables([record(), record(seed=1)])[0].notes == []
+
+
+def test_the_strongest_attack_is_shown():
+    held = record()
+    held["privacy"]["attacks"]["third"] = {"auc": m(0.66, 0.03)}
+    assert rows([held])[0]["attack AUC"].startswith("0.660")
+    held["privacy"]["attacks"] = {}
+    assert rows([held])[0]["attack AUC"] == "–"
