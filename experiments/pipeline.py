@@ -1,0 +1,293 @@
+"""The parts of a run: plan, fit, sample, release, evaluate, record, report."""
+
+import dataclasses
+import functools
+import importlib.metadata
+import math
+import os
+import platform
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import fpu
+from experiments import presets, progress, settings, workdir
+from fpu import InputError, checkpoint, data, evaluation, models, report, sources, training
+from fpu.dp import accounting, sampling
+from fpu.dp.plan import DPSGD, Plan, Release
+from fpu.models.baselines import BASELINES
+
+CHECKPOINT_SECONDS = 60.0
+CHUNK = 250  # images sampled or scored at once
+
+
+def prepare(options: settings.Options, dataset, split, config: dict):
+    """(plan, config with the plan, the model's config and the recipe filled in). Writes nothing."""
+    _compilation_cache()
+    n = len(data.units(dataset, split.members)[1])
+    unit = "image" if dataset.groups is None else "group of images"
+    if options.model in models.MODELS:
+        sizes = models.load(options.model).SIZES
+        steps, q, recipe = presets.defaults(options.preset, options.model, config["size"], n)
+        model_config, recipe = settings.override(options.set, sizes[config["size"]], recipe)
+        steps, q = options.steps or steps, options.sample_rate or q
+        slots = sampling.capacity(n, q)
+
+        def make_plan(noise):
+            return Plan(config["delta"], (DPSGD(n, q, steps, noise, slots),), unit)
+    else:
+        model_config = recipe = None
+        settings.override(options.set, None, None)
+        steps = q = None
+
+        def make_plan(noise):
+            private = options.model == "gaussian"
+            return Plan(config["delta"], (Release(noise),) if private else (), unit)
+
+    try:
+        if options.noise_multiplier is not None:
+            plan = accounting.settle(make_plan(options.noise_multiplier))
+        else:
+            plan = accounting.calibrate(make_plan, options.eps or math.inf)
+    except ValueError as error:
+        raise InputError(f"no plan for these flags: {error}") from error
+    return plan, config | {
+        "steps": steps,
+        "sample_rate": q,
+        "model_config": None if model_config is None else dataclasses.asdict(model_config),
+        "recipe": None if recipe is None else dataclasses.asdict(recipe),
+        "stages": [dataclasses.asdict(stage) for stage in plan.stages],
+    }
+
+
+def carry_out(options, dataset, split, config, plan, folder, begun, tensorboard) -> None:
+    """Everything from the secret key to the report. Repeats nothing that a killed run had finished."""
+    seconds = {"calibrate": time.monotonic() - begun}
+    eps, accountant = accounting.epsilon(plan)
+    statement = plan.statement(eps, accountant)
+    progress.say(statement)
+    key = workdir.secret_key(folder, options.noise_seed)
+    public = jax.random.key(options.seed)
+
+    clock = time.monotonic()
+    spec = models.Spec(tuple(dataset.shape), dataset.n_classes)
+    if options.model in models.MODELS:
+        sample, scores = _train(
+            options, config, dataset, split, plan, spec, key, public, folder, tensorboard
+        )
+    else:
+        sample, scores = _baseline(options, config, dataset, split, plan, spec, key), None
+    seconds["train"] = time.monotonic() - clock
+
+    clock = time.monotonic()
+    labels = np.asarray(settings.sampling_labels(options, dataset.n_classes), np.int32)
+    images = _draw(sample, jax.random.fold_in(public, 2), labels)
+    seconds["sample"] = time.monotonic() - clock
+    release = folder / "release"
+    data.save_npz(release / "synthetic.npz", images, labels, dataset.n_classes)
+    report.samples_png(release / "samples.png", images, labels, dataset.class_names)
+    members = dataset.images[split.members], dataset.labels[split.members]
+    report.samples_png(folder / "samples.png", images, labels, dataset.class_names, *members)
+    workdir.write_json(folder / "manifest.json", data.manifest(dataset, split))
+
+    clock = time.monotonic()
+    judged = evaluation.evaluate(
+        dataset,
+        split,
+        images,
+        labels,
+        scores=scores,
+        seed=options.seed,
+        quick=options.evaluation == "quick",
+        progress=progress.say,
+    )
+    seconds["evaluate"] = time.monotonic() - clock
+    seconds["total"] = time.monotonic() - begun
+    record = {
+        "schema": 1,
+        "config": config,
+        "data": _data(dataset, split, config),
+        "privacy": _privacy(plan, eps, accountant, statement, config)
+        | {"attacks": judged["attacks"], "audit": None},
+        "fidelity": judged["fidelity"],
+        "utility": judged["utility"],
+        "cost": _cost(plan, seconds),
+        "versions": _versions(),
+    }
+    workdir.write_json(folder / "record.json", record)
+    picture = (folder / "samples.png").read_bytes()
+    workdir.write_text(folder / "report.html", report.page(record, picture))
+    workdir.destroy_secret(folder)
+
+
+def _train(options, config, dataset, split, plan, spec, key, public, folder, tensorboard):
+    """(sample, scores) of a model trained as one cell, continued from its checkpoint if there is one."""
+    module = models.load(options.model)
+    model = module.make(module.Config(**config["model_config"]), spec)
+    recipe = training.Recipe(**config["recipe"])
+    sgd = plan.sgd()
+    clip = math.inf if not plan.private and options.noise_multiplier is None else options.clip_norm
+    cell = training.Cell(
+        mask=jnp.ones(sgd.n, bool),
+        clip=jnp.float32(clip),
+        noise_std=jnp.float32(sgd.noise_multiplier * options.clip_norm),
+        secret=key,
+        public=jax.random.fold_in(public, 1),
+    )
+    saved = folder / "checkpoints"
+    last = time.monotonic()
+
+    def restore(number, like):
+        found = checkpoint.restore(saved / str(number), like)
+        if found is not None:
+            progress.say(f"continuing from step {found[0]:,}")
+            return found[1]
+        return None
+
+    def observe(number, step, state):
+        nonlocal last
+        show(step, state.diagnostics)
+        if step == sgd.steps or time.monotonic() - last > CHECKPOINT_SECONDS:
+            checkpoint.save(saved / str(number), step, state)
+            last = time.monotonic()
+
+    eps = accounting.epsilon(plan)[0]
+    board = _tensorboard(folder) if tensorboard else None
+    with progress.training(folder / "log.jsonl", sgd.steps, eps, board) as show:
+        state = training.fit(
+            model,
+            plan,
+            recipe,
+            _pool(dataset, split.members),
+            jax.tree.map(lambda x: x[None], cell),
+            observe=observe,
+            restore=restore,
+        )
+    params = jax.tree.map(lambda x: x[0], state.ema)
+    if not all(bool(jnp.isfinite(x).all()) for x in jax.tree.leaves(params)):
+        raise InputError(
+            "training diverged (parameters are not finite): lower --set recipe.learning_rate"
+        )
+
+    @jax.jit
+    def score(images, labels, keys):
+        examples = models.Example(images.astype(jnp.float32) / 255.0, labels)
+        return jax.vmap(model.scores, (None, 0, 0))(params, examples, keys)
+
+    def scores(images, labels):
+        keys = jax.random.split(jax.random.fold_in(public, 3), len(labels))
+        parts = [
+            score(*chunk)
+            for chunk in _chunks(images, np.asarray(labels, np.int32), jax.random.key_data(keys))
+        ]
+        return {k: np.concatenate([p[k] for p in parts])[: len(labels)] for k in parts[0]}
+
+    return functools.partial(jax.jit(model.sample), params), scores
+
+
+def _baseline(options, config, dataset, split, plan, spec, key):
+    """sample of a one-shot baseline."""
+    baseline = BASELINES[options.model](spec)
+    indices = getattr(split, baseline.source)
+    missing = sorted(set(range(dataset.n_classes)) - set(dataset.labels[indices].tolist()))
+    if missing:
+        raise InputError(
+            f"--model={options.model}: no {baseline.source} of class {missing[0]}; ask for fewer members"
+        )
+    noise = plan.stages[0].noise_multiplier if plan.stages else 0.0
+    pool = _pool(dataset, indices)
+    params = baseline.fit(
+        pool, float(len(pool.sizes)), options.clip_norm, noise * options.clip_norm, key
+    )
+    return functools.partial(jax.jit(baseline.sample), params)
+
+
+def _pool(dataset, indices) -> training.Pool:
+    arrays = dataset.images[indices], dataset.labels[indices], *data.units(dataset, indices)
+    return training.Pool(*(jnp.asarray(x) for x in arrays))
+
+
+def _draw(sample, key, labels) -> np.ndarray:
+    """Synthetic images, uint8 [n, H, W, C]."""
+    parts = [
+        np.asarray(sample(jax.random.fold_in(key, i), chunk))
+        for i, (chunk,) in enumerate(_chunks(labels))
+    ]
+    return np.round(np.concatenate(parts)[: len(labels)] * 255.0).astype(np.uint8)
+
+
+def _chunks(*arrays):
+    """Slices of CHUNK rows, the last one filled up with row 0: every call has the same shapes."""
+    count = len(arrays[0])
+    for first in range(0, count, CHUNK):
+        rows = np.arange(first, first + CHUNK)
+        yield tuple(jnp.asarray(x)[np.where(rows < count, rows, 0)] for x in arrays)
+
+
+def _data(dataset, split, config) -> dict:
+    """The record's `data`: the manifest without the indices."""
+    facts = data.manifest(dataset, split)
+    kept = {k: v for k, v in facts.items() if not isinstance(v, list) or k.endswith("_per_class")}
+    return kept | {
+        "name": dataset.name,
+        "source": dataset.source,
+        "shape": list(dataset.shape),
+        "n_classes": dataset.n_classes,
+        "class_names": list(dataset.class_names),
+        "subset": config["subset"],
+        "seed": config["seed"],
+    }
+
+
+def _privacy(plan, eps, accountant, statement, config) -> dict:
+    stage = plan.stages[0] if plan.stages else None
+    return {
+        "eps": "inf" if math.isinf(eps) else eps,
+        "delta": plan.delta,
+        "noise_multiplier": stage.noise_multiplier if stage else 0.0,
+        "clip_norm": config["clip_norm"] if plan.private else None,
+        "sampling_rate": getattr(stage, "sampling_rate", None),
+        "capacity": getattr(stage, "capacity", None),
+        "steps": getattr(stage, "steps", 0),
+        "relation": plan.relation,
+        "accountant": accountant,
+        "unit": plan.unit,
+        "stages": config["stages"],
+        "noise_seed_disclosed": config["noise_seed"] is not None,
+        "statement": statement,
+    }
+
+
+def _cost(plan, seconds) -> dict:
+    sgd = [stage for stage in plan.stages if isinstance(stage, DPSGD)]
+    return {
+        "seconds": {name: round(value, 2) for name, value in seconds.items()},
+        "steps": sum(stage.steps for stage in sgd),
+        "examples": round(sum(stage.steps * stage.denominator for stage in sgd)),
+        "device": jax.devices()[0].device_kind,
+    }
+
+
+def _versions() -> dict:
+    packages = ("jax", "flax", "optax", "dp-accounting", "numpy")
+    known = {name.replace("-", "_"): importlib.metadata.version(name) for name in packages}
+    return {"fpu": fpu.__version__, "python": platform.python_version()} | known
+
+
+def _compilation_cache() -> None:
+    """Compile once per machine, not once per run."""
+    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        jax.config.update("jax_compilation_cache_dir", str(sources.cache_dir() / "xla"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def _tensorboard(folder):
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError as error:
+        raise InputError(
+            "--tensorboard: needs the extra `tensorboard` (uv sync --extra tensorboard)"
+        ) from error
+    return SummaryWriter(str(folder / "tensorboard"))

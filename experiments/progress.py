@@ -1,0 +1,63 @@
+"""What a person sees of a long training: a bar on a terminal, plain lines elsewhere, JSON lines always."""
+
+import contextlib
+import json
+import sys
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+@contextlib.contextmanager
+def training(path, total: int, eps: float, tensorboard=None):
+    """Yields report(step, diagnostics): to `path` (JSON lines), the screen and TensorBoard.
+
+    Losses are private: they are logged as nonprivate/..., in the part of a run that stays inside.
+    """
+    begun, first, shown = time.monotonic(), None, 0.0
+    terminal = sys.stderr.isatty()
+    bar = Progress(
+        TextColumn("training"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]} eps {task.fields[eps]}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not terminal,
+    )
+    task = bar.add_task("", total=total, rate="", eps=f"{eps:.3g}")
+
+    def report(step: int, diagnostics) -> None:
+        nonlocal first, shown
+        now = time.monotonic()
+        values = {
+            "nonprivate/loss": float(diagnostics.loss),
+            "nonprivate/clipped": float(diagnostics.clipped),
+            "nonprivate/dropped": int(diagnostics.dropped),
+        }
+        log.write(json.dumps({"step": step, "seconds": round(now - begun, 3)} | values) + "\n")
+        log.flush()
+        for name, value in values.items():
+            if tensorboard is not None:
+                tensorboard.add_scalar(name, value, step)
+        if first is None:  # the first call compiles: the rate starts after it
+            first = (now, step)
+            bar.update(task, completed=step)
+            return
+        rate = (step - first[1]) / max(now - first[0], 1e-9)
+        bar.update(task, completed=step, rate=f"{rate:.1f} steps/s")
+        if not terminal and (now - shown > 10 or step == total):
+            shown = now
+            left = (total - step) / max(rate, 1e-9)
+            say(
+                f"step {step:,} of {total:,}, {rate:.1f} steps/s, {left:.0f} s left, eps {eps:.3g} at the end"
+            )
+
+    with open(path, "a", encoding="utf-8") as log, bar:
+        yield report
+
+
+def say(line: str) -> None:
+    """One plain line on stderr."""
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,106 @@
+"""One run: train a generator under a budget, draw a synthetic data set, judge it, write it all down.
+
+    python -m experiments.run --model=ddpm --eps=1
+    python -m experiments.run --model=vae --eps=3 --dataset=mnist --n_per_class=100
+    python -m experiments.run --model=gan --eps=10 --dataset=path/to/images.npz
+
+A killed run, started again with the same command, continues and ends where it would have ended.
+"""
+
+import dataclasses
+import math
+import pathlib
+import time
+
+from absl import flags
+
+from experiments import cli, presets, progress, settings, workdir
+from fpu import InputError, data
+
+_TENSORBOARD = flags.DEFINE_bool(
+    "tensorboard", False, "also write TensorBoard logs (extra: tensorboard)"
+)
+
+
+def resolve(options: settings.Options):
+    """(dataset, split, config): every choice made, nothing written. config is JSON-able."""
+    settings.check(options)
+    preset = options.preset
+    dataset = data.load(options.dataset, options.data_dir)
+    n_per_class, n_train = options.n_per_class, options.n_train
+    if n_per_class is None and n_train is None:
+        n_per_class = presets.members_per_class(preset)
+    subset = presets.subset(preset)
+    split = data.partition(
+        dataset,
+        n_per_class=n_per_class or None,
+        n_train=n_train or None,
+        seed=options.seed,
+        subset=subset,
+    )
+    n = len(data.units(dataset, split.members)[1])
+    size = options.size or presets.size(preset, dataset.shape)
+    config = dataclasses.asdict(options) | {
+        "n_per_class": n_per_class,
+        "size": size,
+        "subset": subset,
+        "delta": options.delta or 1 / (10 * n),
+        "labels": options.labels,
+        "eps": _json_eps(options.eps),
+        "noise_seed": options.noise_seed,
+        "sha256_members": data.manifest(dataset, split)["sha256_members"],
+    }
+    if config["delta"] >= 1 / n:
+        raise InputError(f"--delta={config['delta']:g}: must be below 1/n = {1 / n:g}")
+    config["n_samples"] = len(settings.sampling_labels(options, dataset.n_classes))
+    for name in ("workdir", "data_dir"):
+        del config[name]
+    return dataset, split, config
+
+
+def run(options: settings.Options, tensorboard: bool = False) -> pathlib.Path:
+    """Do the whole run and return its folder. InputError for bad input."""
+    begun = time.monotonic()
+    dataset, split, config = resolve(options)
+    folder = pathlib.Path(options.workdir or _default_workdir(dataset, config)).expanduser()
+
+    # Heavy imports only once the input is known to be good.
+    from experiments import pipeline
+
+    plan, config = pipeline.prepare(options, dataset, split, config)
+    with workdir.opened(folder, config):
+        if (folder / "record.json").is_file() and (folder / "report.html").is_file():
+            progress.say(f"{folder} is finished: see report.html, or name another --workdir")
+            return folder
+        pipeline.carry_out(options, dataset, split, config, plan, folder, begun, tensorboard)
+    return folder
+
+
+def _json_eps(eps: float | None):
+    return "inf" if eps is not None and math.isinf(eps) else eps
+
+
+def _default_workdir(dataset, config: dict) -> pathlib.Path:
+    privacy = (
+        f"sigma{config['noise_multiplier']:g}"
+        if config["noise_multiplier"] is not None
+        else f"eps{float(config['eps'] or math.inf):g}"
+    )
+    many = f"n{config['n_train']}" if config["n_train"] else f"{config['n_per_class'] or 'all'}each"
+    name = f"{config['model']}-{dataset.name}-{privacy}-{many}-seed{config['seed']}"
+    return pathlib.Path("runs") / (
+        name if config["preset"] == "corrected" else f"{name}-{config['preset']}"
+    )
+
+
+def main(argv: list[str]) -> None:
+    """Run what the flags say."""
+    if len(argv) > 1:
+        raise InputError(f"{argv[1]}: not a flag; write --name=value")
+    folder = run(settings.from_flags(), _TENSORBOARD.value)
+    print(folder / "report.html")
+
+
+if __name__ == "__main__":
+    settings.define_flags()
+    cli.main(main)

@@ -1,0 +1,163 @@
+"""Flags to settings: every choice of a run resolved, checked and JSON-able, before anything is written."""
+
+import dataclasses
+import difflib
+import math
+import typing
+
+from absl import flags
+
+from experiments import presets
+from fpu import InputError, models
+from fpu.models.baselines import BASELINES
+from fpu.training import Recipe
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The flags of a run, as typed. None means: decided from the data and the preset."""
+
+    model: str = "ddpm"
+    dataset: str = "digits"
+    data_dir: str | None = None
+    n_per_class: int | None = None
+    n_train: int | None = None
+    eps: float | None = None
+    noise_multiplier: float | None = None
+    delta: float | None = None
+    steps: int | None = None
+    sample_rate: float | None = None
+    clip_norm: float = 1.0
+    preset: str = "corrected"
+    size: str | None = None
+    seed: int = 0
+    noise_seed: int | None = None
+    n_samples: int | None = None
+    labels: str | None = None
+    evaluation: str = "quick"
+    workdir: str | None = None
+    set: tuple[str, ...] = ()
+
+
+_HELP = {
+    "model": f"one of {', '.join((*models.MODELS, *BASELINES))}",
+    "dataset": "digits, mnist, a 2-D MedMNIST name, or a path to an .npz in MedMNIST's format",
+    "data_dir": "folder that holds the data set's files already",
+    "n_per_class": "members of each class (default 50; paper: 10); 0 = all",
+    "n_train": "members in all, balanced over classes, instead of --n_per_class; 0 = all",
+    "eps": "privacy budget; inf = no privacy. This, or --noise_multiplier",
+    "noise_multiplier": "standard deviation of the noise over the clip norm; eps is then computed",
+    "delta": "default 1 / (10 n)",
+    "steps": "private steps",
+    "sample_rate": "Poisson sampling rate q",
+    "clip_norm": "l2 norm C that each example's gradient is clipped to",
+    "preset": "corrected (ours) or paper (arXiv:2606.07640 as coded)",
+    "size": "tiny, default or paper (default: by the images)",
+    "seed": "governs only what is public: subset, initialisation, sampling labels",
+    "noise_seed": "research only: makes sampling and noise repeatable, and is disclosed in the record",
+    "n_samples": "synthetic images (default: 100 a class, at least 1,000)",
+    "labels": "classes to draw, such as 0,1,1,2 (repeats weigh more); default: all, evenly",
+    "evaluation": "quick or full",
+    "workdir": "where everything goes (default runs/...)",
+    "set": "anything else, as model.width=64 or recipe.learning_rate=1e-3; repeatable",
+}
+
+
+def define_flags() -> None:
+    """One absl flag for each field of Options."""
+    define = {int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string}
+    for field in dataclasses.fields(Options):
+        if field.name == "set":
+            flags.DEFINE_multi_string("set", [], _HELP["set"])
+        else:
+            kind = (*typing.get_args(field.type), field.type)[0]  # X of X | None
+            define[kind](field.name, field.default, _HELP[field.name])
+
+
+def from_flags() -> Options:
+    """Options from parsed flags."""
+    values = {f.name: getattr(flags.FLAGS, f.name) for f in dataclasses.fields(Options)}
+    return Options(**(values | {"set": tuple(values["set"])}))
+
+
+def check(options: Options) -> None:
+    """Refuse what can be refused before the data are read. InputError names the flag and the fix."""
+    named("--model", options.model, (*models.MODELS, *BASELINES))
+    named("--preset", options.preset, presets.PRESETS)
+    named("--evaluation", options.evaluation, ("quick", "full"))
+    if options.size is not None:
+        named("--size", options.size, ("tiny", "default", "paper"))
+    real = options.model in BASELINES and options.model != "gaussian"
+    if options.eps is not None and options.noise_multiplier is not None:
+        raise InputError("--eps and --noise_multiplier: give one, the other is solved for")
+    if options.eps is None and options.noise_multiplier is None and not real:
+        raise InputError(
+            "--eps is missing: give a budget such as --eps=1, or --eps=inf for no privacy"
+        )
+    if options.eps is not None and not options.eps > 0:
+        raise InputError(f"--eps={options.eps:g}: must be positive; --eps=inf switches privacy off")
+    if real and (options.noise_multiplier or (options.eps or math.inf) < math.inf):
+        raise InputError(
+            f"--model={options.model} hands out real images: only --eps=inf is true of it"
+        )
+    if options.noise_multiplier is not None and not 0 <= options.noise_multiplier < math.inf:
+        raise InputError(f"--noise_multiplier={options.noise_multiplier:g}: must be 0 or more")
+    if not 0 < options.clip_norm < math.inf:
+        raise InputError(f"--clip_norm={options.clip_norm:g}: must be positive and finite")
+    if options.sample_rate is not None and not 0 < options.sample_rate <= 1:
+        raise InputError(f"--sample_rate={options.sample_rate:g}: must lie in (0, 1]")
+    if options.delta is not None and not 0 < options.delta < 1:
+        raise InputError(f"--delta={options.delta:g}: must lie in (0, 1/n)")
+    for name in ("steps", "n_samples"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise InputError(f"--{name}={value}: must be at least 1")
+    for name in ("n_per_class", "n_train", "seed", "noise_seed"):
+        value = getattr(options, name)
+        if value is not None and value < 0:
+            raise InputError(f"--{name}={value}: must not be negative")
+    if options.n_per_class is not None and options.n_train is not None:
+        raise InputError("--n_per_class and --n_train: give one of them")
+
+
+def named(flag: str, value: str, known: tuple[str, ...]) -> None:
+    """InputError naming the nearest of the known values."""
+    if value not in known:
+        near = difflib.get_close_matches(value, known, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]}?" if near else "choose"
+        raise InputError(f"{flag}={value} is unknown: {hint} (known: {', '.join(known)})")
+
+
+def override(pairs: tuple[str, ...], model_config, recipe: Recipe):
+    """(model config, recipe) with each `model.name=value` or `recipe.name=value` put in.
+
+    Raises InputError for an unknown name (with the nearest) or a value of the wrong type.
+    """
+    parts = {"model": model_config, "recipe": recipe}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        part, _, field = name.partition(".")
+        if not equals or not field or part not in parts:
+            raise InputError(f"--set={pair}: write model.NAME=VALUE or recipe.NAME=VALUE")
+        known = dataclasses.asdict(parts[part]) if parts[part] is not None else {}
+        named(f"--set {part}.NAME: {field}", field, tuple(known))
+        kind = type(known[field])
+        try:
+            value = {"True": True, "False": False}[text] if kind is bool else kind(text)
+        except (ValueError, KeyError):
+            raise InputError(f"--set={pair}: {field} is a {kind.__name__}") from None
+        parts[part] = dataclasses.replace(parts[part], **{field: value})
+    return parts["model"], parts["recipe"]
+
+
+def sampling_labels(options: Options, n_classes: int) -> list[int]:
+    """The labels to draw, n_samples of them: the wanted classes in turn. A public choice."""
+    text = options.labels or ",".join(map(str, range(n_classes)))
+    try:
+        wanted = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"--labels={text}: write class numbers with commas, as 0,1,2") from None
+    if not all(0 <= label < n_classes for label in wanted):
+        raise InputError(f"--labels={text}: classes run from 0 to {n_classes - 1}")
+    count = options.n_samples or max(1000, 100 * n_classes)
+    return sorted(wanted[i % len(wanted)] for i in range(count))

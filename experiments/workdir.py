@@ -1,0 +1,113 @@
+"""The folder of a run: private as a whole, lockable, resumable. Only release/ may leave the house."""
+
+import contextlib
+import fcntl
+import json
+import os
+import pathlib
+
+import jax
+import jax.numpy as jnp
+
+from fpu import InputError, readers
+from fpu.checkpoint import fingerprint
+
+SECRET = "secret.key"
+
+
+@contextlib.contextmanager
+def opened(path: pathlib.Path, config: dict):
+    """Create or re-enter the folder of the run that `config` describes, and hold its lock.
+
+    Raises:
+      InputError: it cannot be written, holds something else, or another process works in it.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        known = path / "config.json"
+        strangers = [p.name for p in path.iterdir() if p.name != ".lock"]
+        if strangers and not known.is_file():
+            raise InputError(
+                f"--workdir={path}: holds files of something else ({strangers[0]}); name another"
+            )
+        path.chmod(0o700)
+        lock = open(path / ".lock", "w")  # noqa: SIM115 (held until the run ends)
+    except OSError as error:
+        raise InputError(
+            f"--workdir={path}: {error.strerror}; name a folder you may write to"
+        ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InputError(f"--workdir={path}: another process is working in it") from None
+        _same_run(known, config)
+        yield path
+
+
+def _same_run(known: pathlib.Path, config: dict) -> None:
+    if known.is_file():
+        try:
+            before = json.loads(known.read_text())
+        except ValueError:
+            raise InputError(f"{known}: is damaged; name another --workdir") from None
+        if before.get("fingerprint") != fingerprint(config):
+            changed = [k for k in config if before.get("config", {}).get(k) != config[k]]
+            raise InputError(
+                f"--workdir={known.parent}: holds another run ({', '.join(changed[:4]) or 'unknown'} "
+                "differ); name another"
+            )
+        return
+    write_json(known, {"fingerprint": fingerprint(config), "config": config})
+
+
+def write_json(path: pathlib.Path, value) -> None:
+    """The whole file or none of it."""
+    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def write_text(path: pathlib.Path, text: str) -> None:
+    """The whole file or none of it."""
+    with readers.atomic(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def secret_key(folder: pathlib.Path, noise_seed: int | None):
+    """The root key of sampling, noise and per-example draws: as secret as the data.
+
+    64 bits of the operating system's randomness in a file of mode 600, on disk before the first
+    step so that a killed run repeats the same noise, and never in a checkpoint, log or record.
+    A noise seed replaces it for research; the record then says that the noise is disclosed.
+    """
+    if noise_seed is not None:
+        return jax.random.wrap_key_data(
+            jnp.asarray([noise_seed >> 32 & 0xFFFFFFFF, noise_seed & 0xFFFFFFFF], jnp.uint32),
+            impl="threefry2x32",
+        )
+    path = folder / SECRET
+    if not path.exists():
+        part = folder / f".{SECRET}.part"
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(os.urandom(8))
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    data = path.read_bytes()
+    if len(data) != 8:
+        raise InputError(
+            f"{path}: is damaged, and the run cannot go on without it; name another --workdir"
+        )
+    words = [int.from_bytes(data[:4], "little"), int.from_bytes(data[4:], "little")]
+    return jax.random.wrap_key_data(jnp.asarray(words, jnp.uint32), impl="threefry2x32")
+
+
+def destroy_secret(folder: pathlib.Path) -> None:
+    """Overwrite and delete the key of a run that has ended. (A copying file system may keep blocks.)"""
+    path = folder / SECRET
+    if path.exists():
+        with open(path, "r+b") as file:
+            file.write(bytes(8))
+            file.flush()
+            os.fsync(file.fileno())
+        path.unlink()
