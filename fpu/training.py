@@ -119,7 +119,8 @@ def step(model: Model, plan: Plan, recipe: Recipe, pool: Pool, cell: Cell, state
         state.params["private"],
         examples,
         valid,
-        jax.random.split(k_example, sgd.capacity),
+        # By unit, not by slot: who else was drawn does not change what an example draws.
+        jax.vmap(jax.random.fold_in, (None, 0))(k_example, units),
         cell.clip,
         recipe.microbatch or None,
     )
@@ -189,9 +190,16 @@ def fit(
         at the end: logs and checkpoints. The State is donated to the next call: copy what is kept.
       restore: called with (slice number, a State like the one to restore); returns the State to
         continue from, or None to start afresh.
+
+    Raises:
+      ValueError: a cell has more members than the plan accounts for, or its mask is not the pool's.
     """
     total = plan.sgd().steps
     count = len(cells.clip)
+    if cells.mask.shape != (count, len(pool.sizes)):
+        raise ValueError(f"masks {cells.mask.shape} are not of {count} cells by {len(pool.sizes)}")
+    if int(jnp.sum(cells.mask, axis=1).max()) > plan.sgd().n:
+        raise ValueError(f"a cell has more members than the n = {plan.sgd().n} of the plan")
     finished = []
     for number, first in enumerate(range(0, count, slice_size)):
         group = jax.tree.map(lambda x, i=first: x[i : i + slice_size], cells)

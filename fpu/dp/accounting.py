@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -14,6 +15,7 @@ from collections.abc import Callable
 import dp_accounting as dpa
 from absl import logging
 from dp_accounting import pld, rdp
+from scipy import optimize
 
 from fpu.dp import plan as plans
 
@@ -72,9 +74,10 @@ def calibrate(make_plan: Callable[[float], plans.Plan], eps: float) -> plans.Pla
       eps: wanted eps > 0; inf gives make_plan(0). Above 50 the plan is run untruncated (Renyi DP).
 
     Raises:
-      ValueError: eps is not positive, or no noise up to 1e6 reaches it.
+      ValueError: eps is not positive, or no noise from 0.01 to 1e6 reaches it.
 
-    **Guarantees.** epsilon(result) <= eps by the accountant that `epsilon` itself would name.
+    **Guarantees.** epsilon(result) <= eps by the accountant that `epsilon` itself would name, and
+    above 0.995 eps but for plans that truncate no sample just below eps = 50.
     """
     if not eps > 0:
         raise ValueError(f"eps must be positive, not {eps:g}")
@@ -86,38 +89,47 @@ def calibrate(make_plan: Callable[[float], plans.Plan], eps: float) -> plans.Pla
         {"plan": dataclasses.asdict(make_plan(1.0)), "eps": eps},
         lambda: _solve(make_plan, eps, "pld"),
     )
-    return make_plan(noise)
+    plan = make_plan(noise)
+    if epsilon(plan)[1] == "pld":
+        return plan
+    # `epsilon` would fall back to Renyi DP and name more than was asked: the least noise where it does not.
+    return make_plan(_solve(make_plan, PLD_LIMIT, "rdp"))
 
 
 def _solve(make_plan, eps, accountant) -> float:
-    """Bracket with RDP, which takes milliseconds, then finish with the accountant asked for."""
-    first = make_plan(1.0)
-    try:
-        with _quiet():
-            upper = dpa.calibrate_dp_mechanism(
-                _rdp,
-                lambda noise: untruncated(make_plan(noise)).event(),
-                eps,
-                first.delta,
-                bracket_interval=dpa.ExplicitBracketInterval(1e-2, 1e6),
-                tol=1e-3,
-            )
-            if accountant == "rdp":
-                return upper
-            # PLD needs 7 to 10 % less noise; the factors leave room on both sides.
-            return dpa.calibrate_dp_mechanism(
-                _pld,
-                lambda noise: make_plan(noise).event(),
-                eps,
-                first.delta,
-                bracket_interval=dpa.LowerEndpointAndGuess(0.7 * upper, 1.02 * upper),
-                tol=1e-4 * upper,
-            )
-    except (dpa.mechanism_calibration.NoBracketIntervalFoundError, ValueError) as error:
+    """The least noise, first by RDP, which takes milliseconds, then near it by the accountant asked for."""
+    delta = make_plan(1.0).delta
+
+    def rdp_gap(noise):
+        return _epsilon(untruncated(make_plan(noise)), "rdp") - eps
+
+    @functools.cache
+    def pld_gap(noise):
+        return _epsilon(make_plan(noise), "pld") - eps
+
+    if not rdp_gap(1e-2) > 0 >= rdp_gap(1e6):
         raise ValueError(
-            f"no noise multiplier up to 1e6 gives eps = {eps:g} at delta = {first.delta:g}: "
-            "ask for a larger eps or delta, or fewer steps"
-        ) from error
+            f"no noise multiplier from 0.01 to 1e6 gives eps = {eps:g} at delta = {delta:g}: ask for "
+            "a larger eps or delta, or fewer steps; or for eps = inf, if that is what you mean"
+        )
+    bound = _root(rdp_gap, 1e-2, 1e6, 1e-6)
+    if accountant == "rdp":
+        return bound
+    # PLD needs 7 to 10 % less noise, far less where eps is below delta, more where truncation is common.
+    lower, upper = 0.7 * bound, 1.02 * bound
+    while pld_gap(lower) <= 0:
+        lower, upper = lower / 2, lower
+    while pld_gap(upper) > 0:
+        lower, upper = upper, 2 * upper
+    return _root(pld_gap, lower, upper, 1e-4 * bound)
+
+
+def _root(gap, lower, upper, tolerance) -> float:
+    """Where a falling function reaches 0, on the side where it is at most 0."""
+    root = optimize.brentq(gap, lower, upper, xtol=tolerance)
+    while gap(root) > 0:
+        root += tolerance
+    return root
 
 
 def _epsilon(plan: plans.Plan, accountant: str) -> float:

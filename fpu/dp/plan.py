@@ -27,7 +27,8 @@ class Release:
 class DPSGD:
     """`steps` noised sums of clipped gradients over Poisson samples.
 
-    n and the denominator q * n are public constants of the plan, never counted from the data.
+    n and the denominator q * n are public constants of the plan, never counted from the data. The
+    guarantee is between data sets of at most n units.
     `capacity` < n means that larger samples are truncated uniformly, and is accounted for.
     """
 

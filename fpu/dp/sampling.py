@@ -29,8 +29,8 @@ def poisson(key, mask, q: float, slots: int):
     Given that a unit is drawn its bits are uniform below the threshold, so keeping the `slots`
     smallest keeps a uniformly random subset, as TruncatedSubsampledGaussianDpEvent assumes. Draws
     are pairwise independent across units and, with distinct keys, across steps. An empty draw is an
-    ordinary result. Ties in 32 bits favour the lower index: only at the truncation boundary, with
-    probability below U * 2^-32 a step.
+    ordinary result. Ties in 31 bits favour the lower index: only at the truncation boundary, with
+    probability below U * 2^-31 a step.
     """
     bits = jax.random.bits(key, mask.shape, jnp.uint32)
     drawn = mask if q >= 1 else mask & (bits < jnp.uint32(math.floor(q * 2**32)))
@@ -50,7 +50,8 @@ def one_of(key, units, table, sizes):
       sizes: int32 [U], how many entries of each row of `table` count; at least 1.
 
     **Guarantees.** A unit contributes one image a step however many it holds, so clipping that image's
-    gradient to C bounds the whole unit's contribution by C. (Modulo bias: below m * 2^-32.)
+    gradient to C bounds the whole unit's contribution by C. What one unit gives does not depend on
+    which others were drawn. (Modulo bias: below m * 2^-32.)
     """
-    bits = jax.random.bits(key, units.shape, jnp.uint32)
+    bits = jax.random.bits(key, sizes.shape, jnp.uint32)[units]
     return table[units, (bits % sizes[units].astype(jnp.uint32)).astype(jnp.int32)]

@@ -33,7 +33,7 @@ class Config:
 
 
 SIZES = {
-    "tiny": Config(patch=2, width=64, depth=3),
+    "tiny": Config(patch=4, width=64, depth=3, multiplicity=4),
     "default": Config(patch=4, width=96, depth=4),
     "paper": Config(
         net="unet",

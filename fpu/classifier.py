@@ -1,0 +1,128 @@
+"""One small convolutional network: the utility classifier, and the frozen network of the features.
+
+It judges generators and is never released, so nothing here is private. The number of steps is
+fixed and nothing is selected on any data. All trainings on one image shape share one compiled step,
+whatever their number of images.
+"""
+
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+FEATURES = 64
+STEPS = 400  # optimiser steps of a quick training
+_BATCH = 64
+_CHUNK = 500  # images per call when only looking
+_LEARNING_RATE, _WEIGHT_DECAY = 2e-3, 1e-2
+
+
+def _halve(x):
+    """2 x 2 max pooling of [n, H, W, C], sizes rounded up.
+
+    Written as a maximum over an axis: the gradient of XLA's windowed maximum is slow on a CPU.
+    """
+    n, h, w, c = x.shape
+    x = jnp.pad(x, ((0, 0), (0, h % 2), (0, w % 2), (0, 0)), mode="edge")
+    return x.reshape(n, (h + 1) // 2, 2, (w + 1) // 2, 2, c).max((2, 4))
+
+
+class Net(nn.Module):
+    """Images uint8 [n, H, W, C] -> logits [n, K] and the 64 features before the last layer [n, 64].
+
+    The first convolution brings the longer side to at most 16, two poolings to at most 4.
+    """
+
+    n_classes: int
+
+    @nn.compact
+    def __call__(self, images):
+        x = images.astype(jnp.float32) / 127.5 - 1.0
+        stride = -(-max(images.shape[1:3]) // 16)
+        x = nn.relu(nn.Conv(32, (stride + 2, stride + 2), strides=stride)(x))
+        x = nn.relu(nn.Conv(64, (3, 3))(_halve(x)))
+        features = nn.Dense(FEATURES)(_halve(x).reshape(len(images), -1))
+        return nn.Dense(self.n_classes, name="logits")(nn.relu(features)), features
+
+
+def _optimiser(steps):
+    schedule = optax.cosine_decay_schedule(_LEARNING_RATE, steps)
+    return optax.adamw(schedule, weight_decay=_WEIGHT_DECAY)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _begin(shape, n_classes, key):
+    return Net(n_classes).init(key, jnp.zeros((1, *shape), jnp.uint8))
+
+
+# One jitted step in a Python loop, not a scan: XLA's convolutions lose a factor of 4 to 6 inside a
+# loop on a CPU, and a step of 4 to 10 ms does not feel its dispatch.
+@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
+def _step(n_classes, steps, state, images, labels):
+    def loss(params):
+        logits, _ = Net(n_classes).apply(params, images)
+        return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+
+    params, optimiser = state
+    updates, optimiser = _optimiser(steps).update(jax.grad(loss)(params), optimiser, params)
+    return optax.apply_updates(params, updates), optimiser
+
+
+@jax.jit
+def _look(params, images):
+    return Net(params["params"]["logits"]["bias"].size).apply(params, images)
+
+
+def initial(shape, n_classes, seed):
+    """Parameters of an untrained network for images of `shape` (H, W, C): random features."""
+    return _begin(tuple(shape), n_classes, jax.random.key(seed))
+
+
+def shifted(images, rng):
+    """Images moved by up to side // 14 pixels each way (8x8: 0, 28x28: 2), edges repeated."""
+    n, h, w, _ = images.shape
+    most = min(h, w) // 14
+    padded = np.pad(images, ((0, 0), (most, most), (most, most), (0, 0)), mode="edge")
+    down, across = rng.integers(0, 2 * most + 1, (2, n, 1))
+    rows, columns = down + np.arange(h), across + np.arange(w)
+    return padded[np.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
+def train(images, labels, n_classes, *, seed, steps=STEPS):
+    """Fit the network by AdamW on randomly shifted images, in `steps` batches of 64.
+
+    Args:
+      images: uint8 [n, H, W, C], n >= 1, H and W in 8..64.
+      labels: ints [n] in 0..n_classes-1; a class may be absent.
+      seed: public.
+
+    Returns: parameters for `logits` and `features`.
+    """
+    rng = np.random.default_rng(seed)
+    params = initial(images.shape[1:], n_classes, seed)
+    state = params, _optimiser(steps).init(params)
+    epochs = -(-steps * _BATCH // len(images))
+    order = np.concatenate([rng.permutation(len(images)) for _ in range(epochs)])
+    for batch in order[: steps * _BATCH].reshape(steps, _BATCH):
+        state = _step(n_classes, steps, state, shifted(images[batch], rng), labels[batch])
+    return state[0]
+
+
+def _outputs(params, images):
+    padding = np.zeros((_CHUNK - len(images) % _CHUNK, *images.shape[1:]), np.uint8)
+    padded = np.concatenate([images, padding])
+    parts = [_look(params, padded[i : i + _CHUNK]) for i in range(0, len(padded), _CHUNK)]
+    return [np.concatenate(part)[: len(images)] for part in zip(*parts, strict=True)]
+
+
+def logits(params, images):
+    """float32 [n, K] of uint8 images [n, H, W, C]."""
+    return _outputs(params, images)[0]
+
+
+def features(params, images):
+    """float32 [n, 64] of uint8 images [n, H, W, C]: the layer before the last."""
+    return _outputs(params, images)[1]

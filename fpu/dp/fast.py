@@ -1,0 +1,141 @@
+"""clipping.clipped_sum without per-example gradients of the large matrices: clipping by book-keeping.
+
+The gradient of one example with respect to a weight matrix that is used in products y = x W is A^T D,
+where A [T, p] stacks the x of all T tokens and all uses, and D [T, q] the gradients dL/dy. So
+
+    |A^T D|^2 = sum((A A^T) * (D D^T))                        the ghost norm, arXiv:2110.05679
+    sum_i s_i A_i^T D_i = [A_1; ...; A_B]^T [s_1 D_1; ...; s_B D_B]     book-keeping, arXiv:2210.00038
+
+and a [p, q] matrix per example is never formed, nor is there a second backward pass: one forward
+pass, one backward pass for the activations only, then one product that is as large as the one of
+non-private training. `uses` finds those products in the jaxpr of the loss.
+
+What falls back, silently but never wrongly, leaf by leaf: biases, scales, convolutions, embeddings
+(a gather), weights inside scan or custom derivatives, anything that is not a plain matrix, and
+matrices for which the [p, q] gradient is the cheaper form (many tokens, few entries). Their
+per-example gradients come from the same backward pass, under vmap.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from fpu.dp import uses
+from fpu.dp.clipping import Diagnostics, _accumulate, _like
+
+_HIGHEST = jax.lax.Precision.HIGHEST
+
+
+def clipped_sum(loss, params, examples, valid, keys, clip, microbatch: int | None = None):
+    """clipping.clipped_sum: same arguments, results and guarantees, up to f32 rounding.
+
+    **Guarantees.** Those of clipping.clipped_sum. The norm of a leaf with several uses is that of their sum.
+    Norms are rounded up, by 1e-6 |A|^2 |D|^2, for the cancellation in the ghost norm.
+    """
+    leaves, tree = jax.tree.flatten(params)
+
+    def one_loss(leaves, example, key):
+        return loss(jax.tree.unflatten(tree, leaves), example, key)[0]
+
+    one = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), (examples, keys))
+    program = uses.program(one_loss, leaves, *one)
+    ghosts = {
+        leaf: products
+        for leaf, products in uses.products(program, [leaf.shape for leaf in leaves]).items()
+        if _ghost_is_cheaper(products)
+    }
+
+    def batch_sum(examples, valid, keys):
+        losses, whole, factors = _gradients(program, ghosts, leaves, examples, keys)
+        squares = [jnp.sum(jnp.square(g).reshape(len(valid), -1), 1) for g in whole.values()]
+        squares += [_ghost_square(a, d) for a, d in factors.values()]
+        norms = jnp.sqrt(sum(squares))
+        used = valid & jnp.isfinite(norms)
+        scale = jnp.where(used, jnp.minimum(1.0, clip / norms), 0.0)
+
+        def kept(x):
+            return jnp.where(_like(used, x), x, 0.0)  # before the product: 0 * NaN is NaN
+
+        total = {leaf: jnp.sum(kept(g) * _like(scale, g), 0) for leaf, g in whole.items()}
+        for leaf, (a, d) in factors.items():
+            scaled = kept(d) * _like(scale, d)
+            product = jnp.einsum("btp,btq->pq", kept(a), scaled, precision=_HIGHEST)
+            total[leaf] = product.reshape(leaves[leaf].shape)
+        statistics = (
+            jnp.sum(jnp.where(used, losses, 0.0)),
+            jnp.sum(used & (norms > clip)),
+            jnp.sum(used),
+            jnp.sum(valid & ~used),
+        )
+        return [total[leaf] for leaf in range(len(leaves))], statistics
+
+    total, (losses, clipped, used, dropped) = _accumulate(
+        batch_sum, (examples, valid, keys), len(valid), microbatch
+    )
+    count = jnp.maximum(used, 1)
+    total = jax.tree.unflatten(tree, total)
+    return total, Diagnostics(losses / count, clipped / count, dropped)
+
+
+def _gradients(program, ghosts, leaves, examples, keys):
+    """One forward and one backward pass over a batch.
+
+    Returns:
+      losses [B]; {leaf: gradients [B, ...]} of the leaves that are not ghosts;
+      {leaf: (A [B, T, p], D [B, T, q])} of the ghosts, all uses of a leaf stacked along T. All f32.
+    """
+    taps = {
+        product.equation: jnp.zeros_like(program.equations[product.equation].eqn.outvars[0].aval)
+        for products in ghosts.values()
+        for product in products
+    }
+    whole = {leaf: value for leaf, value in enumerate(leaves) if leaf not in ghosts}
+
+    def one_loss(inputs, example, key):
+        whole, taps = inputs
+        given = [whole.get(leaf, value) for leaf, value in enumerate(leaves)]
+        values = uses.evaluate(program, jax.tree.leaves((given, example, key)), taps)
+        slots = {uses.operand(program, p) for products in ghosts.values() for p in products}
+        return values[program.output], {slot: values[slot] for slot in slots}
+
+    def one(example, key):
+        one_gradient = jax.value_and_grad(one_loss, has_aux=True)
+        (loss, operands), (whole_, taps_) = one_gradient((whole, taps), example, key)
+        factors = {}
+        for leaf, products in ghosts.items():
+            parts = [
+                uses.outer_factors(program, p, operands[uses.operand(program, p)], taps_[p.equation])
+                for p in products
+            ]
+            factors[leaf] = tuple(jnp.concatenate(part) for part in zip(*parts, strict=True))
+        return loss, jax.tree.map(lambda g: g.astype(jnp.float32), whole_), factors
+
+    return jax.vmap(one)(examples, keys)
+
+
+def _ghost_is_cheaper(products) -> bool:
+    """Whether T^2 (p + q) operations are fewer than what the [p, q] gradient costs beyond T p q."""
+    tokens = sum(product.tokens for product in products)
+    p, q = products[0].shape
+    return tokens * tokens * (p + q) <= _COST * p * q
+
+
+_COST = 16  # of writing, squaring and summing an entry, in multiply-adds; measured on a CPU
+
+
+def _ghost_square(a, d):
+    """|A^T D|^2 [B] of A [B, T, p] and D [B, T, q], never less than the truth by more than rounding.
+
+    Both are scaled to a largest entry of 1 first, so that no square under- or overflows on its own.
+    """
+    a, size_a = _normalised(a)
+    d, size_d = _normalised(d)
+    gram_a = jnp.einsum("btp,bsp->bts", a, a, precision=_HIGHEST)
+    gram_d = jnp.einsum("btq,bsq->bts", d, d, precision=_HIGHEST)
+    square = jnp.sum(gram_a * gram_d, (1, 2))
+    bound = jnp.trace(gram_a, axis1=1, axis2=2) * jnp.trace(gram_d, axis1=1, axis2=2)
+    return jnp.square(size_a * size_d) * (jnp.maximum(square, 0.0) + 1e-6 * bound)
+
+
+def _normalised(x):
+    size = jnp.max(jnp.abs(x), (1, 2))
+    return x / jnp.where(size > 0, size, 1.0)[:, None, None], size

@@ -1,0 +1,108 @@
+"""The one form every number takes: a value with its 95 % interval and its count, or a reason.
+
+Two ways to an interval. A mean over images, or an area under a curve, is resampled (`bootstrap`). A
+statistic of pairs or neighbours is not: an image drawn twice is its own neighbour at distance zero.
+It is computed again with a third of the images left out (`jackknife`).
+"""
+
+import numpy as np
+
+_Z = 1.959964  # the 97.5 % point of the normal distribution
+_RESAMPLES = 500
+_ROWS = 50  # resamples in flight at once, which bounds the memory
+_REPEATS, _OUT = 50, 3  # of the jackknife: how often one image in three is left out
+
+
+def metric(value, low, high, n):
+    """{'value', 'low', 'high', 'n'}: a number, its 95 % interval, the images it rests on."""
+    return {"value": float(value), "low": float(low), "high": float(high), "n": int(n)}
+
+
+def missing(reason):
+    """{'value': None, 'reason'}: what a metric is when the data cannot carry it."""
+    return {"value": None, "reason": str(reason)}
+
+
+def normal(value, error, n, floor=-np.inf):
+    """Value +- 1.96 standard errors, cut off at `floor`."""
+    return metric(value, max(floor, value - _Z * error), value + _Z * error, n)
+
+
+def wilson(share, n):
+    """(low, high) of a share of n independent images (E. B. Wilson, 1927)."""
+    centre = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
+    half = _Z / (1 + _Z**2 / n) * np.sqrt(share * (1 - share) / n + _Z**2 / (4 * n * n))
+    return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))
+
+
+def share(value, error, n):
+    """A share of n images: the wider of +- 1.96 standard errors and Wilson's interval, in [0, 1].
+
+    Wilson's keeps an honest width at shares of 0 and 1, where the error says 0.
+    """
+    low, high = wilson(value, n)
+    return metric(
+        value, max(0.0, min(low, value - _Z * error)), min(1.0, max(high, value + _Z * error)), n
+    )
+
+
+def jackknife(statistic, labels, rng):
+    """Standard error of a statistic of two independent samples, a third left out of both at a time.
+
+    The delete-d jackknife, which unlike delete-one holds for statistics that jump (J. Shao and
+    C. F. J. Wu, Annals of Statistics 17, 1989). Measured on Gaussian mixtures: within 1 +- .2 of
+    the truth for neighbour counts; too large by up to 1.7 for MMD and Frechet distances near 0.
+
+    Args:
+      statistic: (indices [m] into the first sample, indices [m] into the second) -> float.
+      labels: ints [n], the classes of both samples; their proportions are kept.
+      rng: numpy Generator.
+    """
+    replicates = []
+    for _ in range(_REPEATS):
+        kept = np.delete(np.arange(len(labels)), np.s_[rng.integers(_OUT) :: _OUT])
+        shuffled = [np.lexsort((rng.random(len(labels)), labels)) for _ in range(2)]
+        replicates.append(statistic(shuffled[0][kept], shuffled[1][kept]))
+    return float(np.std(replicates, ddof=1) * np.sqrt(_OUT - 1))
+
+
+def bootstrap(statistic, strata, rng, resamples=_RESAMPLES):
+    """A statistic on the data and on resamples of them, drawn with replacement within each stratum.
+
+    Args:
+      statistic: weights [b, n] (how often each image was drawn) -> array [b, ...].
+      strata: ints [n]; the count of each stratum is kept, so that none is ever empty.
+      rng: numpy Generator.
+
+    Returns: value [...], replicates [resamples, ...].
+    """
+    n = len(strata)
+    members = [np.flatnonzero(strata == s) for s in np.unique(strata)]
+    replicates = []
+    for start in range(0, resamples, _ROWS):
+        b = min(_ROWS, resamples - start)
+        drawn = np.concatenate([rng.choice(m, (b, len(m))) for m in members], axis=1)
+        flat = drawn + n * np.arange(b)[:, None]
+        weights = np.bincount(flat.ravel(), minlength=b * n).reshape(b, n)
+        replicates.append(statistic(weights.astype(np.float64)))
+    return statistic(np.ones((1, n)))[0], np.concatenate(replicates)
+
+
+def percentile(value, replicates, n):
+    """The percentile interval of a share or an area in [0, 1]; Wilson's at 0 and at 1."""
+    low, high = np.percentile(replicates, [2.5, 97.5])
+    if value in (0.0, 1.0):
+        low, high = wilson(value, n)
+    return metric(value, min(low, value), max(high, value), n)
+
+
+def reflected(value, replicates, n):
+    """The basic (reflected) interval in [0, 1], for a maximum.
+
+    A maximum over thresholds is biased upwards, and on resamples twice: reflecting takes the bias
+    off where the percentiles would add it.
+    """
+    low, high = 2 * value - np.percentile(replicates, [97.5, 2.5])
+    if value == 1.0:
+        low, high = wilson(value, n)
+    return metric(value, max(0.0, min(low, value)), min(1.0, max(high, value)), n)

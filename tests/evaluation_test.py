@@ -1,0 +1,216 @@
+"""fpu/evaluation.py: the baselines whose verdict is known, and data too poor to be judged."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from fpu import InputError, evaluation
+
+FIDELITY = {"kid", "fd", "precision", "recall", "density", "coverage", "near_copies"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _short_training():
+    kept = evaluation._STEPS
+    evaluation._STEPS = {True: 100, False: 100}
+    yield
+    evaluation._STEPS = kept
+
+
+def digits(members=30, nonmembers=30, reference=60, test=45):
+    """The digits, with so many of each class in each set."""
+    pixels, labels = load_digits(return_X_y=True)
+    images = np.round(pixels * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
+    order = np.random.default_rng(0).permutation(len(images))  # the file goes writer by writer
+    images, labels = images[order], labels[order]
+    cuts = np.cumsum([members, nonmembers, reference, test])
+    parts = [np.split(np.flatnonzero(labels == k)[: cuts[-1]], cuts[:3]) for k in range(10)]
+    sets = [np.sort(np.concatenate(each)) for each in zip(*parts, strict=True)]
+    dataset = SimpleNamespace(
+        name="digits", images=images, labels=labels.astype(np.int32), n_classes=10, shape=(8, 8, 1)
+    )
+    names = ("members", "nonmembers", "reference", "test")
+    return dataset, SimpleNamespace(**dict(zip(names, sets, strict=True)), notes={})
+
+
+def judge(dataset, split, images, labels, **more):
+    return evaluation.evaluate(dataset, split, images, labels, **more)
+
+
+def release(dataset, index):
+    return dataset.images[index], dataset.labels[index]
+
+
+@pytest.fixture(scope="module")
+def copycat():
+    dataset, split = digits()
+
+    def scores(images, labels):
+        known = {image.tobytes() for image in dataset.images[split.members]}
+        knows = np.array([image.tobytes() in known for image in images], float)
+        return {"oracle": knows, "broken": np.where(labels == 3, np.nan, knows)}
+
+    return judge(dataset, split, *release(dataset, split.members), scores=scores)
+
+
+@pytest.fixture(scope="module")
+def fresh():
+    dataset, split = digits()
+    return judge(dataset, split, *release(dataset, split.nonmembers))
+
+
+def leaves(tree):
+    if "value" in tree:
+        yield tree
+    else:
+        for name, branch in tree.items():
+            if name != "features":
+                yield from leaves(branch)
+
+
+def test_the_record_has_its_form(copycat):
+    assert set(copycat) == {"fidelity", "utility", "attacks"}
+    assert set(copycat["fidelity"]) == {"synthetic", "real", "features"}
+    assert set(copycat["fidelity"]["synthetic"]) == set(copycat["fidelity"]["real"]) == FIDELITY
+    assert set(copycat["utility"]) == {"synthetic", "members"}
+    assert set(copycat["attacks"]) == {"nearest", "oracle", "broken"}
+    assert json.loads(json.dumps(copycat, allow_nan=False)) == copycat
+    for metric in leaves(copycat):
+        if metric["value"] is None:
+            assert set(metric) == {"value", "reason"}
+        else:
+            assert set(metric) == {"value", "low", "high", "n"}
+            assert metric["low"] <= metric["value"] <= metric["high"]
+
+
+def test_copycat_is_caught(copycat):
+    assert copycat["fidelity"]["synthetic"]["near_copies"]["value"] == 1
+    assert copycat["attacks"]["nearest"]["auc"]["value"] > 0.99
+    assert copycat["attacks"]["nearest"]["tpr_at_1_fpr"]["value"] > 0.99
+    assert copycat["utility"]["synthetic"] == copycat["utility"]["members"]
+
+
+def test_scores_of_the_model_are_attacks(copycat):
+    assert copycat["attacks"]["oracle"]["auc"]["value"] == 1
+    assert "not finite" in copycat["attacks"]["broken"]["auc"]["reason"]
+
+
+def test_fresh_images_pass_every_test(fresh):
+    synthetic, real = fresh["fidelity"]["synthetic"], fresh["fidelity"]["real"]
+    assert synthetic["kid"]["low"] < 0.01
+    assert synthetic["near_copies"]["value"] < 0.05
+    assert real["near_copies"]["low"] <= 0.02
+    for name in ("precision", "recall", "coverage"):
+        assert synthetic[name]["high"] > 0.9
+    attack = fresh["attacks"]["nearest"]["auc"]  # against the reference: the non-members are out
+    assert attack["low"] <= 0.5 <= attack["high"]
+
+
+def test_zero_line_and_synthetic_are_of_equal_counts(fresh):
+    rows = fresh["fidelity"]
+    for name in FIDELITY - {"near_copies"}:
+        assert rows["synthetic"][name]["n"] == rows["real"][name]["n"] == 300
+    assert rows["features"] == {"network": "domain", "n_reference": 600}
+
+
+def test_noise_is_seen_and_the_same_seed_repeats_it(fresh):
+    dataset, split = digits()
+    noise = np.random.default_rng(0).integers(0, 256, (300, 8, 8, 1), dtype=np.uint8)
+    labels = dataset.labels[split.nonmembers]
+    lines = []
+    found = judge(dataset, split, noise, labels, progress=lines.append)
+    assert found["fidelity"]["synthetic"]["kid"]["low"] > fresh["fidelity"]["real"]["kid"]["high"]
+    assert found["fidelity"]["synthetic"]["coverage"]["value"] < 0.5
+    assert found["utility"]["synthetic"]["accuracy"]["value"] < 0.4
+    assert found["utility"]["members"] == fresh["utility"]["members"]
+    assert found["fidelity"]["real"] == fresh["fidelity"]["real"]
+    assert lines[0] == "feature network on 600 reference images"
+    assert len(lines) == 5
+
+
+def test_poor_data_give_reasons_and_random_features():
+    dataset, split = digits(members=5, nonmembers=5, reference=5, test=6)
+    constant = np.zeros((60, 8, 8, 1), np.uint8), np.repeat(np.arange(6), 10)
+    found = judge(dataset, split, *constant)
+    assert found["fidelity"]["features"]["network"] == "random"
+    for row in ("synthetic", "real"):
+        assert {m["value"] for m in found["fidelity"][row].values()} == {None}
+    assert found["attacks"]["nearest"]["tpr_at_1_fpr"]["value"] is None
+    assert found["utility"]["members"]["accuracy"]["value"] > 0.5
+
+
+def test_a_data_set_with_nothing_to_compare_with_is_not_an_error():
+    dataset, split = digits(nonmembers=0, reference=0)
+    images, labels = release(dataset, split.members)
+    found = judge(dataset, split, images[labels > 0], labels[labels > 0])
+    assert found["fidelity"]["features"] == {"network": "random", "n_reference": 0}
+    assert found["fidelity"]["synthetic"]["kid"]["n"] == 270
+    assert found["fidelity"]["real"]["kid"]["reason"].startswith("0 unseen real images")
+    assert found["fidelity"]["synthetic"]["near_copies"]["value"] is None
+    assert found["attacks"]["nearest"]["auc"]["reason"].startswith("0 members and 0 non-members")
+    assert found["utility"]["synthetic"]["accuracy"]["value"] is not None
+
+
+def test_identical_images_have_no_fidelity():
+    dataset, split = digits(members=10, nonmembers=10, reference=12, test=10)
+    images = np.full((100, 8, 8, 1), 9, np.uint8)
+    found = judge(dataset, split, images, dataset.labels[split.members])["fidelity"]
+    for name in ("kid", "precision", "recall", "density", "coverage"):
+        assert found["synthetic"][name]["reason"] == "all synthetic images are the same"
+        assert found["real"][name]["n"] == 100
+
+
+def test_the_feature_network_never_sees_what_is_compared():
+    dataset, split = digits(nonmembers=10, reference=80)
+    real = {name: release(dataset, index) for name, index in vars(split).items() if name != "notes"}
+    synthetic = real["members"]
+    rng = np.random.default_rng(0)
+    fake, test, zero, reference = evaluation._compared(rng, real, synthetic, 10)
+    counts = np.bincount(test[1])
+    assert counts.tolist() == [30] * 10
+    for each in (fake, zero):
+        assert np.array_equal(each[1], test[1])
+    known = {image.tobytes() for image in reference[0]}
+    assert len(reference[0]) == 10 * (80 - 20)
+    assert not any(image.tobytes() in known for image in zero[0])
+
+
+def test_class_matched_counts():
+    rng = np.random.default_rng(0)
+    a, b = np.repeat([0, 1, 2], [50, 20, 30]), np.repeat([2, 0], [10, 90])
+    i, j = evaluation.class_matched(rng, a, b)
+    assert np.array_equal(a[i], b[j])
+    assert np.bincount(a[i]).tolist() == [50, 0, 10]
+    assert len(set(i)) == len(i) == 60
+    i, j = evaluation.class_matched(rng, a, b, most=30)
+    assert np.bincount(a[i]).tolist() == [25, 0, 5]
+    assert [len(x) for x in evaluation.class_matched(rng, a, b[:0])] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "words"),
+    [
+        (
+            np.zeros((4, 8, 8, 1)),
+            np.zeros(4, int),
+            "float64 [4, 8, 8, 1]; digits needs uint8 [n, 8",
+        ),
+        (np.zeros((4, 8, 9, 1), np.uint8), np.zeros(4, int), "resize"),
+        (np.zeros((4, 8, 8, 1), np.uint8), np.zeros(3, int), "one whole number for each of the 4"),
+        (np.zeros((4, 8, 8, 1), np.uint8), np.zeros(4), "labels are float64"),
+        (
+            np.zeros((4, 8, 8, 1), np.uint8),
+            np.full(4, 10),
+            "run from 10 to 10; digits has classes 0",
+        ),
+        (np.zeros((0, 8, 8, 1), np.uint8), np.zeros(0, int), "holds no image"),
+    ],
+)
+def test_bad_input_is_one_line(images, labels, words):
+    with pytest.raises(InputError) as caught:
+        judge(*digits(), images, labels)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,101 @@
+"""fpu/intervals.py: intervals against closed forms and scipy."""
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from fpu import intervals
+
+
+def mean(x):
+    return lambda weights: weights @ x / weights.sum(1)
+
+
+@pytest.mark.parametrize(("hits", "n"), [(0, 20), (1, 20), (13, 40), (40, 40)])
+def test_wilson_is_scipys(hits, n):
+    expected = binomtest(hits, n).proportion_ci(method="wilson")
+    np.testing.assert_allclose(intervals.wilson(hits / n, n), expected, atol=1e-6)
+
+
+def test_metric_and_missing_are_plain_json():
+    assert intervals.metric(np.float32(0.5), np.int64(0), 1, np.int32(7)) == {
+        "value": 0.5,
+        "low": 0.0,
+        "high": 1.0,
+        "n": 7,
+    }
+    assert intervals.missing("too few") == {"value": None, "reason": "too few"}
+
+
+def test_bootstrap_of_a_mean_has_its_standard_error():
+    x = np.random.default_rng(0).standard_normal(400)
+    value, replicates = intervals.bootstrap(
+        mean(x), np.zeros(400, int), np.random.default_rng(1), resamples=2000
+    )
+    assert value == pytest.approx(x.mean())
+    assert replicates.std() == pytest.approx(x.std() / 20, rel=0.06)
+
+
+def test_bootstrap_keeps_the_count_of_each_stratum():
+    strata = np.repeat([0, 1, 2], [1, 5, 30])
+    counts = strata == np.arange(3)[:, None]
+    _, drawn = intervals.bootstrap(lambda w: w @ counts.T, strata, np.random.default_rng(0))
+    assert (drawn == [1, 5, 30]).all()
+    _, drawn = intervals.bootstrap(lambda w: w, strata, np.random.default_rng(0))
+    assert drawn[:, 1:6].std() > 0.5
+
+
+def test_percentile_interval_covers_its_target():
+    inside = 0
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        hits = (rng.random(200) < 0.8).astype(float)
+        found = intervals.percentile(*intervals.bootstrap(mean(hits), np.zeros(200), rng), n=200)
+        inside += found["low"] <= 0.8 <= found["high"]
+    assert 88 <= inside <= 100
+
+
+@pytest.mark.parametrize("form", [intervals.percentile, intervals.reflected])
+def test_a_perfect_score_keeps_an_honest_width(form):
+    found = form(1.0, np.ones(500), 50)
+    assert found["high"] == 1.0
+    assert found["low"] == pytest.approx(binomtest(50, 50).proportion_ci(method="wilson").low)
+    assert intervals.share(1.0, 0.0, 50)["low"] == pytest.approx(found["low"])
+
+
+def test_reflected_takes_off_the_bias_of_a_maximum():
+    found = intervals.reflected(0.05, np.linspace(0.04, 0.13, 500), 500)
+    assert found["low"] == 0.0
+    assert found["high"] == pytest.approx(0.06, abs=0.003)
+
+
+def test_share_is_never_narrower_than_the_error_or_the_count_say():
+    wide, narrow = intervals.share(0.5, 0.1, 1000), intervals.share(0.5, 0.0, 1000)
+    assert wide["low"] == pytest.approx(0.5 - 1.96 * 0.1, abs=1e-3)
+    assert narrow["low"] == pytest.approx(intervals.wilson(0.5, 1000)[0])
+    assert intervals.share(0.99, 0.1, 10)["high"] == 1.0
+
+
+def test_normal_stops_at_its_floor():
+    assert intervals.normal(1.0, 1.0, 9, floor=0.0)["low"] == 0.0
+    assert intervals.normal(1.0, 1.0, 9)["low"] == pytest.approx(-0.96, abs=1e-3)
+
+
+def test_jackknife_of_a_mean_difference_is_the_textbook_error():
+    errors = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        x, y = rng.standard_normal((2, 240))
+        labels = np.zeros(240, int)
+        errors.append(
+            intervals.jackknife(lambda i, j, x=x, y=y: x[i].mean() - y[j].mean(), labels, rng)
+        )
+    assert np.mean(errors) == pytest.approx(np.sqrt(2 / 240), rel=0.1)
+
+
+def test_jackknife_keeps_class_proportions():
+    labels = np.repeat([0, 1], [60, 30])
+    x = np.where(labels == 0, 0.0, 100.0)  # constant in a class: no error once they are kept
+    rng = np.random.default_rng(0)
+    assert intervals.jackknife(lambda i, j: x[i].mean() + x[j].mean(), labels, rng) < 1e-9
+    assert intervals.jackknife(lambda i, j: x[i].mean(), labels * 0, rng) > 1.0
