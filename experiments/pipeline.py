@@ -2,25 +2,22 @@
 
 import dataclasses
 import functools
-import importlib.metadata
 import math
 import os
-import platform
 import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-import fpu
-from experiments import presets, progress, settings, workdir
+from experiments import presets, progress, record, settings, workdir
 from fpu import InputError, checkpoint, data, evaluation, models, report, sources, training
 from fpu.dp import accounting, sampling
 from fpu.dp.plan import DPSGD, Plan, Release
 from fpu.models.baselines import BASELINES
 
 CHECKPOINT_SECONDS = 60.0
-CHUNK = 250  # images sampled or scored at once
+CHUNK = 250  # images sampled or scored by a network at once
 
 
 def prepare(options: settings.Options, dataset, split, config: dict):
@@ -66,8 +63,7 @@ def carry_out(options, dataset, split, config, plan, folder, begun, tensorboard)
     """Everything from the secret key to the report. Repeats nothing that a killed run had finished."""
     seconds = {"calibrate": time.monotonic() - begun}
     eps, accountant = accounting.epsilon(plan)
-    statement = plan.statement(eps, accountant)
-    progress.say(statement)
+    progress.say(plan.statement(eps, accountant))
     key = workdir.secret_key(folder, options.noise_seed)
     public = jax.random.key(options.seed)
 
@@ -82,8 +78,10 @@ def carry_out(options, dataset, split, config, plan, folder, begun, tensorboard)
     seconds["train"] = time.monotonic() - clock
 
     clock = time.monotonic()
-    labels = np.asarray(settings.sampling_labels(options, dataset.n_classes), np.int32)
-    images = _draw(sample, jax.random.fold_in(public, 2), labels)
+    wanted = settings.sampling_labels(options.labels, dataset.n_classes, config["n_samples"])
+    labels = np.asarray(wanted, np.int32)
+    trained = options.model in models.MODELS
+    images = _draw(sample, jax.random.fold_in(public, 2), labels, CHUNK if trained else len(labels))
     seconds["sample"] = time.monotonic() - clock
     release = folder / "release"
     data.save_npz(release / "synthetic.npz", images, labels, dataset.n_classes)
@@ -105,20 +103,10 @@ def carry_out(options, dataset, split, config, plan, folder, begun, tensorboard)
     )
     seconds["evaluate"] = time.monotonic() - clock
     seconds["total"] = time.monotonic() - begun
-    record = {
-        "schema": 1,
-        "config": config,
-        "data": _data(dataset, split, config),
-        "privacy": _privacy(plan, eps, accountant, statement, config)
-        | {"attacks": judged["attacks"], "audit": None},
-        "fidelity": judged["fidelity"],
-        "utility": judged["utility"],
-        "cost": _cost(plan, seconds),
-        "versions": _versions(),
-    }
-    workdir.write_json(folder / "record.json", record)
+    found = record.make(dataset, split, config, plan, eps, accountant, judged, seconds)
+    workdir.write_json(folder / "record.json", found)
     picture = (folder / "samples.png").read_bytes()
-    workdir.write_text(folder / "report.html", report.page(record, picture))
+    workdir.write_text(folder / "report.html", report.page(found, picture))
     workdir.destroy_secret(folder)
 
 
@@ -174,13 +162,16 @@ def _train(options, config, dataset, split, plan, spec, key, public, folder, ten
     @jax.jit
     def score(images, labels, keys):
         examples = models.Example(images.astype(jnp.float32) / 255.0, labels)
+        keys = jax.random.wrap_key_data(keys)  # they travel as words, which can be sliced on the host
         return jax.vmap(model.scores, (None, 0, 0))(params, examples, keys)
 
     def scores(images, labels):
         keys = jax.random.split(jax.random.fold_in(public, 3), len(labels))
         parts = [
             score(*chunk)
-            for chunk in _chunks(images, np.asarray(labels, np.int32), jax.random.key_data(keys))
+            for chunk in _chunks(
+                CHUNK, images, np.asarray(labels, np.int32), jax.random.key_data(keys)
+            )
         ]
         return {k: np.concatenate([p[k] for p in parts])[: len(labels)] for k in parts[0]}
 
@@ -201,7 +192,7 @@ def _baseline(options, config, dataset, split, plan, spec, key):
     params = baseline.fit(
         pool, float(len(pool.sizes)), options.clip_norm, noise * options.clip_norm, key
     )
-    return functools.partial(jax.jit(baseline.sample), params)
+    return functools.partial(baseline.sample, params)
 
 
 def _pool(dataset, indices) -> training.Pool:
@@ -209,71 +200,21 @@ def _pool(dataset, indices) -> training.Pool:
     return training.Pool(*(jnp.asarray(x) for x in arrays))
 
 
-def _draw(sample, key, labels) -> np.ndarray:
-    """Synthetic images, uint8 [n, H, W, C]."""
+def _draw(sample, key, labels, size: int) -> np.ndarray:
+    """Synthetic images, uint8 [n, H, W, C], drawn `size` at a time."""
     parts = [
         np.asarray(sample(jax.random.fold_in(key, i), chunk))
-        for i, (chunk,) in enumerate(_chunks(labels))
+        for i, (chunk,) in enumerate(_chunks(size, labels))
     ]
     return np.round(np.concatenate(parts)[: len(labels)] * 255.0).astype(np.uint8)
 
 
-def _chunks(*arrays):
-    """Slices of CHUNK rows, the last one filled up with row 0: every call has the same shapes."""
+def _chunks(size: int, *arrays):
+    """Slices of `size` rows, the last one filled up with row 0: every call has the same shapes."""
     count = len(arrays[0])
-    for first in range(0, count, CHUNK):
-        rows = np.arange(first, first + CHUNK)
+    for first in range(0, count, size):
+        rows = np.arange(first, first + size)
         yield tuple(jnp.asarray(x)[np.where(rows < count, rows, 0)] for x in arrays)
-
-
-def _data(dataset, split, config) -> dict:
-    """The record's `data`: the manifest without the indices."""
-    facts = data.manifest(dataset, split)
-    kept = {k: v for k, v in facts.items() if not isinstance(v, list) or k.endswith("_per_class")}
-    return kept | {
-        "name": dataset.name,
-        "source": dataset.source,
-        "shape": list(dataset.shape),
-        "n_classes": dataset.n_classes,
-        "class_names": list(dataset.class_names),
-        "subset": config["subset"],
-        "seed": config["seed"],
-    }
-
-
-def _privacy(plan, eps, accountant, statement, config) -> dict:
-    stage = plan.stages[0] if plan.stages else None
-    return {
-        "eps": "inf" if math.isinf(eps) else eps,
-        "delta": plan.delta,
-        "noise_multiplier": stage.noise_multiplier if stage else 0.0,
-        "clip_norm": config["clip_norm"] if plan.private else None,
-        "sampling_rate": getattr(stage, "sampling_rate", None),
-        "capacity": getattr(stage, "capacity", None),
-        "steps": getattr(stage, "steps", 0),
-        "relation": plan.relation,
-        "accountant": accountant,
-        "unit": plan.unit,
-        "stages": config["stages"],
-        "noise_seed_disclosed": config["noise_seed"] is not None,
-        "statement": statement,
-    }
-
-
-def _cost(plan, seconds) -> dict:
-    sgd = [stage for stage in plan.stages if isinstance(stage, DPSGD)]
-    return {
-        "seconds": {name: round(value, 2) for name, value in seconds.items()},
-        "steps": sum(stage.steps for stage in sgd),
-        "examples": round(sum(stage.steps * stage.denominator for stage in sgd)),
-        "device": jax.devices()[0].device_kind,
-    }
-
-
-def _versions() -> dict:
-    packages = ("jax", "flax", "optax", "dp-accounting", "numpy")
-    known = {name.replace("-", "_"): importlib.metadata.version(name) for name in packages}
-    return {"fpu": fpu.__version__, "python": platform.python_version()} | known
 
 
 def _compilation_cache() -> None:

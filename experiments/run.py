@@ -12,6 +12,7 @@ import math
 import pathlib
 import time
 
+import numpy as np
 from absl import flags
 
 from experiments import cli, presets, progress, settings, workdir
@@ -52,7 +53,10 @@ def resolve(options: settings.Options):
     }
     if config["delta"] >= 1 / n:
         raise InputError(f"--delta={config['delta']:g}: must be below 1/n = {1 / n:g}")
-    config["n_samples"] = len(settings.sampling_labels(options, dataset.n_classes))
+    source = split.nonmembers if options.model == "fresh" else split.members
+    fewest = np.bincount(dataset.labels[source], minlength=dataset.n_classes).min()
+    config["n_samples"] = settings.sample_count(options, dataset.n_classes, int(fewest))
+    settings.sampling_labels(options.labels, dataset.n_classes, 1)  # refuse bad labels now
     for name in ("workdir", "data_dir"):
         del config[name]
     return dataset, split, config

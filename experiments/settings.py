@@ -87,7 +87,7 @@ def check(options: Options) -> None:
     named("--evaluation", options.evaluation, ("quick", "full"))
     if options.size is not None:
         named("--size", options.size, ("tiny", "default", "paper"))
-    real = options.model in BASELINES and options.model != "gaussian"
+    real = hands_out_real_images(options.model)
     if options.eps is not None and options.noise_multiplier is not None:
         raise InputError("--eps and --noise_multiplier: give one, the other is solved for")
     if options.eps is None and options.noise_multiplier is None and not real:
@@ -150,14 +150,26 @@ def override(pairs: tuple[str, ...], model_config, recipe: Recipe):
     return parts["model"], parts["recipe"]
 
 
-def sampling_labels(options: Options, n_classes: int) -> list[int]:
-    """The labels to draw, n_samples of them: the wanted classes in turn. A public choice."""
-    text = options.labels or ",".join(map(str, range(n_classes)))
+def sampling_labels(text: str | None, n_classes: int, count: int) -> list[int]:
+    """The labels to draw, `count` of them: the wanted classes (all where text is None) in turn."""
+    text = text or ",".join(map(str, range(n_classes)))
     try:
         wanted = [int(part) for part in text.split(",")]
     except ValueError:
         raise InputError(f"--labels={text}: write class numbers with commas, as 0,1,2") from None
     if not all(0 <= label < n_classes for label in wanted):
         raise InputError(f"--labels={text}: classes run from 0 to {n_classes - 1}")
-    count = options.n_samples or max(1000, 100 * n_classes)
     return sorted(wanted[i % len(wanted)] for i in range(count))
+
+
+def sample_count(options: Options, n_classes: int, images_per_class: int) -> int:
+    """How many images to draw. A baseline that hands out real images stops where they run out."""
+    count = options.n_samples or max(1000, 100 * n_classes)
+    if options.n_samples is None and hands_out_real_images(options.model):
+        return max(n_classes, min(count, n_classes * images_per_class))
+    return count
+
+
+def hands_out_real_images(model: str) -> bool:
+    """Whether nothing but eps = inf is true of this generator."""
+    return model in BASELINES and model != "gaussian"

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import pathlib
@@ -25,7 +26,8 @@ def opened(path: pathlib.Path, config: dict):
     try:
         path.mkdir(parents=True, exist_ok=True)
         known = path / "config.json"
-        strangers = [p.name for p in path.iterdir() if p.name != ".lock"]
+        # A run killed while it wrote its first file leaves a .part behind.
+        strangers = [p.name for p in path.iterdir() if p.name != ".lock" and p.suffix != ".part"]
         if strangers and not known.is_file():
             raise InputError(
                 f"--workdir={path}: holds files of something else ({strangers[0]}); name another"
@@ -52,7 +54,8 @@ def _same_run(known: pathlib.Path, config: dict) -> None:
         except ValueError:
             raise InputError(f"{known}: is damaged; name another --workdir") from None
         if before.get("fingerprint") != fingerprint(config):
-            changed = [k for k in config if before.get("config", {}).get(k) != config[k]]
+            now = json.loads(json.dumps(config))  # tuples become lists, as in the file
+            changed = [k for k in now if before.get("config", {}).get(k) != now[k]]
             raise InputError(
                 f"--workdir={known.parent}: holds another run ({', '.join(changed[:4]) or 'unknown'} "
                 "differ); name another"
@@ -78,14 +81,22 @@ def secret_key(folder: pathlib.Path, noise_seed: int | None):
     64 bits of the operating system's randomness in a file of mode 600, on disk before the first
     step so that a killed run repeats the same noise, and never in a checkpoint, log or record.
     A noise seed replaces it for research; the record then says that the noise is disclosed.
+
+    Raises:
+      InputError: the key is damaged, or gone while what it made is still here. A new key would make
+        a second, differently noised release of the same data, which nobody has accounted for.
     """
     if noise_seed is not None:
-        return jax.random.wrap_key_data(
-            jnp.asarray([noise_seed >> 32 & 0xFFFFFFFF, noise_seed & 0xFFFFFFFF], jnp.uint32),
-            impl="threefry2x32",
-        )
+        # Hashed, so that it is not the public key of the same --seed.
+        return _key(hashlib.sha256(f"noise seed {noise_seed}".encode()).digest()[:8])
     path = folder / SECRET
     if not path.exists():
+        made = [name for name in ("checkpoints", "release") if (folder / name).exists()]
+        if made:
+            raise InputError(
+                f"{folder}: its {SECRET} is gone but {made[0]}/ is here, so the run cannot be repeated "
+                "with the same noise; name another --workdir"
+            )
         part = folder / f".{SECRET}.part"
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
@@ -94,10 +105,15 @@ def secret_key(folder: pathlib.Path, noise_seed: int | None):
             os.fsync(file.fileno())
         part.replace(path)
     data = path.read_bytes()
-    if len(data) != 8:
+    if len(data) != 8 or not any(data):  # all zero: killed while it was being destroyed
         raise InputError(
             f"{path}: is damaged, and the run cannot go on without it; name another --workdir"
         )
+    return _key(data)
+
+
+def _key(data: bytes):
+    """A typed key of 8 bytes."""
     words = [int.from_bytes(data[:4], "little"), int.from_bytes(data[4:], "little")]
     return jax.random.wrap_key_data(jnp.asarray(words, jnp.uint32), impl="threefry2x32")
 

@@ -153,7 +153,7 @@ def step(model: Model, plan: Plan, recipe: Recipe, pool: Pool, cell: Cell, state
     return State(state.step + 1, params, ema, private_opt, public_opt, diagnostics)
 
 
-@functools.cache
+@functools.lru_cache(maxsize=8)
 def compiled(model: Model, plan: Plan, recipe: Recipe, vmapped: bool):
     """(initial, run): run(pool, cells, state, stop) takes every cell to step `stop`; state is donated."""
     one_initial = functools.partial(initial, model, plan, recipe)

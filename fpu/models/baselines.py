@@ -67,16 +67,22 @@ def gaussian(spec: Spec) -> Baseline:
 
 
 def _real(source: str) -> Baseline:
-    """Random images of the wanted class, with replacement."""
+    """Random images of the wanted class, without replacement until all of them have been used."""
 
     def fit(pool, denominator, clip, noise_std, key):
         del denominator, clip, noise_std, key
         return {"images": pool.images, "labels": pool.labels}
 
     def sample(params, key, labels):
-        draws = jax.random.gumbel(key, (len(labels), len(params["labels"])))
-        same = params["labels"][None] == labels[:, None]
-        rows = jnp.argmax(jnp.where(same, draws, -jnp.inf), axis=1)
+        shuffled = jax.random.permutation(key, len(params["labels"]))
+        by_class = shuffled[jnp.argsort(params["labels"][shuffled], stable=True)]
+        classes = jnp.arange(jnp.max(params["labels"]) + 1)
+        counts = jnp.sum(params["labels"][None] == classes[:, None], axis=1)
+        starts = jnp.cumsum(counts) - counts
+        # How many of the same label come before each one.
+        wanted = (labels[:, None] == classes[None]).astype(jnp.int32)
+        turn = jnp.take_along_axis(jnp.cumsum(wanted, axis=0), labels[:, None], axis=1)[:, 0] - 1
+        rows = by_class[starts[labels] + turn % counts[labels]]
         return params["images"][rows].astype(jnp.float32) / 255.0
 
     return Baseline(source, False, fit, sample)
