@@ -27,7 +27,8 @@ def prepare(options: settings.Options, dataset, split, config: dict):
     unit = "image" if dataset.groups is None else "group of images"
     if options.model in models.MODELS:
         sizes = models.load(options.model).SIZES
-        steps, q, recipe = presets.defaults(options.preset, options.model, config["size"], n)
+        private = not math.isinf(options.eps or math.inf) or bool(options.noise_multiplier)
+        steps, q, recipe = presets.defaults(options.preset, options.model, n, private)
         model_config, recipe = settings.override(options.set, sizes[config["size"]], recipe)
         steps, q = options.steps or steps, options.sample_rate or q
         slots = sampling.capacity(n, q)
@@ -162,7 +163,9 @@ def _train(options, config, dataset, split, plan, spec, key, public, folder, ten
     @jax.jit
     def score(images, labels, keys):
         examples = models.Example(images.astype(jnp.float32) / 255.0, labels)
-        keys = jax.random.wrap_key_data(keys)  # they travel as words, which can be sliced on the host
+        keys = jax.random.wrap_key_data(
+            keys
+        )  # they travel as words, which can be sliced on the host
         return jax.vmap(model.scores, (None, 0, 0))(params, examples, keys)
 
     def scores(images, labels):

@@ -106,6 +106,11 @@ def token_grid(shape: Sequence[int], patch: int) -> tuple[int, int]:
     return -(-shape[0] // patch), -(-shape[1] // patch)
 
 
+def patch_side(patch: int, shape: Sequence[int]) -> int:
+    """The side of a patch in pixels; 0 stands for the whole image."""
+    return patch or max(shape[:2])
+
+
 def patchify(image, patch: int):
     """[H, W, C] to tokens [T, patch * patch * C]; H and W are zero-padded to a multiple of patch."""
     h, w = token_grid(image.shape, patch)
@@ -121,11 +126,17 @@ def unpatchify(tokens, shape: Sequence[int], patch: int):
     return crop(x.reshape(h * patch, w * patch, -1), shape)
 
 
+def readout_width(tokens: int, width: int) -> int:
+    """Channels of a token at a layer that is dense in the whole image: few, unless there is one token."""
+    return width if tokens == 1 else 16
+
+
 class MixerBlock(nn.Module):
     """One block of an MLP-Mixer (arXiv:2105.01601) on tokens [T, D], shifted and scaled by a condition [E].
 
     A patchified network is several times cheaper on a CPU than a full-resolution convolutional one,
-    and its weights are shared by the tokens, which keeps per-example gradients cheap.
+    and its weights are shared by the tokens. With one token, a patch as large as the image, nothing is
+    left to mix and the block is that of a residual dense network.
     """
 
     token_width: int
@@ -136,9 +147,11 @@ class MixerBlock(nn.Module):
         tokens, width = x.shape
         scale, shift = jnp.split(nn.Dense(2 * width, name="condition")(condition), 2)
         y = nn.LayerNorm(use_bias=False, use_scale=False)(x) * (1 + scale)[None] + shift[None]
-        y = nn.Dense(self.token_width)(y.T)
-        x = x + nn.Dense(tokens)(nn.gelu(y)).T
-        y = nn.Dense(self.channel_width)(nn.LayerNorm()(x))
+        if tokens > 1:
+            y = nn.Dense(self.token_width)(y.T)
+            x = x + nn.Dense(tokens)(nn.gelu(y)).T
+            y = nn.LayerNorm()(x)
+        y = nn.Dense(self.channel_width)(y)
         return x + nn.Dense(width)(nn.gelu(y))
 
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fpu.dp import clipping, noise, sampling
+from fpu.dp import clipping, fast, noise, sampling
 from fpu.dp.plan import Plan
 from fpu.models import Example, Model
 
@@ -95,16 +95,18 @@ def initial(model: Model, plan: Plan, recipe: Recipe, cell: Cell) -> State:
     )
 
 
-def step(model: Model, plan: Plan, recipe: Recipe, pool: Pool, cell: Cell, state: State) -> State:
-    """One step of DP-SGD on one cell, then a public step where one is due.
+def step(
+    model: Model, plan: Plan, recipe: Recipe, pool: Pool, cell: Cell, state: State, now: jax.Array
+) -> State:
+    """Step number `now` of DP-SGD on one cell, then a public step where one is due.
+
+    `now` equals state.step, but has no cell axis under vmap: all cells then branch as one.
 
     Keys are counter-based: fold_in(root, step), then one split by purpose. Repeating a step after a
     restart repeats the same query with the same noise, so it costs no privacy.
     """
     sgd = plan.sgd()
-    k_sample, k_unit, k_example, k_noise = jax.random.split(
-        jax.random.fold_in(cell.secret, state.step), 4
-    )
+    k_sample, k_unit, k_example, k_noise = jax.random.split(jax.random.fold_in(cell.secret, now), 4)
     units, valid = sampling.poisson(k_sample, cell.mask, sgd.sampling_rate, sgd.capacity)
     rows = sampling.one_of(k_unit, units, pool.units, pool.sizes)
     examples = Example(pool.images[rows].astype(jnp.float32) / 255.0, pool.labels[rows])
@@ -112,9 +114,9 @@ def step(model: Model, plan: Plan, recipe: Recipe, pool: Pool, cell: Cell, state
     public = state.params["public"]
 
     def loss(private, example, key):
-        return model.loss(private, public, example, state.step, key)
+        return model.loss(private, public, example, now, key)
 
-    summed, diagnostics = clipping.clipped_sum(
+    summed, diagnostics = fast.clipped_sum(
         loss,
         state.params["private"],
         examples,
@@ -136,8 +138,8 @@ def step(model: Model, plan: Plan, recipe: Recipe, pool: Pool, cell: Cell, state
 
     public_opt = state.public_opt
     if model.public_loss is not None:
-        due = (state.step + 1) % recipe.critic_steps == 0
-        key = jax.random.fold_in(jax.random.fold_in(cell.public, 1), state.step)
+        due = (now + 1) % recipe.critic_steps == 0
+        key = jax.random.fold_in(jax.random.fold_in(cell.public, 1), now)
 
         def public_step(public, opt):
             grads = jax.grad(model.public_loss)(public, private, key)
@@ -147,7 +149,7 @@ def step(model: Model, plan: Plan, recipe: Recipe, pool: Pool, cell: Cell, state
         public, public_opt = jax.lax.cond(due, public_step, lambda *same: same, public, public_opt)
 
     params = {"private": private, "public": public}
-    count = state.step.astype(jnp.float32)
+    count = now.astype(jnp.float32)
     decay = jnp.minimum(recipe.ema, (1.0 + count) / (10.0 + count))
     ema = jax.tree.map(lambda mean, new: decay * mean + (1.0 - decay) * new, state.ema, params)
     return State(state.step + 1, params, ema, private_opt, public_opt, diagnostics)
@@ -159,12 +161,12 @@ def compiled(model: Model, plan: Plan, recipe: Recipe, vmapped: bool):
     one_initial = functools.partial(initial, model, plan, recipe)
     one_step = functools.partial(step, model, plan, recipe)
     if vmapped:
-        one_initial, one_step = jax.vmap(one_initial), jax.vmap(one_step, (None, 0, 0))
+        one_initial, one_step = jax.vmap(one_initial), jax.vmap(one_step, (None, 0, 0, None))
 
     def run(pool, cells, state, stop):
         # All cells are at the same step; the loop bound is traced, so every call shares one compilation.
         start = state.step[0] if vmapped else state.step
-        return jax.lax.fori_loop(start, stop, lambda _, s: one_step(pool, cells, s), state)
+        return jax.lax.fori_loop(start, stop, lambda i, s: one_step(pool, cells, s, i), state)
 
     return jax.jit(one_initial), jax.jit(run, donate_argnums=2)
 

@@ -12,7 +12,6 @@ import pathlib
 import tempfile
 from collections.abc import Callable
 
-import dp_accounting as dpa
 from absl import logging
 from dp_accounting import pld, rdp
 from scipy import optimize
@@ -23,6 +22,7 @@ from fpu.dp import plan as plans
 DISCRETIZATION = 1e-4
 # Above this eps the grid of a privacy loss distribution grows out of memory and RDP is tight enough.
 PLD_LIMIT = 50.0
+LEAST_NOISE, MOST_NOISE = 1e-2, 1e6  # among which a noise multiplier is sought
 
 
 def _rdp():
@@ -74,7 +74,7 @@ def calibrate(make_plan: Callable[[float], plans.Plan], eps: float) -> plans.Pla
       eps: wanted eps > 0; inf gives make_plan(0). Above 50 the plan is run untruncated (Renyi DP).
 
     Raises:
-      ValueError: eps is not positive, or no noise from 0.01 to 1e6 reaches it.
+      ValueError: eps is not positive, or no noise from LEAST_NOISE to MOST_NOISE reaches it.
 
     **Guarantees.** epsilon(result) <= eps by the accountant that `epsilon` itself would name, and
     above 0.995 eps but for plans that truncate no sample just below eps = 50.
@@ -98,37 +98,39 @@ def calibrate(make_plan: Callable[[float], plans.Plan], eps: float) -> plans.Pla
 
 def _solve(make_plan, eps, accountant) -> float:
     """The least noise, first by RDP, which takes milliseconds, then near it by the accountant asked for."""
-    delta = make_plan(1.0).delta
 
     def rdp_gap(noise):
         return _epsilon(untruncated(make_plan(noise)), "rdp") - eps
 
-    @functools.cache
     def pld_gap(noise):
         return _epsilon(make_plan(noise), "pld") - eps
 
-    if not rdp_gap(1e-2) > 0 >= rdp_gap(1e6):
+    bound = _root(rdp_gap, 1.0, 4.0)
+    if bound is not None and accountant == "pld":
+        bound = _root(pld_gap, 0.7 * bound, 1.02 * bound)  # PLD needs 7 to 10 % less noise
+    if bound is None:
         raise ValueError(
-            f"no noise multiplier from 0.01 to 1e6 gives eps = {eps:g} at delta = {delta:g}: ask for "
-            "a larger eps or delta, or fewer steps; or for eps = inf, if that is what you mean"
+            f"no noise multiplier from {LEAST_NOISE:g} to {MOST_NOISE:g} gives eps = {eps:g} at delta = "
+            f"{make_plan(1.0).delta:g}: ask for a larger eps or delta, or fewer steps; or for eps = inf, "
+            "if that is what you mean"
         )
-    bound = _root(rdp_gap, 1e-2, 1e6, 1e-6)
-    if accountant == "rdp":
-        return bound
-    # PLD needs 7 to 10 % less noise, far less where eps is below delta, more where truncation is common.
-    lower, upper = 0.7 * bound, 1.02 * bound
-    while pld_gap(lower) <= 0:
-        lower, upper = lower / 2, lower
-    while pld_gap(upper) > 0:
+    return bound
+
+
+def _root(gap, lower, upper) -> float | None:
+    """Where a falling function reaches 0, on the side where it is at most 0; None beyond the limits."""
+    gap = functools.cache(gap)
+    while gap(upper) > 0:
         lower, upper = upper, 2 * upper
-    return _root(pld_gap, lower, upper, 1e-4 * bound)
-
-
-def _root(gap, lower, upper, tolerance) -> float:
-    """Where a falling function reaches 0, on the side where it is at most 0."""
-    root = optimize.brentq(gap, lower, upper, xtol=tolerance)
+        if upper > MOST_NOISE:
+            return None
+    while gap(lower) <= 0:
+        lower, upper = lower / 2, lower
+        if lower < LEAST_NOISE:
+            return None
+    root = optimize.brentq(gap, lower, upper, xtol=1e-4 * lower)
     while gap(root) > 0:
-        root += tolerance
+        root += 1e-4 * lower
     return root
 
 

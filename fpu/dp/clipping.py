@@ -93,11 +93,18 @@ def _accumulate(function, inputs: Any, size: int, microbatch: int | None):
     rows = jnp.arange(chunks * microbatch)
     inside = (rows < size).reshape(chunks, microbatch)
     rows = jnp.where(rows < size, rows, 0).reshape(chunks, microbatch)
+    examples, valid, keys = inputs
+    # Keys cross the scan as words: jax's check for reused keys takes its slices for a reuse.
+    parts = jax.tree.map(lambda x: x[rows], (examples, valid, jax.random.key_data(keys)))
+
+    def part(chunk, inside):
+        examples, valid, words = chunk
+        typed = jax.random.wrap_key_data(words, impl=jax.random.key_impl(keys))
+        return function(examples, valid & inside, typed)
 
     def body(total, chunk):
-        examples, valid, keys = jax.tree.map(lambda x: x[chunk[0]], inputs)
-        return jax.tree.map(jnp.add, total, function(examples, valid & chunk[1], keys)), None
+        return jax.tree.map(jnp.add, total, part(*chunk)), None
 
-    shapes = jax.eval_shape(function, *jax.tree.map(lambda x: x[rows[0]], inputs))
-    zero = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
-    return jax.lax.scan(body, zero, (rows, inside))[0]
+    one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), (parts, inside))
+    zero = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(part, *one))
+    return jax.lax.scan(body, zero, (parts, inside))[0]

@@ -90,7 +90,9 @@ def program(function, *arguments) -> Program:
                 outputs = [new() for _ in eqn.outvars]
                 equations.append(Equation(eqn, inputs, outputs))
             else:
-                outputs = inline(getattr(inner, "jaxpr", inner), getattr(inner, "consts", ()), inputs)
+                outputs = inline(
+                    getattr(inner, "jaxpr", inner), getattr(inner, "consts", ()), inputs
+                )
             slots |= dict(zip(eqn.outvars, outputs, strict=True))
         return [read(atom) for atom in jaxpr.outvars]
 

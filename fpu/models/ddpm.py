@@ -16,13 +16,13 @@ from fpu.models._unet import UNet
 class Config:
     """Sizes, the diffusion, and how it is sampled."""
 
-    net: str = "mixer"  # mixer (patches; cheap on a CPU) or unet
-    patch: int = 4
+    net: str = "mixer"  # mixer (dense or patches; cheap on a CPU) or unet
+    patch: int = 0  # side of the mixer's patches; 0 = the whole image is one: a dense network
     width: int = 96
     depth: int = 4
     diffusion_steps: int = 400
     schedule: str = "cosine"  # cosine (arXiv:2102.09672) or linear (arXiv:2006.11239)
-    prediction: str = "v"  # v (arXiv:2202.00512) or noise
+    prediction: str = "v"  # v (arXiv:2202.00512), image or noise
     multiplicity: int = (
         8  # K draws of (t, noise) averaged inside one example's loss (arXiv:2210.09929)
     )
@@ -33,8 +33,9 @@ class Config:
 
 
 SIZES = {
-    "tiny": Config(patch=4, width=64, depth=3, multiplicity=4),
-    "default": Config(patch=4, width=96, depth=4),
+    "tiny": Config(width=128, depth=3, multiplicity=4),
+    # A dense network narrower than the image cannot carry the noise that v contains: it predicts the image.
+    "default": Config(width=256, depth=3, multiplicity=4, prediction="image"),
     "paper": Config(
         net="unet",
         width=128,
@@ -73,14 +74,20 @@ def make(config: Config, spec: Spec) -> Model:
         a, s = signal[t], noise_level[t]
         if config.prediction == "v":
             return a * x - s * out, s * x + a * out
+        if config.prediction == "image":
+            return out, (x - a * out) / s
         return (x - s * out) / a, out
 
     def denoising_error(private, image, label, t, noise):
-        """Squared error of the network's own target (v or noise), summed over pixels."""
+        """Squared error of the network's own target, summed over pixels.
+
+        For the image it is weighed as the error in v that it makes (1 / sigma^2), up to 10.
+        """
         a, s = signal[t], noise_level[t]
-        target = a * noise - s * image if config.prediction == "v" else noise
+        targets = {"v": a * noise - s * image, "image": image, "noise": noise}
         out = net.apply(private, a * image + s * noise, t / config.diffusion_steps, label)
-        return jnp.sum(jnp.square(out - target))
+        error = jnp.sum(jnp.square(out - targets[config.prediction]))
+        return error / jnp.maximum(jnp.square(s), 0.1) if config.prediction == "image" else error
 
     def loss(private, public, example, step, key):
         del public, step
@@ -153,14 +160,15 @@ class _Mixer(linen.Module):
     @linen.compact
     def __call__(self, x, t, label):
         c = self.config
+        patch = nn.patch_side(c.patch, self.spec.shape)
         condition = linen.Dense(c.width)(nn.time_embedding(t, 32)) + linen.Dense(c.width)(label)
         condition = linen.gelu(condition)
-        tokens = linen.Dense(c.width)(nn.patchify(x, c.patch))
+        tokens = linen.Dense(c.width)(nn.patchify(x, patch))
         tokens = nn.Mixer(c.depth, c.width, 2 * c.width)(tokens, condition)
-        out = linen.Dense(c.patch**2 * self.spec.shape[2], kernel_init=linen.initializers.zeros)(
+        out = linen.Dense(patch**2 * self.spec.shape[2], kernel_init=linen.initializers.zeros)(
             tokens
         )
-        return nn.unpatchify(out, self.spec.shape, c.patch)
+        return nn.unpatchify(out, self.spec.shape, patch)
 
 
 class _UNet(linen.Module):

@@ -18,8 +18,8 @@ from fpu.models import Model, Spec, one_hot
 class Config:
     """Sizes, the gradient penalty, and the batch the generator draws."""
 
-    net: str = "mixer"  # mixer (patches; cheap on a CPU) or conv (the paper's)
-    patch: int = 4
+    net: str = "mixer"  # mixer (dense or patches; cheap on a CPU) or conv (the paper's)
+    patch: int = 0  # side of the mixer's patches; 0 = the whole image is one: a dense network
     width: int = 96
     depth: int = 3
     latent: int = 32
@@ -30,8 +30,8 @@ class Config:
 
 
 SIZES = {
-    "tiny": Config(patch=2, width=64, depth=2),
-    "default": Config(patch=4, width=96, depth=3),
+    "tiny": Config(width=128, depth=2),
+    "default": Config(width=256, depth=2),
     "paper": Config(net="conv", latent=100, penalty=0.0),
 }
 
@@ -96,12 +96,13 @@ class _MixerGenerator(linen.Module):
     @linen.compact
     def __call__(self, z, label):
         c, shape = self.config, self.spec.shape
-        h, w = nn.token_grid(shape, c.patch)
+        patch = nn.patch_side(c.patch, shape)
+        h, w = nn.token_grid(shape, patch)
         z = jnp.concatenate([z, label])
         condition = linen.gelu(linen.Dense(c.width)(z))
         x = linen.Dense(h * w * c.width)(z).reshape(h * w, c.width)
         x = nn.Mixer(c.depth, c.width, 2 * c.width)(x, condition)
-        return jax.nn.sigmoid(nn.unpatchify(linen.Dense(c.patch**2 * shape[2])(x), shape, c.patch))
+        return jax.nn.sigmoid(nn.unpatchify(linen.Dense(patch**2 * shape[2])(x), shape, patch))
 
 
 class _MixerCritic(linen.Module):
@@ -113,10 +114,11 @@ class _MixerCritic(linen.Module):
     @linen.compact
     def __call__(self, image, label):
         c = self.config
+        patch = nn.patch_side(c.patch, self.spec.shape)
         condition = linen.Dense(c.width)(label)
-        x = linen.Dense(c.width)(nn.patchify(2 * image - 1, c.patch))
+        x = linen.Dense(c.width)(nn.patchify(2 * image - 1, patch))
         x = nn.Mixer(c.depth, c.width, 2 * c.width)(x, condition)
-        x = linen.gelu(linen.Dense(16)(x)).reshape(-1)
+        x = linen.gelu(linen.Dense(nn.readout_width(len(x), c.width))(x)).reshape(-1)
         return linen.Dense(1)(x)[0] + jnp.dot(linen.Dense(len(x), use_bias=False)(label), x)
 
 

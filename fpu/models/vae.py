@@ -14,8 +14,8 @@ from fpu.models import Model, Spec, one_hot
 class Config:
     """Sizes and the weight of the KL term."""
 
-    net: str = "mixer"  # mixer (patches; cheap on a CPU) or conv (the paper's)
-    patch: int = 4
+    net: str = "mixer"  # mixer (dense or patches; cheap on a CPU) or conv (the paper's)
+    patch: int = 0  # side of the mixer's patches; 0 = the whole image is one: a dense network
     width: int = 64
     depth: int = 2
     latent: int = 16
@@ -24,8 +24,8 @@ class Config:
 
 
 SIZES = {
-    "tiny": Config(patch=2, width=48, depth=2, latent=12),
-    "default": Config(patch=4, width=96, depth=3, latent=24),
+    "tiny": Config(width=128, depth=2, latent=12),
+    "default": Config(width=256, depth=2, latent=24),
     "paper": Config(net="conv", latent=128),
 }
 
@@ -94,11 +94,11 @@ class _MixerEncoder(linen.Module):
     @linen.compact
     def __call__(self, image, label):
         c = self.config
+        patch = nn.patch_side(c.patch, self.spec.shape)
         condition = linen.gelu(linen.Dense(c.width)(label))
-        x = linen.Dense(c.width)(nn.patchify(2 * image - 1, c.patch))
+        x = linen.Dense(c.width)(nn.patchify(2 * image - 1, patch))
         x = nn.Mixer(c.depth, c.width, 2 * c.width)(x, condition)
-        # A narrow read-out per token before the only layer that is dense in the whole image.
-        x = linen.gelu(linen.Dense(16)(x)).reshape(-1)
+        x = linen.gelu(linen.Dense(nn.readout_width(len(x), c.width))(x)).reshape(-1)
         mean, logvar = jnp.split(linen.Dense(2 * c.latent)(x), 2)
         return mean, jnp.clip(logvar, -6.0, 4.0)
 
@@ -110,12 +110,14 @@ class _MixerDecoder(linen.Module):
     @linen.compact
     def __call__(self, z, label):
         c, shape = self.config, self.spec.shape
-        h, w = nn.token_grid(shape, c.patch)
+        patch = nn.patch_side(c.patch, shape)
+        h, w = nn.token_grid(shape, patch)
         z = jnp.concatenate([z, label])
         condition = linen.gelu(linen.Dense(c.width)(z))
-        x = linen.Dense(c.width)(linen.Dense(h * w * 16)(z).reshape(h * w, 16))
+        narrow = nn.readout_width(h * w, c.width)
+        x = linen.Dense(c.width)(linen.Dense(h * w * narrow)(z).reshape(h * w, narrow))
         x = nn.Mixer(c.depth, c.width, 2 * c.width)(x, condition)
-        return nn.unpatchify(linen.Dense(c.patch**2 * shape[2])(x), shape, c.patch)
+        return nn.unpatchify(linen.Dense(patch**2 * shape[2])(x), shape, patch)
 
 
 class _ConvEncoder(linen.Module):
