@@ -82,11 +82,11 @@ def from_flags() -> Options:
 
 def check(options: Options) -> None:
     """Refuse what can be refused before the data are read. InputError names the flag and the fix."""
-    named("--model", options.model, (*models.MODELS, *BASELINES))
-    named("--preset", options.preset, presets.PRESETS)
-    named("--evaluation", options.evaluation, ("quick", "full"))
+    named("--model=", options.model, (*models.MODELS, *BASELINES))
+    named("--preset=", options.preset, presets.PRESETS)
+    named("--evaluation=", options.evaluation, ("quick", "full"))
     if options.size is not None:
-        named("--size", options.size, ("tiny", "default", "paper"))
+        named("--size=", options.size, ("tiny", "default", "paper"))
     real = hands_out_real_images(options.model)
     if options.eps is not None and options.noise_multiplier is not None:
         raise InputError("--eps and --noise_multiplier: give one, the other is solved for")
@@ -120,12 +120,12 @@ def check(options: Options) -> None:
         raise InputError("--n_per_class and --n_train: give one of them")
 
 
-def named(flag: str, value: str, known: tuple[str, ...]) -> None:
-    """InputError naming the nearest of the known values."""
+def named(before: str, value: str, known: tuple[str, ...]) -> None:
+    """InputError naming the nearest of the known values. `before` is what stands before it: --model= ."""
     if value not in known:
         near = difflib.get_close_matches(value, known, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]}?" if near else "choose"
-        raise InputError(f"{flag}={value} is unknown: {hint} (known: {', '.join(known)})")
+        raise InputError(f"{before}{value} is unknown: {hint} (known: {', '.join(known)})")
 
 
 def override(pairs: tuple[str, ...], model_config, recipe: Recipe):
@@ -140,7 +140,7 @@ def override(pairs: tuple[str, ...], model_config, recipe: Recipe):
         if not equals or not field or part not in parts:
             raise InputError(f"--set={pair}: write model.NAME=VALUE or recipe.NAME=VALUE")
         known = dataclasses.asdict(parts[part]) if parts[part] is not None else {}
-        named(f"--set {part}.NAME: {field}", field, tuple(known))
+        named(f"--set={part}.", field, tuple(known))
         kind = type(known[field])
         try:
             value = {"True": True, "False": False}[text] if kind is bool else kind(text)

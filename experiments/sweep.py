@@ -39,7 +39,7 @@ def cells(axes: list[str]) -> list[settings.Options]:
         name, equals, text = axis.partition("=")
         if not equals:
             raise InputError(f"--set={axis}: write FLAG=VALUE,VALUE,...")
-        settings.named("--set", name, tuple(kinds))
+        settings.named("--set=", name, tuple(kinds))
         try:
             values[name] = [kinds[name](part) for part in text.split(",")]
         except ValueError:

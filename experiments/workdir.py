@@ -44,7 +44,14 @@ def opened(path: pathlib.Path, config: dict):
         except OSError:
             raise InputError(f"--workdir={path}: another process is working in it") from None
         _same_run(known, config)
+        if finished(path):  # killed between its last file and this
+            destroy_secret(path)
         yield path
+
+
+def finished(path: pathlib.Path) -> bool:
+    """Whether the run of this folder has ended: nothing is left to do in it."""
+    return all((path / name).is_file() for name in ("record.json", "report.html"))
 
 
 def _same_run(known: pathlib.Path, config: dict) -> None:

@@ -48,8 +48,8 @@ def clipped_sum(loss, params, examples, valid, keys, clip, microbatch: int | Non
         scale = jnp.where(used, jnp.minimum(1.0, clip / norms), 0.0)
 
         def leaf_sum(g):
-            kept = jnp.where(_like(used, g), g, 0.0)  # before the product: 0 * NaN is NaN
-            return jnp.sum(kept * _like(scale, g), axis=0)
+            kept = jnp.where(expand(used, g), g, 0.0)  # before the product: 0 * NaN is NaN
+            return jnp.sum(kept * expand(scale, g), axis=0)
 
         statistics = (
             jnp.sum(jnp.where(used, losses, 0.0)),
@@ -59,7 +59,7 @@ def clipped_sum(loss, params, examples, valid, keys, clip, microbatch: int | Non
         )
         return jax.tree.map(leaf_sum, grads), statistics
 
-    total, (losses, clipped, used, dropped) = _accumulate(
+    total, (losses, clipped, used, dropped) = accumulate(
         batch_sum, (examples, valid, keys), len(valid), microbatch
     )
     count = jnp.maximum(used, 1)
@@ -79,12 +79,12 @@ def clip_rows(rows, clip):
     return jnp.where(used[:, None], rows, 0.0) * scale[:, None]
 
 
-def _like(per_example, leaf):
+def expand(per_example, leaf):
     """[B] to [B, 1, ...] with the rank of leaf."""
     return per_example.reshape((-1,) + (1,) * (leaf.ndim - 1))
 
 
-def _accumulate(function, inputs: Any, size: int, microbatch: int | None):
+def accumulate(function, inputs: Any, size: int, microbatch: int | None):
     """Sum of function(chunk) over chunks of `microbatch`, the last one padded with slots not valid."""
     if microbatch is None or microbatch >= size:
         return function(*inputs)

@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 
 from fpu.dp import uses
-from fpu.dp.clipping import Diagnostics, _accumulate, _like
+from fpu.dp.clipping import Diagnostics, accumulate, expand
 
 _HIGHEST = jax.lax.Precision.HIGHEST
 
@@ -54,14 +54,14 @@ def clipped_sum(loss, params, examples, valid, keys, clip, microbatch: int | Non
         scale = jnp.where(used, jnp.minimum(1.0, clip / norms), 0.0)
 
         def kept(x):
-            return jnp.where(_like(used, x), x, 0.0)  # before the product: 0 * NaN is NaN
+            return jnp.where(expand(used, x), x, 0.0)  # before the product: 0 * NaN is NaN
 
         total = {
             leaf: jnp.einsum("b,b...->...", scale, kept(g), precision=_HIGHEST)
             for leaf, g in whole.items()
         }
         for leaf, (a, d) in factors.items():
-            scaled = kept(d) * _like(scale, d)
+            scaled = kept(d) * expand(scale, d)
             # Finite norms prove that A is finite, of dropped examples too, and save a copy of it.
             a = jax.lax.cond(finite, lambda a: a, kept, a)
             product = jnp.einsum("btp,btq->pq", a, scaled, precision=_HIGHEST)
@@ -74,7 +74,7 @@ def clipped_sum(loss, params, examples, valid, keys, clip, microbatch: int | Non
         )
         return [total[leaf] for leaf in range(len(leaves))], statistics
 
-    total, (losses, clipped, used, dropped) = _accumulate(
+    total, (losses, clipped, used, dropped) = accumulate(
         batch_sum, (examples, valid, keys), len(valid), microbatch
     )
     count = jnp.maximum(used, 1)

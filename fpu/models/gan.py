@@ -102,7 +102,9 @@ class _MixerGenerator(linen.Module):
         condition = linen.gelu(linen.Dense(c.width)(z))
         x = linen.Dense(h * w * c.width)(z).reshape(h * w, c.width)
         x = nn.Mixer(c.depth, c.width, 2 * c.width)(x, condition)
-        return jax.nn.sigmoid(nn.unpatchify(linen.Dense(patch**2 * shape[2])(x), shape, patch))
+        # From zero: a fresh generator draws plain grey, not noise that the critic must first unlearn.
+        x = linen.Dense(patch**2 * shape[2], kernel_init=linen.initializers.zeros)(x)
+        return jax.nn.sigmoid(nn.unpatchify(x, shape, patch))
 
 
 class _MixerCritic(linen.Module):
