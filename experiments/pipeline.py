@@ -4,7 +4,9 @@ import dataclasses
 import functools
 import math
 import os
+import pathlib
 import time
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,8 +22,28 @@ CHECKPOINT_SECONDS = 60.0
 CHUNK = 250  # images sampled or scored by a network at once
 
 
-def prepare(options: settings.Options, dataset, split, config: dict):
-    """(plan, config with the plan, the model's config and the recipe filled in). Writes nothing."""
+class Job(NamedTuple):
+    """A run before anything of it exists: what was asked, on which data, under which plan."""
+
+    options: settings.Options
+    dataset: data.Dataset
+    split: data.Split
+    config: dict  # every resolved choice, JSON-able
+    plan: Plan
+
+    @property
+    def spec(self) -> models.Spec:
+        """What a model may know of the data."""
+        return models.Spec(tuple(self.dataset.shape), self.dataset.n_classes)
+
+    @property
+    def trained(self) -> bool:
+        """Whether the generator is a model, not a baseline."""
+        return self.options.model in models.MODELS
+
+
+def prepare(options: settings.Options, dataset, split, config: dict) -> Job:
+    """Solve for the plan, and put the plan, the model's config and the recipe into `config`."""
     _compilation_cache()
     n = len(data.units(dataset, split.members)[1])
     unit = "image" if dataset.groups is None else "group of images"
@@ -51,38 +73,37 @@ def prepare(options: settings.Options, dataset, split, config: dict):
             plan = accounting.calibrate(make_plan, options.eps or math.inf)
     except ValueError as error:
         raise InputError(f"no plan for these flags: {error}") from error
-    return plan, config | {
+    config = config | {
         "steps": steps,
         "sample_rate": q,
         "model_config": None if model_config is None else dataclasses.asdict(model_config),
         "recipe": None if recipe is None else dataclasses.asdict(recipe),
         "stages": [dataclasses.asdict(stage) for stage in plan.stages],
     }
+    return Job(options, dataset, split, config, plan)
 
 
-def carry_out(options, dataset, split, config, plan, folder, begun, tensorboard) -> None:
+def carry_out(job: Job, folder: pathlib.Path, begun: float, tensorboard: bool) -> None:
     """Everything from the secret key to the report. Repeats nothing that a killed run had finished."""
+    options, dataset, split = job.options, job.dataset, job.split
     seconds = {"calibrate": time.monotonic() - begun}
-    eps, accountant = accounting.epsilon(plan)
-    progress.say(plan.statement(eps, accountant))
+    eps, accountant = accounting.epsilon(job.plan)
+    progress.say(job.plan.statement(eps, accountant))
     key = workdir.secret_key(folder, options.noise_seed)
     public = jax.random.key(options.seed)
 
     clock = time.monotonic()
-    spec = models.Spec(tuple(dataset.shape), dataset.n_classes)
-    if options.model in models.MODELS:
-        sample, scores = _train(
-            options, config, dataset, split, plan, spec, key, public, folder, tensorboard
-        )
+    if job.trained:
+        sample, scores = _train(job, folder, key, public, tensorboard)
     else:
-        sample, scores = _baseline(options, config, dataset, split, plan, spec, key), None
+        sample, scores = _baseline(job, key), None
     seconds["train"] = time.monotonic() - clock
 
     clock = time.monotonic()
-    wanted = settings.sampling_labels(options.labels, dataset.n_classes, config["n_samples"])
+    wanted = settings.sampling_labels(options.labels, dataset.n_classes, job.config["n_samples"])
     labels = np.asarray(wanted, np.int32)
-    trained = options.model in models.MODELS
-    images = _draw(sample, jax.random.fold_in(public, 2), labels, CHUNK if trained else len(labels))
+    size = CHUNK if job.trained else len(labels)
+    images = _draw(sample, jax.random.fold_in(public, 2), labels, size)
     seconds["sample"] = time.monotonic() - clock
     release = folder / "release"
     data.save_npz(release / "synthetic.npz", images, labels, dataset.n_classes)
@@ -104,19 +125,19 @@ def carry_out(options, dataset, split, config, plan, folder, begun, tensorboard)
     )
     seconds["evaluate"] = time.monotonic() - clock
     seconds["total"] = time.monotonic() - begun
-    found = record.make(dataset, split, config, plan, eps, accountant, judged, seconds)
+    found = record.make(job, eps, accountant, judged, seconds)
     workdir.write_json(folder / "record.json", found)
     picture = (folder / "samples.png").read_bytes()
     workdir.write_text(folder / "report.html", report.page(found, picture))
     workdir.destroy_secret(folder)
 
 
-def _train(options, config, dataset, split, plan, spec, key, public, folder, tensorboard):
+def _train(job: Job, folder, key, public, tensorboard):
     """(sample, scores) of a model trained as one cell, continued from its checkpoint if there is one."""
+    options, plan, sgd = job.options, job.plan, job.plan.sgd()
     module = models.load(options.model)
-    model = module.make(module.Config(**config["model_config"]), spec)
-    recipe = training.Recipe(**config["recipe"])
-    sgd = plan.sgd()
+    model = module.make(module.Config(**job.config["model_config"]), job.spec)
+    recipe = training.Recipe(**job.config["recipe"])
     clip = math.inf if not plan.private and options.noise_multiplier is None else options.clip_norm
     cell = training.Cell(
         mask=jnp.ones(sgd.n, bool),
@@ -149,7 +170,7 @@ def _train(options, config, dataset, split, plan, spec, key, public, folder, ten
             model,
             plan,
             recipe,
-            _pool(dataset, split.members),
+            _pool(job.dataset, job.split.members),
             jax.tree.map(lambda x: x[None], cell),
             observe=observe,
             restore=restore,
@@ -163,28 +184,23 @@ def _train(options, config, dataset, split, plan, spec, key, public, folder, ten
     @jax.jit
     def score(images, labels, keys):
         examples = models.Example(images.astype(jnp.float32) / 255.0, labels)
-        keys = jax.random.wrap_key_data(
-            keys
-        )  # they travel as words, which can be sliced on the host
+        keys = jax.random.wrap_key_data(keys)  # they travel as words: the host can slice those
         return jax.vmap(model.scores, (None, 0, 0))(params, examples, keys)
 
     def scores(images, labels):
         keys = jax.random.split(jax.random.fold_in(public, 3), len(labels))
-        parts = [
-            score(*chunk)
-            for chunk in _chunks(
-                CHUNK, images, np.asarray(labels, np.int32), jax.random.key_data(keys)
-            )
-        ]
+        inputs = images, np.asarray(labels, np.int32), jax.random.key_data(keys)
+        parts = [score(*chunk) for chunk in _chunks(CHUNK, *inputs)]
         return {k: np.concatenate([p[k] for p in parts])[: len(labels)] for k in parts[0]}
 
     return functools.partial(jax.jit(model.sample), params), scores
 
 
-def _baseline(options, config, dataset, split, plan, spec, key):
+def _baseline(job: Job, key):
     """sample of a one-shot baseline."""
-    baseline = BASELINES[options.model](spec)
-    indices = getattr(split, baseline.source)
+    options, dataset, plan = job.options, job.dataset, job.plan
+    baseline = BASELINES[options.model](job.spec)
+    indices = getattr(job.split, baseline.source)
     missing = sorted(set(range(dataset.n_classes)) - set(dataset.labels[indices].tolist()))
     if missing:
         raise InputError(

@@ -13,19 +13,20 @@ from fpu.dp.plan import DPSGD
 SCHEMA = 1
 
 
-def make(dataset, split, config, plan, eps, accountant, judged, seconds) -> dict:
+def make(job, eps: float, accountant: str, judged: dict, seconds: dict) -> dict:
     """The record of a finished run.
 
     Args:
-      config: every resolved choice, JSON-able.
-      plan, eps, accountant: the privacy side, and what `accounting.epsilon` said of it.
+      job: the pipeline.Job.
+      eps, accountant: what `accounting.epsilon` said of its plan.
       judged: what `evaluation.evaluate` returned.
       seconds: {part: seconds}.
     """
+    config, plan = job.config, job.plan
     return {
         "schema": SCHEMA,
         "config": config,
-        "data": _data(dataset, split, config),
+        "data": _data(job.dataset, job.split, config),
         "privacy": _privacy(plan, eps, accountant, config)
         | {"attacks": judged["attacks"], "audit": None},
         "fidelity": judged["fidelity"],

@@ -71,12 +71,12 @@ def run(options: settings.Options, tensorboard: bool = False) -> pathlib.Path:
     # Heavy imports only once the input is known to be good.
     from experiments import pipeline
 
-    plan, config = pipeline.prepare(options, dataset, split, config)
-    with workdir.opened(folder, config):
-        if (folder / "record.json").is_file() and (folder / "report.html").is_file():
+    job = pipeline.prepare(options, dataset, split, config)
+    with workdir.opened(folder, job.config):
+        if workdir.finished(folder):
             progress.say(f"{folder} is finished: see report.html, or name another --workdir")
             return folder
-        pipeline.carry_out(options, dataset, split, config, plan, folder, begun, tensorboard)
+        pipeline.carry_out(job, folder, begun, tensorboard)
     return folder
 
 
