@@ -102,8 +102,10 @@ class _MixerGenerator(linen.Module):
         condition = linen.gelu(linen.Dense(c.width)(z))
         x = linen.Dense(h * w * c.width)(z).reshape(h * w, c.width)
         x = nn.Mixer(c.depth, c.width, 2 * c.width)(x, condition)
-        # From zero: a fresh generator draws plain grey, not noise that the critic must first unlearn.
-        x = linen.Dense(patch**2 * shape[2], kernel_init=linen.initializers.zeros)(x)
+        # A tenth of the usual variance: fresh draws are near grey, not noise to be unlearned first (from
+        # 0 the modes collapse).
+        small = linen.initializers.variance_scaling(0.1, "fan_in", "truncated_normal")
+        x = linen.Dense(patch**2 * shape[2], kernel_init=small)(x)
         return jax.nn.sigmoid(nn.unpatchify(x, shape, patch))
 
 
