@@ -15,3 +15,11 @@ jax.config.update("jax_debug_key_reuse", True)
 def _private_cache(tmp_path_factory, monkeypatch):
     """Calibrations and downloads of the tests never read or write the user's own cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(scope="module")
+def quick_compiles():
+    """For modules that compile much and compute little: XLA's cheap passes only, half the time."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)

@@ -1,0 +1,120 @@
+"""fpu/dp/clipping.py against numpy. guarantees_test.py bounds the sensitivity for every model."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fpu.dp import clipping
+
+KEYS = jax.random.split(jax.random.key(0), 5)
+PARAMS = {"a": jnp.ones((2, 2)), "b": jnp.zeros(3)}
+
+
+def loss(params, example, key):
+    """Gradients are the example itself."""
+    del key
+    value = jnp.sum(params["a"] * example[:4].reshape(2, 2)) + jnp.sum(params["b"] * example[4:])
+    return value, {}
+
+
+@jax.jit
+def clipped(rows, valid, clip):
+    return clipping.clipped_sum(loss, PARAMS, rows, valid, jax.random.clone(KEYS), clip)
+
+
+def flat(total):
+    return np.concatenate([np.ravel(total["a"]), total["b"]])
+
+
+def rows(seed=0):
+    return np.random.default_rng(seed).normal(size=(5, 7)).astype(np.float32)
+
+
+def test_it_is_the_sum_of_shortened_gradients():
+    x = rows()
+    valid = np.array([1, 1, 0, 1, 1], bool)
+    lengths = np.linalg.norm(x, axis=1)
+    clip = np.float32(np.median(lengths))
+    total, facts = clipped(x, valid, clip)
+    want = (x * np.minimum(1, clip / lengths)[:, None])[valid].sum(0)
+    np.testing.assert_allclose(flat(total), want, rtol=1e-5)
+    losses = x[:, :4].sum(1)
+    assert float(facts.loss) == pytest.approx(losses[valid].mean(), rel=1e-5)
+    assert float(facts.clipped) == pytest.approx((lengths > clip)[valid].mean())
+    assert int(facts.dropped) == 0
+
+
+def test_without_a_clip_norm_it_is_the_gradient_of_the_sum():
+    total, facts = clipped(rows(), np.ones(5, bool), np.float32(np.inf))
+    np.testing.assert_allclose(flat(total), rows().sum(0), rtol=1e-5)
+    assert float(facts.clipped) == 0
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e30])
+def test_a_gradient_that_is_not_finite_counts_as_nothing(bad):
+    x = rows()
+    x[2, 5] = bad
+    good = np.arange(5) != 2
+    total, facts = clipped(x, np.ones(5, bool), np.float32(1))
+    without, _ = clipped(x, good, np.float32(1))
+    np.testing.assert_array_equal(flat(total), flat(without))
+    assert int(facts.dropped) == 1
+
+
+def test_zero_and_denormal_gradients_are_kept_as_they_are():
+    x = np.zeros((5, 7), np.float32)
+    x[1] = 3e-42
+    total, facts = clipped(x, np.ones(5, bool), np.float32(1))
+    assert np.abs(flat(total)).max() <= 3e-42
+    assert [float(v) for v in facts[1:]] == [0, 0]
+
+
+def test_sums_are_float32_even_of_half_precision():
+    """In bfloat16 the sum of a thousand times 0.001 stops at a quarter."""
+    params = jax.tree.map(lambda p: p.astype(jnp.bfloat16), PARAMS)
+    x = jnp.full((1024, 7), 1e-3, jnp.bfloat16)
+
+    @jax.jit
+    def run(key):
+        keys = jax.random.split(key, 1024)
+        return clipping.clipped_sum(loss, params, x, jnp.ones(1024, bool), keys, jnp.inf)[0]
+
+    total = run(jax.random.key(0))
+    assert total["b"].dtype == jnp.float32
+    np.testing.assert_allclose(flat(total), 1024 * float(x[0, 0]), rtol=1e-4)
+
+
+def test_the_norm_of_a_long_gradient_loses_nothing_to_rounding():
+    """One long entry and a million short ones, each below the rounding of the long one's square."""
+    row = np.full(10**6, 1.7e-4, np.float32)
+    row[0] = 1.0
+    total, _ = clipping.clipped_sum(
+        lambda w, x, k: (jnp.dot(w, x), {}),
+        jnp.zeros(len(row)),
+        row[None],
+        jnp.ones(1, bool),
+        KEYS[:1],
+        0.1,
+    )
+    assert np.linalg.norm(np.float64(total)) == pytest.approx(0.1, rel=1e-5)
+
+
+@settings(max_examples=30, deadline=None, derandomize=True, database=None)
+@given(
+    entries=st.lists(st.floats(width=32), min_size=8, max_size=8),
+    clip=st.floats(2.0**-10, 2.0**10, width=32),
+)
+def test_clip_rows_bounds_every_row(entries, clip):
+    x = np.array(entries, np.float32).reshape(2, 4)
+    out = np.asarray(clipping.clip_rows(jnp.asarray(x), clip), np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        lengths = np.linalg.norm(x, axis=1)
+    assert (np.linalg.norm(out, axis=1) <= clip * (1 + 1e-5)).all()
+    for row, clipped_row, length in zip(x, out, lengths, strict=True):
+        if not np.isfinite(row).all():
+            assert not clipped_row.any()
+        elif length <= clip * (1 - 1e-5):
+            np.testing.assert_allclose(clipped_row, row, rtol=1e-6, atol=1e-37)

@@ -1,0 +1,174 @@
+"""Classic violations, put into the real step one at a time: the checks of the guarantee see each of them.
+
+Most were found in published libraries (arXiv:2602.17454 lists thirteen).
+"""
+
+import math
+from unittest import mock
+
+import checks
+import jax
+import jax.numpy as jnp
+import pytest
+
+from fpu.dp import clipping, fast, noise, sampling
+from fpu.dp.clipping import Diagnostics
+
+pytestmark = pytest.mark.usefixtures("quick_compiles")
+
+REAL_NOISE, REAL_POISSON = noise.gaussian, sampling.poisson
+NOTHING = Diagnostics(jnp.float32(0), jnp.float32(0), jnp.int32(0))
+
+
+def summing(combine):
+    """A clipped_sum made of combine(per-example gradients, valid, clip)."""
+
+    def clipped_sum(loss, params, examples, valid, keys, clip, microbatch=None):
+        grads = jax.vmap(jax.grad(loss, has_aux=True), (None, 0, 0))(params, examples, keys)[0]
+        return combine(grads, valid, clip), NOTHING
+
+    clipped_sum.__name__ = combine.__name__
+    return clipped_sum
+
+
+def like(x, g):
+    return x.reshape(-1, *[1] * (g.ndim - 1))
+
+
+def lengths(grads):
+    return jnp.sqrt(sum(jnp.square(g).reshape(len(g), -1).sum(1) for g in jax.tree.leaves(grads)))
+
+
+def masked(grads, keep):
+    return jax.tree.map(lambda g: jnp.where(like(keep, g), g, 0.0), grads)
+
+
+def total(grads):
+    return jax.tree.map(lambda g: g.sum(0), grads)
+
+
+def finite(grads, valid):
+    return masked(grads, valid & jnp.isfinite(lengths(grads)))
+
+
+def shorten(grads, clip):
+    scale = jnp.minimum(1.0, clip / jnp.maximum(lengths(grads), 1e-30))
+    return jax.tree.map(lambda g: g * like(scale, g), grads)
+
+
+def correct(grads, valid, clip):
+    return total(shorten(finite(grads, valid), clip))
+
+
+def unclipped(grads, valid, clip):
+    return total(finite(grads, valid))
+
+
+def clipped_after_the_sum(grads, valid, clip):
+    return total(shorten(jax.tree.map(lambda g: g[None], total(finite(grads, valid))), clip))
+
+
+def clipped_leaf_by_leaf(grads, valid, clip):
+    return {name: total(shorten(g, clip)) for name, g in finite(grads, valid).items()}
+
+
+def clipped_twice_for_two_halves(grads, valid, clip):
+    half = total(shorten(jax.tree.map(lambda g: g / 2, finite(grads, valid)), clip))
+    return jax.tree.map(lambda g: g + g, half)
+
+
+def masked_by_a_product(grads, valid, clip):
+    grads = shorten(grads, clip)
+    return jax.tree.map(lambda g: (g * like(valid, g)).sum(0), grads)
+
+
+def nonfinite_kept(grads, valid, clip):
+    return total(masked(shorten(grads, clip), valid))
+
+
+def divided_by_the_realised_batch(grads, valid, clip):
+    summed = total(shorten(finite(grads, valid), clip))
+    return jax.tree.map(lambda g: g * len(valid) / jnp.maximum(valid.sum(), 1), summed)
+
+
+def centred_across_examples(grads, valid, clip):
+    """What BatchNorm does: one example's gradient depends on the others."""
+    grads = finite(grads, valid)
+    centred = jax.tree.map(lambda g: g - g.mean(0, keepdims=True), shorten(grads, clip))
+    return total(shorten(masked(centred, valid), clip))
+
+
+def one_key_for_all_leaves(tree, key, std):
+    return jax.tree.map(lambda x: x + std * jax.random.normal(key, x.shape), tree)
+
+
+def one_key_for_all_steps(tree, key, std):
+    return REAL_NOISE(tree, jax.random.key(3), std)
+
+
+def noise_of_half_the_scale(tree, key, std):
+    return REAL_NOISE(tree, key, std / 2)
+
+
+def noise_for_each_of_two_devices(tree, key, std):
+    k1, k2 = jax.random.split(key)
+    return REAL_NOISE(REAL_NOISE(tree, k1, std), k2, std)
+
+
+def lowest_indices_kept(key, mask, q, slots):
+    everyone, valid = REAL_POISSON(key, mask, q, len(mask))
+    chosen = jnp.zeros(len(mask), bool).at[everyone].set(valid)
+    indices = jnp.nonzero(chosen, size=slots, fill_value=0)[0].astype(jnp.int32)
+    return indices, jnp.arange(slots) < chosen.sum()
+
+
+def rate_of_a_loader(key, mask, q, slots):
+    batches = math.ceil(1 / q)  # of a data loader that keeps the last, smaller batch
+    return REAL_POISSON(key, mask, 1 / batches, slots)
+
+
+def fixed_size_batches(key, mask, q, slots):
+    order = jax.random.permutation(key, len(mask)).astype(jnp.int32)
+    return order[:slots], jnp.arange(slots) < round(q * len(mask))
+
+
+def one_sample_for_all_steps(key, mask, q, slots):
+    return REAL_POISSON(jax.random.key(3), mask, q, slots)
+
+
+FAULTS = [
+    (fast, "clipped_sum", summing(unclipped), checks.sensitivity),
+    (fast, "clipped_sum", summing(clipped_after_the_sum), checks.sensitivity),
+    (fast, "clipped_sum", summing(clipped_leaf_by_leaf), checks.sensitivity),
+    (fast, "clipped_sum", summing(clipped_twice_for_two_halves), checks.sensitivity),
+    (fast, "clipped_sum", summing(masked_by_a_product), checks.sensitivity),
+    (fast, "clipped_sum", summing(nonfinite_kept), checks.sensitivity),
+    (fast, "clipped_sum", summing(centred_across_examples), checks.sensitivity),
+    (fast, "clipped_sum", summing(divided_by_the_realised_batch), checks.sensitivity),
+    (fast, "clipped_sum", summing(divided_by_the_realised_batch), checks.public_denominator),
+    (noise, "gaussian", one_key_for_all_leaves, checks.noise_scale),
+    (noise, "gaussian", one_key_for_all_steps, checks.noise_scale),
+    (noise, "gaussian", noise_of_half_the_scale, checks.noise_scale),
+    (noise, "gaussian", noise_for_each_of_two_devices, checks.noise_scale),
+    (sampling, "poisson", lowest_indices_kept, checks.uniform_truncation),
+    (sampling, "poisson", rate_of_a_loader, checks.poisson_sampling),
+    (sampling, "poisson", fixed_size_batches, checks.poisson_sampling),
+    (sampling, "poisson", one_sample_for_all_steps, checks.poisson_sampling),
+]
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "fault", "check"), FAULTS, ids=[f[2].__name__ for f in FAULTS]
+)
+def test_is_caught(module, name, fault, check):
+    # jax would refuse the reused keys by itself, but only under this flag.
+    unchecked = jax.debug_key_reuse(False)
+    with mock.patch.object(module, name, fault), unchecked, pytest.raises(AssertionError):
+        check()
+
+
+@pytest.mark.parametrize("check", [checks.sensitivity, checks.public_denominator])
+def test_the_harness_itself_is_not_what_is_caught(check):
+    for right in (clipping.clipped_sum, summing(correct)):
+        with mock.patch.object(fast, "clipped_sum", right):
+            check()

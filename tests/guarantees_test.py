@@ -1,0 +1,221 @@
+"""The rules that keep the guarantee, for the step as it runs and for every model as it is.
+
+faults_test.py shows that the same checks see classic violations.
+"""
+
+import functools
+import inspect
+
+import checks
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fpu import training
+from fpu.dp import fast
+from fpu.models import Example, Model
+
+pytestmark = pytest.mark.usefixtures("quick_compiles")
+
+CHECKS = [
+    checks.poisson_sampling,
+    checks.uniform_truncation,
+    checks.noise_scale,
+    functools.partial(checks.noise_scale, microbatch=24),
+    checks.public_denominator,
+    checks.sensitivity,
+    checks.group_sensitivity,
+    checks.secret_key_alone,
+]
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda c: getattr(c, "__name__", "microbatch"))
+def test_one_step_keeps(check):
+    check()
+
+
+# Rule 12: noise off, one example more or less, for every model.
+
+SLOTS = 4
+CONTENT = [np.nan, np.inf, -np.inf, 1e30, -1e30, 3e-42, 0.0, 1.0, 0.3]
+
+
+@functools.cache
+def summed(name, microbatch=None):
+    """clipped_sum of a model at step 0, compiled."""
+    model = tiny.model(name)
+
+    def run(params, images, labels, valid, clip):
+        def loss(private, example, key):
+            return model.loss(private, params["public"], example, 0, key)
+
+        keys = jax.random.split(jax.random.key(3), SLOTS)
+        return fast.clipped_sum(
+            loss, params["private"], Example(images, labels), valid, keys, clip, microbatch
+        )
+
+    return jax.jit(run)
+
+
+def batch():
+    pool = tiny.pool(SLOTS)
+    return np.array(pool.images) / np.float32(255), np.array(pool.labels)
+
+
+@pytest.mark.parametrize("name", tiny.NAMES)
+@settings(max_examples=25, deadline=None, derandomize=True, database=None)
+@given(data=st.data())
+def test_one_example_moves_the_sum_by_at_most_the_clip_norm(name, data):
+    params = jax.tree.map(
+        lambda x: x * data.draw(st.sampled_from([1.0, 8.0, 1e3])), tiny.start(name).params
+    )
+    clip = np.float32(data.draw(st.sampled_from([1e-4, 0.5, 3.0, 1e4])))
+    images, labels = batch()
+    for i in range(SLOTS):
+        if data.draw(st.booleans()):
+            spots = np.random.default_rng(i).random(tiny.SPEC.shape) < data.draw(
+                st.sampled_from([0.02, 0.5, 1.1])
+            )
+            images[i] = np.where(spots, data.draw(st.sampled_from(CONTENT)), images[i])
+            labels[i] = data.draw(st.sampled_from([0, 2, -7, 2**30]))
+    others = np.array(data.draw(st.lists(st.booleans(), min_size=SLOTS, max_size=SLOTS)))
+    one = data.draw(st.integers(0, SLOTS - 1))
+    with_it, without = others.copy(), others.copy()
+    with_it[one], without[one] = True, False
+
+    run = summed(name)
+    more, _ = run(params, images, labels, with_it, clip)
+    less, _ = run(params, images, labels, without, clip)
+    assert all(np.isfinite(x).all() for x in tiny.leaves((more, less)))
+    assert tiny.norm(tiny.difference(more, less)) <= clip * checks.MARGIN
+
+    # What lies in a slot that is not valid never matters, nor who else might have been there.
+    images[~without], labels[~without] = 0.0, 0
+    padded, _ = run(params, images, labels, without, clip)
+    assert tiny.same(less, padded)
+
+
+@pytest.mark.parametrize("name", tiny.NAMES)
+def test_an_empty_batch_is_an_ordinary_one_with_the_sum_0(name):
+    total, facts = summed(name)(
+        tiny.start(name).params, *batch(), np.zeros(SLOTS, bool), np.float32(1)
+    )
+    assert tiny.norm(total) == 0
+    assert [float(x) for x in facts] == [0, 0, 0]
+
+
+def test_the_bound_is_reached_where_examples_are_clipped():
+    alone = np.arange(SLOTS) == 1
+    for name in tiny.NAMES:
+        total, facts = summed(name)(tiny.start(name).params, *batch(), alone, np.float32(1e-3))
+        assert tiny.norm(total) == pytest.approx(1e-3, rel=1e-5)
+        assert (float(facts.clipped), int(facts.dropped)) == (1, 0)
+
+
+@pytest.mark.parametrize("clip", [0.5, np.inf])
+def test_the_microbatch_changes_rounding_only(clip):
+    images, labels = batch()
+    images[2] = np.nan
+    valid = np.array([True, False, True, True])
+    whole = summed("ddpm")(tiny.start("ddpm").params, images, labels, valid, np.float32(clip))
+    parts = summed("ddpm", microbatch=3)(
+        tiny.start("ddpm").params, images, labels, valid, np.float32(clip)
+    )
+    assert tiny.norm(tiny.difference(whole[0], parts[0])) <= 1e-5 * tiny.norm(whole[0])
+    assert int(whole[1].dropped) == int(parts[1].dropped) == 1
+    assert float(whole[1].loss) == pytest.approx(float(parts[1].loss), rel=1e-5)
+
+
+# Training: resume, slices, eps = inf, what is public.
+
+
+def continued(name, step):
+    """The end of a training that was killed after `step`."""
+    copy = jax.tree.map(jnp.copy, tiny.fitted(name)[step])
+    return tiny.first(tiny.fit(name, restore=lambda number, like: copy))
+
+
+@pytest.mark.parametrize("name", tiny.NAMES)
+def test_a_resumed_run_ends_bitwise_where_it_would_have_ended(name):
+    straight = tiny.fitted(name)
+    assert not tiny.same(straight[3].params, straight[4].params)
+    for step in (2, 4):
+        assert tiny.same(continued(name, step), straight[4])
+
+
+def test_a_state_holds_no_key():
+    for leaf in jax.tree.leaves(tiny.fitted("gan")[2]):
+        assert not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+        assert leaf.dtype != jnp.uint32
+
+
+def duet():
+    """A small model with a private and a public part that learn from each other."""
+
+    def init(key):
+        k1, k2 = jax.random.split(key)
+        return {
+            "private": {"w": jax.random.normal(k1, tiny.SPEC.shape)},
+            "public": {"v": jax.random.normal(k2, tiny.SPEC.shape)},
+        }
+
+    def loss(private, public, example, step, key):
+        jitter = jax.random.normal(key, tiny.SPEC.shape)
+        seen = jnp.sum(private["w"] * (example.image + 0.1 * jitter))
+        return jnp.tanh(seen - jnp.sum(public["v"] * private["w"])) + step * seen, {}
+
+    def public_loss(public, private, key):
+        return jnp.sum(public["v"] * private["w"] * jax.random.normal(key, tiny.SPEC.shape))
+
+    return Model(init, loss, public_loss, None, None)
+
+
+def test_cells_side_by_side_end_where_they_end_one_by_one():
+    masks = np.array([[1, 1, 1, 1, 1, 1], [1, 1, 0, 0, 0, 0]])
+    ends = [
+        training.fit(
+            duet(), tiny.PLAN, tiny.RECIPE, tiny.pool(), tiny.cells(masks), slice_size=size
+        )
+        for size in (1, 2)
+    ]
+    for a, b in zip(*map(tiny.leaves, ends), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+    for part in ("private", "public"):
+        first, second = (jax.tree.map(lambda x, i=i: x[i], ends[0].params[part]) for i in (0, 1))
+        assert not tiny.same(first, second)
+
+
+def end(name, pool=None, **cell):
+    """The end of one training by the program that is compiled already."""
+    first, run = training.compiled(tiny.model(name), tiny.PLAN, tiny.RECIPE, False)
+    one = tiny.first(tiny.cells(np.ones((1, 6)), **cell))
+    return run(pool or tiny.pool(), one, first(one), jnp.int32(4)), run._cache_size()
+
+
+def test_infinite_eps_is_the_same_program():
+    private, programs = end("vae")
+    free, still = end("vae", clip=np.inf, std=0.0)
+    assert programs == still
+    assert all(np.isfinite(x).all() for x in tiny.leaves(free))
+    assert not tiny.same(private.params, free.params)
+
+
+def test_the_generator_of_a_gan_learns_of_examples_through_the_noised_critic_alone():
+    assert list(inspect.signature(tiny.model("gan").public_loss).parameters) == [
+        "public",
+        "private",
+        "key",
+    ]
+    pool = tiny.pool()
+    other = pool._replace(images=255 - pool.images, labels=2 - pool.labels)
+    # A clip norm of 0 takes the critic's update away, and with it all that the generator may know.
+    for clip, known in ((0.0, False), (0.5, True)):
+        mine, theirs = (end("gan", p, clip=clip, std=0.0)[0].params for p in (pool, other))
+        assert tiny.same(mine["private"], theirs["private"]) != known
+        assert tiny.same(mine["public"], theirs["public"]) != known
+    untouched = tiny.fitted("gan")[0].params["public"]
+    assert not tiny.same(mine["public"], untouched)

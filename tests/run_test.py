@@ -1,0 +1,231 @@
+"""experiments/run.py: bad input writes nothing; a run from flags to report, killed and started again."""
+
+import functools
+import json
+import os
+import pathlib
+import subprocess
+import sys
+from unittest import mock
+
+import numpy as np
+import pytest
+
+from experiments import pipeline, run, workdir
+from experiments.settings import Options
+from fpu import InputError, checkpoint, evaluation, report, training
+from fpu.models import vae
+
+pytestmark = pytest.mark.usefixtures("quick_compiles")
+
+TINY = ("model.width=8", "model.depth=1", "model.latent=4")
+SECRET = b"\x8f\x13\xa7\xe2\x5b\x90\x01\xcc"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"dataset": "mnits"}, ["--dataset=mnits", "mnist"]),
+        ({"dataset": "none.npz"}, ["none.npz"]),
+        ({"model": "ddmp"}, ["--model=ddmp", "did you mean ddpm?"]),
+        ({"noise_multiplier": 1.0}, ["--eps and --noise_multiplier"]),
+        ({"eps": 0.0}, ["--eps=0"]),
+        ({"delta": 0.01}, ["--delta=0.01", "1/n = 0.01"]),
+        ({"n_per_class": 5000}, ["--n_per_class=5000"]),
+        ({"n_per_class": None, "n_train": 10**6}, ["--n_train=1000000"]),
+        ({"labels": "0,10"}, ["--labels=0,10", "from 0 to 9"]),
+        ({"set": ("model.widht=8",)}, ["--set=model.widht", "did you mean width?"]),
+        ({"eps": 1e9}, ["no plan for these flags", "ask for"]),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(tmp_path, change, words):
+    folder = tmp_path / "run"
+    options = {"model": "vae", "eps": 1.0, "n_per_class": 10, "workdir": str(folder)} | change
+    with pytest.raises(InputError) as told:
+        run.run(Options(**options))
+    assert "\n" not in str(told.value)
+    for word in words:
+        assert word in str(told.value)
+    assert not folder.exists()
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_the_work(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(pipeline, "carry_out", None)
+    with pytest.raises(InputError, match=r"--workdir=.*name a folder you may write to"):
+        run.run(Options(model="gaussian", eps=1.0, workdir=str(tmp_path / "file" / "run")))
+
+
+def test_the_command_ends_with_one_line_and_code_2(tmp_path):
+    command = [sys.executable, "-m", "experiments.run", "--model=ddmp", "--eps=1"]
+    root = str(pathlib.Path(__file__).parents[1])
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": root},
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: --model=ddmp is unknown: did you mean ddpm?")
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+# A whole run, with the judges (tested elsewhere) replaced by one that takes no time.
+
+JUDGED = {"fidelity": {}, "utility": {}, "attacks": {}}
+
+
+class Killed(BaseException):
+    """What SIGKILL does, as far as a test can tell."""
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """No judges, no pages, one step a call, a checkpoint after each; one program for all runs."""
+    monkeypatch.setattr(evaluation, "evaluate", lambda *_, **__: JUDGED)
+    monkeypatch.setattr(report, "page", lambda record, picture: "<html></html>")
+    monkeypatch.setattr(report, "samples_png", lambda path, *_: path.write_bytes(b"png"))
+    monkeypatch.setattr(pipeline, "_compilation_cache", lambda: None)
+    monkeypatch.setattr(pipeline, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(pipeline, "CHUNK", 50)
+    monkeypatch.setattr(training, "STEPS_PER_CALL", 1)
+    monkeypatch.setattr(vae, "make", _made)
+    monkeypatch.setattr(os, "urandom", lambda count: SECRET[:count])
+
+
+@functools.cache
+def _made(config, spec, make=vae.make):
+    return make(config, spec)
+
+
+def options(folder, **change):
+    flags = {
+        "model": "vae",
+        "noise_multiplier": 4.0,
+        "steps": 3,
+        "n_per_class": 10,
+        "n_samples": 50,
+    }
+    return Options(**(flags | {"size": "tiny", "set": TINY, "workdir": str(folder)} | change))
+
+
+def files(folder):
+    return {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+
+
+def tells_the_secret(folder):
+    """Files that hold the key in any form it might be written in."""
+    words = [
+        int.from_bytes(SECRET[i : i + 4], order) for i in (0, 4) for order in ("little", "big")
+    ]
+    forms = [SECRET, SECRET.hex().encode(), *(str(word).encode() for word in words)]
+    return {name for name in files(folder) if any(f in (folder / name).read_bytes() for f in forms)}
+
+
+def test_a_killed_run_goes_on_and_ends_bitwise_where_it_would_have_ended(tmp_path, quick, capsys):
+    save = checkpoint.save
+
+    def save_and_die(folder, step, state):
+        save(folder, step, state)
+        if step == 2:
+            raise Killed
+
+    folder = tmp_path / "killed"
+    with mock.patch.object(checkpoint, "save", save_and_die), pytest.raises(Killed):
+        run.run(options(folder))
+    assert tells_the_secret(folder) == {workdir.SECRET}
+    assert (folder / workdir.SECRET).stat().st_mode & 0o777 == 0o600
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert not {"record.json", "release"} & {p.name for p in folder.iterdir()}
+
+    before = files(folder)
+    for change in (
+        {"steps": 4},
+        {"noise_multiplier": 3.0},
+        {"clip_norm": 2.0},
+        {"seed": 1},
+        {"noise_seed": 1},
+    ):
+        with pytest.raises(InputError, match="holds another run"):
+            run.run(options(folder, **change))
+    assert files(folder) == before
+
+    capsys.readouterr()
+    assert run.run(options(folder)) == folder
+    assert "continuing from step 2" in capsys.readouterr().err
+    straight = run.run(options(tmp_path / "straight"))
+    mine, theirs = (np.load(f / "release" / "synthetic.npz") for f in (folder, straight))
+    assert mine["train_images"].shape[:1] == (50,)
+    for name in mine.files:
+        np.testing.assert_array_equal(mine[name], theirs[name])
+
+    assert tells_the_secret(folder) == set()
+    assert files(folder) - files(folder / "checkpoints") >= {
+        *("config.json", "record.json", "manifest.json", "log.jsonl", "samples.png", "report.html"),
+        *("release/synthetic.npz", "release/samples.png"),
+    }
+    assert files(folder / "release") == {"synthetic.npz", "samples.png"}
+    assert not [name for name in files(folder) if name.endswith(".part")]
+
+    record = json.loads((folder / "record.json").read_text())
+    privacy = record["privacy"]
+    assert 0.5 < privacy["eps"] < 3
+    assert (privacy["delta"], privacy["steps"]) == (1e-3, 3)
+    assert (privacy["accountant"], privacy["noise_seed_disclosed"]) == ("pld", False)
+    assert record["data"]["n_members"] == 100
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3]
+
+    # Once more: nothing to do, and a key that a last-moment kill had left behind goes.
+    (folder / workdir.SECRET).write_bytes(SECRET)
+    written = (folder / "report.html").stat().st_mtime_ns
+    run.run(options(folder))
+    assert "is finished" in capsys.readouterr().err
+    assert (folder / "report.html").stat().st_mtime_ns == written
+    assert not (folder / workdir.SECRET).exists()
+
+
+def test_what_may_leave_the_house_shows_no_real_image(tmp_path, quick, monkeypatch):
+    shown = {}
+
+    def samples(path, images, labels, class_names, *members):
+        shown[path.parent.name] = len(members)
+        path.write_bytes(b"png")
+
+    monkeypatch.setattr(report, "samples_png", samples)
+    run.run(options(tmp_path / "run", model="gaussian", steps=None, size=None, set=()))
+    assert shown == {"release": 0, "run": 2}
+
+
+def test_a_one_shot_release_is_not_made_twice(tmp_path, quick):
+    flags = options(tmp_path, model="gaussian", steps=None, size=None, set=())
+    folder = run.run(flags)
+    assert tells_the_secret(folder) == set()
+    (folder / "report.html").unlink()
+    with pytest.raises(InputError, match="same noise"):
+        run.run(flags)
+
+
+def test_a_noise_seed_is_disclosed_and_repeats_the_run(tmp_path, quick):
+    drawn = []
+    for name in ("one", "two"):
+        flags = options(
+            tmp_path / name, model="gaussian", steps=None, size=None, set=(), noise_seed=3
+        )
+        folder = run.run(flags)
+        record = json.loads((folder / "record.json").read_text())
+        assert record["privacy"]["noise_seed_disclosed"] is True
+        drawn.append(np.load(folder / "release" / "synthetic.npz")["train_images"])
+    np.testing.assert_array_equal(*drawn)
+
+
+def test_without_privacy_the_statement_says_so(tmp_path, quick):
+    folder = run.run(
+        options(tmp_path, model="copycat", noise_multiplier=None, steps=None, size=None, set=())
+    )
+    record = json.loads((folder / "record.json").read_text())
+    assert record["privacy"]["eps"] == "inf"
+    assert "No differential privacy" in record["privacy"]["statement"]
