@@ -88,7 +88,7 @@ def carry_out(job: Job, folder: pathlib.Path, begun: float, tensorboard: bool) -
     options, dataset, split = job.options, job.dataset, job.split
     seconds = {"calibrate": time.monotonic() - begun}
     eps, accountant = accounting.epsilon(job.plan)
-    progress.say(job.plan.statement(eps, accountant))
+    progress.say(job.plan.statement(eps, accountant, options.noise_seed is not None))
     key = workdir.secret_key(folder, options.noise_seed)
     public = jax.random.key(options.seed)
 
@@ -181,8 +181,9 @@ def _train(job: Job, folder, key, public, tensorboard):
             "training diverged (parameters are not finite): lower --set recipe.learning_rate"
         )
 
+    # params is an argument, not a constant of the program: programs are cached outside the run's folder.
     @jax.jit
-    def score(images, labels, keys):
+    def score(params, images, labels, keys):
         examples = models.Example(images.astype(jnp.float32) / 255.0, labels)
         keys = jax.random.wrap_key_data(keys)  # they travel as words: the host can slice those
         return jax.vmap(model.scores, (None, 0, 0))(params, examples, keys)
@@ -190,7 +191,7 @@ def _train(job: Job, folder, key, public, tensorboard):
     def scores(images, labels):
         keys = jax.random.split(jax.random.fold_in(public, 3), len(labels))
         inputs = images, np.asarray(labels, np.int32), jax.random.key_data(keys)
-        parts = [score(*chunk) for chunk in _chunks(CHUNK, *inputs)]
+        parts = [score(params, *chunk) for chunk in _chunks(CHUNK, *inputs)]
         return {k: np.concatenate([p[k] for p in parts])[: len(labels)] for k in parts[0]}
 
     return functools.partial(jax.jit(model.sample), params), scores

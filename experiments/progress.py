@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import sys
 import time
 
@@ -36,7 +37,10 @@ def training(path, total: int, eps: float, tensorboard=None):
             "nonprivate/clipped": float(diagnostics.clipped),
             "nonprivate/dropped": int(diagnostics.dropped),
         }
-        log.write(json.dumps({"step": step, "seconds": round(now - begun, 3)} | values) + "\n")
+        line = {"step": step, "seconds": round(now - begun, 3)} | {
+            name: value if math.isfinite(value) else None for name, value in values.items()
+        }
+        log.write(json.dumps(line) + "\n")
         log.flush()
         for name, value in values.items():
             if tensorboard is not None:

@@ -102,8 +102,12 @@ def check(options: Options) -> None:
         )
     if options.noise_multiplier is not None and not 0 <= options.noise_multiplier < math.inf:
         raise InputError(f"--noise_multiplier={options.noise_multiplier:g}: must be 0 or more")
-    if not 0 < options.clip_norm < math.inf:
-        raise InputError(f"--clip_norm={options.clip_norm:g}: must be positive and finite")
+    if not 1e-6 <= options.clip_norm < math.inf:
+        raise InputError(
+            f"--clip_norm={options.clip_norm:g}: must be positive (at least 1e-6) and finite"
+        )
+    if options.seed >= 2**32:
+        raise InputError(f"--seed={options.seed}: must be below 2^32, or seeds would coincide")
     if options.sample_rate is not None and not 0 < options.sample_rate <= 1:
         raise InputError(f"--sample_rate={options.sample_rate:g}: must lie in (0, 1]")
     if options.delta is not None and not 0 < options.delta < 1:
@@ -147,6 +151,10 @@ def override(pairs: tuple[str, ...], model_config, recipe: Recipe):
         except (ValueError, KeyError):
             raise InputError(f"--set={pair}: {field} is a {kind.__name__}") from None
         parts[part] = dataclasses.replace(parts[part], **{field: value})
+    if recipe is not None and (parts["recipe"].microbatch < 0 or parts["recipe"].critic_steps < 1):
+        raise InputError(
+            "--set: recipe.microbatch must be 0 or more, recipe.critic_steps 1 or more"
+        )
     return parts["model"], parts["recipe"]
 
 

@@ -218,6 +218,7 @@ def test_a_noise_seed_is_disclosed_and_repeats_the_run(tmp_path, quick):
         folder = run.run(flags)
         record = json.loads((folder / "record.json").read_text())
         assert record["privacy"]["noise_seed_disclosed"] is True
+        assert record["privacy"]["statement"].startswith("The noise seed is disclosed")
         drawn.append(np.load(folder / "release" / "synthetic.npz")["train_images"])
     np.testing.assert_array_equal(*drawn)
 

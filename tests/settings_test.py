@@ -43,6 +43,8 @@ GOOD = Options(eps=1.0)
         ({"n_per_class": -1}, ["--n_per_class=-1", "negative"]),
         ({"n_train": -1}, ["--n_train=-1", "negative"]),
         ({"seed": -1}, ["--seed=-1", "negative"]),
+        ({"seed": 2**32}, ["--seed=4294967296", "below 2^32"]),
+        ({"clip_norm": 1e-46}, ["--clip_norm=1e-46", "1e-6"]),
         ({"noise_seed": -1}, ["--noise_seed=-1", "negative"]),
         ({"n_per_class": 5, "n_train": 50}, ["--n_per_class and --n_train", "one of them"]),
     ],

@@ -115,17 +115,27 @@ class Plan:
                 return stage
         raise ValueError("this plan has no DP-SGD stage")
 
-    def statement(self, eps: float, accountant: str) -> str:
-        """The guarantee in words: unit, neighbours, mechanism, (eps, delta), what is not covered."""
+    def statement(self, eps: float, accountant: str, disclosed: bool = False) -> str:
+        """The guarantee in words: unit, neighbours, mechanism, (eps, delta), what is not covered.
+
+        `disclosed`: the noise came from a seed that somebody chose, not from the operating system.
+        """
         if math.isinf(eps):
             return (
                 "No differential privacy: this run adds no noise, or releases real images. "
                 "Nothing it made may leave the house as differentially private."
             )
         mechanism = "; then ".join(stage.words() for stage in self.stages)
-        return (
-            f"The generator, and every synthetic image drawn from it, is ({eps:.4g}, {self.delta:.3g})-differentially "
-            f"private for one {self.unit}: two data sets are neighbours when one {self.unit} is added, removed or "
+        spent = math.ceil(eps * 1e4) / 1e4  # never rounded down
+        warning = (
+            "The noise seed is disclosed: the guarantee does not hold against anyone who knows it. "
+            if disclosed
+            else ""
+        )
+        return warning + (
+            f"The generator, and every synthetic image drawn from it, is "
+            f"({spent:.7g}, {self.delta:.3g})-"
+            f"differentially private for one {self.unit}: two data sets are neighbours when one {self.unit} is added, removed or "
             f"zeroed out. Mechanism: {mechanism}. Accountant: {accountant} (dp-accounting). "
             "Not covered: choices made by looking at other runs on the same data; the number of training images "
             "and of classes, which are treated as public; several images of one person, unless they were given as "
