@@ -135,7 +135,8 @@ class Plan:
         return warning + (
             f"The generator, and every synthetic image drawn from it, is "
             f"({spent:.7g}, {self.delta:.3g})-"
-            f"differentially private for one {self.unit}: two data sets are neighbours when one {self.unit} is added, removed or "
+            f"differentially private for one {self.unit}: two data sets are neighbours "
+            f"when one {self.unit} is added, removed or "
             f"zeroed out. Mechanism: {mechanism}. Accountant: {accountant} (dp-accounting). "
             "Not covered: choices made by looking at other runs on the same data; the number of training images "
             "and of classes, which are treated as public; several images of one person, unless they were given as "
