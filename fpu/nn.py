@@ -4,7 +4,6 @@ Every layer takes ONE example without a batch axis and mixes nothing across exam
 so a per-example gradient is well defined and its sensitivity can be bounded.
 """
 
-import functools
 from collections.abc import Sequence
 
 import flax.linen as nn
@@ -12,8 +11,8 @@ import jax
 import jax.numpy as jnp
 
 
-def _conv(x, kernel, strides):
-    """[..., H, W, C] by [k, k, C, O] to [..., H/s, W/s, O], zero padding of k // 2 on every side."""
+def conv(x, kernel, strides):
+    """[H, W, C] by [k, k, C, O] to [H/s, W/s, O] (rounded up), zero padding of k // 2 on every side."""
     pad = kernel.shape[0] // 2
     return jax.lax.conv_general_dilated(
         x[None],
@@ -22,41 +21,6 @@ def _conv(x, kernel, strides):
         [(pad, kernel.shape[0] - 1 - pad)] * 2,
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )[0]
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def conv(x, kernel, strides):
-    """Convolution of one image [H, W, C] whose weight gradient is k * k shifted matrix products.
-
-    XLA's own weight gradient is 6 to 8 times slower inside a loop on a CPU, and wrong when
-    vmap(grad) of it is sharded automatically over a batch of examples (jax 0.10.2).
-    """
-    return _conv(x, kernel, strides)
-
-
-def _conv_forward(x, kernel, strides):
-    return _conv(x, kernel, strides), (x, kernel)
-
-
-def _conv_backward(strides, residuals, dy):
-    x, kernel = residuals
-    k, (h, w, _) = kernel.shape[0], dy.shape
-    pad = k // 2
-    padded = jnp.pad(x, ((pad, k - 1 - pad), (pad, k - 1 - pad), (0, 0)))
-    taps = [
-        jnp.einsum(
-            "hwc,hwo->co",
-            padded[i : i + h * strides : strides, j : j + w * strides : strides][:h, :w],
-            dy,
-        )
-        for i in range(k)
-        for j in range(k)
-    ]
-    _, transpose = jax.vjp(lambda x: _conv(x, kernel, strides), x)
-    return transpose(dy)[0], jnp.stack(taps).reshape(kernel.shape)
-
-
-conv.defvjp(_conv_forward, _conv_backward)
 
 
 class Conv(nn.Module):

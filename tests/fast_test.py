@@ -109,6 +109,69 @@ def test_equals_the_reference_for_any_flax_network(all_ghosts):
     assert_same(*both(loss, params, examples, valid, keys, 0.5), tolerance=3e-3)
 
 
+class Convolutions(linen.Module):
+    """Strides, dilation, padding of all kinds, a transposed and a grouped convolution, a batch of its own."""
+
+    @linen.compact
+    def __call__(self, image, label):
+        x = linen.Conv(4, (3, 2), strides=(2, 1), padding="VALID", name="strided")(image)
+        x = linen.Conv(4, (3, 3), kernel_dilation=2, padding="CIRCULAR", name="dilated")(x)
+        x = linen.ConvTranspose(4, (3, 3), strides=(2, 2), name="transposed")(jnp.tanh(x))
+        x = linen.Conv(4, (3, 3), feature_group_count=2, name="grouped")(x)
+        x = linen.Conv(3, (2,), name="flat")(jnp.stack([x, jnp.sin(x)]).reshape(2, -1, 4))
+        return jnp.sum(x[0] * x[1]) + linen.Embed(3, 2, name="embed")(label).sum()
+
+
+@pytest.mark.parametrize("cost", [0.0, np.inf])
+def test_convolutions_and_look_ups_are_products(cost, monkeypatch):
+    monkeypatch.setattr(fast, "_COST", cost)
+    net = Convolutions()
+    examples, keys = batch(3)
+    one = examples.image[0], examples.label[0]
+    params = random_like(jax.eval_shape(net.init, jax.random.key(2), *one), 3)
+
+    def loss(params, example, key):
+        return net.apply(params, example.image, example.label), {}
+
+    rules = fast.rules(loss, params, jax.tree.map(lambda x: x[0], examples), keys[0])
+    expected = "ghost" if cost else "instantiate"
+    for path, rule in rules.items():
+        assert rule == ("vmap" if "bias" in path or "grouped" in path else expected), path
+    assert_same(*both(loss, params, examples, jnp.array([True, False, True]), keys, 0.5), 1e-4)
+
+
+@pytest.mark.parametrize("mode", ["fill", "clip", "wrap"])
+def test_look_ups_beyond_the_table(mode, all_ghosts):
+    def loss(table, row, key):
+        picked = jnp.take(table, row, axis=0, mode=mode)
+        return jnp.sum(jnp.where(jnp.isfinite(picked), picked, 0.0) ** 2), {}
+
+    rows = jnp.array([[0, -1], [7, 2]])
+    table = random_like(np.zeros((3, 4)), 0)
+    assert fast.rules(loss, table, rows[0], jax.random.key(0)) == {"": "ghost"}
+    keys = jax.random.split(jax.random.key(1), 2)
+    assert_same(*both(loss, table, rows, jnp.array([True, True]), keys, 1.0))
+
+
+def test_a_use_that_comes_to_nothing_is_none():
+    def loss(w, x, key):
+        jnp.sum(jnp.tanh(w))  # computed, and not used
+        return jnp.sum(x @ w), {}
+
+    rules = fast.rules(loss, jnp.ones((4, 6)), jnp.ones((2, 4)), jax.random.key(0))
+    assert rules == {"": "ghost"}
+
+
+def test_a_large_leaf_without_a_rule_is_said(caplog, monkeypatch):
+    monkeypatch.setattr(fast, "_LARGE", 10)
+
+    def loss(w, x, key):
+        return jnp.sum(x @ jnp.tanh(w["odd"])), {}
+
+    fast.rules(loss, {"odd": jnp.ones((4, 6))}, jnp.ones((2, 4)), jax.random.key(0))
+    assert "['odd']" in caplog.text
+
+
 def dense_loss(params, example, key):
     """A small dense network with a tied weight; its input is the example, whatever that holds."""
     del key

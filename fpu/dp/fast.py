@@ -10,14 +10,17 @@ and a [p, q] matrix per example is never formed, nor is there a second backward 
 pass, one backward pass for the activations only, then one product that is as large as the one of
 non-private training. `uses` finds those products in the jaxpr of the loss.
 
-What falls back, silently but never wrongly, leaf by leaf: biases, scales, convolutions, embeddings
-(a gather), weights inside scan or custom derivatives, anything that is not a plain matrix, and
-matrices for which the [p, q] gradient is the cheaper form (many tokens, few entries). Their
-per-example gradients come from the same backward pass, under vmap.
+Where the T^2 (p + q) work of a ghost norm is more than writing and reading the [p, q] gradient (many
+tokens, few entries: convolutions on large images), that gradient is instantiated from A and D instead.
+
+What no rule fits (biases, scales, grouped convolutions, weights inside scan or custom derivatives) falls
+back, leaf by leaf, to per-example gradients under vmap from the same backward pass. `rules` says which
+leaf goes which way, and a fallback of more than _LARGE entries is logged.
 """
 
 import jax
 import jax.numpy as jnp
+from absl import logging
 
 from fpu.dp import uses
 from fpu.dp.clipping import Diagnostics, accumulate, expand
@@ -33,20 +36,14 @@ def clipped_sum(loss, params, examples, valid, keys, clip, microbatch: int | Non
     one of whose A or D overflows when squared is dropped too.
     """
     leaves, tree = jax.tree.flatten(params)
-
-    def one_loss(leaves, example, key):
-        return loss(jax.tree.unflatten(tree, leaves), example, key)[0]
-
     one = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), (examples, keys))
-    program = uses.program(one_loss, leaves, *one)
-    ghosts = {
-        leaf: products
-        for leaf, products in uses.products(program, [leaf.shape for leaf in leaves]).items()
-        if _ghost_is_cheaper(products)
-    }
+    program, products = _analyse(loss, params, *one)
 
     def batch_sum(examples, valid, keys):
-        losses, whole, factors = _gradients(program, ghosts, leaves, examples, keys)
+        losses, whole, factors = _gradients(program, products, leaves, examples, keys)
+        for leaf in list(factors):
+            if not _ghost_is_cheaper(products[leaf]):
+                whole[leaf] = jnp.einsum("btp,btq->bpq", *factors.pop(leaf), precision=_HIGHEST)
         squares = [jnp.sum(jnp.square(g).reshape(len(valid), -1), 1) for g in whole.values()]
         squares += [_ghost_square(a, d) for a, d in factors.values()]
         norms = jnp.sqrt(sum(squares))
@@ -64,15 +61,14 @@ def clipped_sum(loss, params, examples, valid, keys, clip, microbatch: int | Non
             scaled = kept(d) * expand(scale, d)
             # Finite norms prove that A is finite, of dropped examples too, and save a copy of it.
             a = jax.lax.cond(finite, lambda a: a, kept, a)
-            product = jnp.einsum("btp,btq->pq", a, scaled, precision=_HIGHEST)
-            total[leaf] = product.reshape(leaves[leaf].shape)
+            total[leaf] = jnp.einsum("btp,btq->pq", a, scaled, precision=_HIGHEST)
         statistics = (
             jnp.sum(jnp.where(used, losses, 0.0)),
             jnp.sum(used & (norms > clip)),
             jnp.sum(used),
             jnp.sum(valid & ~used),
         )
-        return [total[leaf] for leaf in range(len(leaves))], statistics
+        return [total[i].reshape(leaf.shape) for i, leaf in enumerate(leaves)], statistics
 
     total, (losses, clipped, used, dropped) = accumulate(
         batch_sum, (examples, valid, keys), len(valid), microbatch
@@ -82,37 +78,77 @@ def clipped_sum(loss, params, examples, valid, keys, clip, microbatch: int | Non
     return total, Diagnostics(losses / count, clipped / count, dropped)
 
 
-def _gradients(program, ghosts, leaves, examples, keys):
+def rules(loss, params, example, key) -> dict[str, str]:
+    """How `clipped_sum` treats each leaf: {path: 'ghost' | 'instantiate' | 'vmap'}.
+
+    Args as those of `loss`; `example` and `key` are of ONE example, arrays or their shapes.
+    """
+    _, products = _analyse(loss, params, example, key)
+
+    def rule(leaf):
+        if leaf not in products:
+            return "vmap"
+        return "ghost" if _ghost_is_cheaper(products[leaf]) else "instantiate"
+
+    paths = jax.tree_util.tree_leaves_with_path(params)
+    return {jax.tree_util.keystr(path): rule(leaf) for leaf, (path, _) in enumerate(paths)}
+
+
+def _analyse(loss, params, example, key):
+    """The loss of one example as a program, and {leaf: its products}."""
+    leaves, tree = jax.tree.flatten(params)
+
+    def one_loss(leaves, example, key):
+        return loss(jax.tree.unflatten(tree, leaves), example, key)[0]
+
+    program = uses.program(one_loss, leaves, example, key)
+    products = uses.products(program, [leaf.shape for leaf in leaves])
+    for number, (path, leaf) in enumerate(jax.tree_util.tree_leaves_with_path(params)):
+        if number not in products and leaf.size > _LARGE:
+            logging.log_first_n(
+                logging.WARNING,
+                "DP-SGD: no product rule fits %s %s: its gradients are made one by one, which is slow",
+                100,
+                jax.tree_util.keystr(path),
+                leaf.shape,
+            )
+    return program, products
+
+
+_LARGE = 10_000
+
+
+def _gradients(program, products, leaves, examples, keys):
     """One forward and one backward pass over a batch.
 
     Returns:
-      losses [B]; {leaf: gradients [B, ...]} of the leaves that are not ghosts;
-      {leaf: (A [B, T, p], D [B, T, q])} of the ghosts, all uses of a leaf stacked along T. All f32.
+      losses [B]; {leaf: gradients [B, ...]} of the leaves without products;
+      {leaf: (A [B, T, p], D [B, T, q])} of those with, all uses of a leaf stacked along T. All f32.
     """
     taps = {
         product.equation: jnp.zeros_like(program.equations[product.equation].eqn.outvars[0].aval)
-        for products in ghosts.values()
-        for product in products
+        for uses_ in products.values()
+        for product in uses_
     }
-    whole = {leaf: value for leaf, value in enumerate(leaves) if leaf not in ghosts}
+    whole = {leaf: value for leaf, value in enumerate(leaves) if leaf not in products}
 
     def one_loss(inputs, example, key):
         whole, taps = inputs
         given = [whole.get(leaf, value) for leaf, value in enumerate(leaves)]
         values = uses.evaluate(program, jax.tree.leaves((given, example, key)), taps)
-        slots = {uses.operand(program, p) for products in ghosts.values() for p in products}
+        slots = {uses.operand(program, p) for uses_ in products.values() for p in uses_}
         return values[program.output], {slot: values[slot] for slot in slots}
 
     def one(example, key):
         one_gradient = jax.value_and_grad(one_loss, has_aux=True)
         (loss, operands), (whole_, taps_) = one_gradient((whole, taps), example, key)
         factors = {}
-        for leaf, products in ghosts.items():
+        for leaf, uses_ in products.items():
             parts = [
                 uses.outer_factors(
                     program, p, operands[uses.operand(program, p)], taps_[p.equation]
                 )
-                for p in products
+                for p in uses_
             ]
             factors[leaf] = tuple(jnp.concatenate(part) for part in zip(*parts, strict=True))
         return loss, jax.tree.map(lambda g: g.astype(jnp.float32), whole_), factors

@@ -2,9 +2,9 @@
 
 A weight matrix W [p, q] that enters a loss only through products y = x W (x [T, p], y [T, q], T the
 "tokens" of one example) has the gradient sum_t outer(x_t, dL/dy_t). Whoever knows x and dL/dy knows
-everything about that gradient without forming it. This file finds those products in the jaxpr of any
-one-example loss, so on any Flax model, and evaluates the loss with a "tap" added to each y: the
-gradient with respect to a tap of zeros is dL/dy.
+everything about that gradient without forming it. This file finds those products (dots, convolutions,
+table look-ups) in the jaxpr of any one-example loss, so on any Flax model, and evaluates the loss with
+a "tap" added to each y: the gradient with respect to a tap of zeros is dL/dy.
 
 **Guarantees.** A leaf is reported by `products` only if every path from it into the loss is
 reshapes, transposes and casts that keep each entry exactly once, and then a matrix product. That is
@@ -19,6 +19,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import JaxprEqn, Literal
+
+from fpu.dp import conv
 
 # Calls that only group equations, and where they keep them. A custom_jvp or custom_vjp is none: inlining
 # would drop its own derivative.
@@ -54,7 +56,7 @@ class Product(NamedTuple):
     """One use of a leaf W, seen as a matrix [p, q]: y = x W, or y = x W^T where `transposed`."""
 
     equation: int  # its number in the program
-    side: int  # which operand of the dot is W, 0 or 1
+    side: int  # which operand is W, 0 or 1
     tokens: int  # T, the vectors of x
     transposed: bool
     shape: tuple[int, int]  # p, q
@@ -98,7 +100,17 @@ def program(function, *arguments) -> Program:
 
     inputs = [new() for _ in closed.jaxpr.invars]
     (output,) = inline(closed.jaxpr, closed.consts, inputs)
-    return Program(equations, constants, inputs, output)
+    return Program(_needed(equations, output), constants, inputs, output)
+
+
+def _needed(equations: list[Equation], output: int) -> list[Equation]:
+    """Those that the output depends on: a use that nothing comes of is none."""
+    wanted, kept = {output}, []
+    for equation in reversed(equations):
+        if wanted.intersection(equation.outputs):
+            wanted.update(equation.inputs)
+            kept.append(equation)
+    return kept[::-1]
 
 
 def evaluate(program: Program, arguments: Sequence[jax.Array], taps: dict[int, jax.Array]):
@@ -133,7 +145,7 @@ def products(program: Program, shapes: Sequence[tuple[int, ...]]) -> dict[int, l
             leaf, entries = views[slot]
             if name in _VIEWS:
                 views[outputs[0]] = leaf, _VIEWS[name](entries, eqn.params)
-            elif name == "dot_general" and (product := _product(number, side, eqn, entries)):
+            elif name in _PRODUCTS and (product := _PRODUCTS[name](number, side, eqn, entries)):
                 found[leaf].append(product)
             else:
                 other.add(leaf)
@@ -144,7 +156,7 @@ def products(program: Program, shapes: Sequence[tuple[int, ...]]) -> dict[int, l
     }
 
 
-def _product(number, side, eqn, entries) -> Product | None:
+def _dot(number, side, eqn, entries) -> Product | None:
     """This dot as a product with the leaf, seen as a matrix of its leading by its trailing axes; else None."""
     contracted, batch = eqn.params["dimension_numbers"]
     if batch[0]:
@@ -163,6 +175,30 @@ def _product(number, side, eqn, entries) -> Product | None:
     return None
 
 
+def _conv(number, side, eqn, entries) -> Product | None:
+    """This convolution as a product with the leaf, its kernel; else None."""
+    if side == 0 or not conv.is_matrix(eqn, entries.shape):
+        return None
+    return _in_order(number, side, eqn, entries.reshape(-1, entries.shape[-1]))
+
+
+def _lookup(number, side, eqn, entries) -> Product | None:
+    """This gather as a product of one-hot rows with the leaf, its table; else None."""
+    if side == 1 or not conv.is_lookup(eqn):
+        return None
+    return _in_order(number, side, eqn, entries.reshape(len(entries), -1))
+
+
+def _in_order(number, side, eqn, matrix) -> Product | None:
+    if not np.array_equal(matrix.reshape(-1), np.arange(matrix.size)):
+        return None
+    tokens = eqn.outvars[0].aval.size // max(matrix.shape[1], 1)
+    return Product(number, side, tokens, False, matrix.shape)
+
+
+_PRODUCTS = {"dot_general": _dot, "conv_general_dilated": _conv, "gather": _lookup}
+
+
 def operand(program: Program, product: Product) -> int:
     """The slot of x."""
     return program.equations[product.equation].inputs[1 - product.side]
@@ -171,6 +207,16 @@ def operand(program: Program, product: Product) -> int:
 def outer_factors(program: Program, product: Product, x, dy):
     """A [T, p] and D [T, q] with dL/dW = A^T D, from x and the gradient with respect to y."""
     eqn = program.equations[product.equation].eqn
+    if eqn.primitive.name == "conv_general_dilated":
+        factors = conv.patches(eqn, x), conv.outputs(eqn, dy)
+    elif eqn.primitive.name == "gather":
+        factors = conv.one_hot(eqn, x), dy.reshape(product.tokens, -1)
+    else:
+        factors = _dot_factors(eqn, product, x, dy)
+    return tuple(factor.astype(jnp.float32) for factor in factors)
+
+
+def _dot_factors(eqn, product: Product, x, dy):
     contracted = eqn.params["dimension_numbers"][0][1 - product.side]
     free = [axis for axis in range(x.ndim) if axis not in contracted]
     x = x.transpose((*free, *contracted)).reshape(product.tokens, -1)
@@ -178,5 +224,4 @@ def outer_factors(program: Program, product: Product, x, dy):
     if product.side == 0:
         dy = dy.reshape(-1, product.tokens).T
     dy = dy.reshape(product.tokens, -1)
-    factors = (dy, x) if product.transposed else (x, dy)
-    return tuple(factor.astype(jnp.float32) for factor in factors)
+    return (dy, x) if product.transposed else (x, dy)
