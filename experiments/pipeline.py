@@ -13,7 +13,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import presets, progress, record, settings, workdir
-from fpu import InputError, checkpoint, data, evaluation, models, report, sources, training
+from fpu import (
+    InputError,
+    checkpoint,
+    data,
+    distributed,
+    evaluation,
+    models,
+    report,
+    sources,
+    training,
+)
 from fpu.dp import accounting, sampling
 from fpu.dp.plan import DPSGD, Plan, Release
 from fpu.models.baselines import BASELINES
@@ -45,6 +55,7 @@ class Job(NamedTuple):
 def prepare(options: settings.Options, dataset, split, config: dict) -> Job:
     """Solve for the plan, and put the plan, the model's config and the recipe into `config`."""
     _compilation_cache()
+    _refuse_constant(options, dataset.images[split.members])
     n = len(data.units(dataset, split.members)[1])
     unit = "image" if dataset.groups is None else "group of images"
     if options.model in models.MODELS:
@@ -55,14 +66,14 @@ def prepare(options: settings.Options, dataset, split, config: dict) -> Job:
         steps, q = options.steps or steps, options.sample_rate or q
         slots = sampling.capacity(n, q)
 
-        def make_plan(noise):
+        def make_plan(noise, steps=steps):
             return Plan(config["delta"], (DPSGD(n, q, steps, noise, slots),), unit)
     else:
         model_config = recipe = None
         settings.override(options.set, None, None)
         steps = q = None
 
-        def make_plan(noise):
+        def make_plan(noise, steps=None):
             private = options.model == "gaussian"
             return Plan(config["delta"], (Release(noise),) if private else (), unit)
 
@@ -72,7 +83,9 @@ def prepare(options: settings.Options, dataset, split, config: dict) -> Job:
         else:
             plan = accounting.calibrate(make_plan, options.eps or math.inf)
     except ValueError as error:
-        raise InputError(f"no plan for these flags: {error}") from error
+        way_out = _fewer_steps(make_plan, steps, options.eps)
+        stage = "" if steps is None else f" ({steps:,} steps, q = {q:g})"
+        raise InputError(f"no plan for these flags{stage}: {error}{way_out}") from error
     config = config | {
         "steps": steps,
         "sample_rate": q,
@@ -83,12 +96,36 @@ def prepare(options: settings.Options, dataset, split, config: dict) -> Job:
     return Job(options, dataset, split, config, plan)
 
 
+def _refuse_constant(options: settings.Options, images) -> None:
+    """Nothing can be learned from one image repeated: most likely the file is not what it should be."""
+    if len(images) > 1 and all(np.array_equal(image, images[0]) for image in images):
+        raise InputError(
+            f"--dataset={options.dataset}: all {len(images):,} members are the same image; "
+            "check how the file was made"
+        )
+
+
+def _fewer_steps(make_plan, steps: int | None, eps: float | None) -> str:
+    """ "; or use --steps=N" with the largest N that can keep eps, where there is one below `steps`."""
+    if steps is None or eps is None:
+        return ""
+
+    def kept(count):
+        return accounting.reach(lambda noise: make_plan(noise, count))[0] <= eps
+
+    low, high = 0, steps
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if kept(middle) else (low, middle)
+    return f"; or use --steps={low}" if low and low < steps - 1 else ""
+
+
 def carry_out(job: Job, folder: pathlib.Path, begun: float, tensorboard: bool) -> None:
     """Everything from the secret key to the report. Repeats nothing that a killed run had finished."""
     options, dataset, split = job.options, job.dataset, job.split
     seconds = {"calibrate": time.monotonic() - begun}
     eps, accountant = accounting.epsilon(job.plan)
-    progress.say(job.plan.statement(eps, accountant, options.noise_seed is not None))
+    progress.say(job.plan.statement(options.noise_seed is not None))
     key = workdir.secret_key(folder, options.noise_seed)
     public = jax.random.key(options.seed)
 
@@ -147,20 +184,27 @@ def _train(job: Job, folder, key, public, tensorboard):
         public=jax.random.fold_in(public, 1),
     )
     saved = folder / "checkpoints"
+    layout = distributed.layout()
     last = time.monotonic()
 
     def restore(number, like):
         found = checkpoint.restore(saved / str(number), like)
-        if found is not None:
-            progress.say(f"continuing from step {found[0]:,}")
-            return found[1]
-        return None
+        if found is None:
+            return None
+        step, state, before = found
+        progress.say(f"continuing from step {step:,}")
+        if before != layout:
+            progress.say(
+                f"saved with {_said(before)}, now {_said(layout)}: the result will be the same to f32 "
+                "rounding, not bitwise"
+            )
+        return state
 
     def observe(number, step, state):
         nonlocal last
         show(step, state.diagnostics)
         if step == sgd.steps or time.monotonic() - last > CHECKPOINT_SECONDS:
-            checkpoint.save(saved / str(number), step, state)
+            checkpoint.save(saved / str(number), step, state, layout)
             last = time.monotonic()
 
     eps = accounting.epsilon(plan)[0]
@@ -172,10 +216,11 @@ def _train(job: Job, folder, key, public, tensorboard):
             recipe,
             _pool(job.dataset, job.split.members),
             jax.tree.map(lambda x: x[None], cell),
+            mesh=distributed.mesh() if layout["devices"] > 1 else None,
             observe=observe,
             restore=restore,
         )
-    params = jax.tree.map(lambda x: x[0], state.ema)
+    params = jax.tree.map(lambda x: x[0], jax.device_put(state.ema, jax.devices()[0]))
     if not all(bool(jnp.isfinite(x).all()) for x in jax.tree.leaves(params)):
         raise InputError(
             "training diverged (parameters are not finite): lower --set recipe.learning_rate"
@@ -195,6 +240,11 @@ def _train(job: Job, folder, key, public, tensorboard):
         return {k: np.concatenate([p[k] for p in parts])[: len(labels)] for k in parts[0]}
 
     return functools.partial(jax.jit(model.sample), params), scores
+
+
+def _said(layout: dict) -> str:
+    """A layout in words."""
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in layout.items())
 
 
 def _baseline(job: Job, key):

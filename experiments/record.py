@@ -66,7 +66,7 @@ def _privacy(plan, eps, accountant, config) -> dict:
         "unit": plan.unit,
         "stages": config["stages"],
         "noise_seed_disclosed": config["noise_seed"] is not None,
-        "statement": plan.statement(eps, accountant, config["noise_seed"] is not None),
+        "statement": plan.statement(config["noise_seed"] is not None),
     }
 
 

@@ -52,7 +52,9 @@ def resolve(options: settings.Options):
         "sha256_members": data.manifest(dataset, split)["sha256_members"],
     }
     if config["delta"] >= 1 / n:
-        raise InputError(f"--delta={config['delta']:g}: must be below 1/n = {1 / n:g}")
+        raise InputError(
+            f"--delta={config['delta']:g}: must be below 1/n = {1 / n:g}; left out, it is 1/(10 n)"
+        )
     source = split.nonmembers if options.model == "fresh" else split.members
     fewest = np.bincount(dataset.labels[source], minlength=dataset.n_classes).min()
     config["n_samples"] = settings.sample_count(options, dataset.n_classes, int(fewest))
@@ -69,8 +71,15 @@ def run(options: settings.Options, tensorboard: bool = False) -> pathlib.Path:
     folder = pathlib.Path(options.workdir or _default_workdir(dataset, config)).expanduser()
 
     # Heavy imports only once the input is known to be good.
+    import jax
+
     from experiments import pipeline
 
+    if jax.process_count() > 1:
+        raise InputError(
+            "experiments.run: works in one process, on all its devices; start it once, or call "
+            "training.fit(mesh=distributed.mesh()) in every process"
+        )
     job = pipeline.prepare(options, dataset, split, config)
     with workdir.opened(folder, job.config):
         if workdir.finished(folder):

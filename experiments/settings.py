@@ -12,6 +12,8 @@ from fpu import InputError, models
 from fpu.models.baselines import BASELINES
 from fpu.training import Recipe
 
+MOST_STEPS = 10**7
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -95,27 +97,39 @@ def check(options: Options) -> None:
             "--eps is missing: give a budget such as --eps=1, or --eps=inf for no privacy"
         )
     if options.eps is not None and not options.eps > 0:
-        raise InputError(f"--eps={options.eps:g}: must be positive; --eps=inf switches privacy off")
+        raise InputError(
+            f"--eps={options.eps:g}: must be positive, such as --eps=1; --eps=inf switches privacy off"
+        )
     if real and (options.noise_multiplier or (options.eps or math.inf) < math.inf):
         raise InputError(
             f"--model={options.model} hands out real images: only --eps=inf is true of it"
         )
     if options.noise_multiplier is not None and not 0 <= options.noise_multiplier < math.inf:
-        raise InputError(f"--noise_multiplier={options.noise_multiplier:g}: must be 0 or more")
+        raise InputError(
+            f"--noise_multiplier={options.noise_multiplier:g}: must be finite, and 0 or more"
+        )
     if not 1e-6 <= options.clip_norm < math.inf:
         raise InputError(
-            f"--clip_norm={options.clip_norm:g}: must be positive (at least 1e-6) and finite"
+            f"--clip_norm={options.clip_norm:g}: must be positive (at least 1e-6) and finite; usual is 1"
         )
     if options.seed >= 2**32:
         raise InputError(f"--seed={options.seed}: must be below 2^32, or seeds would coincide")
     if options.sample_rate is not None and not 0 < options.sample_rate <= 1:
-        raise InputError(f"--sample_rate={options.sample_rate:g}: must lie in (0, 1]")
+        raise InputError(
+            f"--sample_rate={options.sample_rate:g}: must lie in (0, 1]; 1 is everybody, every step"
+        )
     if options.delta is not None and not 0 < options.delta < 1:
-        raise InputError(f"--delta={options.delta:g}: must lie in (0, 1/n)")
+        raise InputError(
+            f"--delta={options.delta:g}: must lie in (0, 1/n); left out, it is 1/(10 n)"
+        )
     for name in ("steps", "n_samples"):
         value = getattr(options, name)
         if value is not None and value < 1:
             raise InputError(f"--{name}={value}: must be at least 1")
+    if options.steps is not None and options.steps > MOST_STEPS:
+        raise InputError(
+            f"--steps={options.steps}: must be at most {MOST_STEPS}, or accounting alone takes hours"
+        )
     for name in ("n_per_class", "n_train", "seed", "noise_seed"):
         value = getattr(options, name)
         if value is not None and value < 0:

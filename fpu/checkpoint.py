@@ -17,19 +17,24 @@ def fingerprint(config: dict) -> str:
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 
 
-def save(folder: pathlib.Path, step: int, state) -> None:
+def save(folder: pathlib.Path, step: int, state, layout: dict) -> None:
     """Write `state` as step `step` of `folder`, atomically, keeping the last KEPT steps.
+
+    `layout` (distributed.layout: slice size and devices) is kept beside it: going on with another one
+    is allowed, and equal to f32 rounding only.
 
     A State holds no key: what is saved cannot undo the noise by itself. It does hold private
     diagnostics and optimizer state: it stays in the private part of a run.
     """
     with _manager(folder) as manager:
         if step not in manager.all_steps():
-            manager.save(step, args=ocp.args.StandardSave(state))
+            manager.save(step, args=ocp.args.StandardSave(state), custom_metadata=layout)
 
 
 def restore(folder: pathlib.Path, like):
-    """(step, state) of the newest readable checkpoint in `folder` with the structure of `like`, or None.
+    """(step, state, layout) of the newest readable checkpoint in `folder`, or None.
+
+    The state has the structure and sharding of `like`, whatever the devices that saved it.
 
     Raises:
       InputError: there are checkpoints, and none can be read.
@@ -41,7 +46,8 @@ def restore(folder: pathlib.Path, like):
         steps = sorted(manager.all_steps(), reverse=True)
         for step in steps:
             try:
-                return step, manager.restore(step, args=ocp.args.StandardRestore(shapes))
+                state = manager.restore(step, args=ocp.args.StandardRestore(shapes))
+                return step, state, manager.metadata(step).custom_metadata or {}
             except Exception as error:  # whatever a damaged file raises inside orbax
                 reason = " ".join(str(error).split())[:120]
     if not steps:

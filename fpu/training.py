@@ -11,9 +11,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
+from jax.sharding import Mesh, PartitionSpec
 
-from fpu.dp import clipping, fast, noise, sampling
+from fpu import distributed, programs
+from fpu.dp import clipping, fast, noise, sampling, sharding
 from fpu.dp.plan import Plan
 from fpu.models import Example, Model
 
@@ -76,7 +79,7 @@ def optimizers(plan: Plan, recipe: Recipe):
         return optax.adam(schedule if recipe.warmup_steps else rate, b1=recipe.b1, b2=recipe.b2)
 
     return (
-        optax.chain(noise.add_noise(plan.sgd().denominator), adam(recipe.learning_rate)),
+        optax.chain(noise.add_noise(plan), adam(recipe.learning_rate)),
         adam(recipe.public_learning_rate),
     )
 
@@ -96,7 +99,14 @@ def initial(model: Model, plan: Plan, recipe: Recipe, cell: Cell) -> State:
 
 
 def step(
-    model: Model, plan: Plan, recipe: Recipe, pool: Pool, cell: Cell, state: State, now: jax.Array
+    model: Model,
+    plan: Plan,
+    recipe: Recipe,
+    pool: Pool,
+    cell: Cell,
+    state: State,
+    now: jax.Array,
+    axis: str | None = None,
 ) -> State:
     """Step number `now` of DP-SGD on one cell, then a public step where one is due.
 
@@ -104,10 +114,15 @@ def step(
 
     Keys are counter-based: fold_in(root, step), then one split by purpose. Repeating a step after a
     restart repeats the same query with the same noise, so it costs no privacy.
+
+    With `axis`, a mesh axis, inside shard_map: the examples are split over its devices, and all else
+    is done by each of them alike.
     """
     sgd = plan.sgd()
     k_sample, k_unit, k_example, k_noise = jax.random.split(jax.random.fold_in(cell.secret, now), 4)
     units, valid = sampling.poisson(k_sample, cell.mask, sgd.sampling_rate, sgd.capacity)
+    if axis is not None:
+        units, valid = sharding.share(units, valid, axis)
     rows = sampling.one_of(k_unit, units, pool.units, pool.sizes)
     examples = Example(pool.images[rows].astype(jnp.float32) / 255.0, pool.labels[rows])
 
@@ -126,13 +141,13 @@ def step(
         cell.clip,
         recipe.microbatch or None,
     )
+    if axis is not None:
+        summed, diagnostics = sharding.add_up(summed, diagnostics, valid, axis)
     private_tx, public_tx = optimizers(plan, recipe)
     updates, private_opt = private_tx.update(
-        summed,
+        noise.ClippedSum(summed, cell.noise_std, k_noise),
         state.private_opt,
         state.params["private"],
-        noise_key=k_noise,
-        noise_std=cell.noise_std,
     )
     private = optax.apply_updates(state.params["private"], updates)
 
@@ -146,7 +161,14 @@ def step(
             updates, opt = public_tx.update(grads, opt, public)
             return optax.apply_updates(public, updates), opt
 
-        public, public_opt = jax.lax.cond(due, public_step, lambda *same: same, public, public_opt)
+        if (
+            recipe.critic_steps == 1
+        ):  # without a branch, inside which convolutions are slow on a CPU
+            public, public_opt = public_step(public, public_opt)
+        else:
+            public, public_opt = jax.lax.cond(
+                due, public_step, lambda *same: same, public, public_opt
+            )
 
     params = {"private": private, "public": public}
     count = now.astype(jnp.float32)
@@ -156,19 +178,15 @@ def step(
 
 
 @functools.lru_cache(maxsize=8)
-def compiled(model: Model, plan: Plan, recipe: Recipe, vmapped: bool):
-    """(initial, run): run(pool, cells, state, stop) takes every cell to step `stop`; state is donated."""
-    one_initial = functools.partial(initial, model, plan, recipe)
-    one_step = functools.partial(step, model, plan, recipe)
+def compiled(model: Model, plan: Plan, recipe: Recipe, vmapped: bool, mesh: Mesh | None = None):
+    """The programs that train one cell, or a group of them side by side."""
+    first = functools.partial(initial, model, plan, recipe)
+    one_step = functools.partial(
+        step, model, plan, recipe, axis=None if mesh is None else "examples"
+    )
     if vmapped:
-        one_initial, one_step = jax.vmap(one_initial), jax.vmap(one_step, (None, 0, 0, None))
-
-    def run(pool, cells, state, stop):
-        # All cells are at the same step; the loop bound is traced, so every call shares one compilation.
-        start = state.step[0] if vmapped else state.step
-        return jax.lax.fori_loop(start, stop, lambda i, s: one_step(pool, cells, s, i), state)
-
-    return jax.jit(one_initial), jax.jit(run, donate_argnums=2)
+        first, one_step = jax.vmap(first), jax.vmap(one_step, (None, 0, 0, None))
+    return programs.compiled(first, one_step, vmapped, mesh)
 
 
 def fit(
@@ -179,6 +197,7 @@ def fit(
     cells: Cell,
     *,
     slice_size: int = 1,
+    mesh: Mesh | None = None,
     observe: Callable[[int, int, State], None] | None = None,
     restore: Callable[[int, State], State | None] | None = None,
 ) -> State:
@@ -188,13 +207,19 @@ def fit(
       slice_size: cells side by side under one vmap. Changes f32 rounding only, never members, keys or
         mechanism. 1 (best on a CPU, where vmapped cells turn convolutions into grouped ones) is not
         vmapped at all.
+      mesh: as distributed.mesh makes it: slices of cells run beside each other over 'cells' (one slice
+        a device), the examples of each batch are split over 'examples' (the microbatch is a device's).
+        Changes f32 rounding only. Where it spans several processes, each calls fit with the same
+        arguments, and the State is spread over them as its sharding says. None: one device.
       observe: called with (slice number, step, the slice's State) after every STEPS_PER_CALL steps and
         at the end: logs and checkpoints. The State is donated to the next call: copy what is kept.
+        On a mesh, all slices that run beside each other are one; the last repeats its last cell to fill up.
       restore: called with (slice number, a State like the one to restore); returns the State to
         continue from, or None to start afresh.
 
     Raises:
-      ValueError: a cell has more members than the plan accounts for, or its mask is not the pool's.
+      ValueError: a cell has more members than the plan accounts for, its mask is not the pool's, or
+        processes disagree on an argument (two secret keys would be two samples and two noises).
     """
     total = plan.sgd().steps
     count = len(cells.clip)
@@ -202,21 +227,45 @@ def fit(
         raise ValueError(f"masks {cells.mask.shape} are not of {count} cells by {len(pool.sizes)}")
     if int(jnp.sum(cells.mask, axis=1).max()) > plan.sgd().n:
         raise ValueError(f"a cell has more members than the n = {plan.sgd().n} of the plan")
+    width = slice_size
+    if mesh is not None:
+        width = slice_size * mesh.shape["cells"]
+        distributed.agree(pool=pool, cells=cells, plan=plan, recipe=recipe, slice_size=slice_size)
+        pool = distributed.place(pool, mesh, PartitionSpec())
     finished = []
-    for number, first in enumerate(range(0, count, slice_size)):
-        group = jax.tree.map(lambda x, i=first: x[i : i + slice_size], cells)
-        vmapped = slice_size > 1
-        if not vmapped:
-            group = jax.tree.map(lambda x: x[0], group)
-        start, run = compiled(model, plan, recipe, vmapped)
-        state = start(group)
+    for number, first in enumerate(range(0, count, width)):
+        group = _group(cells, first, width, mesh)
+        program = compiled(model, plan, recipe, slice_size > 1, mesh)
+        state = program.first(group)
         if restore is not None:
-            state = restore(number, state) or state
+            state = _like(state, restore(number, state), mesh)
         done = int(state.step.max())
         while done < total:
             done = min(total, done - done % STEPS_PER_CALL + STEPS_PER_CALL)
-            state = run(pool, group, state, jnp.int32(done))
+            state = program.run(pool, group, state, jnp.int32(done))
+            if mesh is not None:  # collectives of two calls at once may starve each other on a CPU
+                jax.block_until_ready(state)
             if observe is not None:
                 observe(number, done, state)
-        finished.append(state if vmapped else jax.tree.map(lambda x: x[None], state))
-    return jax.tree.map(lambda *parts: jnp.concatenate(parts), *finished)
+        finished.append(state if width > 1 else jax.tree.map(lambda x: x[None], state))
+    return jax.tree.map(lambda *parts: jnp.concatenate(parts)[:count], *finished)
+
+
+def _group(cells: Cell, first: int, width: int, mesh: Mesh | None) -> Cell:
+    """Cells first, first + 1, ...: without an axis where it is one; on a mesh exactly `width` of them."""
+    group = jax.tree.map(lambda x: x[first : first + width], cells)
+    if mesh is not None:
+        rows = np.minimum(np.arange(width), len(group.clip) - 1)
+        group = jax.tree.map(lambda x: x[rows], group)
+    if width == 1:
+        group = jax.tree.map(lambda x: x[0], group)
+    return group if mesh is None else distributed.place(group, mesh, programs.cells_spec(width > 1))
+
+
+def _like(state: State, restored: State | None, mesh: Mesh | None) -> State:
+    """The restored state where `state` lies, or `state` where there is none."""
+    if mesh is not None:
+        distributed.agree(restored_step=-1 if restored is None else int(restored.step.max()))
+    if restored is None or mesh is None:
+        return restored or state
+    return jax.device_put(restored, jax.tree.map(lambda x: x.sharding, state))

@@ -23,6 +23,7 @@ def state(step):
 
 
 LIKE = state(0)
+LAYOUT = {"slice_size": 1, "devices": 4, "device_kind": "a"}
 
 
 def damage(folder, step):
@@ -37,10 +38,10 @@ def test_the_newest_comes_back_bitwise_and_two_are_kept(tmp_path):
     folder = tmp_path / "checkpoints"
     assert checkpoint.restore(folder, LIKE) is None
     for step in (50, 100, 150):
-        checkpoint.save(folder, step, state(step))
-    checkpoint.save(folder, 150, state(7))  # the same step again changes nothing
-    step, found = checkpoint.restore(folder, LIKE)
-    assert step == 150
+        checkpoint.save(folder, step, state(step), LAYOUT | {"devices": step})
+    checkpoint.save(folder, 150, state(7), LAYOUT)  # the same step again changes nothing
+    step, found, layout = checkpoint.restore(folder, LIKE)
+    assert (step, layout) == (150, LAYOUT | {"devices": 150})
     assert jax.tree.structure(found) == jax.tree.structure(LIKE)
     assert tiny.same(found, state(150))
     assert sorted(p.name for p in folder.iterdir()) == ["100", "150"]
@@ -48,9 +49,9 @@ def test_the_newest_comes_back_bitwise_and_two_are_kept(tmp_path):
 
 def test_damage_costs_one_checkpoint_or_is_told_in_one_line(tmp_path):
     for step in (1, 2):
-        checkpoint.save(tmp_path, step, state(step))
+        checkpoint.save(tmp_path, step, state(step), LAYOUT)
     damage(tmp_path, 2)
-    step, found = checkpoint.restore(tmp_path, LIKE)
+    step, found, _ = checkpoint.restore(tmp_path, LIKE)
     assert step == 1
     assert tiny.same(found, state(1))
     damage(tmp_path, 1)

@@ -191,9 +191,10 @@ def test_cells_side_by_side_end_where_they_end_one_by_one():
 
 def end(name, pool=None, **cell):
     """The end of one training by the program that is compiled already."""
-    first, run = training.compiled(tiny.model(name), tiny.PLAN, tiny.RECIPE, False)
+    program = training.compiled(tiny.model(name), tiny.PLAN, tiny.RECIPE, False)
     one = tiny.first(tiny.cells(np.ones((1, 6)), **cell))
-    return run(pool or tiny.pool(), one, first(one), jnp.int32(4)), run._cache_size()
+    state = program.run(pool or tiny.pool(), one, program.first(one), 4)
+    return state, program.jitted._cache_size()
 
 
 def test_infinite_eps_is_the_same_program():

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import tiny
 from scipy import stats
 
 from fpu.dp import noise
@@ -29,16 +30,45 @@ def test_the_noise_is_normal_and_scales_with_std():
     assert not np.array_equal(np.ravel(one["a"]), one["b"])
 
 
-def test_add_noise_divides_by_the_constant_it_was_given_and_chains_with_any_optimizer():
-    tx = optax.chain(noise.add_noise(20.0), optax.sgd(1.0))
+def test_add_noise_divides_by_the_plans_constant_and_chains_with_any_optimizer():
+    tx = optax.chain(noise.add_noise(tiny.plan(n=40, q=0.5)), optax.sgd(1.0))
     state = tx.init(TREE)
     key = jax.random.key(2)
-    updates, _ = tx.update(TREE, state, TREE, noise_key=jax.random.clone(key), noise_std=0.5)
-    want = jax.tree.map(lambda x: -x / 20, noise.gaussian(TREE, key, 0.5))
-    jax.tree.map(np.testing.assert_allclose, updates, want)
+    updates, _ = tx.update(noise.ClippedSum(TREE, 0.5, jax.random.clone(key)), state, TREE)
+    noised = noise.gaussian(TREE, jax.random.fold_in(key, 0), 0.5)
+    jax.tree.map(np.testing.assert_allclose, updates, jax.tree.map(lambda x: -x / 20, noised))
 
 
-def test_a_step_without_a_key_is_refused():
-    tx = noise.add_noise(1.0)
-    with pytest.raises(TypeError, match="noise_key"):
-        tx.update(TREE, tx.init(TREE), TREE)
+def test_calls_are_counted_and_those_beyond_the_plan_show_nothing():
+    tx = noise.add_noise(tiny.plan(steps=3))
+    count, seen = tx.init(TREE), []
+    for _ in range(4):
+        clipped = noise.ClippedSum(TREE, 1.0, jax.random.key(7))
+        mean, count = tx.update(clipped, count)
+        seen.append(np.ravel(mean["a"]))
+    assert np.isfinite(seen[:3]).all()
+    assert len(np.unique(seen[:3])) == 18  # one key in every step: still other noise in each
+    assert np.isnan(seen[3]).all()
+
+
+@pytest.mark.parametrize(
+    "chain",
+    [
+        optax.adam(0.1),
+        optax.sgd(0.1),
+        optax.chain(optax.scale(2.0), noise.add_noise(tiny.PLAN)),
+        optax.chain(optax.clip_by_global_norm(1.0), noise.add_noise(tiny.PLAN)),
+        optax.chain(optax.adam(0.1), noise.add_noise(tiny.PLAN)),
+        optax.MultiSteps(noise.add_noise(tiny.PLAN), 2),
+        optax.apply_if_finite(noise.add_noise(tiny.PLAN), 2),
+    ],
+)
+def test_no_optimizer_sees_a_sum_without_noise(chain):
+    state = chain.init(TREE)
+    with pytest.raises((TypeError, ValueError, AttributeError), match="ClippedSum"):
+        chain.update(noise.ClippedSum(TREE, 1.0, jax.random.key(0)), state, TREE)
+
+
+def test_a_gradient_that_was_not_clipped_is_refused():
+    with pytest.raises(TypeError, match="first in optax"):
+        noise.add_noise(tiny.PLAN).update(TREE, jnp.int32(0))

@@ -1,11 +1,21 @@
 """fpu/dp/plan.py: impossible plans are refused, and the event is made of the numbers that are run."""
 
 import dataclasses
+import math
+from unittest import mock
 
 import dp_accounting as dpa
+import jax
+import jax.numpy as jnp
 import pytest
+import tiny
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from fpu.dp.plan import DPSGD, Plan, Release
+from fpu import dp, training
+from fpu.dp import noise, sampling
+from fpu.dp.plan import DPSGD, Plan, Release, poisson_plan, restored
+from fpu.models import Model
 
 SGD = DPSGD(n=100, sampling_rate=0.2, steps=30, noise_multiplier=1.5, capacity=40)
 
@@ -20,7 +30,8 @@ SGD = DPSGD(n=100, sampling_rate=0.2, steps=30, noise_multiplier=1.5, capacity=4
         ({"steps": 0}, "steps"),
         ({"noise_multiplier": -1.0}, "noise multiplier"),
         ({"noise_multiplier": float("nan")}, "noise multiplier"),
-        ({"capacity": 19}, "capacity"),
+        ({"noise_multiplier": math.inf}, "noise multiplier"),
+        ({"capacity": 19}, "capacity 19 .* 40 rarely truncates"),
         ({"capacity": 101}, "capacity"),
     ],
 )
@@ -57,9 +68,10 @@ def test_a_plan_knows_its_training_and_whether_it_is_private():
 
 
 def test_the_statement_says_what_holds_and_what_does_not():
-    words = Plan(1e-3, (Release(4.0), SGD), unit="group of images").statement(1.25, "pld")
+    plan = Plan(1e-3, (Release(4.0), SGD), unit="group of images")
+    words = plan.statement()
     for part in (
-        "(1.25, 0.001)",
+        f"({math.ceil(1e4 * plan.epsilon()) / 1e4:.7g}, 0.001)",
         "one group of images is added, removed or zeroed out",
         "noise multiplier 4",
         "30 steps",
@@ -72,4 +84,119 @@ def test_the_statement_says_what_holds_and_what_does_not():
         "floating-point",
     ):
         assert part in words
-    assert "No differential privacy" in Plan(1e-3, ()).statement(float("inf"), "none")
+    assert "seed" not in words
+    assert plan.statement(disclosed=True).startswith("The noise seed is disclosed")
+    assert "No differential privacy" in Plan(1e-3, ()).statement()
+
+
+def test_a_plan_comes_back_from_its_stages_as_a_record_holds_them():
+    plan = Plan(1e-3, (Release(4.0), SGD))
+    assert restored([dataclasses.asdict(stage) for stage in plan.stages], 1e-3) == plan
+    with pytest.raises(TypeError):
+        restored([{"noise_multiplier": 1.0, "colour": 3}], 1e-3)
+
+
+def test_a_poisson_plan_is_solved_either_way():
+    given = poisson_plan(n=100, batch=20, steps=30, delta=1e-3, noise_multiplier=1.5)
+    assert given == Plan(1e-3, (SGD,), "example")
+    asked = poisson_plan(n=100, batch=100, steps=30, delta=1e-3, eps=2.0)  # rate 1: quick to solve
+    assert 0.995 * 2 <= asked.epsilon() <= 2
+    assert poisson_plan(n=100, batch=20, steps=30, delta=1e-3, eps=math.inf).epsilon() == math.inf
+    loud = poisson_plan(n=100, batch=20, steps=30, delta=1e-3, noise_multiplier=0.05)
+    assert loud.sgd().capacity == 100  # Renyi DP cannot handle truncation
+    assert loud.epsilon() > 50
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"batch": 101}, "at most 100, everybody"),
+        ({"batch": 0}, r"\(0, n\]"),
+        ({"delta": 0.01}, r"1/\(10 n\) = 0.001 is usual"),
+        ({"delta": 0}, "delta"),
+        ({"steps": 0}, "steps = 0"),
+        ({"steps": 2.5}, "steps = 2.5"),
+        ({"n": 0}, "n = 0"),
+        ({"eps": 1.0}, "one of them"),
+        ({"noise_multiplier": None}, "one of them"),
+        ({"noise_multiplier": -1.0}, "not negative"),
+        ({"noise_multiplier": None, "eps": 1e9}, "the largest is eps = "),
+    ],
+)
+def test_an_impossible_poisson_plan_is_refused_with_the_nearest(change, words):
+    possible = {"n": 100, "batch": 20, "steps": 30, "delta": 1e-3, "noise_multiplier": 1.5}
+    with pytest.raises(ValueError, match=words):
+        poisson_plan(**(possible | change))
+
+
+# Plan and sampler cannot disagree: what is run is read back from the event that is accounted.
+
+
+@st.composite
+def plans(draw):
+    n = draw(st.integers(1, 40))
+    q = draw(st.floats(0.01, 1.0))
+    capacity = draw(st.integers(math.ceil(n * q), n))
+    steps, sigma = draw(st.integers(1, 10**4)), draw(st.floats(0.1, 50.0))
+    stages = (DPSGD(n, q, steps, sigma, capacity),)
+    return Plan(1e-3, draw(st.sampled_from([(), (Release(2.0),)])) + stages)
+
+
+def accounted(plan):
+    """(n or None, q, capacity or None, noise multiplier, steps), from the event alone."""
+    composed = plan.event().events[-1]
+    if isinstance(composed.event, dpa.TruncatedSubsampledGaussianDpEvent):
+        step = composed.event
+        sizes = step.dataset_size, step.sampling_probability, step.truncated_batch_size
+        return (*sizes, step.noise_multiplier, composed.count)
+    step = composed.event
+    return None, step.sampling_probability, None, step.event.noise_multiplier, composed.count
+
+
+@settings(max_examples=10, deadline=None, derandomize=True, database=None)
+@given(plan=plans())
+def test_what_a_step_runs_is_what_is_accounted(plan):
+    n, q, capacity, sigma, steps = accounted(plan)
+    n, capacity = n or plan.sgd().n, capacity or plan.sgd().n  # untruncated: room for all
+    sampled, sums = [], []
+
+    def poisson(key, mask, rate, slots):
+        sampled.append((*mask.shape, rate, slots))
+        return jnp.zeros(slots, jnp.int32), jnp.zeros(slots, bool)
+
+    def own_loop(key, rows):
+        """A step of a loop of one's own."""
+        gradient = dp.clipped_grad(lambda params, x, key: jnp.sum(params * x), plan, 0.5)
+        sums.append(gradient(jnp.ones(2), dp.sample(plan, key, rows)))
+        return sums[0].total
+
+    def fpus_own(pool, cell):
+        """A step of fpu's training."""
+        state = training.initial(linear(), plan, tiny.RECIPE, cell)
+        return training.step(linear(), plan, tiny.RECIPE, pool, cell, state, jnp.int32(0))
+
+    with mock.patch.object(sampling, "poisson", poisson):  # traced, not compiled
+        jax.eval_shape(own_loop, jax.random.key(0), jnp.zeros((n, 2)))
+        jax.eval_shape(fpus_own, tiny.pool(n), tiny.first(tiny.cells(jnp.ones((1, n), bool))))
+    assert sampled == [(n, q, capacity)] * 2
+    assert sums[0].std == pytest.approx(0.5 * sigma)
+
+    silent = noise.ClippedSum(jnp.ones(2), 0.0, jax.random.key(1))
+    first, last, late = (
+        dp.add_noise(plan).update(silent, jnp.int32(step))[0] for step in (0, steps - 1, steps)
+    )
+    assert 1 / float(first[0]) == pytest.approx(q * n, rel=1e-6)
+    assert jnp.isfinite(last).all()
+    assert jnp.isnan(late).all()
+
+
+def linear():
+    """A model of two numbers."""
+
+    def loss(private, public, example, step, key):
+        return jnp.sum(private["w"]) * jnp.sum(example.image), {}
+
+    def init(key):
+        return {"private": {"w": jnp.ones(2)}, "public": {}}
+
+    return Model(init, loss, None, None, None)

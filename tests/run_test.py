@@ -8,12 +8,13 @@ import subprocess
 import sys
 from unittest import mock
 
+import jax
 import numpy as np
 import pytest
 
 from experiments import pipeline, run, workdir
 from experiments.settings import Options
-from fpu import InputError, checkpoint, evaluation, report, training
+from fpu import InputError, checkpoint, distributed, evaluation, report, training
 from fpu.models import vae
 
 pytestmark = pytest.mark.usefixtures("quick_compiles")
@@ -128,13 +129,15 @@ def tells_the_secret(folder):
 def test_a_killed_run_goes_on_and_ends_bitwise_where_it_would_have_ended(tmp_path, quick, capsys):
     save = checkpoint.save
 
-    def save_and_die(folder, step, state):
-        save(folder, step, state)
+    def save_and_die(folder, step, state, layout):
+        save(folder, step, state, layout)
         if step == 2:
             raise Killed
 
     folder = tmp_path / "killed"
-    with mock.patch.object(checkpoint, "save", save_and_die), pytest.raises(Killed):
+    before = {"slice_size": 1, "devices": 1}
+    elsewhere = mock.patch.object(distributed, "layout", return_value=before)
+    with mock.patch.object(checkpoint, "save", save_and_die), elsewhere, pytest.raises(Killed):
         run.run(options(folder))
     assert tells_the_secret(folder) == {workdir.SECRET}
     assert (folder / workdir.SECRET).stat().st_mode & 0o777 == 0o600
@@ -155,7 +158,10 @@ def test_a_killed_run_goes_on_and_ends_bitwise_where_it_would_have_ended(tmp_pat
 
     capsys.readouterr()
     assert run.run(options(folder)) == folder
-    assert "continuing from step 2" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "continuing from step 2" in told
+    assert "saved with slice size 1, devices 1, now slice size 1, devices 1, device kind" in told
+    assert "rounding, not bitwise" in told
     straight = run.run(options(tmp_path / "straight"))
     mine, theirs = (np.load(f / "release" / "synthetic.npz") for f in (folder, straight))
     assert mine["train_images"].shape[:1] == (50,)
@@ -186,6 +192,27 @@ def test_a_killed_run_goes_on_and_ends_bitwise_where_it_would_have_ended(tmp_pat
     assert "is finished" in capsys.readouterr().err
     assert (folder / "report.html").stat().st_mtime_ns == written
     assert not (folder / workdir.SECRET).exists()
+
+
+def test_all_devices_are_used_and_several_processes_refused(tmp_path, quick, monkeypatch):
+    seen = []
+
+    def fit(*_, mesh, **__):
+        seen.append(mesh)
+        raise Killed
+
+    monkeypatch.setattr(training, "fit", fit)
+    for devices in (1, 4):
+        monkeypatch.setattr(distributed, "layout", lambda n=devices: {"devices": n})
+        monkeypatch.setattr(distributed, "mesh", lambda: "all")
+        with pytest.raises(Killed):
+            run.run(options(tmp_path / str(devices)))
+    assert seen == [None, "all"]
+
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    with pytest.raises(InputError, match=r"one process.*training\.fit"):
+        run.run(options(tmp_path / "many"))
+    assert not (tmp_path / "many").exists()
 
 
 def test_what_may_leave_the_house_shows_no_real_image(tmp_path, quick, monkeypatch):

@@ -77,17 +77,15 @@ def test_each_data_set_has_a_table_and_markdown_is_well_formed():
     assert len({line.count("|") for line in lines}) == 1
 
 
-def test_runs_on_the_same_members_compose():
-    runs = [
-        record("vae", 1.0),
-        record("gan", 3.0),
-        record("ddpm", "inf"),
-        record("vae", 9.0, seed=5),
-    ]
-    (note,) = tables.tables(runs)[0].notes
-    assert "2 runs on the same members spend ε = 4, δ = 4e-4" in note
-    assert "1 run without a guarantee" in note
-    assert tables.tables([record(), record(seed=1)])[0].notes == []
+def test_what_runs_spend_together_stands_below_their_table():
+    stages = [{"noise_multiplier": 4.0}]
+    runs = [record(model, stages=stages) for model in ("vae", "gan")]
+    table = tables.tables([*runs, record(dataset="other")])[0]
+    assert len(table.notes) == 2
+    assert "2 runs with a guarantee together spend ε = " in table.notes[0]
+    text = tables.markdown(runs)
+    assert all(note in text for note in table.notes)
+    assert tables.tables([record(), record(seed=1)])[0].notes != []  # no plans: said
 
 
 def test_the_strongest_attack_is_shown():

@@ -60,8 +60,8 @@ RECIPE = training.Recipe(learning_rate=1e-2, critic_steps=2)
 @functools.cache
 def start(name: str) -> training.State:
     """The state of one cell before its first step."""
-    initial, _ = training.compiled(model(name), PLAN, RECIPE, False)
-    return initial(first(cells([[True] * 6])))
+    program = training.compiled(model(name), PLAN, RECIPE, False)
+    return program.first(first(cells([[True] * 6])))
 
 
 @functools.cache

@@ -9,19 +9,19 @@ import pytest
 import tiny
 
 from fpu import training
+from fpu.dp import noise
 
 pytestmark = pytest.mark.usefixtures("quick_compiles")
 
 
 def test_the_learning_rate_warms_up_in_a_line():
     recipe = training.Recipe(learning_rate=0.1, public_learning_rate=0.2, warmup_steps=3)
-    private, public = training.optimizers(tiny.PLAN, recipe)
+    private, public = training.optimizers(tiny.plan(steps=5), recipe)
     gradient = {"w": jnp.ones(2)}
     states = [private.init(gradient), public.init(gradient)]
     for step, part in enumerate((0.25, 0.5, 0.75, 1.0, 1.0)):
-        mine, states[0] = private.update(
-            gradient, states[0], gradient, noise_key=jax.random.key(step), noise_std=0.0
-        )
+        clipped = noise.ClippedSum(gradient, 0.0, jax.random.key(step))
+        mine, states[0] = private.update(clipped, states[0], gradient)
         theirs, states[1] = public.update(gradient, states[1], gradient)
         np.testing.assert_allclose(mine["w"], -0.1 * part, rtol=1e-4)  # Adam: the rate itself
         np.testing.assert_allclose(theirs["w"], -0.2 * part, rtol=1e-4)
@@ -92,8 +92,8 @@ def test_the_plan_decides_the_noise_multiplier_but_the_cell_carries_it():
     other = dataclasses.replace(tiny.PLAN.sgd(), noise_multiplier=7.0)
     plans = tiny.PLAN, dataclasses.replace(tiny.PLAN, stages=(other,))
     texts = {
-        training.compiled(tiny.model("ddpm"), plan, tiny.RECIPE, False)[1]
-        .lower(tiny.pool(), cell, state, jnp.int32(1))
+        training.compiled(tiny.model("ddpm"), plan, tiny.RECIPE, False)
+        .jitted.lower(tiny.pool(), cell, state, jnp.int32(1))
         .as_text()
         for plan in plans
     }

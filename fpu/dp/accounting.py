@@ -1,7 +1,9 @@
-"""(eps, delta) of a plan, and the noise that a wanted eps needs."""
+"""(eps, delta) of a plan, and the noise that a wanted eps needs.
+
+A plan, here, is anything with `delta`, `private`, `event()` and `untruncated()`, such as plan.Plan.
+"""
 
 import contextlib
-import dataclasses
 import functools
 import hashlib
 import importlib.metadata
@@ -11,12 +13,12 @@ import os
 import pathlib
 import tempfile
 from collections.abc import Callable
+from typing import Any
 
+import dp_accounting as dpa
 from absl import logging
 from dp_accounting import pld, rdp
 from scipy import optimize
-
-from fpu.dp import plan as plans
 
 # At this discretisation PLD costs below 1 % of eps at 60,000 steps; at 1e-3 it costs 7 %.
 DISCRETIZATION = 1e-4
@@ -25,18 +27,7 @@ PLD_LIMIT = 50.0
 LEAST_NOISE, MOST_NOISE = 1e-2, 1e6  # among which a noise multiplier is sought
 
 
-def _rdp():
-    return rdp.RdpAccountant()
-
-
-def _pld():
-    return pld.PLDAccountant(value_discretization_interval=DISCRETIZATION)
-
-
-ACCOUNTANTS = {"rdp": _rdp, "pld": _pld}
-
-
-def epsilon(plan: plans.Plan) -> tuple[float, str]:
+def epsilon(plan) -> tuple[float, str]:
     """eps of a plan at its delta, and the accountant that vouches for it.
 
     Raises:
@@ -48,33 +39,34 @@ def epsilon(plan: plans.Plan) -> tuple[float, str]:
     """
     if not plan.private:
         return math.inf, "none"
-    bound = _epsilon(untruncated(plan), "rdp")
-    truncates = untruncated(plan) != plan
+    bound = _epsilon(plan.untruncated(), "rdp")
+    truncates = plan.untruncated() != plan
     if bound > PLD_LIMIT and not truncates:
         return bound, "rdp"
     if bound > 2 * PLD_LIMIT:
         raise ValueError(
             f"eps is above {PLD_LIMIT:g}: set capacity = n, so that no sample is truncated"
         )
-    return _cached({"plan": dataclasses.asdict(plan)}, lambda: _epsilon(plan, "pld")), "pld"
+    return spent(plan.event(), plan.delta, "pld"), "pld"
 
 
-def settle(plan: plans.Plan) -> plans.Plan:
+def settle(plan):
     """The same plan, run untruncated (capacity = n) where its eps is beyond what PLD can hold."""
-    if plan.private and _epsilon(untruncated(plan), "rdp") > PLD_LIMIT:
-        return untruncated(plan)
+    if plan.private and _epsilon(plan.untruncated(), "rdp") > PLD_LIMIT:
+        return plan.untruncated()
     return plan
 
 
-def calibrate(make_plan: Callable[[float], plans.Plan], eps: float) -> plans.Plan:
+def calibrate(make_plan: Callable[[float], Any], eps: float):
     """The plan of the family `make_plan(noise)` with the least noise whose eps is at most the one asked.
 
     Args:
-      make_plan: noise multiplier to Plan, eps decreasing in it.
+      make_plan: noise multiplier to plan, eps decreasing in it.
       eps: wanted eps > 0; inf gives make_plan(0). Above 50 the plan is run untruncated (Renyi DP).
 
     Raises:
-      ValueError: eps is not positive, or no noise from LEAST_NOISE to MOST_NOISE reaches it.
+      ValueError: eps is not positive, or no noise from LEAST_NOISE to MOST_NOISE reaches it; says
+        what the nearest eps is that can be reached.
 
     **Guarantees.** epsilon(result) <= eps by the accountant that `epsilon` itself would name, and
     above 0.995 eps but for plans that truncate no sample just below eps = 50.
@@ -84,11 +76,10 @@ def calibrate(make_plan: Callable[[float], plans.Plan], eps: float) -> plans.Pla
     if math.isinf(eps):
         return make_plan(0.0)
     if eps > PLD_LIMIT:
-        return untruncated(make_plan(_solve(make_plan, eps, "rdp")))
-    noise = _cached(
-        {"plan": dataclasses.asdict(make_plan(1.0)), "eps": eps},
-        lambda: _solve(make_plan, eps, "pld"),
-    )
+        return make_plan(_solve(make_plan, eps, "rdp")).untruncated()
+    question = {"event": repr(make_plan(1.0).event()), "delta": make_plan(1.0).delta}
+    question |= {"eps": eps, "grid": DISCRETIZATION}
+    noise = _cached(question, lambda: _solve(make_plan, eps, "pld"))
     plan = make_plan(noise)
     if epsilon(plan)[1] == "pld":
         return plan
@@ -100,7 +91,7 @@ def _solve(make_plan, eps, accountant) -> float:
     """The least noise, first by RDP, which takes milliseconds, then near it by the accountant asked for."""
 
     def rdp_gap(noise):
-        return _epsilon(untruncated(make_plan(noise)), "rdp") - eps
+        return _epsilon(make_plan(noise).untruncated(), "rdp") - eps
 
     def pld_gap(noise):
         return _epsilon(make_plan(noise), "pld") - eps
@@ -109,43 +100,74 @@ def _solve(make_plan, eps, accountant) -> float:
     if bound is not None and accountant == "pld":
         bound = _root(pld_gap, 0.7 * bound, 1.02 * bound)  # PLD needs 7 to 10 % less noise
     if bound is None:
+        least, most = reach(make_plan)
+        nearest = (
+            f"the smallest is eps = {_rounded(least, math.ceil)}, with noise multiplier {MOST_NOISE:g}: ask for that "
+            "or more, a larger delta or fewer steps"
+            if eps < least
+            else f"the largest is eps = {_rounded(most, math.floor)}, with noise multiplier {LEAST_NOISE:g}: ask "
+            "for that or less, or for eps = inf, if no privacy is meant"
+        )
         raise ValueError(
-            f"no noise multiplier from {LEAST_NOISE:g} to {MOST_NOISE:g} gives eps = {eps:g} at delta = "
-            f"{make_plan(1.0).delta:g}: ask for a larger eps or delta, or fewer steps; or for eps = inf, "
-            "if that is what you mean"
+            f"eps = {eps:g} cannot be reached at delta = {make_plan(1.0).delta:g}: {nearest}"
         )
     return bound
+
+
+def reach(make_plan: Callable[[float], Any]) -> tuple[float, float]:
+    """The smallest and the largest eps that `calibrate` can reach, up to the slack of Renyi DP."""
+    least, most = (
+        _epsilon(make_plan(noise).untruncated(), "rdp") for noise in (MOST_NOISE, LEAST_NOISE)
+    )
+    return least, most
+
+
+def _rounded(eps: float, towards: Callable[[float], int]) -> str:
+    """To three digits, on the side that can be reached."""
+    digit = 10.0 ** (math.floor(math.log10(eps)) - 2) if eps > 0 else 1.0
+    return f"{towards(eps / digit) * digit:.3g}"
 
 
 def _root(gap, lower, upper) -> float | None:
     """Where a falling function reaches 0, on the side where it is at most 0; None beyond the limits."""
     gap = functools.cache(gap)
     while gap(upper) > 0:
-        lower, upper = upper, 2 * upper
-        if upper > MOST_NOISE:
+        if upper >= MOST_NOISE:
             return None
+        lower, upper = upper, min(2 * upper, MOST_NOISE)
     while gap(lower) <= 0:
-        lower, upper = lower / 2, lower
-        if lower < LEAST_NOISE:
+        if lower <= LEAST_NOISE:
             return None
+        lower, upper = max(lower / 2, LEAST_NOISE), lower
     root = optimize.brentq(gap, lower, upper, xtol=1e-4 * lower)
     while gap(root) > 0:
         root += 1e-4 * lower
     return root
 
 
-def _epsilon(plan: plans.Plan, accountant: str) -> float:
+def _epsilon(plan, accountant: str) -> float:
+    return _compose(plan.event(), plan.delta, accountant, DISCRETIZATION)
+
+
+def spent(event: dpa.DpEvent, delta: float, accountant: str, grid: float = DISCRETIZATION) -> float:
+    """eps of an event at delta by "pld" or "rdp"; PLD's answers are kept on disk.
+
+    **Guarantees.** An upper bound for any `grid`, the spacing of PLD's privacy losses: they are rounded
+    up. A coarser one is looser and quicker.
+    """
+    if accountant == "rdp":
+        return _compose(event, delta, accountant, grid)
+    question = {"event": repr(event), "delta": delta, "grid": grid}
+    return _cached(question, lambda: _compose(event, delta, accountant, grid))
+
+
+def _compose(event, delta, accountant, grid) -> float:
     with _quiet():
-        return float(ACCOUNTANTS[accountant]().compose(plan.event()).get_epsilon(plan.delta))
-
-
-def untruncated(plan: plans.Plan) -> plans.Plan:
-    """The same plan with room for every unit: what Renyi accounting can handle."""
-    stages = tuple(
-        dataclasses.replace(stage, capacity=stage.n) if isinstance(stage, plans.DPSGD) else stage
-        for stage in plan.stages
-    )
-    return dataclasses.replace(plan, stages=stages)
+        if accountant == "rdp":
+            made = rdp.RdpAccountant()
+        else:
+            made = pld.PLDAccountant(value_discretization_interval=grid)
+        return float(made.compose(event).get_epsilon(delta))
 
 
 @contextlib.contextmanager
@@ -163,7 +185,6 @@ def _cached(question: dict, solve: Callable[[], float]) -> float:
     """A number kept on disk under the hash of its question and of dp-accounting's version."""
     question = question | {
         "version": importlib.metadata.version("dp-accounting"),
-        "grid": DISCRETIZATION,
     }
     text = json.dumps(question, sort_keys=True)
     cache = (

@@ -1,9 +1,14 @@
-"""Gaussian noise, and the optax transformation that adds it to a clipped sum."""
+"""Gaussian noise, and the optax transformation that turns a clipped sum into a private gradient."""
+
+import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+
+from fpu.dp.plan import Plan
 
 
 def gaussian(tree, key, std):
@@ -23,20 +28,40 @@ def gaussian(tree, key, std):
     return jax.tree.unflatten(structure, noisy)
 
 
-def add_noise(denominator: float) -> optax.GradientTransformationExtraArgs:
-    """Turn a clipped sum into a private mean gradient: (sum + noise) / denominator.
+@dataclasses.dataclass(frozen=True, eq=False)
+class ClippedSum:
+    """A sum that must not be seen without noise, with the noise that it needs.
 
-    Chain it before any optax optimizer and pass `noise_key` (a fresh secret key each step) and
-    `noise_std` (noise multiplier times clip norm) to `update`.
-
-    **Guarantees.** The denominator is a public constant (q * N), never the realised batch, so the
-    update is a post-processing of the noised sum. Noise is added once per call: call it once per
-    step, after the last microbatch and after any sum across devices.
+    No pytree, on purpose: whatever optimizer or transformation meets it before `add_noise` has dealt
+    with it fails when it is traced, and a step without noise, or with the noise in the wrong place,
+    cannot be run.
     """
 
-    def update(updates, state, params=None, *, noise_key, noise_std, **_):
-        del params
-        noised = gaussian(updates, noise_key, noise_std)
-        return jax.tree.map(lambda g: g / denominator, noised), state
+    total: Any  # pytree like the parameters, float32
+    std: Any  # scalar: noise multiplier times clip norm
+    key: jax.Array  # secret typed key, used for nothing else
 
-    return optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)
+
+def add_noise(plan: Plan) -> optax.GradientTransformation:
+    """ClippedSum to private mean gradient, (total + noise) / (q n). Chain it before any optax optimizer.
+
+    **Guarantees.** Every call is one of the plan's noised sums. The denominator is the plan's constant,
+    never the realised batch, so what comes out is a post-processing of the noised sum. Its state counts
+    the calls: what a call beyond the plan's steps returns is NaN, and shows nothing of the data. The
+    count is folded into the key, so that a key that is by mistake the same in every step does not give
+    the same noise. (It gives the same sample, which no accounting here allows for.) Noise is added
+    once per call: make it after the last microbatch and after any sum across devices.
+    """
+    sgd = plan.sgd()
+
+    def update(clipped, count, params=None):
+        del params
+        if not isinstance(clipped, ClippedSum):
+            raise TypeError(
+                "add_noise takes what clipped_grad returned: put it first in optax.chain, outside every wrapper"
+            )
+        noised = gaussian(clipped.total, jax.random.fold_in(clipped.key, count), clipped.std)
+        denominator = jnp.where(count < sgd.steps, sgd.denominator, jnp.nan)
+        return jax.tree.map(lambda g: g / denominator, noised), count + 1
+
+    return optax.GradientTransformation(lambda params: jnp.int32(0), update)

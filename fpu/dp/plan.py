@@ -5,6 +5,8 @@ import math
 
 import dp_accounting as dpa
 
+from fpu.dp import accounting, sampling
+
 RELATION = "add_or_remove_one"
 
 
@@ -40,16 +42,20 @@ class DPSGD:
 
     def __post_init__(self):
         if not 0 < self.sampling_rate <= 1:
-            raise ValueError(f"the sampling rate must lie in (0, 1], not {self.sampling_rate:g}")
+            raise ValueError(
+                f"the sampling rate must lie in (0, 1], not {self.sampling_rate:g}: at most 1, everybody "
+                "in every step"
+            )
         if self.n < 1 or self.steps < 1:
             raise ValueError(f"n ({self.n}) and steps ({self.steps}) must be at least 1")
-        if not self.noise_multiplier >= 0:
+        if not 0 <= self.noise_multiplier < math.inf:
             raise ValueError(
-                f"the noise multiplier must not be negative, as {self.noise_multiplier:g} is"
+                f"the noise multiplier must be finite and not negative, as {self.noise_multiplier:g} is"
             )
         if not self.denominator <= self.capacity <= self.n:
             raise ValueError(
-                f"capacity {self.capacity} must lie between the mean batch {self.denominator:g} and n = {self.n}"
+                f"capacity {self.capacity} must lie between the mean batch {self.denominator:g} and n = "
+                f"{self.n}: {sampling.capacity(self.n, self.sampling_rate)} rarely truncates"
             )
 
     @property
@@ -85,7 +91,7 @@ class DPSGD:
 class Plan:
     """Stages composed by one accountant at one delta.
 
-    **Guarantees.** `events` is derived from the very numbers that `sampling.poisson` and the noise
+    **Guarantees.** `event` is derived from the very numbers that `sampling.poisson` and the noise
     use, so the sampler and the accountant cannot disagree. A plan without stages, or with a stage
     without noise, has eps = inf.
     """
@@ -108,6 +114,14 @@ class Plan:
         """The whole run as one event."""
         return dpa.ComposedDpEvent([stage.event() for stage in self.stages])
 
+    def untruncated(self) -> "Plan":
+        """The same plan with room for every unit: what Renyi accounting can handle."""
+        stages = tuple(
+            dataclasses.replace(stage, capacity=stage.n) if isinstance(stage, DPSGD) else stage
+            for stage in self.stages
+        )
+        return dataclasses.replace(self, stages=stages)
+
     def sgd(self) -> DPSGD:
         """The DP-SGD stage; ValueError where a plan has none."""
         for stage in self.stages:
@@ -115,14 +129,19 @@ class Plan:
                 return stage
         raise ValueError("this plan has no DP-SGD stage")
 
-    def statement(self, eps: float, accountant: str, disclosed: bool = False) -> str:
+    def epsilon(self) -> float:
+        """eps at this plan's delta. See accounting.epsilon for what it is worth, and what it raises."""
+        return accounting.epsilon(self)[0]
+
+    def statement(self, disclosed: bool = False) -> str:
         """The guarantee in words: unit, neighbours, mechanism, (eps, delta), what is not covered.
 
         `disclosed`: the noise came from a seed that somebody chose, not from the operating system.
         """
+        eps, accountant = accounting.epsilon(self)
         if math.isinf(eps):
             return (
-                "No differential privacy: this run adds no noise, or releases real images. "
+                "No differential privacy: this run adds no noise, or releases real data. "
                 "Nothing it made may leave the house as differentially private."
             )
         mechanism = "; then ".join(stage.words() for stage in self.stages)
@@ -133,13 +152,69 @@ class Plan:
             else ""
         )
         return warning + (
-            f"The generator, and every synthetic image drawn from it, is "
-            f"({spent:.7g}, {self.delta:.3g})-"
-            f"differentially private for one {self.unit}: two data sets are neighbours "
-            f"when one {self.unit} is added, removed or "
-            f"zeroed out. Mechanism: {mechanism}. Accountant: {accountant} (dp-accounting). "
-            "Not covered: choices made by looking at other runs on the same data; the number of training images "
-            "and of classes, which are treated as public; several images of one person, unless they were given as "
-            "one group; attacks on floating-point noise or on the Threefry generator, which is not cryptographic; "
-            "evaluation against real images, which is not private and must not be published as such."
+            "The trained model, and everything drawn or computed from it without the data, is "
+            f"({spent:.7g}, {self.delta:.3g})-differentially private for one {self.unit}: two data sets "
+            f"are neighbours when one {self.unit} is added, removed or zeroed out. Mechanism: {mechanism}. "
+            f"Accountant: {accountant} (dp-accounting). Not covered: choices made by looking at other runs "
+            f"on the same data; the number of training examples and of classes, which are treated as "
+            f"public; several examples of one person, unless they were given as one group; attacks on "
+            "floating-point noise or on the Threefry generator, which is not cryptographic; evaluation "
+            "against the data, which is not private and must not be published as such."
         )
+
+
+def poisson_plan(
+    n: int,
+    batch: float,
+    steps: int,
+    delta: float,
+    *,
+    eps: float | None = None,
+    noise_multiplier: float | None = None,
+    unit: str = "example",
+) -> Plan:
+    """DP-SGD on Poisson samples of `batch` units on average, with noise for `eps` or as much as is given.
+
+    Args:
+      n: privacy units in the data: public.
+      batch: expected batch, in (0, n]; it need not be whole. The sampling rate is batch / n.
+      steps: noised gradients in all.
+      delta: below 1 / n; 1 / (10 n) is usual.
+      eps: wanted eps, from which the noise multiplier is solved (arXiv:2106.02848; seconds, then
+        kept on disk). This, or noise_multiplier.
+      noise_multiplier: standard deviation of the noise on the sum over the clip norm.
+      unit: what the statement calls a unit.
+
+    Raises:
+      ValueError: no such plan is possible; names the nearest that is.
+
+    **Guarantees.** plan.epsilon() <= eps. Samples are truncated above the mean batch plus five standard
+    deviations, which is accounted for, but for eps above 50 (see accounting.calibrate).
+    """
+    if n < 1 or steps < 1 or n != int(n) or steps != int(steps):
+        raise ValueError(f"n = {n} and steps = {steps} must be whole numbers and at least 1")
+    n, steps = int(n), int(steps)
+    if not 0 < batch <= n:
+        raise ValueError(
+            f"batch = {batch:g} must lie in (0, n]: at most {n}, everybody in every step"
+        )
+    if not 0 < delta < 1 / n:
+        raise ValueError(
+            f"delta = {delta:g} must lie between 0 and 1/n = {1 / n:g}: 1/(10 n) = {1 / (10 * n):g} is usual"
+        )
+    if (eps is None) == (noise_multiplier is None):
+        raise ValueError("give eps or noise_multiplier, one of them: the other is solved for")
+    rate = batch / n
+
+    def make_plan(noise):
+        stage = DPSGD(n, rate, steps, noise, sampling.capacity(n, rate))
+        return Plan(delta, (stage,), unit)
+
+    if eps is None:
+        return accounting.settle(make_plan(noise_multiplier))
+    return accounting.calibrate(make_plan, eps)
+
+
+def restored(stages: list[dict], delta: float, unit: str = "image") -> Plan:
+    """The plan whose stages these are, each as dataclasses.asdict wrote it. TypeError if one is of no kind."""
+    return Plan(delta, tuple((DPSGD if "n" in s else Release)(**s) for s in stages), unit)

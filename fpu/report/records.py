@@ -70,7 +70,18 @@ def _load(file: Path) -> dict:
         eps(record)
     except (TypeError, ValueError) as error:
         raise fpu.InputError(f"{file}: damaged record, its eps is no number") from error
+    record["data"]["members"] = _members(file, record)
     return record
+
+
+def _members(file: Path, record: dict) -> list[int] | None:
+    """Which images the members are, from the manifest in the run's own folder: a record does not tell."""
+    try:
+        manifest = json.loads((file.parent / "manifest.json").read_text(encoding="utf-8"))
+        same = manifest["sha256_members"] == record["data"].get("sha256_members")
+        return manifest["members"] if same else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def eps(record: dict) -> float:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from scipy.special import stdtrit
 
-from fpu.report import records
+from fpu.report import records, spent
 from fpu.report.wording import decimals, interval, model_name, number, plural, shape_name, value
 
 _ORDER = ("vae", "gan", "ddpm", "", *records.BASELINES)  # "": any other model
@@ -54,7 +54,7 @@ def tables(runs: Sequence[dict]) -> list[Table]:
         classes = plural(data["n_classes"], "class", "classes")
         rows = [_row(list(cell)) for _, cell in groupby(on_data, key=_key)]
         caption = f"{name}: {classes}, {shape_name(data['shape'])}"
-        result.append(Table(caption, HEADER, rows, _composed(on_data)))
+        result.append(Table(caption, HEADER, rows, spent.notes(on_data)))
     return result
 
 
@@ -103,25 +103,3 @@ def _mean(metrics: list[dict], scale: float) -> str:
         places = decimals({"low": mean - half, "high": mean + half}, scale)
         text = f"{scale * mean:,.{places}f} ± {scale * half:,.{places}f}"
     return text if len(held) == len(metrics) else f"{text} ({len(held)} of {len(metrics)})"
-
-
-def _composed(runs: list[dict]) -> list[str]:
-    """What several runs on one set of members spend together, for the set most exposed."""
-    by_members: dict[str, list[dict]] = {}
-    for r in runs:
-        if sha := r["data"].get("sha256_members"):
-            by_members.setdefault(sha, []).append(r)
-    totals = []
-    for group in by_members.values():
-        private = [r["privacy"] for r in group if math.isfinite(records.eps(r))]
-        if len(private) > 1:
-            eps, delta = (
-                math.fsum(float(p[key] or 0) for p in private) for key in ("eps", "delta")
-            )
-            totals.append((eps, delta, len(private), len(group) - len(private)))
-    if not totals:
-        return []
-    eps, delta, private, others = max(totals)
-    spent = f"{private} runs on the same members spend ε = {number(eps)}, δ = {number(delta)}"
-    study = f" Beside them, {plural(others, 'run')} without a guarantee, for study only."
-    return [f"{spent} together (basic composition).{study if others else ''}"]

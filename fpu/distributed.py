@@ -1,0 +1,161 @@
+"""Several devices and several processes: starting them, their mesh, and what they must agree on."""
+
+import hashlib
+import importlib.util
+import os
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from fpu import InputError
+
+# What srun sets for each task, and jax needs.
+_SLURM = (
+    "SLURM_JOB_ID",
+    "SLURM_STEP_NODELIST",
+    "SLURM_NTASKS",
+    "SLURM_PROCID",
+    "SLURM_LOCALID",
+)
+
+
+def initialize(
+    coordinator: str | None = None, process_id: int | None = None, num_processes: int | None = None
+) -> None:
+    """Join the processes of one run. Call it first, in every process; a single one it leaves alone.
+
+    Without arguments it finds out: tasks of one Slurm step (`srun`; one GPU a task) and the hosts of a
+    TPU pod, through jax's own detection. (On a TPU host jax is always asked: nobody else knows.)
+
+    jax.distributed by default catches SIGTERM for its preemption service, and the process lives on:
+    that service is switched off here, as a run that was killed continues from its checkpoint.
+
+    Args:
+      coordinator: "host:port" of process 0, where it must be free.
+      process_id: 0 to num_processes - 1.
+      num_processes: all of them; 1 does nothing.
+
+    Raises:
+      InputError: some of the three are given, not all, or they are impossible.
+      RuntimeError: jax has been used before this call.
+    """
+    given = {
+        "coordinator": coordinator,
+        "process_id": process_id,
+        "num_processes": num_processes,
+    }
+    missing = [name for name, value in given.items() if value is None]
+    if len(missing) == 3:
+        _detected()
+        return
+    if missing:
+        raise InputError(
+            f"{' and '.join(missing)}: missing; coordinator (host:port), process_id and num_processes "
+            "go together, or leave all three out"
+        )
+    if not 0 <= process_id < num_processes:
+        raise InputError(
+            f"process_id={process_id}: must lie between 0 and num_processes - 1 = {num_processes - 1}"
+        )
+    if not coordinator.rpartition(":")[2].isdigit():
+        raise InputError(f"coordinator={coordinator}: write host:port")
+    if num_processes > 1:
+        _start(coordinator, num_processes, process_id)
+
+
+def _detected() -> None:
+    if all(name in os.environ for name in _SLURM) and int(os.environ["SLURM_NTASKS"]) > 1:
+        _start()
+    elif importlib.util.find_spec("libtpu"):
+        try:
+            _start()
+        except ValueError as error:  # no TPU here, only its library
+            if "coordinator_address" not in str(error):
+                raise
+
+
+def _start(*arguments) -> None:
+    jax.config.update("jax_enable_preemption_service", False)
+    jax.distributed.initialize(*arguments)
+
+
+def mesh(cells: int = 1) -> Mesh:
+    """All devices of all processes as a mesh ('cells', 'examples').
+
+    Raises:
+      InputError: the devices do not divide by `cells`.
+    """
+    count = jax.device_count()
+    if count % cells:
+        raise InputError(f"cells={cells}: does not divide the {count} devices")
+    return jax.make_mesh((cells, count // cells), ("cells", "examples"), (AxisType.Auto,) * 2)
+
+
+def one_key(key: jax.Array) -> jax.Array:
+    """Process 0's key in every process; typed keys of one shape. It travels over the network.
+
+    Noise must be the same draw on every process, and so must the sample: each process makes or reads
+    a secret key of its own, and process 0's is used.
+    """
+    words = multihost_utils.broadcast_one_to_all(jax.random.key_data(key))
+    return jax.random.wrap_key_data(jnp.asarray(words), impl=jax.random.key_impl(key))
+
+
+def agree(**values) -> None:
+    """Make sure that all processes hold the same values: pytrees of arrays, keys, and constants.
+
+    Compares SHA-256 of each leaf. (multihost_utils.assert_equal and device_put compare too, but print
+    what they compare, and that includes the secret key.)
+
+    Raises:
+      InputError: names the leaf that differs, and shows nothing of it.
+    """
+    if jax.process_count() == 1:
+        return
+    leaves = jax.tree_util.tree_leaves_with_path(values)
+    mine = np.stack([_digest(leaf) for _, leaf in leaves])
+    every = multihost_utils.process_allgather(mine)
+    for number, (path, _) in enumerate(leaves):
+        if (every[:, number] != every[0, number]).any():
+            raise InputError(
+                f"{jax.tree_util.keystr(path, simple=True, separator='.')}: differs between processes; "
+                "give all of them process 0's (for a secret key: distributed.one_key)"
+            )
+
+
+def _digest(leaf) -> np.ndarray:
+    """SHA-256 as uint32 [8]."""
+    if not isinstance(leaf, jax.Array | np.ndarray):
+        content = repr(leaf).encode()
+    else:
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            leaf = jax.random.key_data(leaf)
+        array = np.asarray(leaf)
+        content = f"{array.shape} {array.dtype} ".encode() + array.tobytes()
+    return np.frombuffer(hashlib.sha256(content).digest(), np.uint32)
+
+
+def place(tree, mesh: Mesh, spec: PartitionSpec):
+    """Arrays and typed keys that every process holds, as arrays over the mesh."""
+    sharding = NamedSharding(mesh, spec)
+
+    def one(leaf):
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            words = one(jax.random.key_data(leaf))
+            return jax.random.wrap_key_data(words, impl=jax.random.key_impl(leaf))
+        array = np.asarray(leaf)
+        return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
+
+    return jax.tree.map(one, tree)
+
+
+def layout(slice_size: int = 1) -> dict:
+    """What decides the f32 rounding of a training besides its inputs: JSON-able."""
+    return {
+        "slice_size": slice_size,
+        "devices": jax.device_count(),
+        "device_kind": jax.devices()[0].device_kind,
+    }

@@ -1,0 +1,119 @@
+"""Several runs on one private set: the (eps, delta) that they spend together.
+
+A unit is exposed to the composition of all runs whose members contain it. What the ledger answers is
+the largest exposure of any unit.
+"""
+
+import collections
+import math
+from collections.abc import Hashable, Iterable, Sequence
+from typing import NamedTuple
+
+import dp_accounting as dpa
+
+from fpu.dp import accounting
+from fpu.dp.plan import Plan
+
+
+class Run(NamedTuple):
+    """What the ledger must know of a run."""
+
+    plan: Plan
+    pool: Hashable  # whose units these are: runs on different pools share nobody
+    members: frozenset[int] | None = None  # units of the pool; None: not known, perhaps all
+
+
+class Exposure(NamedTuple):
+    """What the runs that some unit is in spend together."""
+
+    runs: tuple[Run, ...]
+    eps: float  # of those with a guarantee; 0 if there are none
+    accountant: str
+    composed: int  # number of runs with a guarantee
+    unbounded: int  # number of runs without one: nothing bounds what these, and so all, reveal
+
+
+def worst(runs: Sequence[Run], delta: float) -> Exposure:
+    """The exposure of the unit most exposed: by runs without a guarantee first, then by eps.
+
+    **Guarantees.** Of every unit of every pool, all runs together, those with a guarantee, are
+    (eps, delta)-DP. Exact (up to the accountant's rounding) where members are known; where they are
+    not, a run counts for every unit of its pool, which can only raise eps. Provided that no run, nor
+    whether it is made at all, was chosen by looking at the data or at what another run made
+    without noise; choosing by what noised runs made is post-processing.
+    """
+    found = (_exposure(group, delta) for group in groups(runs))
+    return max(found, key=lambda e: (e.eps, e.unbounded), default=Exposure((), 0.0, "none", 0, 0))
+
+
+def groups(runs: Sequence[Run]) -> list[tuple[Run, ...]]:
+    """The largest sets of runs that one unit is in: none is a part of another."""
+    sets = set()
+    for pool in {run.pool for run in runs}:
+        of_unit = collections.defaultdict(set)
+        anyone = set()
+        for number, run in enumerate(runs):
+            if run.pool != pool:
+                continue
+            if run.members is None:
+                anyone.add(number)
+            else:
+                for unit in run.members:
+                    of_unit[unit].add(number)
+        sets |= {frozenset(numbers | anyone) for numbers in [*of_unit.values(), set()]}
+    largest = [one for one in sets if one and not any(one < other for other in sets)]
+    return [tuple(runs[number] for number in one) for one in sorted(map(sorted, largest))]
+
+
+def _exposure(runs: tuple[Run, ...], delta: float) -> Exposure:
+    private = [run.plan for run in runs if run.plan.private]
+    eps, accountant = composed(private, delta)
+    return Exposure(runs, eps, accountant, len(private), len(runs) - len(private))
+
+
+def composed(plans: Iterable[Plan], delta: float) -> tuple[float, str]:
+    """eps of all plans together at delta, and the accountant; (inf, "none") if one is without noise.
+
+    **Guarantees.** An upper bound for one unit that is in all of them. PLD, on a grid that grows with
+    eps, for the stages that it can hold; Renyi DP for the others, which are run untruncated; where
+    there are both, each at delta / 2, and added.
+    """
+    plans = list(plans)
+    if not plans:
+        return 0.0, "none"
+    if not all(plan.private for plan in plans):
+        return math.inf, "none"
+    counts = collections.Counter(stage for plan in plans for stage in plan.stages)
+    beyond = {stage: count for stage, count in counts.items() if _beyond_pld(stage, delta)}
+    held = {stage: count for stage, count in counts.items() if stage not in beyond}
+    share = delta / 2 if held and beyond else delta
+    eps = 0.0
+    if beyond:
+        eps += accounting.spent(_event(beyond), share, "rdp")
+    if held:
+        coarser = math.ceil(math.log10(max(_renyi(held, share) / accounting.PLD_LIMIT, 1.0)))
+        grid = accounting.DISCRETIZATION * 10**coarser
+        eps += accounting.spent(_event(held), share, "pld", grid)
+    return eps, " + ".join(name for name, part in (("pld", held), ("rdp", beyond)) if part)
+
+
+def _beyond_pld(stage, delta) -> bool:
+    alone = Plan(delta, (stage,))
+    truncates = alone.untruncated() != alone
+    return not truncates and _renyi({stage: 1}, delta) > accounting.PLD_LIMIT
+
+
+def _renyi(stages: dict, delta) -> float:
+    """A rough eps: Renyi DP of the stages as if they were untruncated."""
+    whole = collections.Counter()
+    for stage, count in stages.items():
+        whole[Plan(delta, (stage,)).untruncated().stages[0]] += count
+    return accounting.spent(_event(whole), delta, "rdp")
+
+
+def _event(stages: dict) -> dpa.DpEvent:
+    """Equal stages are composed with themselves, which costs no more than one of them."""
+    ordered = sorted(stages.items(), key=repr)  # one question, one answer on disk
+    return dpa.ComposedDpEvent(
+        [dpa.SelfComposedDpEvent(stage.event(), count) for stage, count in ordered]
+    )

@@ -1,0 +1,125 @@
+"""fpu/dp/ledger.py: composition over runs, and who is in how many of them."""
+
+import math
+import time
+
+import dp_accounting as dpa
+import pytest
+from dp_accounting import pld, rdp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fpu.dp import ledger
+from fpu.dp.ledger import Run
+from fpu.dp.plan import DPSGD, Plan, Release
+
+DELTA = 1e-4
+SGD = Plan(DELTA, (DPSGD(500, 0.128, 100, 4.0, 102),))
+ONCE = Plan(DELTA, (Release(3.0),))
+FREE = Plan(DELTA, ())
+
+
+def alone(*plans, delta=DELTA):
+    return ledger.composed(plans, delta)[0]
+
+
+def test_releases_compose_to_one_with_less_noise():
+    plans = [Plan(DELTA, (Release(noise),)) for noise in (3.0, 3.0, 4.0, 5.0)]
+    together = sum(p.stages[0].noise_multiplier ** -2 for p in plans) ** -0.5
+    assert alone(*plans) == pytest.approx(alone(Plan(DELTA, (Release(together),))), rel=2e-3)
+
+
+def test_it_is_what_dp_accounting_says_of_all_events():
+    plans = [SGD, ONCE, SGD, Plan(1e-2, (Release(6.0), *SGD.stages))]
+    direct = pld.PLDAccountant()
+    for plan in plans:
+        direct.compose(plan.event())
+    eps, accountant = ledger.composed(plans, DELTA)
+    assert accountant == "pld"
+    assert eps == pytest.approx(direct.get_epsilon(DELTA), rel=1e-3)
+    assert max(alone(SGD), alone(ONCE)) < eps < sum(map(alone, plans))
+    assert ledger.composed(plans[::-1], DELTA) == (eps, accountant)
+
+
+def test_one_run_spends_what_its_plan_says():
+    assert alone(SGD) == pytest.approx(SGD.epsilon(), rel=1e-9)
+    assert ledger.composed([], DELTA) == (0.0, "none")
+    assert ledger.composed([SGD, FREE], DELTA) == (math.inf, "none")
+
+
+def test_what_pld_cannot_hold_is_left_to_renyi():
+    loud = Plan(DELTA, (DPSGD(100, 0.5, 1000, 0.3, 100),))
+    eps, accountant = ledger.composed([loud, loud], DELTA)
+    direct = rdp.RdpAccountant().compose(loud.event(), 2).get_epsilon(DELTA)
+    assert accountant == "rdp"
+    assert eps == pytest.approx(direct)
+    mixed, accountant = ledger.composed([loud, SGD, loud], DELTA)
+    assert accountant == "pld + rdp"
+    halves = ledger.composed([loud, loud], DELTA / 2)[0] + alone(SGD, delta=DELTA / 2)
+    assert mixed == pytest.approx(halves, rel=1e-9)
+
+
+def test_many_runs_take_no_longer_than_few_and_a_coarser_grid_is_still_a_bound():
+    begun = time.process_time()
+    plans = [Plan(DELTA, (Release(0.8 + 0.2 * (i % 3)),)) for i in range(300)]
+    eps, _ = ledger.composed(plans, DELTA)
+    assert time.process_time() - begun < 20  # a second
+    together = sum(p.stages[0].noise_multiplier ** -2 for p in plans) ** -0.5
+    exact = pld.PLDAccountant(value_discretization_interval=1e-2)
+    exact = exact.compose(dpa.GaussianDpEvent(together)).get_epsilon(DELTA)
+    assert exact * 0.999 < eps < exact * 1.01
+    assert eps > 150
+
+
+def test_who_is_in_which_runs():
+    a = Run(ONCE, "digits", frozenset({1, 2, 3}))
+    b = Run(ONCE, "digits", frozenset({3, 4}))
+    c = Run(ONCE, "digits", frozenset({5}))
+    d = Run(ONCE, "mnist", frozenset({1, 2, 3}))
+    assert ledger.groups([a, b, c, d]) == [(a, b), (c,), (d,)]
+    unknown = Run(SGD, "digits")
+    assert ledger.groups([a, b, c, d, unknown]) == [(a, b, unknown), (c, unknown), (d,)]
+    assert ledger.groups([unknown, unknown]) == [(unknown, unknown)]
+    assert ledger.groups([]) == []
+
+
+def test_the_exposure_is_that_of_the_unit_most_exposed():
+    a = Run(ONCE, "digits", frozenset({1, 2}))
+    b = Run(ONCE, "digits", frozenset({2, 3}))
+    apart = Run(ONCE, "digits", frozenset({4}))
+    two = alone(ONCE, ONCE)
+    assert ledger.worst([a, apart], DELTA).eps == pytest.approx(alone(ONCE))
+    assert ledger.worst([a, b, apart], DELTA).eps == pytest.approx(two)
+    hidden = Run(ONCE, "digits")
+    assert ledger.worst([a, apart, hidden], DELTA).eps == pytest.approx(two)
+    free = Run(FREE, "digits", frozenset({2}))
+    found = ledger.worst([a, b, free], DELTA)
+    assert (found.eps, found.composed, found.unbounded) == (pytest.approx(two), 2, 1)
+    none = ledger.worst([free], DELTA)
+    assert (none.eps, none.composed, none.unbounded) == (0, 0, 1)
+    assert ledger.worst([], DELTA).runs == ()
+
+
+@settings(max_examples=30, deadline=None, derandomize=True, database=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from("ab"),
+            st.none() | st.frozensets(st.integers(0, 4), min_size=1, max_size=3),
+        ),
+        max_size=5,
+    )
+)
+def test_groups_are_what_every_unit_sees(drawn):
+    runs = [Run(Plan(DELTA, (Release(1.0 + i),)), *run) for i, run in enumerate(drawn)]
+    found = [set(group) for group in ledger.groups(runs)]
+    for pool in "ab":
+        for unit in range(6):  # 5: in no list of members, so only where these are not known
+            sees = {r for r in runs if r.pool == pool and (r.members is None or unit in r.members)}
+            assert any(sees <= group for group in found) or not sees
+    for group in found:
+        pools = {run.pool for run in group}
+        known = [run.members for run in group if run.members is not None]
+        assert len(pools) == 1
+        assert not known or frozenset.intersection(*known)
+        assert not any(group < other for other in found)

@@ -1,0 +1,133 @@
+"""fpu/dp/loop.py: a loop of one's own is private, or it is refused when it is traced."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import tiny
+
+from fpu import dp
+
+PLAN = dp.poisson_plan(n=8, batch=4, steps=5, delta=1e-2, noise_multiplier=1.0)
+ROWS = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
+PARAMS = {"w": jnp.ones(3)}
+
+
+def loss(params, row, key):
+    return jnp.square(params["w"] @ row - 1 + 0.1 * jax.random.normal(key))
+
+
+def batch(plan=PLAN, seed=0, rows=ROWS):
+    return dp.sample(plan, jax.random.key(seed), rows)
+
+
+def test_a_sum_is_that_of_clipped_gradients_of_the_rows_drawn():
+    drawn = batch()
+    out = dp.clipped_grad(loss, PLAN, 0.5)(PARAMS, drawn)
+    want = np.zeros(3)
+    for row, valid, key in zip(drawn.examples, drawn.valid, drawn.keys, strict=True):
+        gradient = np.asarray(jax.grad(loss)(PARAMS, row, key)["w"], np.float64)
+        want += valid * gradient * min(1, 0.5 / np.linalg.norm(gradient))
+    np.testing.assert_allclose(out.total["w"], want, rtol=1e-5)
+    assert out.std == 0.5 * PLAN.sgd().noise_multiplier
+    parts = dp.clipped_grad(loss, PLAN, 0.5, microbatch=3)(PARAMS, batch())
+    np.testing.assert_allclose(parts.total["w"], want, rtol=1e-5)
+
+
+def test_one_row_more_or_less_moves_the_sum_by_at_most_the_clip_norm():
+    clipped = dp.clipped_grad(loss, PLAN, 0.5)
+    for content in (1e30, np.nan, 0.0, -7.0):
+        rows = ROWS.copy()
+        rows[2] = content
+        for seed in range(3):
+            one, other = (clipped(PARAMS, batch(seed=seed, rows=r)).total for r in (ROWS, rows))
+            assert tiny.norm(tiny.difference(one, other)) <= 2 * 0.5 * (1 + 1e-5)  # replaced
+
+
+def by_row(drawn):
+    """{row: words of its key} of the rows drawn."""
+    words = np.asarray(jax.random.key_data(drawn.keys))
+    rows = [tuple(row) for row in np.asarray(drawn.examples).tolist()]
+    return {r: tuple(w) for r, w, v in zip(rows, words.tolist(), drawn.valid, strict=True) if v}
+
+
+def test_keys_are_by_row_whoever_else_is_drawn_and_differ_from_the_noise_key():
+    everybody = dp.poisson_plan(n=8, batch=8, steps=5, delta=1e-2, noise_multiplier=1.0)
+    full, part = by_row(batch(everybody)), by_row(batch())
+    assert len(full) == 8 > len(part) > 0
+    assert all(full[row] == key for row, key in part.items())
+    noise_key = tuple(np.asarray(jax.random.key_data(batch().noise_key)).tolist())
+    assert len({*full.values(), noise_key}) == 9
+
+
+def test_keys_are_fresh_and_as_many_as_steps():
+    first, second = (
+        [tuple(np.asarray(jax.random.key_data(k)).tolist()) for k in dp.keys(PLAN)] for _ in "ab"
+    )
+    assert len(first) == 5
+    assert len({*first, *second}) == 10
+
+
+def test_without_noise_there_is_no_clip_to_ask_for():
+    free = dp.poisson_plan(n=8, batch=4, steps=5, delta=1e-2, noise_multiplier=0.0)
+    out = dp.clipped_grad(loss, free, np.inf)(PARAMS, batch(free))
+    assert out.std == 0
+    assert tiny.norm(out.total) > 0.5
+
+
+@pytest.mark.parametrize("clip", [0.0, -1.0, np.nan, np.inf, 1e-30])
+def test_a_clip_norm_that_is_none_is_refused(clip):
+    with pytest.raises(ValueError, match=r"clip_norm = .* such as clip_norm=1.0"):
+        dp.clipped_grad(loss, PLAN, clip)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (lambda params, row, key: params["w"] * row, "one float for ONE example"),
+        (lambda params, row, key: (loss(params, row, key), row), "and nothing else"),
+        (lambda params, row, key: {"loss": loss(params, row, key)}, "and nothing else"),
+        (lambda params, row, key: 3, "one float"),
+    ],
+)
+def test_a_loss_that_is_not_one_number_is_refused(wrong, words):
+    with pytest.raises(ValueError, match=words) as told:
+        dp.clipped_grad(wrong, PLAN, 1.0)(PARAMS, batch())
+    assert "\n" not in str(told.value)
+
+
+def test_a_batch_that_the_plan_did_not_draw_is_refused():
+    clipped = dp.clipped_grad(loss, PLAN, 1.0)
+    with pytest.raises(TypeError, match="sample"):
+        clipped(PARAMS, ROWS)
+    other = dp.poisson_plan(n=8, batch=1, steps=5, delta=1e-2, noise_multiplier=1.0)
+    assert other.sgd().capacity != PLAN.sgd().capacity
+    with pytest.raises(ValueError, match="slots"):
+        clipped(PARAMS, batch(other))
+
+
+@pytest.mark.parametrize("rows", [ROWS[:7], np.zeros((9, 3)), (ROWS, np.zeros(7)), np.float32(1)])
+def test_data_of_another_length_are_refused(rows):
+    with pytest.raises(ValueError, match="n = 8 rows"):
+        batch(rows=rows)
+
+
+@pytest.mark.parametrize("key", [3, None, np.zeros(2, np.uint32)])
+def test_a_key_that_is_none_is_refused(key):
+    with pytest.raises(TypeError, match="typed key"):
+        dp.sample(PLAN, key, ROWS)
+
+
+def test_parameters_that_have_no_gradient_are_refused():
+    with pytest.raises(TypeError, match=r"params\['count'\] is not floating-point"):
+        dp.clipped_grad(loss, PLAN, 1.0)({**PARAMS, "count": jnp.int32(0)}, batch())
+
+
+def test_parameters_in_bfloat16_train():
+    params = {"w": jnp.ones(3, jnp.bfloat16)}
+    tx = optax.chain(dp.add_noise(PLAN), optax.adam(0.1))
+    clipped = dp.clipped_grad(loss, PLAN, 1.0)(params, batch())
+    assert clipped.total["w"].dtype == jnp.float32
+    updates, _ = tx.update(clipped, tx.init(params), params)
+    assert optax.apply_updates(params, updates)["w"].dtype == jnp.bfloat16
