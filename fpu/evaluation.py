@@ -5,7 +5,7 @@ Everything here is public randomness from `seed`. What the data cannot carry is 
 
 import numpy as np
 
-from fpu import InputError, classifier, utility
+from fpu import InputError, classifier, data, utility
 from fpu.fidelity import FIDELITY, compare, near_copies
 from fpu.intervals import missing
 from fpu.privacy import attacks
@@ -42,7 +42,8 @@ def evaluate(
 
     Returns: the record's 'fidelity', 'utility' and 'attacks', every metric {value, low, high, n} or
     {value: None, reason}. fidelity['features'] names the network ('domain', fitted on the reference
-    set, or 'random') and its n_reference.
+    set, or 'random') and its n_reference. Where the data carry groups the attacks tell groups apart by the
+    mean score of their images, and `n` counts groups.
 
     Raises InputError for images or labels of another kind than the data set's.
     """
@@ -57,7 +58,7 @@ def evaluate(
     return {
         "fidelity": _fidelity(real, synthetic, dataset.n_classes, seed, quick, progress),
         "utility": _utility(real, synthetic, dataset.n_classes, seed, quick, progress),
-        "attacks": _attacks(real, synthetic, scores, seed, quick, progress),
+        "attacks": _attacks(dataset, split, synthetic, scores, seed, quick, progress),
     }
 
 
@@ -180,29 +181,58 @@ def _utility(real, synthetic, n_classes, seed, quick, progress):
     return rows
 
 
-def _attacks(real, synthetic, scores, seed, quick, progress):
+def _attacks(dataset, split, synthetic, scores, seed, quick, progress):
     rng = np.random.default_rng([seed, 2])
-    unseen = _unseen(real, synthetic[0])
-    members, others = class_matched(rng, real["members"][1], unseen[1], most=_ATTACKED[quick])
-    targets = _join(_take(real["members"], members), _take(unseen, others))
-    progress(f"attacks on {len(members)} members and {len(others)} non-members")
+    unseen = _unseen(dataset, split, synthetic[0])
+    if (
+        dataset.groups is not None
+    ):  # a group that was trained on is no non-member, not in part either
+        unseen = unseen[~np.isin(dataset.groups[unseen], dataset.groups[split.members])]
+    sides = [_privacy_units(dataset, index) for index in (split.members, unseen)]
+    chosen = class_matched(rng, *(classes for _, classes in sides), most=_ATTACKED[quick])
+    unit = "image" if dataset.groups is None else "group"
+    m, n = map(len, chosen)
+    progress(f"attacks on {m} members and {n} non-members" + " (groups)" * (unit == "group"))
+    few = max(1, _ATTACKED[quick] // max(1, m))  # images of one group, at most
+    rows = [
+        own[u] if len(own[u]) <= few else rng.permutation(own[u])[:few]
+        for (own, _), units_ in zip(sides, chosen, strict=True)
+        for u in units_
+    ]
+    index = np.concatenate([*rows, np.arange(0)])
+    targets = dataset.images[index], dataset.labels[index]
     found = {name: attack(*targets, *synthetic) for name, attack in attacks.SAMPLES_ONLY.items()}
-    if scores is not None and len(targets[0]):
-        found |= {name: np.asarray(values) for name, values in scores(*targets).items()}
+    if scores is not None and len(index):
+        found |= scores(*targets)
+    owner = np.repeat(np.arange(m + n), [len(row) for row in rows])
+    per_unit = {name: attacks.means(values, owner, m + n) for name, values in found.items()}
     return {
-        name: attacks.membership(values[: len(members)], values[len(members) :], rng)
-        for name, values in found.items()
+        name: attacks.membership(values[:m], values[m:], rng, unit)
+        for name, values in per_unit.items()
     }
 
 
-def _unseen(real, images):
+def _privacy_units(dataset, index):
+    """The privacy units among `index`: a list of the dataset indices of each, and their classes.
+
+    Where the data carry groups, an image outside every group (of val or test) belongs to no unit.
+    """
+    if dataset.groups is None:
+        return index[:, None], dataset.labels[index]
+    index = index[dataset.groups[index] >= 0]
+    own = [index[row[:size]] for row, size in zip(*data.units(dataset, index), strict=True)]
+    classes = [np.bincount(dataset.labels[rows]).argmax() for rows in own]
+    return own, np.array(classes, int)
+
+
+def _unseen(dataset, split, images):
     """Real images to attack beside the members: the non-members, if they were not released.
 
     `fresh` hands out the non-members, which then look more like members than the members do; the
     reference set takes their place.
     """
-    for name in ("nonmembers", "reference"):
-        copies = nearest(real[name][0], images) == 0
+    for index in (split.nonmembers, split.reference):
+        copies = nearest(dataset.images[index], images) == 0
         if len(copies) and copies.mean() < 0.5:
-            return real[name]
-    return _take(real["nonmembers"], np.arange(0))
+            return index
+    return np.arange(0)

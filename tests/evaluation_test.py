@@ -30,7 +30,12 @@ def digits(members=30, nonmembers=30, reference=60, test=45):
     parts = [np.split(np.flatnonzero(labels == k)[: cuts[-1]], cuts[:3]) for k in range(10)]
     sets = [np.sort(np.concatenate(each)) for each in zip(*parts, strict=True)]
     dataset = SimpleNamespace(
-        name="digits", images=images, labels=labels.astype(np.int32), n_classes=10, shape=(8, 8, 1)
+        name="digits",
+        images=images,
+        labels=labels.astype(np.int32),
+        n_classes=10,
+        shape=(8, 8, 1),
+        groups=None,
     )
     names = ("members", "nonmembers", "reference", "test")
     return dataset, SimpleNamespace(**dict(zip(names, sets, strict=True)), notes={})
@@ -161,6 +166,82 @@ def test_identical_images_have_no_fidelity():
     for name in ("kid", "precision", "recall", "density", "coverage"):
         assert found["synthetic"][name]["reason"] == "all synthetic images are the same"
         assert found["real"][name]["n"] == 100
+
+
+def in_groups(dataset, split, size=3):
+    """The same data in groups of `size` images of one class, none across two sets; test has none."""
+    groups = np.full(len(dataset.labels), -1, np.int32)
+    for index in (split.members, split.nonmembers, split.reference):
+        for k in range(10):
+            mine = index[dataset.labels[index] == k]
+            groups[mine] = groups.max() + 1 + np.arange(len(mine)) // size
+    return SimpleNamespace(**vars(dataset) | {"groups": groups})
+
+
+def attack(dataset, split, scores=None, lines=None):
+    """The attacks alone, on a release of the members."""
+    say = (lambda line: None) if lines is None else lines.append
+    released = release(dataset, split.members)
+    return evaluation._attacks(dataset, split, released, scores, 0, True, say)
+
+
+def test_attacks_on_groups_are_on_the_mean_of_a_group():
+    dataset, split = digits()
+    grouped, lines = in_groups(dataset, split), []
+    known = {image.tobytes() for image in dataset.images[split.members]}
+    seen = []
+
+    def scores(images, labels):
+        seen.append(len(images))
+        knows = np.array([image.tobytes() in known for image in images], float)
+        noise = np.random.default_rng(0).normal(0, 1.5, len(images))
+        return {
+            "noisy": knows + noise,
+            "broken": np.where(np.arange(len(images)) == 4, np.nan, 0.0),
+        }
+
+    alone, together = (attack(d, split, scores, lines) for d in (dataset, grouped))
+    assert lines == [
+        "attacks on 300 members and 300 non-members",
+        "attacks on 100 members and 100 non-members (groups)",
+    ]
+    assert seen == [600, 600]  # every image of every group
+    assert together["nearest"]["auc"]["value"] > 0.99
+    assert alone["noisy"]["auc"]["n"] == 300
+    assert together["noisy"]["auc"]["n"] == 100
+    assert (
+        together["noisy"]["auc"]["value"] > alone["noisy"]["auc"]["value"] + 0.05
+    )  # noise averages out
+    wide = [row["noisy"]["auc"]["high"] - row["noisy"]["auc"]["low"] for row in (alone, together)]
+    assert wide[1] > 1.1 * wide[0]  # a third of the units
+    assert together["broken"]["auc"]["reason"] == "1 of 200 scores are not finite"
+
+
+def test_a_group_that_was_trained_on_or_is_unknown_is_no_nonmember():
+    dataset, split = digits()
+    grouped = in_groups(dataset, split)
+    straddling = grouped.groups.copy()
+    straddling[split.nonmembers[:280]] = straddling[split.members[0]]
+    for groups in (
+        straddling,
+        np.where(np.isin(np.arange(len(straddling)), split.nonmembers), -1, straddling),
+    ):
+        found = attack(SimpleNamespace(**vars(grouped) | {"groups": groups}), split)
+        reason = found["nearest"]["auc"]["reason"]
+        assert "groups of non-members; 20 of each are needed" in reason
+
+
+def test_large_groups_are_sampled(monkeypatch):
+    monkeypatch.setattr(evaluation, "_ATTACKED", {True: 60})
+    dataset, split = digits()
+    grouped, seen = in_groups(dataset, split, size=10), []
+
+    def scores(images, labels):
+        seen.append(len(images))
+        return {}
+
+    assert attack(grouped, split, scores)["nearest"]["auc"]["n"] == 30
+    assert seen == [2 * 30 * 2]  # two of ten images of 30 groups on each side
 
 
 def test_the_feature_network_never_sees_what_is_compared():

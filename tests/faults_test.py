@@ -3,6 +3,8 @@
 Most were found in published libraries (arXiv:2602.17454 lists thirteen).
 """
 
+import contextlib
+import functools
 import math
 from unittest import mock
 
@@ -11,8 +13,12 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from experiments.suites import audit as suite
+from fpu import training
 from fpu.dp import clipping, fast, noise, sampling
 from fpu.dp.clipping import Diagnostics
+from fpu.dp.plan import DPSGD, Plan
+from fpu.privacy import audit
 
 pytestmark = pytest.mark.usefixtures("quick_compiles")
 
@@ -110,6 +116,10 @@ def noise_of_half_the_scale(tree, key, std):
     return REAL_NOISE(tree, key, std / 2)
 
 
+def noise_forgotten(tree, key, std):
+    return tree
+
+
 def noise_for_each_of_two_devices(tree, key, std):
     k1, k2 = jax.random.split(key)
     return REAL_NOISE(REAL_NOISE(tree, k1, std), k2, std)
@@ -172,3 +182,55 @@ def test_the_harness_itself_is_not_what_is_caught(check):
     for right in (clipping.clipped_sum, summing(correct)):
         with mock.patch.object(fast, "clipped_sum", right):
             check()
+
+
+# Faults that change the distribution are seen from outside too, by the scores of an attack alone. Both
+# gradients lie on one axis, opposed, so that one can push the other aside: the canary's is the longer.
+
+AUDITED = [
+    (fast, "clipped_sum", summing(unclipped)),
+    (fast, "clipped_sum", summing(clipped_after_the_sum)),
+    (fast, "clipped_sum", summing(clipped_leaf_by_leaf)),
+    (fast, "clipped_sum", summing(clipped_twice_for_two_halves)),
+    (fast, "clipped_sum", summing(divided_by_the_realised_batch)),
+    (noise, "gaussian", noise_forgotten),
+    (noise, "gaussian", noise_of_half_the_scale),
+    (noise, "gaussian", one_key_for_all_leaves),
+    (noise, "gaussian", one_key_for_all_steps),
+]
+
+
+@functools.cache
+def audited_plan():
+    plan = Plan(1e-5, (DPSGD(8, 1.0, 1, 1.0, 8),))  # eps 4.4
+    return plan, audit.claim(plan)
+
+
+@contextlib.contextmanager
+def compiled_anew():
+    training.compiled.cache_clear()
+    yield
+    training.compiled.cache_clear()
+
+
+def refuted():
+    """Whether an audit of one step refutes the claim at confidence 1 - 1e-4, by any method."""
+    plan, claim = audited_plan()
+    scores = suite.two_worlds(plan, 1000, seed=1, background=((0, 100.0),))
+    rows = audit.two_worlds(*scores, claim, 1 - 1e-4)
+    return max(row["bound"] for row in rows.values()) > claim.eps
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "fault"), AUDITED, ids=[fault[2].__name__ for fault in AUDITED]
+)
+def test_is_caught_by_an_audit(module, name, fault):
+    unchecked = jax.debug_key_reuse(False)
+    with compiled_anew(), mock.patch.object(module, name, fault), unchecked:
+        assert refuted()
+
+
+def test_the_audit_of_the_right_step_does_not_refute_it():
+    assert not refuted()
+    with compiled_anew(), mock.patch.object(fast, "clipped_sum", summing(correct)):
+        assert not refuted()

@@ -49,13 +49,20 @@ def _roc(scores, member):
     return statistic
 
 
-def membership(member_scores, nonmember_scores, rng):
+def means(scores, owner, n):
+    """Mean score [n] of each of n units; owner[i] names the unit of image i, and every unit has one."""
+    return np.bincount(owner, np.asarray(scores, np.float64), n) / np.bincount(owner, minlength=n)
+
+
+def membership(member_scores, nonmember_scores, rng, unit="image"):
     """How well a score tells members from non-members.
 
     Args:
       member_scores, nonmember_scores: float [m], [n]; higher = more like a member. The non-members
         come from the same distribution as the members, with the same labels.
       rng: numpy Generator.
+      unit: what a score is of. Of groups, the mean over their images (`means`): then m, n, the counts
+        and what the bootstrap resamples are groups.
 
     Returns: {'auc', 'advantage', 'tpr_at_1_fpr'}: metrics, intervals by stratified bootstrap, n the
     smaller side (the members for the last). The advantage is the largest TPR - FPR over thresholds:
@@ -65,9 +72,10 @@ def membership(member_scores, nonmember_scores, rng):
     m, n = len(member_scores), len(nonmember_scores)
     scores = np.concatenate([member_scores, nonmember_scores]).astype(np.float64)
     if min(m, n) < _LEAST:
-        return dict.fromkeys(
-            names, missing(f"{m} members and {n} non-members; {_LEAST} of each are needed")
-        )
+        sides = f"{m} members and {n} non-members"
+        if unit != "image":
+            sides = f"{m} {unit}s of members and {n} {unit}s of non-members"
+        return dict.fromkeys(names, missing(f"{sides}; {_LEAST} of each are needed"))
     if not np.isfinite(scores).all():
         bad = np.count_nonzero(~np.isfinite(scores))
         return dict.fromkeys(names, missing(f"{bad} of {m + n} scores are not finite"))
@@ -79,6 +87,7 @@ def membership(member_scores, nonmember_scores, rng):
         "tpr_at_1_fpr": percentile(value[2], replicates[:, 2], m),
     }
     if n < _LEAST_FPR:
-        reason = f"{n} non-members; {_LEAST_FPR} are needed to see a false positive rate of 1 %"
+        others = "non-members" if unit == "image" else f"{unit}s of non-members"
+        reason = f"{n} {others}; {_LEAST_FPR} are needed to see a false positive rate of 1 %"
         out["tpr_at_1_fpr"] = missing(reason)
     return out

@@ -1,0 +1,248 @@
+"""Audits: lower bounds on eps, with confidence, from the scores of an attack on trained models.
+
+Two kinds. Two worlds: R runs with a canary and R without it give R scores each. One run: of m
+canaries each is a member with probability 1/2, on its own, and every canary gets a score. Higher =
+more like a member. A bound above the claimed eps refutes the claim; one below it proves nothing, for
+the attack may be weak or the runs few. So beside each bound stand
+
+  ceiling  the bound that this audit gives when the mechanism sits on its claimed trade-off curve
+           and the attacker is optimal (Neyman-Pearson), at the counts, or the area under the ROC curve,
+           that such an attack has on average. About half of such audits end above it.
+  limit    the bound of an attacker who never errs: the highest that so many runs can give.
+
+Which false positive rate to look at is decided from the claim and the counts alone, never from the
+scores, so nothing is lost to a held-out half or to a correction for many thresholds.
+
+Not used: jax_privacy 2.0.0's `epsilon_from_gdp`, which takes an upper bound on both errors for a lower one
+(it gives eps >= 3 for scores of pure noise at delta 1e-5), and its Bonferroni, which counts the
+corners of the observed ROC curve instead of the thresholds among which they were found.
+"""
+
+import functools
+import math
+from typing import NamedTuple
+
+import dp_accounting as dpa
+import numpy as np
+from dp_accounting import pld
+from scipy import optimize, special, stats
+
+from fpu import InputError
+from fpu.dp import accounting
+from fpu.dp.plan import Plan
+from fpu.privacy import region
+
+_GRID = 48  # values of eps at which a claim is known
+_LEAST = 10  # runs in each world, or canaries on each side
+_RANKS = 20  # counts that are weighed against each other when an audit is designed
+
+
+class Claim(NamedTuple):
+    """What a mechanism promises: (eps, delta), and its whole curve delta(eps)."""
+
+    eps: float
+    delta: float
+    curve: tuple[tuple[float, float], ...]  # (eps, delta) pairs; none where nothing is promised
+
+    def tpr(self, fpr: float) -> float:
+        """The true positive rate of the optimal attack at a false positive rate."""
+        return min((region.highest_tpr(fpr, *pair) for pair in self.curve), default=1.0)
+
+    def auc(self) -> float:
+        """The area under the optimal attack's ROC curve."""
+        fpr = np.concatenate([[0.0], stats.norm.cdf(np.linspace(-5, 5, 201)), [1.0]])
+        return float(np.trapezoid([self.tpr(x) for x in fpr], fpr))
+
+
+def claim(plan: Plan) -> Claim:
+    """The claim of a plan: eps as `accounting.epsilon` has it, and the curve behind it.
+
+    Raises ValueError where `accounting.epsilon` does.
+    """
+    eps, accountant = accounting.epsilon(plan)
+    if math.isinf(eps):
+        return Claim(eps, plan.delta, ())
+    if accountant != "pld":  # eps above 50, of which one point tells all that matters
+        return Claim(eps, plan.delta, ((eps, plan.delta),))
+    spent = pld.PLDAccountant(value_discretization_interval=accounting.DISCRETIZATION)
+    spent.compose(plan.event())
+    grid = 2 * eps * np.linspace(0, 1, _GRID) ** 2  # denser at 0, where the curve bends
+    return Claim(eps, plan.delta, tuple((e, float(spent.get_delta(e))) for e in grid.tolist()))
+
+
+def two_worlds(inside, outside, claim: Claim, confidence=0.95):
+    """Lower bounds on eps at claim.delta from runs with a canary and runs without.
+
+    Args:
+      inside, outside: scores [R], [R'] of independent runs with and without the canary; inf is a score.
+      claim: what is tested. It decides where to look; the bounds hold whether or not it does.
+      confidence: of each bound alone.
+
+    Returns: {method: {'bound', 'ceiling', 'limit'}}, see the module's text. The methods:
+      clopper_pearson: one threshold, exact bounds on its two error rates (arXiv:2101.04535), eps from
+        TPR <= e^eps FPR + delta. Holds for any mechanism.
+      gaussian: the largest mu whose trade-off curve G_mu (arXiv:1905.02383) is refuted by the area
+        under the ROC curve, which G_mu limits to Phi(mu / sqrt 2); then eps at delta of mu-GDP. All
+        thresholds count, so it needs far fewer runs. It bounds eps at delta only if the mechanism is as
+        private there as G_mu: exactly so for full batches, nearly for many sampled steps, with room to
+        spare for a few. The normal approximation of the area is good from R = 100 on.
+
+    Raises InputError for fewer than 10 scores on a side, and for NaN.
+    """
+    inside, outside = _scores(inside), _scores(outside)
+    n, m, alpha = len(inside), len(outside), 1 - confidence
+    rank, exact, area = _two_world_design(n, m, claim, alpha)
+    found = np.count_nonzero(inside > np.sort(outside)[m - 1 - rank])
+    ranks = stats.rankdata(np.concatenate([inside, outside]))[:n]  # ties count half
+    auc = (ranks.sum() - n * (n + 1) / 2) / (n * m)
+
+    return {
+        "clopper_pearson": {"bound": _clopper_pearson(found, n, rank, m, claim.delta, alpha)}
+        | exact,
+        "gaussian": {"bound": _gaussian(auc, n, m, claim.delta, alpha)} | area,
+    }
+
+
+def one_run(inside, outside, claim: Claim, confidence=0.95):
+    """Lower bounds on eps at claim.delta from one run with m canaries, each in with probability 1/2.
+
+    Args:
+      inside, outside: scores of the canaries that were in and of those that were not.
+      claim, confidence: as for `two_worlds`.
+
+    Returns: {method: {'bound', 'ceiling', 'limit'}}. The attacker says 'in' of the g highest scores.
+      one_run: the share of right guesses against what (eps, delta) allows (arXiv:2305.08846, thm 5.2).
+        Holds for any mechanism. Needs m delta well below 1.
+      one_run_gaussian: against what mu-GDP allows (arXiv:2410.22235), then eps at delta of mu-GDP; for
+        what `gaussian` above is good for.
+
+    Raises InputError for fewer than 10 scores on a side, and for NaN.
+    """
+    inside, outside = _scores(inside), _scores(outside)
+    n, m, alpha = len(inside), len(inside) + len(outside), 1 - confidence
+    member = np.arange(m) < n
+    # Ties go to those outside, so that no order of the arguments can help the attack.
+    order = np.lexsort((member, -np.concatenate([inside, outside])))
+    rows = {}
+    for method, lower_bound in ONE_RUN.items():
+        guesses, highest = _one_run_design(method, m, claim, alpha)
+        right = int(member[order[:guesses]].sum())
+        rows[method] = {"bound": lower_bound(right, guesses, m, claim.delta, alpha)} | highest
+    return rows
+
+
+def _scores(values):
+    values = np.asarray(values, np.float64)
+    if values.ndim != 1 or len(values) < _LEAST or np.isnan(values).any():
+        raise InputError(
+            f"an audit needs {_LEAST} scores or more of each kind and none that is NaN; these are "
+            f"{list(values.shape)} with {np.count_nonzero(np.isnan(values))} NaN"
+        )
+    return values
+
+
+def _counts(n):
+    """Counts below n that are worth weighing: every small one, fewer and fewer of the large."""
+    return np.unique(np.geomspace(1, n // 2 + 1, _RANKS).astype(int)).tolist()
+
+
+def _between(bound, count):
+    """A bound at a count that is an average, hence not whole."""
+    low = math.floor(count)
+    part = count - low
+    return bound(low) + (part * (bound(low + 1) - bound(low)) if part > 1e-9 else 0.0)
+
+
+@functools.lru_cache(maxsize=64)
+def _two_world_design(n, m, claim, alpha):
+    """(false positives to allow, {'ceiling', 'limit'} of clopper_pearson, the same of gaussian)."""
+
+    def exact(found, false):
+        return _clopper_pearson(found, n, false, m, claim.delta, alpha)
+
+    def area(auc):
+        return _gaussian(auc, n, m, claim.delta, alpha)
+
+    options = []
+    for false in (count - 1 for count in _counts(m)):
+        found = n * claim.tpr((false + 1) / (m + 1))  # the mean rate beyond that order statistic
+        options.append((_between(functools.partial(exact, false=false), found), -false))
+    ceiling, false = max(options)
+    return (
+        -false,
+        {"ceiling": ceiling, "limit": exact(n, 0)},
+        {"ceiling": area(claim.auc()), "limit": area(1.0)},
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def _one_run_design(method, m, claim, alpha):
+    """(guesses to make, {'ceiling', 'limit'})."""
+
+    def bound(right, guesses):
+        return ONE_RUN[method](right, guesses, m, claim.delta, alpha)
+
+    n, options = m / 2, []
+    for guesses in _counts(m):
+
+        def excess(fpr, guesses=guesses):
+            return n * (claim.tpr(fpr) + fpr) - guesses
+
+        fpr = optimize.brentq(excess, 0.0, 1.0) if excess(0.0) < 0 else 0.0
+        right = min(guesses, guesses - n * fpr)
+        options.append((_between(functools.partial(bound, guesses=guesses), right), -guesses))
+    ceiling, guesses = max(options)
+    return -guesses, {"ceiling": ceiling, "limit": bound(m // 2, m // 2)}
+
+
+def _guessed(found, n, false, m):
+    """jax_privacy's view of an attack that says 'in' of `found` among n members, `false` among m others."""
+    from jax_privacy import auditing  # takes seconds to import
+
+    said = [(np.arange(size) < count).astype(float) for count, size in ((found, n), (false, m))]
+    return auditing.CanaryScoreAuditor(*said), auditing.Explicit(0.5)
+
+
+def _clopper_pearson(found, n, false, m, delta, alpha):
+    auditor, said = _guessed(found, n, false, m)
+    return float(auditor.epsilon_clopper_pearson(alpha, delta, threshold_strategy=said))
+
+
+def _gaussian(auc, n, m, delta, alpha):
+    """eps at delta of the largest mu that an observed area under the ROC curve refutes.
+
+    A score test: the variance is that of the Mann-Whitney statistic at the mu in question, in
+    closed form for two normals (D. B. Owen's T). The area is pulled towards 1/2 by half a run, which
+    keeps an honest width at perfect separation, where the normal approximation has none.
+    """
+    least = min(n, m)
+    auc = (least * auc + 0.5) / (least + 1) if auc > 0.5 else 0.5
+    z = stats.norm.isf(alpha)
+
+    def gap(mu):
+        h = mu / math.sqrt(2)
+        mean = special.ndtr(h)
+        pairs = mean - 2 * special.owens_t(h, 1 / math.sqrt(3)) - mean**2
+        return mean + z * math.sqrt((mean * (1 - mean) + (n + m - 2) * pairs) / (n * m)) - auc
+
+    if gap(0.0) >= 0:
+        return 0.0
+    mu = optimize.brentq(gap, 0.0, math.sqrt(2) * special.ndtri(auc))
+    with np.errstate(divide="ignore"):  # its logarithm of 0 on the way
+        return dpa.get_epsilon_gaussian(1 / mu, delta)
+
+
+# Only the right guesses, all guesses and the number of canaries matter: right + 1 may stand for those in.
+
+
+def _one_run(right, guesses, m, delta, alpha):
+    auditor, said = _guessed(right, right + 1, guesses - right, m - right - 1)
+    return float(auditor.epsilon_one_run(alpha, delta, threshold_strategy=said))
+
+
+def _one_run_gaussian(right, guesses, m, delta, alpha):
+    auditor, said = _guessed(right, right + 1, guesses - right, m - right - 1)
+    return float(auditor.epsilon_one_run_fdp(alpha, delta, threshold_strategy=said))
+
+
+ONE_RUN = {"one_run": _one_run, "one_run_gaussian": _one_run_gaussian}
