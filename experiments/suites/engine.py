@@ -1,0 +1,288 @@
+"""What privacy costs: the DP engine against the plain gradient, a vmap, and its peers, side by side.
+
+All contestants of a row are compiled first and then take turns, so that whatever else the machine does
+falls on all of them. Times are medians; a ratio is the median over rounds of the ratio within a round.
+"""
+
+import dataclasses
+import functools
+import time
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from fpu import models, training
+from fpu.dp import clipping, fast
+from fpu.dp.plan import DPSGD, Plan
+
+ROUNDS = 15
+BATCH = 100
+CLIP = 1.0
+
+# What is compared: label, model, what to change in its config, image shape, on a CPU as well.
+_SMALL, _LARGE = (8, 8, 1), (28, 28, 1)
+NETWORKS = (
+    *((f"{m} dense", m, {}, "tiny", _SMALL) for m in models.MODELS),
+    ("vae conv", "vae", {"net": "conv"}, "tiny", _SMALL),
+    ("gan conv", "gan", {"net": "conv", "penalty": 0.0}, "tiny", _SMALL),
+    ("ddpm conv", "ddpm", {"net": "unet", "width": 32, "multiplicity": 1}, "tiny", _SMALL),
+    *((f"{m} dense", m, {}, "default", _LARGE) for m in models.MODELS),
+    *((f"{m} mixer", m, {"patch": 4, "width": 96}, "default", _LARGE) for m in models.MODELS),
+    ("vae conv", "vae", {"net": "conv"}, "default", _LARGE),
+    ("gan conv", "gan", {"net": "conv", "penalty": 0.0}, "default", _LARGE),
+    ("ddpm conv", "ddpm", {"net": "unet", "width": 32, "multiplicity": 1}, "default", _LARGE),
+)
+
+
+def measure(say: Callable[[str], None], rounds: int = ROUNDS) -> dict:
+    """All tables of the engine, JSON-able. Takes minutes."""
+    return {
+        "device": jax.devices()[0].device_kind,
+        "batch": BATCH,
+        "rounds": rounds,
+        "ratios": [_ratios(say, *network, rounds=rounds) for network in NETWORKS],
+        "peers": [_peers(say, *NETWORKS[i], rounds=rounds) for i in (6, 9, 12)],
+        "memory": _memory(say),
+        "cells": _cells(say, rounds),
+    }
+
+
+def _problem(name: str, changes: dict, size: str, shape, count: int = BATCH):
+    """(loss of one example, parameters, examples, keys) of a model with random images."""
+    module = models.load(name)
+    model = module.make(dataclasses.replace(module.SIZES[size], **changes), models.Spec(shape, 10))
+    params = model.init(jax.random.key(0))
+
+    def loss(private, example, key):
+        return model.loss(private, params["public"], example, jnp.int32(0), key)
+
+    images = jax.random.uniform(jax.random.key(1), (count, *shape))
+    examples = models.Example(images, jnp.arange(count) % 10)
+    return loss, params["private"], examples, jax.random.split(jax.random.key(2), count)
+
+
+def _plain(loss):
+    """The step without privacy: the gradient of the mean loss of a batch."""
+
+    def mean(params, examples, keys):
+        return jnp.mean(jax.vmap(lambda e, k: loss(params, e, k)[0])(examples, keys))
+
+    return jax.grad(mean)
+
+
+def _private(engine, loss):
+    def clipped(params, examples, keys):
+        valid = jnp.ones(len(keys), bool)
+        return engine.clipped_sum(loss, params, examples, valid, keys, CLIP)
+
+    return clipped
+
+
+def interleaved(contestants: dict[str, Callable], arguments: tuple, rounds: int):
+    """({name: seconds of each round}, {name: seconds to compile}); the contestants take turns."""
+    programs, compiling = {}, {}
+    for name, function in contestants.items():
+        start = time.perf_counter()
+        programs[name] = jax.jit(function).lower(*arguments).compile()
+        compiling[name] = time.perf_counter() - start
+        jax.block_until_ready(programs[name](*arguments))
+    seconds = {name: [] for name in programs}
+    for _ in range(rounds):
+        for name, program in programs.items():
+            start = time.perf_counter()
+            jax.block_until_ready(program(*arguments))
+            seconds[name].append(time.perf_counter() - start)
+    return seconds, compiling
+
+
+def _ratio(seconds, name, base):
+    """Median and quartiles over rounds of one contestant's time over another's."""
+    ratios = np.asarray(seconds[name]) / np.asarray(seconds[base])
+    return [round(float(x), 3) for x in np.quantile(ratios, (0.5, 0.25, 0.75))]
+
+
+def _ratios(say, label, name, changes, size, shape, rounds):
+    loss, params, examples, keys = _problem(name, changes, size, shape)
+    contestants = {
+        "plain": _plain(loss),
+        "fast": _private(fast, loss),
+        "vmap": _private(clipping, loss),
+    }
+    seconds, compiling = interleaved(contestants, (params, examples, keys), rounds)
+    one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), (examples, keys))
+    rules = list(fast.rules(loss, params, *one).values())
+    row = {
+        "network": label,
+        "pixels": shape[0],
+        "parameters": sum(leaf.size for leaf in jax.tree.leaves(params)),
+        "milliseconds": {k: round(1e3 * float(np.median(v)), 2) for k, v in seconds.items()},
+        "fast_over_plain": _ratio(seconds, "fast", "plain"),
+        "vmap_over_plain": _ratio(seconds, "vmap", "plain"),
+        "compile_seconds": {k: round(v, 2) for k, v in compiling.items()},
+        "rules": {rule: rules.count(rule) for rule in sorted(set(rules))},
+    }
+    say(
+        f"{label} {shape[0]}x{shape[0]}: fast/plain {row['fast_over_plain'][0]:.2f}, vmap/plain "
+        f"{row['vmap_over_plain'][0]:.2f}"
+    )
+    return row
+
+
+def _peers(say, label, name, changes, size, shape, rounds):
+    """Examples a second of clip-and-sum (and noise, where a peer cannot leave it out) on one network."""
+    from jax_privacy import clipped_grad  # takes seconds to import
+
+    loss, params, examples, keys = _problem(name, changes, size, shape)
+
+    def jax_privacy(params, examples, keys):
+        def one(params, inputs):
+            return loss(params, *inputs)[0]
+
+        return clipped_grad(one, l2_clip_norm=CLIP, keep_batch_dim=False)(params, (examples, keys))
+
+    def optax_contrib(params, examples, keys):
+        gradient = jax.grad(lambda p, e, k: loss(p, e, k)[0])
+        tx = optax.contrib.differentially_private_aggregate(CLIP, 0.0, key=jax.random.key(0))
+        return tx.update(jax.vmap(gradient, (None, 0, 0))(params, examples, keys), tx.init(params))
+
+    contestants = {
+        "plain": _plain(loss),
+        "fpu": _private(fast, loss),
+        "jax_privacy": jax_privacy,
+        "optax.contrib": optax_contrib,
+    }
+    seconds, _ = interleaved(contestants, (params, examples, keys), rounds)
+    row = {
+        "network": label,
+        "pixels": shape[0],
+        "examples_per_second": {k: round(BATCH / float(np.median(v))) for k, v in seconds.items()},
+        "times_faster": {k: _ratio(seconds, k, "fpu") for k in ("jax_privacy", "optax.contrib")},
+    }
+    say(
+        f"{label}: fpu is {row['times_faster']['jax_privacy'][0]:.1f} x jax_privacy, "
+        f"{row['times_faster']['optax.contrib'][0]:.1f} x optax.contrib"
+    )
+    return row
+
+
+def _memory(say):
+    """Megabytes of temporary memory that XLA plans for a clipped sum, against the batch."""
+    rows = []
+    for label, name, changes, size, shape in (NETWORKS[6], NETWORKS[13]):
+        for count in (64, 256, 1024):
+            loss, params, examples, keys = _problem(name, changes, size, shape, count)
+            row = {"network": label, "pixels": shape[0], "batch": count}
+            for how, engine, microbatch in (
+                ("fast", fast, None),
+                ("fast, microbatch 64", fast, 64),
+                ("vmap", clipping, None),
+            ):
+                clipped = functools.partial(
+                    engine.clipped_sum, loss, clip=CLIP, microbatch=microbatch
+                )
+                valid = jnp.ones(count, bool)
+                shapes = jax.eval_shape(lambda *a: a, params, examples, valid, keys)
+                plan = jax.jit(clipped).lower(*shapes).compile().memory_analysis()
+                row[how] = round(plan.temp_size_in_bytes / 2**20, 1)
+            rows.append(row)
+            say(f"{label}, batch {count}: {row['fast']} MB, vmap {row['vmap']} MB")
+    return rows
+
+
+def _cells(say, rounds):
+    """Steps of training a second in all cells, for cells vmapped and one by one."""
+    rows = []
+    for name in models.MODELS:
+        module = models.load(name)
+        model = module.make(module.SIZES["tiny"], models.Spec(_SMALL, 10))
+        images = np.random.default_rng(0).integers(0, 256, (100, *_SMALL), np.uint8)
+        numbers = jnp.arange(100)
+        pool = training.Pool(
+            jnp.asarray(images), numbers % 10, numbers[:, None], jnp.ones_like(numbers)
+        )
+        plan = Plan(1e-3, (DPSGD(100, 0.32, 10_000, 1.0, 52),))
+        speed = {}
+        for count in (1, 4, 16, 64):
+            speed[count] = count / _step_seconds(model, plan, pool, count, rounds)
+        row = {"network": f"{name} dense", "pixels": 8, "batch": 32}
+        row["cell_steps_per_second"] = {str(k): round(v, 1) for k, v in speed.items()}
+        rows.append(row)
+        say(f"{name}: {row['cell_steps_per_second']} cell-steps/s")
+    return rows
+
+
+def _step_seconds(model, plan, pool, count, rounds):
+    """Median seconds of one step of `count` vmapped cells; one cell is not vmapped."""
+    keys = jax.random.split(jax.random.key(0), (2, count))
+    same = jnp.ones(count)
+    cells = training.Cell(jnp.ones((count, 100), bool), same, same, keys[0], keys[1])
+    if count == 1:
+        cells = jax.tree.map(lambda x: x[0], cells)
+    program = training.compiled(model, plan, training.Recipe(), count > 1)
+    state, seconds = program.first(cells), []
+    steps = max(1, 16 // count)
+    for stop in range(steps, (rounds + 1) * steps + 1, steps):
+        start = time.perf_counter()
+        state = jax.block_until_ready(program.run(pool, cells, state, jnp.int32(stop)))
+        seconds.append((time.perf_counter() - start) / steps)
+    return float(np.median(seconds[1:]))
+
+
+def table(result: dict) -> str:
+    """The tables in Markdown."""
+    lines = [
+        f"Device: {result['device']}; batch {result['batch']}; medians of {result['rounds']} "
+        "interleaved rounds, quartiles in brackets.",
+        "",
+        "| network | pixels | parameters | plain ms | private / plain | vmap / plain | compile s "
+        "(plain, private, vmap) | rules |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in result["ratios"]:
+        rules = ", ".join(f"{n} {rule}" for rule, n in row["rules"].items())
+        compiling = ", ".join(f"{s:.1f}" for s in row["compile_seconds"].values())
+        lines.append(
+            f"| {row['network']} | {row['pixels']} | {row['parameters']:,} "
+            f"| {row['milliseconds']['plain']:.1f} | {_spread(row['fast_over_plain'])} "
+            f"| {_spread(row['vmap_over_plain'])} | {compiling} | {rules} |"
+        )
+    lines += [
+        "",
+        "| network | pixels | plain ex/s | fpu ex/s | fpu over jax_privacy | "
+        "fpu over optax.contrib |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in result["peers"]:
+        speed = row["examples_per_second"]
+        times = " | ".join(_spread(x) for x in row["times_faster"].values())
+        lines.append(
+            f"| {row['network']} | {row['pixels']} | {speed['plain']:,} | {speed['fpu']:,} | {times} |"
+        )
+    ways = [key for key in result["memory"][0] if key not in ("network", "pixels", "batch")]
+    lines += [
+        "",
+        f"| network | batch | {' | '.join(f'{way} MB' for way in ways)} |",
+        "|---|---|" + "---|" * len(ways),
+    ]
+    for row in result["memory"]:
+        lines.append(
+            f"| {row['network']} | {row['batch']:,} | {' | '.join(str(row[way]) for way in ways)} |"
+        )
+    counts = list(result["cells"][0]["cell_steps_per_second"])
+    lines += [
+        "",
+        f"| cells x steps / s | {' | '.join(f'{c} cells' for c in counts)} |",
+        "|---|" + "---|" * len(counts),
+    ]
+    for row in result["cells"]:
+        speeds = " | ".join(f"{v:,.0f}" for v in row["cell_steps_per_second"].values())
+        lines.append(f"| {row['network']} | {speeds} |")
+    return "\n".join(lines) + "\n"
+
+
+def _spread(three) -> str:
+    median, low, high = three
+    return f"{median:.2f} [{low:.2f}, {high:.2f}]"

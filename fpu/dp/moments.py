@@ -1,0 +1,81 @@
+"""The noised sums of the one-shot release: where the data lie, then first and second moments by class.
+
+One noise multiplier sigma pays for up to three sums over all units, each of which may be shaped by the
+noised ones before it. With noise of sigma / sqrt(share) on terms of l2 norm at most 1, and shares that
+add up to 1, these adaptively chosen Gaussian mechanisms compose to mu-GDP with mu^2 = sum(share /
+sigma^2) = 1 / sigma^2 (arXiv:1905.02383, corollary 3.3): the trade-off curve of ONE release with
+sigma, which is what `plan.Release` tells the accountant.
+
+Every function takes one row for each unit (see sampling.one_of for groups) and returns noised sums
+divided by their weights. What follows is post-processing.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from fpu.dp import clipping, noise
+
+# Weights of the parts of a term, squares adding up to 1. They are public and were tuned on public data.
+ENERGY = 0.3  # of the energies beside the coordinates
+COUNT, SQUARE = 0.2, 0.4  # of the count and the shared second moment beside the class sum
+CLASS_SQUARE = 0.8  # of a class's own second moment beside its class sum
+
+
+def energies(z, half: float, bands, key, std):
+    """Noised sums over units of (z, energies of z by band).
+
+    Args:
+      z: float32 [N, d], of norm at most `half`.
+      bands: float32 [d, b], one-hot: the band of each coordinate.
+      std: noise on terms of norm 1.
+
+    Returns: ([d], [b]).
+
+    **Guarantees.** A term is (a z / half, e), with a^2 + ENERGY^2 = 1 and e ENERGY times the squares of z /
+    half added by band, so |e|_2 <= ENERGY |z / half|^2: its norm is at most 1 where |z| <= half, and is
+    clipped to 1 where that fails. A row that is not finite counts for nothing.
+    """
+    a, u = (1.0 - ENERGY**2) ** 0.5, z / half
+    parts = [a * u, ENERGY * (jnp.square(u) @ bands)]
+    summed = clipping.clip_rows(jnp.concatenate(parts, axis=1), 1.0).sum(0)
+    noised = noise.gaussian(summed, key, std)
+    return noised[: z.shape[1]] * half / a, noised[z.shape[1] :] * half**2 / ENERGY
+
+
+def moments(z, labels, n_classes: int, radius, key, std):
+    """Noised class sums, class counts and shared second moment of z, each row clipped to `radius`.
+
+    Returns: ([K, d], [K], symmetric [d, d]). The second moment's diagonal has noise of std radius^2 /
+    SQUARE, its other entries of 1 / sqrt(2) of that.
+
+    **Guarantees.** A term is (a u in the block of its class, COUNT in the count of its class, SQUARE u u^T in
+    one shared block) with |u| <= 1, and |u u^T| = |u|^2: its squared norm is at most a^2 + COUNT^2 +
+    SQUARE^2 = 1. A row that is not finite counts as one at the origin.
+    """
+    u = clipping.clip_rows(z / radius, 1.0)
+    a = (1.0 - COUNT**2 - SQUARE**2) ** 0.5
+    summed = (
+        a * jax.ops.segment_sum(u, labels, n_classes),
+        COUNT * jax.ops.segment_sum(jnp.ones(len(u)), labels, n_classes),
+        SQUARE * jnp.dot(u.T, u, precision="highest"),
+    )
+    sums, counts, square = noise.gaussian(summed, key, std)
+    return sums * radius / a, counts / COUNT, (square + square.T) * radius**2 / (2 * SQUARE)
+
+
+def class_moments(z, labels, n_classes: int, radius, key, std):
+    """Noised class sums of z and of z z^T, each row clipped to `radius`.
+
+    Returns: ([K, r], symmetric [K, r, r]); noise as in `moments`, with CLASS_SQUARE for SQUARE.
+
+    **Guarantees.** A term is (a u, CLASS_SQUARE u u^T), both in the block of its class, with |u| <= 1 and
+    a^2 + CLASS_SQUARE^2 = 1: its norm is at most 1.
+    """
+    u = clipping.clip_rows(z / radius, 1.0)
+    a = (1.0 - CLASS_SQUARE**2) ** 0.5
+    mine = (labels[:, None] == jnp.arange(n_classes)[None]).astype(jnp.float32)
+    square = jax.lax.map(lambda w: jnp.dot((w[:, None] * u).T, u, precision="highest"), mine.T)
+    summed = a * jax.ops.segment_sum(u, labels, n_classes), CLASS_SQUARE * square
+    sums, square = noise.gaussian(summed, key, std)
+    square = square + square.transpose(0, 2, 1)
+    return sums * radius / a, square * radius**2 / (2 * CLASS_SQUARE)

@@ -1,0 +1,110 @@
+"""fpu/dp/moments.py: the sensitivity of each sum, and what the sums are without noise."""
+
+from unittest import mock
+
+import hypothesis
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+from fpu.dp import moments, noise
+
+pytestmark = pytest.mark.usefixtures("quick_compiles")
+
+CLASSES, D = 3, 4
+BANDS = jnp.asarray(np.eye(2)[[0, 0, 1, 1]], jnp.float32)
+HALF = 2.0
+LABELS = jnp.array([0, 1, 1, 2, 0])
+
+SUMS = {
+    "energies": lambda z, labels, key, std: moments.energies(z, HALF, BANDS, key, std),
+    "moments": lambda z, labels, key, std: moments.moments(z, labels, CLASSES, 1.5, key, std),
+    "class_moments": lambda z, labels, key, std: moments.class_moments(
+        z, labels, CLASSES, 1.5, key, std
+    ),
+}
+
+
+def released(name):
+    """(z, labels) -> all that the sum of this name adds noise to, as one vector; compiled once."""
+
+    def vector(z, labels):
+        seen = []
+
+        def spy(tree, key, std):
+            seen.append(jnp.concatenate([jnp.ravel(x) for x in jax.tree.leaves(tree)]))
+            return tree
+
+        with mock.patch.object(noise, "gaussian", spy):
+            SUMS[name](z, labels, jax.random.key(0), 1.0)
+        (one,) = seen
+        return one
+
+    return jax.jit(vector)
+
+
+RELEASED = {name: released(name) for name in SUMS}
+NUMBERS = st.sampled_from([0.0, 1.0, -1.0, 1e30, -3e38, 1e-42, np.inf, np.nan]) | st.floats(
+    -3, 3, width=32
+)
+
+
+@pytest.mark.parametrize("name", SUMS)
+@hypothesis.settings(deadline=None, max_examples=40, derandomize=True)
+@hypothesis.example(row=[HALF, 0.0, 0.0, 0.0], label=0)  # the longest row there is
+@hypothesis.example(row=[1.0, 1.0, 1.0, 1.0], label=2)
+@hypothesis.given(row=st.lists(NUMBERS, min_size=D, max_size=D), label=st.integers(0, 2))
+def test_one_unit_moves_a_release_by_at_most_one(name, row, label):
+    z = jnp.asarray(np.random.default_rng(0).normal(size=(5, D)), jnp.float32)
+    z = z.at[4].set(jnp.asarray(row, jnp.float32))
+    labels = LABELS.at[4].set(label)
+    both, less = RELEASED[name](z, labels), RELEASED[name](z[:4], labels[:4])
+    assert np.isfinite(both).all()
+    moved = np.linalg.norm(np.float64(both) - np.float64(less))
+    assert moved <= 1 + 1e-5
+    assert moved > 0 or not 1e-3 < np.linalg.norm(row) < 1e6  # beyond that its squares may overflow
+
+
+def test_a_row_as_long_as_allowed_uses_all_of_the_sensitivity():
+    row = jnp.array([[HALF, 0.0, 0.0, 0.0]])
+    for name, release in RELEASED.items():
+        assert np.linalg.norm(release(row, LABELS[:1])) == pytest.approx(1, abs=1e-5), name
+
+
+def test_without_noise_they_are_the_sums():
+    z = np.random.default_rng(0).normal(size=(5, D)).astype(np.float32) / 3
+    hot = np.eye(CLASSES)[np.asarray(LABELS)]
+    keys = jax.random.split(jax.random.key(0), 3)
+
+    def near(found, wanted):
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+
+    first, energy = moments.energies(jnp.asarray(z), HALF, BANDS, keys[0], 0.0)
+    near(first, z.sum(0))
+    near(energy, (z**2 @ BANDS).sum(0))
+    sums, counts, square = moments.moments(jnp.asarray(z), LABELS, CLASSES, 2.0, keys[1], 0.0)
+    near(sums, hot.T @ z)
+    near(counts, hot.sum(0))
+    near(square, z.T @ z)
+    sums, squares = moments.class_moments(jnp.asarray(z), LABELS, CLASSES, 2.0, keys[2], 0.0)
+    near(sums, hot.T @ z)
+    near(squares, np.einsum("nk,ni,nj->kij", hot, z, z))
+
+
+def test_the_noise_is_what_the_docstrings_say():
+    """The shrinkage that follows relies on these numbers."""
+    z, std, radius = jnp.zeros((1, 40)), 0.7, 2.0
+    draw = jax.jit(jax.vmap(lambda k: moments.moments(z, jnp.zeros(1, int), 2, radius, k, std)))
+    sums, counts, square = draw(jax.random.split(jax.random.key(0), 200))
+    a = (1 - moments.COUNT**2 - moments.SQUARE**2) ** 0.5
+    diagonal = np.einsum("nii->ni", square)
+    off = square[:, 0, 1:]
+    for found, wanted in (
+        (sums, std * radius / a),
+        (counts, std / moments.COUNT),
+        (diagonal, std * radius**2 / moments.SQUARE),
+        (off, std * radius**2 / moments.SQUARE / 2**0.5),
+    ):
+        assert np.std(found) == pytest.approx(wanted, rel=0.12)
