@@ -40,17 +40,27 @@ def subset(preset: str) -> str:
     return "first" if preset == "paper" else "random"
 
 
-def defaults(preset: str, model: str, n: int, private: bool) -> Defaults:
-    """Steps, sampling rate and recipe for n privacy units, with or without noise."""
+def defaults(preset: str, model: str, n: int, private: bool, warm: bool = False) -> Defaults:
+    """Steps, sampling rate and recipe for n privacy units, with or without noise, after a warm-up or not."""
     if preset == "paper":
         batches = math.ceil(n / 64)
         momentum = 0.5 if model == "gan" else 0.9
         recipe = Recipe(learning_rate=1e-4, public_learning_rate=1e-4, b1=momentum, ema=0.0)
         return Defaults(10_000 * batches, 1 / batches, recipe)
     steps, rate, private_rate, recipe = _CORRECTED[model]
+    if warm:  # few, large and small-stepped: what is there already must not be lost
+        recipe = dataclasses.replace(recipe, learning_rate=1e-3, ema=0.95)
+        return Defaults(100, min(1.0, 2048 / n), recipe)
     recipe = dataclasses.replace(recipe, learning_rate=private_rate if private else rate)
     return Defaults(steps, min(1.0, 64 / n), recipe)
 
+
+def warmed(model: str, config):
+    """A model's config where draws from a normal distribution teach it: less regularised, they are smooth."""
+    return dataclasses.replace(config, **_WARMED.get(model, {}))
+
+
+_WARMED = {"vae": {"beta": 0.1}, "gan": {"penalty": 0.1}}
 
 # Steps; learning rate without and with noise; the rest. Under noise larger rates pay: all gradients
 # are clipped, so each step says little and Adam averages what it says.

@@ -11,23 +11,26 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 @contextlib.contextmanager
-def training(path, total: int, eps: float, tensorboard=None):
+def training(path, total: int, eps: float | None, tensorboard=None):
     """Yields report(step, diagnostics): to `path` (JSON lines), the screen and TensorBoard.
+
+    eps: what it will have cost at the end; None for a warm-up, which costs nothing more.
 
     Losses are private: they are logged as nonprivate/..., in the part of a run that stays inside.
     """
     begun, first, shown = time.monotonic(), None, 0.0
+    stage, cost = ("warm-up ", "") if eps is None else ("", f", eps {eps:.3g} at the end")
     terminal = sys.stderr.isatty()
     bar = Progress(
-        TextColumn("training"),
+        TextColumn(stage or "training"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]} eps {task.fields[eps]}"),
+        TextColumn("{task.fields[rate]}" + cost),
         TimeRemainingColumn(),
         console=Console(stderr=True),
         disable=not terminal,
     )
-    task = bar.add_task("", total=total, rate="", eps=f"{eps:.3g}")
+    task = bar.add_task("", total=total, rate="")
 
     def report(step: int, diagnostics) -> None:
         nonlocal first, shown
@@ -37,6 +40,8 @@ def training(path, total: int, eps: float, tensorboard=None):
             "nonprivate/clipped": float(diagnostics.clipped),
             "nonprivate/dropped": int(diagnostics.dropped),
         }
+        if eps is None:
+            values = {name.replace("nonprivate", "warmup"): value for name, value in values.items()}
         line = {"step": step, "seconds": round(now - begun, 3)} | {
             name: value if math.isfinite(value) else None for name, value in values.items()
         }
@@ -54,9 +59,7 @@ def training(path, total: int, eps: float, tensorboard=None):
         if not terminal and (now - shown > 10 or step == total):
             shown = now
             left = (total - step) / max(rate, 1e-9)
-            say(
-                f"step {step:,} of {total:,}, {rate:.1f} steps/s, {left:.0f} s left, eps {eps:.3g} at the end"
-            )
+            say(f"{stage}step {step:,} of {total:,}, {rate:.1f} steps/s, {left:.0f} s left{cost}")
 
     with open(path, "a", encoding="utf-8") as log, bar:
         yield report

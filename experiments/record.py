@@ -52,7 +52,7 @@ def _data(dataset, split, config) -> dict:
 
 
 def _privacy(plan, eps, accountant, config) -> dict:
-    stage = plan.stages[0] if plan.stages else None
+    stage = plan.stages[-1] if plan.stages else None  # DP-SGD where there is one
     return {
         "eps": "inf" if math.isinf(eps) else eps,
         "delta": plan.delta,

@@ -30,6 +30,9 @@ class Options:
     steps: int | None = None
     sample_rate: float | None = None
     clip_norm: float = 1.0
+    warmup: str | None = None
+    warmup_share: float | None = None
+    warmup_steps: int | None = None
     preset: str = "corrected"
     size: str | None = None
     seed: int = 0
@@ -53,6 +56,10 @@ _HELP = {
     "steps": "private steps",
     "sample_rate": "Poisson sampling rate q",
     "clip_norm": "l2 norm C that each example's gradient is clipped to",
+    "warmup": "moments (teach the model on draws from one DP release first) or none; default: moments, but none "
+    "at eps=inf and where --steps, --sample_rate or --noise_multiplier describe a DP-SGD of your own",
+    "warmup_share": "share of the budget (of the sum of 1/sigma^2) for that release; 1 = no DP-SGD (default 1)",
+    "warmup_steps": "steps on the draws (default 1000)",
     "preset": "corrected (ours) or paper (arXiv:2606.07640 as coded)",
     "size": "tiny, default or paper (default: by the images)",
     "seed": "governs only what is public: subset, initialisation, sampling labels",
@@ -136,6 +143,46 @@ def check(options: Options) -> None:
             raise InputError(f"--{name}={value}: must not be negative")
     if options.n_per_class is not None and options.n_train is not None:
         raise InputError("--n_per_class and --n_train: give one of them")
+    _check_warmup(options)
+
+
+def _check_warmup(options: Options) -> None:
+    if options.warmup is not None:
+        named("--warmup=", options.warmup, ("moments", "none"))
+    if options.warmup_share is not None and not 0 < options.warmup_share <= 1:
+        raise InputError(
+            f"--warmup_share={options.warmup_share:g}: must lie in (0, 1]; --warmup=none is share 0"
+        )
+    if options.warmup_steps is not None and options.warmup_steps < 1:
+        raise InputError(f"--warmup_steps={options.warmup_steps}: must be at least 1")
+    asked = [f"--{n}" for n in ("warmup_share", "warmup_steps") if getattr(options, n) is not None]
+    if options.warmup == "moments":
+        asked.append("--warmup=moments")
+    if not asked:
+        return
+    for reason, holds in (
+        (f"--model={options.model} is not trained", options.model in BASELINES),
+        ("--warmup=none", options.warmup == "none"),
+        ("--noise_multiplier is that of DP-SGD alone: give --eps", options.eps is None),
+        ("at --eps=inf the images themselves teach the model", options.eps == math.inf),
+    ):
+        if holds:
+            raise InputError(f"{asked[0]}: there is no warm-up here: {reason}")
+    if (options.warmup_share or 1) == 1 and (options.steps or options.sample_rate):
+        raise InputError(
+            f"{asked[0]}: the warm-up has the whole budget, so --steps and --sample_rate mean nothing: "
+            "add --warmup_share=0.5, or leave them out"
+        )
+
+
+def warmup_share(options: Options) -> float:
+    """The share of the budget for a warm-up, 0 where there is none; of options that `check` let pass."""
+    trained = options.model in models.MODELS and 0 < (options.eps or 0) < math.inf
+    own = options.steps or options.sample_rate or options.preset == "paper"
+    if not trained or options.warmup == "none":
+        return 0.0
+    asked = options.warmup or options.warmup_share or options.warmup_steps
+    return (options.warmup_share or 1.0) if asked or not own else 0.0
 
 
 def named(before: str, value: str, known: tuple[str, ...]) -> None:

@@ -25,6 +25,7 @@ def evaluate(
     labels,
     *,
     scores=None,
+    beside=None,
     seed=0,
     quick=True,
     progress=lambda line: None,
@@ -36,6 +37,7 @@ def evaluate(
       images, labels: the synthetic set, uint8 [n, H, W, C] and ints [n].
       scores: None, or the generator's membership scores: (images uint8 [n, H, W, C], labels [n]) ->
         {name: float [n]}, higher = more like a member.
+      beside: None, or {name: (images, labels)} of rival sets; each has a row of its own in 'utility'.
       seed: public.
       quick: one classifier seed and 400 steps; else three seeds and 1,200 steps.
       progress: called with one line before each long part.
@@ -55,9 +57,10 @@ def evaluate(
         for name, index in vars(split).items()
         if name != "notes"
     }
+    rows = {"synthetic": synthetic} | (beside or {}) | {"members": real["members"]}
     return {
         "fidelity": _fidelity(real, synthetic, dataset.n_classes, seed, quick, progress),
-        "utility": _utility(real, synthetic, dataset.n_classes, seed, quick, progress),
+        "utility": _utility(real, rows, dataset.n_classes, seed, quick, progress),
         "attacks": _attacks(dataset, split, synthetic, scores, seed, quick, progress),
     }
 
@@ -171,10 +174,10 @@ def _network(reference, test, n_classes, seed, quick, progress):
     return lambda x: (classifier.features(params, x) - centre) / spread, name
 
 
-def _utility(real, synthetic, n_classes, seed, quick, progress):
+def _utility(real, training_sets, n_classes, seed, quick, progress):
     rows = {}
-    for name, train in (("synthetic", synthetic), ("members", real["members"])):
-        progress(f"utility: training on {len(train[0])} {name} images")
+    for name, train in training_sets.items():
+        progress(f"utility: training on {len(train[0])} {name.replace('_', '-')} images")
         rows[name] = utility.train_and_test(
             train, real["test"], n_classes, seed=seed, seeds=_SEEDS[quick], steps=_STEPS[quick]
         )

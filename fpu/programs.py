@@ -13,13 +13,13 @@ from jax.sharding import Mesh, PartitionSpec
 class Programs(NamedTuple):
     """What `training.fit` calls."""
 
-    first: Callable  # (cells) -> state before the first step
+    first: Callable  # (cells, start) -> state before the first step
     run: Callable  # (pool, cells, state, stop) -> state at step `stop`; the state given is donated
     jitted: Any  # the compiled function behind `run`
 
 
 def compiled(first, step, vmapped: bool, mesh: Mesh | None) -> Programs:
-    """Programs of `first(cells)` and `step(pool, cells, state, now)`.
+    """Programs of `first(cells, start)` and `step(pool, cells, state, now)`.
 
     vmapped: both are for a group of cells (on a mesh: of one device's cells).
 
@@ -77,8 +77,8 @@ def _on_mesh(first, step, vmapped: bool, mesh: Mesh) -> Programs:
     def outer(tree):
         return jax.tree.map(lambda x: x[None], tree) if alone else tree
 
-    def block_first(cells):
-        return outer(first(inner(cells)))
+    def block_first(cells, start):
+        return outer(first(inner(cells), inner(start)))
 
     def block_loop(pool, cells, state, start, stop):
         return outer(loop(pool, inner(cells), inner(state), start, stop))
@@ -87,7 +87,7 @@ def _on_mesh(first, step, vmapped: bool, mesh: Mesh) -> Programs:
     # Why without varying-type checks: fpu/dp/sharding.py.
     on_mesh = functools.partial(jax.shard_map, mesh=mesh, out_specs=block, check_vma=False)
     return _looped(
-        on_mesh(block_first, in_specs=block),
+        on_mesh(block_first, in_specs=(block, block)),
         on_mesh(block_loop, in_specs=(every, block, block, every, every)),
         grouped,
     )

@@ -84,9 +84,9 @@ def optimizers(plan: Plan, recipe: Recipe):
     )
 
 
-def initial(model: Model, plan: Plan, recipe: Recipe, cell: Cell) -> State:
-    """The state of one cell before its first step."""
-    params = model.init(jax.random.fold_in(cell.public, 0))
+def initial(model: Model, plan: Plan, recipe: Recipe, cell: Cell, start: Any = None) -> State:
+    """The state of one cell before its first step, from the parameters `start` or those of model.init."""
+    params = model.init(jax.random.fold_in(cell.public, 0)) if start is None else start
     private, public = optimizers(plan, recipe)
     return State(
         step=jnp.int32(0),
@@ -198,6 +198,7 @@ def fit(
     *,
     slice_size: int = 1,
     mesh: Mesh | None = None,
+    start: Any = None,
     observe: Callable[[int, int, State], None] | None = None,
     restore: Callable[[int, State], State | None] | None = None,
 ) -> State:
@@ -211,6 +212,8 @@ def fit(
         a device), the examples of each batch are split over 'examples' (the microbatch is a device's).
         Changes f32 rounding only. Where it spans several processes, each calls fit with the same
         arguments, and the State is spread over them as its sharding says. None: one device.
+      start: parameters to begin from, with the cells' leading axis, such as the `ema` of another
+        training; None: model.init's.
       observe: called with (slice number, step, the slice's State) after every STEPS_PER_CALL steps and
         at the end: logs and checkpoints. The State is donated to the next call: copy what is kept.
         On a mesh, all slices that run beside each other are one; the last repeats its last cell to fill up.
@@ -230,13 +233,14 @@ def fit(
     width = slice_size
     if mesh is not None:
         width = slice_size * mesh.shape["cells"]
-        distributed.agree(pool=pool, cells=cells, plan=plan, recipe=recipe, slice_size=slice_size)
+        same = {"pool": pool, "cells": cells, "plan": plan, "recipe": recipe, "start": start}
+        distributed.agree(**same, slice_size=slice_size)
         pool = distributed.place(pool, mesh, PartitionSpec())
     finished = []
     for number, first in enumerate(range(0, count, width)):
-        group = _group(cells, first, width, mesh)
+        group, begin = (_group(tree, first, width, mesh) for tree in (cells, start))
         program = compiled(model, plan, recipe, slice_size > 1, mesh)
-        state = program.first(group)
+        state = program.first(group, begin)
         if restore is not None:
             state = _like(state, restore(number, state), mesh)
         done = int(state.step.max())
@@ -251,12 +255,11 @@ def fit(
     return jax.tree.map(lambda *parts: jnp.concatenate(parts)[:count], *finished)
 
 
-def _group(cells: Cell, first: int, width: int, mesh: Mesh | None) -> Cell:
-    """Cells first, first + 1, ...: without an axis where it is one; on a mesh exactly `width` of them."""
-    group = jax.tree.map(lambda x: x[first : first + width], cells)
+def _group(tree: Any, first: int, width: int, mesh: Mesh | None):
+    """Rows first, first + 1, ...: without an axis where it is one; on a mesh exactly `width` of them."""
+    group = jax.tree.map(lambda x: x[first : first + width], tree)
     if mesh is not None:
-        rows = np.minimum(np.arange(width), len(group.clip) - 1)
-        group = jax.tree.map(lambda x: x[rows], group)
+        group = jax.tree.map(lambda x: x[np.minimum(np.arange(width), len(x) - 1)], group)
     if width == 1:
         group = jax.tree.map(lambda x: x[0], group)
     return group if mesh is None else distributed.place(group, mesh, programs.cells_spec(width > 1))

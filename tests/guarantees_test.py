@@ -193,7 +193,7 @@ def end(name, pool=None, **cell):
     """The end of one training by the program that is compiled already."""
     program = training.compiled(tiny.model(name), tiny.PLAN, tiny.RECIPE, False)
     one = tiny.first(tiny.cells(np.ones((1, 6)), **cell))
-    state = program.run(pool or tiny.pool(), one, program.first(one), 4)
+    state = program.run(pool or tiny.pool(), one, program.first(one, None), 4)
     return state, program.jitted._cache_size()
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from fpu import dp, training
 from fpu.dp import noise, sampling
-from fpu.dp.plan import DPSGD, Plan, Release, poisson_plan, restored
+from fpu.dp.plan import DPSGD, Plan, Release, poisson_plan, restored, shared
 from fpu.models import Model
 
 SGD = DPSGD(n=100, sampling_rate=0.2, steps=30, noise_multiplier=1.5, capacity=40)
@@ -200,3 +200,20 @@ def linear():
         return {"private": {"w": jnp.ones(2)}, "public": {}}
 
     return Model(init, loss, None, None, None)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_release_and_full_batches_share_a_budget_exactly(share):
+    """At q = 1 all stages are Gaussian: whatever the share, together they are one of noise nu."""
+    stages = shared(3.0, share, DPSGD(50, 1.0, 7, 1.0, 50))
+    both = Plan(1e-3, stages)
+    alone = Plan(1e-3, shared(3.0, 1, stages[1]))
+    assert alone.stages == (Release(3.0),)
+    assert both.epsilon() == pytest.approx(alone.epsilon(), rel=2e-3)
+    assert 1 / stages[0].noise_multiplier ** 2 == pytest.approx(share / 9)
+
+
+def test_no_share_is_dpsgd_alone():
+    sgd = DPSGD(50, 0.2, 7, 1.0, 30)
+    (stage,) = shared(2.5, 0.0, sgd)
+    assert stage == dataclasses.replace(sgd, noise_multiplier=2.5)

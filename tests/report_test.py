@@ -167,3 +167,32 @@ def test_groups_are_named_as_what_is_protected():
     assert "each single group of images" in text
     assert "in 120 groups" in text
     assert "one group at a time" in text
+
+
+@pytest.mark.parametrize(
+    ("simple", "mark", "word"),
+    [
+        (m(0.90, 0.03), "bad", "is better"),
+        (m(0.83, 0.04), "fair", "as good"),
+        (m(0.80, 0.04), "fair", "hardly better"),
+        (m(0.60, 0.04), "good", "beats"),
+    ],
+)
+def test_a_model_is_held_against_one_release_at_the_same_eps(simple, mark, word):
+    found = record()
+    assert verdict.worth(found) is None  # an older record: nothing to compare with
+    found["utility"]["one_shot"] = {"accuracy": simple}
+    finding = verdict.worth(found)
+    assert finding.mark == mark
+    assert word in finding.title
+    assert ("--model=gaussian" in finding.text) == (simple["value"] > 0.82)
+    found["utility"]["warmup"] = {"accuracy": m(0.71, 0.04)}
+    assert "71.0" in verdict.worth(found).text
+
+
+def test_a_model_that_saw_no_image_is_said_to_have_seen_none():
+    found = record()
+    assert "no image" not in verdict.made(found).text
+    found["config"]["warmup_share"] = 1
+    assert "was shown no image" in verdict.made(found).text
+    assert "DDPM on draws" in verdict.headline(found)

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import pipeline, run, workdir
+from experiments import fitting, pipeline, run, workdir
 from experiments.settings import Options
 from fpu import InputError, checkpoint, distributed, evaluation, report, training
 from fpu.models import vae
@@ -90,8 +90,8 @@ def quick(monkeypatch):
     monkeypatch.setattr(report, "page", lambda record, picture: "<html></html>")
     monkeypatch.setattr(report, "samples_png", lambda path, *_: path.write_bytes(b"png"))
     monkeypatch.setattr(pipeline, "_compilation_cache", lambda: None)
-    monkeypatch.setattr(pipeline, "CHECKPOINT_SECONDS", -1.0)
-    monkeypatch.setattr(pipeline, "CHUNK", 50)
+    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(fitting, "CHUNK", 50)
     monkeypatch.setattr(training, "STEPS_PER_CALL", 1)
     monkeypatch.setattr(vae, "make", _made)
     monkeypatch.setattr(os, "urandom", lambda count: SECRET[:count])
@@ -192,6 +192,34 @@ def test_a_killed_run_goes_on_and_ends_bitwise_where_it_would_have_ended(tmp_pat
     assert "is finished" in capsys.readouterr().err
     assert (folder / "report.html").stat().st_mtime_ns == written
     assert not (folder / workdir.SECRET).exists()
+
+
+@pytest.mark.parametrize("share", [None, 0.5])
+def test_a_run_killed_in_its_warm_up_goes_on_with_the_same_release(tmp_path, quick, capsys, share):
+    flags = {"noise_multiplier": None, "eps": 5.0, "warmup_steps": 3, "warmup_share": share}
+    flags["steps"] = share and 2
+    save = checkpoint.save
+
+    def save_and_die(folder, step, state, layout):
+        save(folder, step, state, layout)
+        if (folder.name, step) == ("warmup", 2):
+            raise Killed
+
+    folder = tmp_path / "killed"
+    with mock.patch.object(checkpoint, "save", save_and_die), pytest.raises(Killed):
+        run.run(options(folder, **flags))
+    assert tells_the_secret(folder) == {workdir.SECRET}
+    run.run(options(folder, **flags))
+    assert "continuing from step 2" in capsys.readouterr().err
+    straight = run.run(options(tmp_path / "straight", **flags))
+    mine, theirs = (np.load(f / "release" / "synthetic.npz") for f in (folder, straight))
+    np.testing.assert_array_equal(mine["train_images"], theirs["train_images"])
+    privacy = json.loads((folder / "record.json").read_text())["privacy"]
+    assert 4.97 < privacy["eps"] <= 5.0
+    assert [stage.get("steps") for stage in privacy["stages"]] == ([None, 2] if share else [None])
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert "warmup/loss" in lines[0]
+    assert ("nonprivate/loss" in lines[-1]) == bool(share)
 
 
 def test_all_devices_are_used_and_several_processes_refused(tmp_path, quick, monkeypatch):

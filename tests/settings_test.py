@@ -114,3 +114,45 @@ def test_sampling_labels_come_from_the_flag_or_evenly_from_all_classes():
     for text, word in (("0,3", "from 0 to 2"), ("-1", "from 0 to 2"), ("a", "class numbers")):
         with pytest.raises(InputError, match=word):
             settings.sampling_labels(text, 3, 5)
+
+
+@pytest.mark.parametrize(
+    ("flags", "share"),
+    [
+        ({"eps": 1.0}, 1.0),
+        ({"eps": math.inf}, 0.0),
+        ({"noise_multiplier": 1.0}, 0.0),
+        ({"eps": 1.0, "steps": 300}, 0.0),  # a DP-SGD of one's own
+        ({"eps": 1.0, "preset": "paper"}, 0.0),
+        ({"eps": 1.0, "warmup": "none"}, 0.0),
+        ({"eps": 1.0, "steps": 300, "warmup_share": 0.5}, 0.5),
+        ({"eps": 1.0, "preset": "paper", "warmup": "moments"}, 1.0),
+        ({"eps": 1.0, "model": "gaussian"}, 0.0),
+    ],
+)
+def test_the_share_of_a_warm_up_follows_from_flags_alone(flags, share):
+    options = settings.Options(**flags)
+    settings.check(options)
+    assert settings.warmup_share(options) == share
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ({"warmup": "means"}, ["--warmup=means", "moments"]),
+        ({"warmup_share": 0.0}, ["--warmup_share=0", "(0, 1]"]),
+        ({"warmup_share": 1.5}, ["--warmup_share=1.5"]),
+        ({"warmup_steps": 0}, ["--warmup_steps=0"]),
+        ({"warmup": "none", "warmup_share": 0.5}, ["--warmup_share", "--warmup=none"]),
+        ({"eps": math.inf, "warmup": "moments"}, ["--warmup=moments", "--eps=inf"]),
+        ({"eps": None, "noise_multiplier": 1.0, "warmup_steps": 5}, ["give --eps"]),
+        ({"model": "gaussian", "warmup_share": 0.5}, ["--model=gaussian"]),
+        ({"warmup": "moments", "steps": 10}, ["--steps", "--warmup_share=0.5"]),
+    ],
+)
+def test_a_warm_up_that_cannot_be_is_refused_in_one_line(flags, words):
+    with pytest.raises(InputError) as told:
+        settings.check(settings.Options(**({"eps": 1.0} | flags)))
+    assert "\n" not in str(told.value)
+    for word in words:
+        assert word in str(told.value)

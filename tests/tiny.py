@@ -61,7 +61,7 @@ RECIPE = training.Recipe(learning_rate=1e-2, critic_steps=2)
 def start(name: str) -> training.State:
     """The state of one cell before its first step."""
     program = training.compiled(model(name), PLAN, RECIPE, False)
-    return program.first(first(cells([[True] * 6])))
+    return program.first(first(cells([[True] * 6])), None)
 
 
 @functools.cache

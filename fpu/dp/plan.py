@@ -12,7 +12,11 @@ RELATION = "add_or_remove_one"
 
 @dataclasses.dataclass(frozen=True)
 class Release:
-    """One Gaussian release of a sum whose terms are clipped to an l2 norm of 1 clip norm."""
+    """One Gaussian release of a sum whose terms have an l2 norm of at most 1 clip norm.
+
+    Or several adaptively chosen ones of noise multipliers sigma / sqrt(share), shares adding up to 1:
+    they have the same trade-off curve (see fpu/dp/moments.py).
+    """
 
     noise_multiplier: float
 
@@ -22,7 +26,7 @@ class Release:
 
     def words(self) -> str:
         """The mechanism in a clause of the privacy statement."""
-        return f"one Gaussian release with noise multiplier {self.noise_multiplier:.4g}"
+        return f"one Gaussian release of sums with noise multiplier {self.noise_multiplier:.4g}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -213,6 +217,23 @@ def poisson_plan(
     if eps is None:
         return accounting.settle(make_plan(noise_multiplier))
     return accounting.calibrate(make_plan, eps)
+
+
+def shared(noise: float, share: float, sgd: DPSGD) -> tuple[Release | DPSGD, ...]:
+    """Stages of a release with `share` of a budget and DP-SGD with the rest; both need more noise for less.
+
+    A budget is the sum over stages of 1 / sigma^2, with q sqrt(T) / sigma for 1 / sigma of DP-SGD: what its
+    Gaussian-DP limit has (arXiv:1911.11607). Share 0 is DP-SGD alone, at sigma = noise; share 1 the release.
+    """
+    if share == 0:
+        return (dataclasses.replace(sgd, noise_multiplier=noise),)
+    if share == 1:
+        return (Release(noise),)
+    scale = sgd.sampling_rate * math.sqrt(sgd.steps / (1 - share))
+    return (
+        Release(noise / math.sqrt(share)),
+        dataclasses.replace(sgd, noise_multiplier=noise * scale),
+    )
 
 
 def restored(stages: list[dict], delta: float, unit: str = "image") -> Plan:

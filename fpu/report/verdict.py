@@ -25,8 +25,8 @@ def headline(record: dict) -> str:
 
 def findings(record: dict) -> list[Finding]:
     """The whole verdict, in the order it is read."""
-    parts = (made, utility, fidelity, guarantee, attack, release)
-    return [part(record) for part in parts]
+    parts = (made, utility, worth, fidelity, guarantee, attack, release)
+    return [finding for part in parts if (finding := part(record))]
 
 
 def made(record: dict) -> Finding:
@@ -41,6 +41,10 @@ def made(record: dict) -> Finding:
         f" {model_name(config)} from {plural(data['n_members'], 'real image')}{groups} (the"
         f" members) of {data['name']}."
     )
+    if config.get("warmup_share") == 1:
+        text += (
+            " The model itself was shown no image: it learned from draws of one private release."
+        )
     return Finding("plain", "Made", title, text)
 
 
@@ -112,6 +116,30 @@ def utility(record: dict) -> Finding:
         return Finding("good", about, f"{close} the real members", f"{text} The intervals meet.")
     title = f"{points:.0f} points short of the real members"
     return Finding("fair" if points <= 10 else "bad", about, title, text)
+
+
+def worth(record: dict) -> Finding | None:
+    """Whether training earned its keep: against one DP release at the same eps, and against its warm-up."""
+    about = "Was it worth training?"
+    ours, simple = _pair(record, "utility", "one_shot", "accuracy")
+    if not records.known(ours, simple):
+        return None
+    text = (
+        "One release of class means and covariances at the same ε, drawn from as it is, gives"
+        f" {spoken(simple, 100)} where this model gives {spoken(ours, 100)}."
+    )
+    before = records.metric(record, "utility", "warmup", "accuracy")
+    if records.known(before):
+        text += f" Before DP-SGD, having seen draws only, the model gave {spoken(before, 100)}."
+    use = " At this n and ε use --model=gaussian."
+    if simple["value"] >= ours["value"] and _low(simple) > _high(ours):
+        return Finding("bad", about, "The one-shot baseline is better", text + use)
+    if simple["value"] >= ours["value"]:
+        return Finding("fair", about, "The one-shot baseline is as good", text + use)
+    if _low(ours) > _high(simple):
+        return Finding("good", about, "It beats the one-shot baseline", text)
+    text += " The intervals meet."
+    return Finding("fair", about, "It is hardly better than the one-shot baseline", text)
 
 
 def fidelity(record: dict) -> Finding:

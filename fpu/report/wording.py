@@ -58,9 +58,11 @@ def plural(count: int, one: str, many: str | None = None) -> str:
 
 
 def model_name(config: dict) -> str:
-    """'DDPM', 'VAE (paper preset)', 'copycat'."""
+    """'DDPM', 'VAE (paper preset)', 'GAN on draws' (all of the budget in the warm-up), 'copycat'."""
     model = str(config["model"])
     model = model.upper() if model in ("vae", "gan", "ddpm") else model
+    share = config.get("warmup_share") or 0
+    model += " on draws" if share == 1 else " after a warm-up" if share else ""
     preset = config.get("preset") or "corrected"
     return model if preset == "corrected" else f"{model} ({preset} preset)"
 
