@@ -22,7 +22,7 @@ ROUNDS = 9
 BATCH = 100
 CLIP = 1.0
 
-# What is compared: label, model, what to change in its config, image shape, on a CPU as well.
+# What is compared: label, model, what to change in its config, size, image shape.
 _SMALL, _LARGE = (8, 8, 1), (28, 28, 1)
 NETWORKS = (
     *((f"{m} dense", m, {}, "tiny", _SMALL) for m in models.MODELS),
@@ -37,22 +37,28 @@ NETWORKS = (
 )
 
 
-def measure(say: Callable[[str], None], rounds: int = ROUNDS) -> dict:
+# Of these: on which the peers run too (dense, mixer, a small convolution), and whose memory is planned.
+PEERS, MEMORY = (0, 6, 9, 3), (6, 13)
+BATCHES, CELLS = (64, 256, 1024), (1, 4, 16, 64)
+
+
+def measure(say: Callable[[str], None]) -> dict:
     """All tables of the engine, JSON-able. Takes minutes."""
     return {
         "device": jax.devices()[0].device_kind,
         "batch": BATCH,
-        "rounds": rounds,
-        "ratios": [_ratios(say, *network, rounds=rounds) for network in NETWORKS],
+        "rounds": ROUNDS,
+        "ratios": [_ratios(say, *network, rounds=ROUNDS) for network in NETWORKS],
         # Five rounds: a peer may need a minute for one step of a convolution on a CPU.
-        "peers": [_peers(say, *NETWORKS[i], rounds=min(rounds, 5)) for i in (0, 6, 9, 3)],
+        "peers": [_peers(say, *NETWORKS[i], rounds=min(ROUNDS, 5)) for i in PEERS],
         "memory": _memory(say),
-        "cells": _cells(say, rounds),
+        "cells": _cells(say, ROUNDS),
     }
 
 
-def _problem(name: str, changes: dict, size: str, shape, count: int = BATCH):
+def _problem(name: str, changes: dict, size: str, shape, count: int | None = None):
     """(loss of one example, parameters, examples, keys) of a model with random images."""
+    count = count or BATCH
     module = models.load(name)
     model = module.make(dataclasses.replace(module.SIZES[size], **changes), models.Spec(shape, 10))
     params = model.init(jax.random.key(0))
@@ -172,8 +178,8 @@ def _peers(say, label, name, changes, size, shape, rounds):
 def _memory(say):
     """Megabytes of temporary memory that XLA plans for a clipped sum, against the batch."""
     rows = []
-    for label, name, changes, size, shape in (NETWORKS[6], NETWORKS[13]):
-        for count in (64, 256, 1024):
+    for label, name, changes, size, shape in (NETWORKS[i] for i in MEMORY):
+        for count in BATCHES:
             loss, params, examples, keys = _problem(name, changes, size, shape, count)
             row = {"network": label, "pixels": shape[0], "batch": count}
             for how, engine, microbatch in (
@@ -206,7 +212,7 @@ def _cells(say, rounds):
         )
         plan = Plan(1e-3, (DPSGD(100, 0.32, 10_000, 1.0, 52),))
         speed = {}
-        for count in (1, 4, 16, 64):
+        for count in CELLS:
             speed[count] = count / _step_seconds(model, plan, pool, count, rounds)
         row = {"network": f"{name} dense", "pixels": 8, "batch": 32}
         row["cell_steps_per_second"] = {str(k): round(v, 1) for k, v in speed.items()}
