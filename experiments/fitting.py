@@ -36,8 +36,8 @@ def train(job, folder, key, public, tensorboard):
     board = _tensorboard(folder) if tensorboard else None
     k_release, k_sgd, k_rival = jax.random.split(key, 3)
     params, rivals = None, {}
-    if plan.private:
-        rivals["one_shot"] = _release(job, pool, _alone(plan), k_rival)[1]
+    if plan.private and job.config["warmup_share"] != 1 and (alone := _alone(plan)):
+        rivals["one_shot"] = _release(job, pool, alone, k_rival)[1]
     if job.config["warmup"] != "none":
         release, draw_ = _release(job, pool, plan.stages[0], k_release)
         if job.config["warmup_share"] == 1:
@@ -70,19 +70,26 @@ def train(job, folder, key, public, tensorboard):
     return functools.partial(jax.jit(model.sample), params), _scores(model, params, public), rivals
 
 
-def _alone(plan) -> Release:
-    """One release at the eps of a plan."""
+def _alone(plan) -> Release | None:
+    """One release at the eps of a plan; None where no noise is little enough for that eps."""
 
     def one(noise):
         return dataclasses.replace(plan, stages=(Release(noise),))
 
-    return accounting.calibrate(one, plan.epsilon()).stages[0]
+    try:
+        return accounting.calibrate(one, plan.epsilon()).stages[0]
+    except ValueError:
+        return None
 
 
 def _release(job, pool, stage: Release, key):
     """(release, its (key, labels) -> images)."""
     release = gaussian.fit(job.spec, pool, float(len(pool.sizes)), stage.noise_multiplier, key)
-    return release, jax.jit(functools.partial(gaussian.sample, job.spec, release))
+    # The release is an argument, not a constant of the program: see _scores.
+    return release, functools.partial(_sample_gaussian, job.spec, release)
+
+
+_sample_gaussian = jax.jit(gaussian.sample, static_argnums=0)
 
 
 def _first(params):
@@ -150,7 +157,8 @@ def one_shot(job, key):
     baseline = BASELINES[options.model](job.spec)
     indices = getattr(job.split, baseline.source)
     missing = sorted(set(range(dataset.n_classes)) - set(dataset.labels[indices].tolist()))
-    if missing:
+    # A private baseline is not refused by what it finds: it draws classes that have no member, too.
+    if missing and not baseline.private:
         raise InputError(
             f"--model={options.model}: no {baseline.source} of class {missing[0]}; ask for fewer members"
         )

@@ -74,7 +74,10 @@ def test_equals_the_reference_for_every_model(name, all_ghosts):
         return model.loss(private, params["public"], example, jnp.int32(3), key)
 
     found, expected = both(loss, params["private"], examples, valid, keys, jnp.float32(2.0))
-    assert_same(found, expected)
+    # Ghost norms are rounded up by what many tokens might lose, so the sum comes out a little short.
+    assert_same(found, expected, tolerance=3e-3)
+    free = both(loss, params["private"], examples, valid, keys, jnp.float32(jnp.inf))
+    assert_same(*free)
     assert found[1].dropped == 1
 
 
@@ -137,7 +140,9 @@ def test_convolutions_and_look_ups_are_products(cost, monkeypatch):
     expected = "ghost" if cost else "instantiate"
     for path, rule in rules.items():
         assert rule == ("vmap" if "bias" in path or "grouped" in path else expected), path
-    assert_same(*both(loss, params, examples, jnp.array([True, False, True]), keys, 0.5), 1e-4)
+    some = jnp.array([True, False, True])
+    assert_same(*both(loss, params, examples, some, keys, 0.5), 3e-3 if cost else 1e-4)
+    assert_same(*both(loss, params, examples, some, keys, jnp.inf), 1e-4)
 
 
 @pytest.mark.parametrize("mode", ["fill", "clip", "wrap"])
@@ -263,6 +268,24 @@ def test_uses_that_cancel(all_ghosts):
     keys = jax.random.split(jax.random.key(1), 1)
     total, _ = fast.clipped_sum(loss, jnp.ones((16, 8)), x, jnp.array([True]), keys, 0.1)
     assert jnp.linalg.norm(total) <= 0.1 * (1 + 1e-5)
+
+
+@pytest.mark.parametrize("q", [64, 1024, 4096])
+def test_tokens_that_nearly_cancel_in_many_dimensions(q):
+    # The Gram entries are long f32 sums, whose roundings exceed what is left of the square.
+    def loss(w, y, key):
+        return jnp.sum((jnp.ones((2, 4)) @ w) * y), {}
+
+    @jax.jit
+    def length(y):
+        keys = jax.random.split(jax.random.key(0), 1)
+        total, _ = fast.clipped_sum(loss, jnp.ones((4, q)), y[None], jnp.array([True]), keys, 1.0)
+        return jnp.linalg.norm(total)
+
+    assert fast.rules(loss, jnp.ones((4, q)), jnp.ones((2, q)), jax.random.key(0)) == {"": "ghost"}
+    for c in (1.0, 37.7, 1e4):
+        for s in np.logspace(-3.5, -1.5, 40):
+            assert length(jnp.stack([jnp.full(q, c), jnp.full(q, -(1 - s) * c)])) <= 1 + 1e-5
 
 
 @pytest.mark.parametrize(

@@ -123,3 +123,15 @@ def test_groups_are_what_every_unit_sees(drawn):
         assert len(pools) == 1
         assert not known or frozenset.intersection(*known)
         assert not any(group < other for other in found)
+
+
+def test_runs_without_a_guarantee_are_told_of_whoever_they_were_made_on():
+    """Not only where the largest eps is."""
+    bare = Plan(1e-3, ())
+    runs = [
+        ledger.Run(Plan(1e-3, (Release(sigma),)), "pool", frozenset({unit}))
+        for sigma, unit in ((1.0, 0), (5.0, 1))
+    ]
+    found = ledger.worst([*runs, ledger.Run(bare, "pool", frozenset({1}))], 1e-3)
+    assert found.eps == ledger.worst(runs[:1], 1e-3).eps
+    assert (found.composed, found.unbounded) == (1, 1)

@@ -32,8 +32,8 @@ def clipped_sum(loss, params, examples, valid, keys, clip, microbatch: int | Non
     """clipping.clipped_sum: same arguments, results and guarantees, up to f32 rounding.
 
     **Guarantees.** Those of clipping.clipped_sum. The norm of a leaf with several uses is that of their sum.
-    Norms are rounded up: by half a millionth, by more where tokens cancel in a ghost norm. An example
-    one of whose A or D overflows when squared is dropped too.
+    Ghost norms are rounded up by what f32 may lose: (p + q) 6e-8 of them for one token, more where tokens
+    cancel. An example one of whose A or D overflows when squared is dropped too.
     """
     leaves, tree = jax.tree.flatten(params)
     one = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), (examples, keys))
@@ -169,18 +169,20 @@ _COST = 32  # of writing, squaring and summing an entry, in multiply-adds; measu
 def _ghost_square(a, d):
     """|A^T D|^2 [B] of A [B, T, p] and D [B, T, q], rounded up.
 
-    An entry of the two Gram matrices is wrong by a few f32 roundings of |a_t| |a_s| |d_t| |d_s|, so
-    the sum by those of (sum_t |a_t| |d_t|)^2: much where tokens cancel, hence the margin. _TINY in it
-    is more than what is lost of an |a_t|^2 whose terms underflow, however large its d_t.
+    An entry of a Gram matrix is wrong by up to p (or q) f32 roundings of |a_t| |a_s|, their products' sum by T^2
+    more, so the square by (p + q + T^2) 2^-24 (sum_t |a_t| |d_t|)^2 to first order. Where tokens cancel that
+    is more than the square itself: hence a margin of twice as much. _TINY in it is more than what is lost
+    of an |a_t|^2 whose terms underflow, however large its d_t.
     """
     squares = (jnp.sum(jnp.square(a), 2) + _TINY) * (jnp.sum(jnp.square(d), 2) + _TINY)
     bound = jnp.square(jnp.sum(jnp.sqrt(squares), 1))
+    margin = (a.shape[2] + d.shape[2] + a.shape[1] ** 2) * 2.0**-23
     if a.shape[1] == 1:
-        return (1 + 1e-6) * bound  # one outer product
+        return (1 + margin) * bound  # one outer product
     gram_a = jnp.einsum("btp,bsp->bts", a, a, precision=_HIGHEST)
     gram_d = jnp.einsum("btq,bsq->bts", d, d, precision=_HIGHEST)
-    return jnp.maximum(jnp.sum(gram_a * gram_d, (1, 2)), 0.0) + 1e-6 * bound
+    return jnp.maximum(jnp.sum(gram_a * gram_d, (1, 2)), 0.0) + margin * bound
 
 
-# 1e-6 of it exceeds the squares of 1,000 numbers that underflow; it is nothing beside any |a|^2 of use.
+# 2^-24 of it and more exceeds the squares of 1,000 numbers that underflow; it is nothing beside any |a|^2 of use.
 _TINY = 1e-28

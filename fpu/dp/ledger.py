@@ -34,16 +34,19 @@ class Exposure(NamedTuple):
 
 
 def worst(runs: Sequence[Run], delta: float) -> Exposure:
-    """The exposure of the unit most exposed: by runs without a guarantee first, then by eps.
+    """The exposure of the unit with the largest eps, and the most runs without a guarantee that any unit is in.
 
     **Guarantees.** Of every unit of every pool, all runs together, those with a guarantee, are
     (eps, delta)-DP. Exact (up to the accountant's rounding) where members are known; where they are
-    not, a run counts for every unit of its pool, which can only raise eps. Provided that no run, nor
-    whether it is made at all, was chosen by looking at the data or at what another run made
-    without noise; choosing by what noised runs made is post-processing.
+    not, a run counts for every unit of its pool, which can only raise eps. Provided that the number of
+    runs and their plans were settled before the first: choosing them by what earlier runs made, even
+    noised ones, is fully adaptive composition (arXiv:1605.08294), which this does not bound.
     """
-    found = (_exposure(group, delta) for group in groups(runs))
-    return max(found, key=lambda e: (e.eps, e.unbounded), default=Exposure((), 0.0, "none", 0, 0))
+    found = [_exposure(group, delta) for group in groups(runs)]
+    if not found:
+        return Exposure((), 0.0, "none", 0, 0)
+    most = max(found, key=lambda exposure: exposure.eps)
+    return most._replace(unbounded=max(exposure.unbounded for exposure in found))
 
 
 def groups(runs: Sequence[Run]) -> list[tuple[Run, ...]]:

@@ -8,12 +8,15 @@ sigma, which is what `plan.Release` tells the accountant.
 
 Every function takes one row for each unit (see sampling.one_of for groups) and returns noised sums
 divided by their weights. What follows is post-processing.
+
+Rows are clipped, added and noised in float64: all members are in each sum, in an order that is public, and
+thousands of float32 roundings in a row can move it by far more than its one term (arXiv:2207.10635).
 """
 
-import jax
 import jax.numpy as jnp
+import numpy as np
 
-from fpu.dp import clipping, noise
+from fpu.dp import noise
 
 # Weights of the parts of a term, squares adding up to 1. They are public and were tuned on public data.
 ENERGY = 0.3  # of the energies beside the coordinates
@@ -29,17 +32,18 @@ def energies(z, half: float, bands, key, std):
       bands: float32 [d, b], one-hot: the band of each coordinate.
       std: noise on terms of norm 1.
 
-    Returns: ([d], [b]).
+    Returns: float32 ([d], [b]).
 
     **Guarantees.** A term is (a z / half, e), with a^2 + ENERGY^2 = 1 and e ENERGY times the squares of z /
     half added by band, so |e|_2 <= ENERGY |z / half|^2: its norm is at most 1 where |z| <= half, and is
     clipped to 1 where that fails. A row that is not finite counts for nothing.
     """
-    a, u = (1.0 - ENERGY**2) ** 0.5, z / half
-    parts = [a * u, ENERGY * (jnp.square(u) @ bands)]
-    summed = clipping.clip_rows(jnp.concatenate(parts, axis=1), 1.0).sum(0)
-    noised = noise.gaussian(summed, key, std)
-    return noised[: z.shape[1]] * half / a, noised[z.shape[1] :] * half**2 / ENERGY
+    a, u = (1.0 - ENERGY**2) ** 0.5, np.asarray(z, np.float64) / half
+    with np.errstate(over="ignore", invalid="ignore"):
+        parts = [a * u, ENERGY * (np.square(u) @ np.asarray(bands, np.float64))]
+    summed = _clipped(np.concatenate(parts, axis=1)).sum(0)
+    (noised,) = _noised((summed,), key, std)
+    return noised[: u.shape[1]] * half / a, noised[u.shape[1] :] * half**2 / ENERGY
 
 
 def moments(z, labels, n_classes: int, radius, key, std):
@@ -52,14 +56,10 @@ def moments(z, labels, n_classes: int, radius, key, std):
     one shared block) with |u| <= 1, and |u u^T| = |u|^2: its squared norm is at most a^2 + COUNT^2 +
     SQUARE^2 = 1. A row that is not finite counts as one at the origin.
     """
-    u = clipping.clip_rows(z / radius, 1.0)
+    u, hot = _clipped(np.asarray(z, np.float64) / float(radius)), _one_hot(labels, n_classes)
     a = (1.0 - COUNT**2 - SQUARE**2) ** 0.5
-    summed = (
-        a * jax.ops.segment_sum(u, labels, n_classes),
-        COUNT * jax.ops.segment_sum(jnp.ones(len(u)), labels, n_classes),
-        SQUARE * jnp.dot(u.T, u, precision="highest"),
-    )
-    sums, counts, square = noise.gaussian(summed, key, std)
+    summed = a * (hot.T @ u), COUNT * hot.sum(0), SQUARE * (u.T @ u)
+    sums, counts, square = _noised(summed, key, std)
     return sums * radius / a, counts / COUNT, (square + square.T) * radius**2 / (2 * SQUARE)
 
 
@@ -71,11 +71,32 @@ def class_moments(z, labels, n_classes: int, radius, key, std):
     **Guarantees.** A term is (a u, CLASS_SQUARE u u^T), both in the block of its class, with |u| <= 1 and
     a^2 + CLASS_SQUARE^2 = 1: its norm is at most 1.
     """
-    u = clipping.clip_rows(z / radius, 1.0)
+    u, hot = _clipped(np.asarray(z, np.float64) / float(radius)), _one_hot(labels, n_classes)
     a = (1.0 - CLASS_SQUARE**2) ** 0.5
-    mine = (labels[:, None] == jnp.arange(n_classes)[None]).astype(jnp.float32)
-    square = jax.lax.map(lambda w: jnp.dot((w[:, None] * u).T, u, precision="highest"), mine.T)
-    summed = a * jax.ops.segment_sum(u, labels, n_classes), CLASS_SQUARE * square
-    sums, square = noise.gaussian(summed, key, std)
+    square = np.stack([(u * mine[:, None]).T @ u for mine in hot.T])
+    sums, square = _noised((a * (hot.T @ u), CLASS_SQUARE * square), key, std)
     square = square + square.transpose(0, 2, 1)
     return sums * radius / a, square * radius**2 / (2 * CLASS_SQUARE)
+
+
+def _clipped(rows):
+    """Rows [N, D] of norm at most 1; one that is not finite, or whose norm is not, is 0."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        norms = np.linalg.norm(rows, axis=1)
+    used = np.isfinite(norms)
+    scale = np.where(used, 1.0 / np.maximum(norms, 1.0), 0.0)
+    return np.where(used[:, None], rows, 0.0) * scale[:, None]
+
+
+def _one_hot(labels, n_classes: int):
+    return (np.asarray(labels)[:, None] == np.arange(n_classes)[None]).astype(np.float64)
+
+
+def _noised(sums, key, std):
+    """float32 sums with noise, added in float64."""
+    zeros = [jnp.zeros(np.shape(x), jnp.float32) for x in sums]
+    draws = noise.gaussian(zeros, key, std)
+    return tuple(
+        jnp.asarray(x + np.asarray(draw, np.float64), jnp.float32)
+        for x, draw in zip(sums, draws, strict=True)
+    )

@@ -131,6 +131,8 @@ def worth(record: dict) -> Finding | None:
     before = records.metric(record, "utility", "warmup", "accuracy")
     if records.known(before):
         text += f" Before DP-SGD, having seen draws only, the model gave {spoken(before, 100)}."
+    if record["config"].get("warmup_share") != 1:
+        text += " (That release was made to compare with; it is not handed out, and not part of this run's ε.)"
     use = " At this n and ε use --model=gaussian."
     if simple["value"] >= ours["value"] and _low(simple) > _high(ours):
         return Finding("bad", about, "The one-shot baseline is better", text + use)
