@@ -38,7 +38,7 @@ COMMANDS = {
         "or use --steps=29101",
     ],
     "--eps=1 --steps=1000000000": ["--steps=1000000000", "at most 10000000"],
-    "--eps=1e9": ["eps = 1e+09 cannot be reached", "the largest is eps = 5.49e+06"],
+    "--eps=1e9 --warmup=none": ["eps = 1e+09 cannot be reached", "the largest is eps = 5.49e+06"],
     "--eps=0": ["--eps=0", "such as --eps=1"],
     "--eps=1 --sample_rate=1.5": ["--sample_rate=1.5", "1 is everybody"],
     "--eps=1 --sample_rate=nan": ["--sample_rate=nan", "(0, 1]"],
