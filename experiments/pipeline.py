@@ -11,15 +11,7 @@ import jax
 import numpy as np
 
 from experiments import fitting, presets, progress, record, settings, workdir
-from fpu import (
-    InputError,
-    data,
-    evaluation,
-    models,
-    report,
-    sources,
-    warmup,
-)
+from fpu import InputError, data, evaluation, models, report, sources, warmup
 from fpu.dp import accounting, sampling
 from fpu.dp import plan as plans
 from fpu.dp.plan import DPSGD, Plan, Release
@@ -62,10 +54,12 @@ def prepare(options: settings.Options, dataset, split, config: dict) -> Job:
         )
         model_config, recipe = settings.override(options.set, model_config, recipe)
         steps, q = options.steps or steps, options.sample_rate or q
-        slots = sampling.capacity(n, q)
+        sgd = DPSGD(n, q, steps, 1.0, sampling.capacity(n, q))
+        if share == 1:  # no DP-SGD, and none to tell of
+            steps = q = None
 
-        def make_plan(noise, steps=steps):
-            stages = plans.shared(noise, share, DPSGD(n, q, steps, 1.0, slots))
+        def make_plan(noise, steps=sgd.steps):
+            stages = plans.shared(noise, share, dataclasses.replace(sgd, steps=steps))
             return Plan(config["delta"], stages, unit)
     else:
         model_config = recipe = None
@@ -82,14 +76,12 @@ def prepare(options: settings.Options, dataset, split, config: dict) -> Job:
         else:
             plan = accounting.calibrate(make_plan, options.eps or math.inf)
     except ValueError as error:
-        if share == 1:
-            steps = None
         way_out = _fewer_steps(make_plan, steps, options.eps)
         stage = "" if steps is None else f" ({steps:,} steps, q = {q:g})"
         raise InputError(f"no plan for these flags{stage}: {error}{way_out}") from error
     config = config | {
-        "steps": None if share == 1 else steps,
-        "sample_rate": None if share == 1 else q,
+        "steps": steps,
+        "sample_rate": q,
         "warmup": "moments" if share else "none",
         "warmup_share": share,
         "warmup_steps": (options.warmup_steps or warmup.STEPS) if share else None,

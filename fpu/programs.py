@@ -24,7 +24,7 @@ def compiled(first, step, vmapped: bool, mesh: Mesh | None) -> Programs:
     vmapped: both are for a group of cells (on a mesh: of one device's cells).
 
     On a CPU the host calls one step after the other: inside a loop XLA's CPU backend makes the gradient of
-    a convolution 2 to 100 times slower (jax 0.10.2). Elsewhere the loop is part of the program.
+    a convolution many times slower (jax 0.10.2). Elsewhere the loop is part of the program.
     """
     if mesh is not None:
         return _on_mesh(first, step, vmapped, mesh)

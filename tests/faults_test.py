@@ -171,6 +171,11 @@ FAULTS = [
     ("module", "name", "fault", "check"), FAULTS, ids=[f[2].__name__ for f in FAULTS]
 )
 def test_is_caught(module, name, fault, check):
+    assert_caught(module, name, fault, check)
+
+
+def assert_caught(module, name, fault, check):
+    """The check fails where `fault` stands in for module.name."""
     # jax would refuse the reused keys by itself, but only under this flag.
     unchecked = jax.debug_key_reuse(False)
     with mock.patch.object(module, name, fault), unchecked, pytest.raises(AssertionError):

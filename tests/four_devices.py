@@ -119,9 +119,7 @@ FAULTS = [
     ("module", "name", "fault", "check"), FAULTS, ids=[f[2].__name__ for f in FAULTS]
 )
 def test_is_caught(module, name, fault, check):
-    unchecked = jax.debug_key_reuse(False)
-    with mock.patch.object(module, name, fault), unchecked, pytest.raises(AssertionError):
-        sharded(check)
+    faults_test.assert_caught(module, name, fault, lambda: sharded(check))
 
 
 def test_gradients_that_jax_sums_over_devices_before_the_clip_are_caught():

@@ -15,7 +15,7 @@ import pytest
 from experiments import fitting, pipeline, run, workdir
 from experiments.settings import Options
 from fpu import InputError, checkpoint, distributed, evaluation, report, training
-from fpu.models import vae
+from fpu.models import gaussian, vae
 
 pytestmark = pytest.mark.usefixtures("quick_compiles")
 
@@ -220,6 +220,30 @@ def test_a_run_killed_in_its_warm_up_goes_on_with_the_same_release(tmp_path, qui
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     assert "warmup/loss" in lines[0]
     assert ("nonprivate/loss" in lines[-1]) == bool(share)
+
+
+def test_release_rival_and_dpsgd_have_secret_keys_of_their_own(tmp_path, quick, monkeypatch):
+    keys = {"root": jax.random.wrap_key_data(np.frombuffer(SECRET, np.uint32))}
+    release, fit = gaussian.fit, training.fit
+
+    def released(spec, pool, denominator, noise_multiplier, key):
+        keys[f"release {noise_multiplier:.3f}"] = key
+        return release(spec, pool, denominator, noise_multiplier, key)
+
+    def fitted(model, plan, recipe, pool, cells, **hooks):
+        if not plan.private:  # the warm-up, on draws
+            return fit(model, plan, recipe, pool, cells, **hooks)
+        keys["DP-SGD"] = cells.secret[0]
+        raise Killed
+
+    monkeypatch.setattr(gaussian, "fit", released)
+    monkeypatch.setattr(training, "fit", fitted)
+    flags = {"noise_multiplier": None, "eps": 5.0, "warmup_steps": 1, "warmup_share": 0.5}
+    with pytest.raises(Killed):
+        run.run(options(tmp_path / "run", **flags))
+    assert len(keys) == 4
+    words = {tuple(np.asarray(jax.random.key_data(key))) for key in keys.values()}
+    assert len(words) == 4
 
 
 def test_all_devices_are_used_and_several_processes_refused(tmp_path, quick, monkeypatch):

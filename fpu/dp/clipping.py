@@ -66,19 +66,6 @@ def clipped_sum(loss, params, examples, valid, keys, clip, microbatch: int | Non
     return total, Diagnostics(losses / count, clipped / count, dropped)
 
 
-def clip_rows(rows, clip):
-    """Rows [N, D], each scaled down to l2 norm `clip`: the terms of a one-shot release.
-
-    **Guarantees.** Every returned row has norm at most clip * (1 + 1e-5); a row that is not finite becomes
-    exactly 0. Any sum that puts each coordinate of a row in one place moves by at most that norm
-    when a row is added, removed or zeroed out.
-    """
-    norms = jnp.linalg.norm(rows, axis=1)
-    used = jnp.isfinite(norms)
-    scale = jnp.where(used, jnp.minimum(1.0, clip / norms), 0.0)
-    return jnp.where(used[:, None], rows, 0.0) * scale[:, None]
-
-
 def expand(per_example, leaf):
     """[B] to [B, 1, ...] with the rank of leaf."""
     return per_example.reshape((-1,) + (1,) * (leaf.ndim - 1))

@@ -184,5 +184,6 @@ def _ghost_square(a, d):
     return jnp.maximum(jnp.sum(gram_a * gram_d, (1, 2)), 0.0) + margin * bound
 
 
-# 2^-24 of it and more exceeds the squares of 1,000 numbers that underflow; it is nothing beside any |a|^2 of use.
+# The margin of it, at least (p + q) 1e-35, exceeds p squares that underflow (below 1e-37 each); it is nothing
+# beside any |a|^2 of use.
 _TINY = 1e-28
