@@ -39,7 +39,7 @@ def atomic(path):
 
 
 @contextlib.contextmanager
-def _one_line(path, kind):
+def one_line(path, kind):
     """Turn whatever a damaged or absent file raises into one line that names it."""
     try:
         yield
@@ -57,7 +57,7 @@ def npz_headers(path, fields):
     Raises InputError for a file that is no .npz, an object array (it could hold code), an array
     above MAX_BYTES, and a header that claims another size than its zip entry has.
     """
-    with _one_line(path, "an .npz file"), zipfile.ZipFile(path) as archive:
+    with one_line(path, "an .npz file"), zipfile.ZipFile(path) as archive:
         held = set(archive.namelist())
         return {f: _npy_header(path, archive, f) for f in fields if f"{f}.npy" in held}
 
@@ -90,7 +90,7 @@ def _npy_header(path, archive, field):
 def npz_array(path, field):
     """One array of an .npz whose header npz_headers has accepted. Never unpickles."""
     with (
-        _one_line(path, "an .npz file"),
+        one_line(path, "an .npz file"),
         zipfile.ZipFile(path) as archive,
         archive.open(f"{field}.npy") as member,
     ):
@@ -101,7 +101,7 @@ def read_idx(path):
     """uint8 array of an idx file (LeCun's format), gzipped if its name ends in .gz: rank 1 or 3."""
     path = Path(path)
     opened = gzip.open if path.suffix == ".gz" else open
-    with _one_line(path, "an idx file"), opened(path, "rb") as file:
+    with one_line(path, "an idx file"), opened(path, "rb") as file:
         magic = file.read(4)
         if magic[:3] != b"\0\0\x08" or magic[3:] not in (b"\1", b"\3"):
             raise InputError(f"{path}: not an idx file of bytes; MNIST's four .gz files are needed")
@@ -127,6 +127,6 @@ def idx_md5(array):
 
 def file_md5(path):
     """md5 of a file's bytes, read in blocks."""
-    with _one_line(path, "a file"), open(path, "rb") as file:
+    with one_line(path, "a file"), open(path, "rb") as file:
         digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
     return digest.hexdigest()

