@@ -62,8 +62,7 @@ def _begin(shape, n_classes, key):
 
 # One jitted step in a Python loop, not a scan: XLA's convolutions lose a factor of 4 to 6 inside a
 # loop on a CPU, and a step of 4 to 10 ms does not feel its dispatch.
-@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
-def _step(n_classes, steps, state, images, labels):
+def _update(n_classes, steps, state, images, labels):
     def loss(params):
         logits, _ = Net(n_classes).apply(params, images)
         return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
@@ -71,6 +70,14 @@ def _step(n_classes, steps, state, images, labels):
     params, optimiser = state
     updates, optimiser = _optimiser(steps).update(jax.grad(loss)(params), optimiser, params)
     return optax.apply_updates(params, updates), optimiser
+
+
+_step = jax.jit(_update, static_argnums=(0, 1), donate_argnums=2)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
+def _steps_of_all(n_classes, steps, states, images, labels):
+    return jax.vmap(functools.partial(_update, n_classes, steps))(states, images, labels)
 
 
 @jax.jit
@@ -104,8 +111,23 @@ def train(images, labels, n_classes, *, seed, steps=STEPS):
     Returns: parameters for `logits` and `features`. The last few are kept: many runs on one split
     share their feature network and their floor.
     """
-    digest = hashlib.sha256(images.tobytes() + np.asarray(labels, np.int64).tobytes()).hexdigest()
-    return _train(_Set(digest, images, labels), n_classes, seed, steps)
+    return _train(_Set(_digest(images, labels), images, labels), n_classes, (seed,), steps)[0]
+
+
+def train_all(images, labels, n_classes, *, seeds, steps=STEPS):
+    """A list of what `train` returns for each of the seeds.
+
+    One after the other on a CPU, where vmapped convolutions are slow; else side by side, as vmapped
+    cells: equal to f32 rounding.
+    """
+    data, seeds = _Set(_digest(images, labels), images, labels), tuple(seeds)
+    if jax.default_backend() == "cpu":
+        return [_train(data, n_classes, (seed,), steps)[0] for seed in seeds]
+    return _train(data, n_classes, seeds, steps)
+
+
+def _digest(images, labels):
+    return hashlib.sha256(images.tobytes() + np.asarray(labels, np.int64).tobytes()).hexdigest()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,16 +140,29 @@ class _Set:
 
 
 @functools.lru_cache(maxsize=6)
-def _train(data, n_classes, seed, steps):
-    images, labels = data.images, data.labels
-    rng = np.random.default_rng(seed)
-    params = initial(images.shape[1:], n_classes, seed)
-    state = params, _optimiser(steps).init(params)
-    epochs = -(-steps * _BATCH // len(images))
-    order = np.concatenate([rng.permutation(len(images)) for _ in range(epochs)])
+def _train(data, n_classes, seeds, steps):
+    """Parameters for each of the seeds, trained in step."""
+    begun = [initial(data.images.shape[1:], n_classes, seed) for seed in seeds]
+    states = [(params, _optimiser(steps).init(params)) for params in begun]
+    batches = zip(*(_batches(data, seed, steps) for seed in seeds), strict=True)
+    if len(seeds) == 1:
+        (state,) = states
+        for (batch,) in batches:
+            state = _step(n_classes, steps, state, *batch)
+        return [state[0]]
+    state = jax.tree.map(lambda *each: jnp.stack(each), *states)
+    for each in batches:
+        images, labels = (np.stack(part) for part in zip(*each, strict=True))
+        state = _steps_of_all(n_classes, steps, state, images, labels)
+    return [jax.tree.map(lambda x, i=i: x[i], state[0]) for i in range(len(seeds))]
+
+
+def _batches(data, seed, steps):
+    """(images, labels) of each step: epochs in random order, shifted."""
+    rng, n = np.random.default_rng(seed), len(data.images)
+    order = np.concatenate([rng.permutation(n) for _ in range(-(-steps * _BATCH // n))])
     for batch in order[: steps * _BATCH].reshape(steps, _BATCH):
-        state = _step(n_classes, steps, state, shifted(images[batch], rng), labels[batch])
-    return state[0]
+        yield shifted(data.images[batch], rng), data.labels[batch]
 
 
 def _outputs(params, images):

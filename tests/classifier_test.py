@@ -42,6 +42,18 @@ def test_one_compiled_step_serves_every_number_of_images(trained):
     assert classifier._step._cache_size() == before
 
 
+def test_seeds_trained_side_by_side_are_those_trained_one_by_one():
+    images, labels = digits()
+    data = classifier._Set("", images[:200], labels[:200])
+    together = classifier._train(data, 10, (3, 4), 10)
+    for params, seed in zip(together, (3, 4), strict=True):
+        alone = classifier.train(images[:200], labels[:200], 10, seed=seed, steps=10)
+        for a, b in zip(jax.tree.leaves(params), jax.tree.leaves(alone), strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-3)
+    logits = [classifier.logits(params, images[200:300]) for params in together]
+    assert not np.allclose(*logits, atol=0.1)
+
+
 def test_the_seed_decides_the_random_features():
     images, _ = digits()
     a, b, c = (

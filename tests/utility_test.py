@@ -40,12 +40,71 @@ def test_auc_is_that_of_medmnist(k, task, ties, tmp_path, monkeypatch):
     assert whole(utility.macro_auc, p, y) == pytest.approx(getAUC(y[:, None], p, task))
 
 
+def test_recall_is_scikit_learns():
+    p, y = guesses()
+    found = utility.judge(p[None], y, np.random.default_rng(0))["recall"]
+    expected = metrics.recall_score(y, p.argmax(1), average=None)
+    assert [found[str(k)]["value"] for k in range(4)] == pytest.approx(list(expected))
+    assert [found[str(k)]["n"] for k in range(4)] == np.bincount(y).tolist()
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_calibration_error_is_that_of_its_definition(ties):
+    p, y = guesses(ties=ties)
+    p[:5], p[5:9] = np.eye(4)[y[:5]], 0.25  # certain, and undecided
+    total = 0.0
+    for b in range(15):
+        inside = [i for i in range(len(y)) if b / 15 < p[i].max() <= (b + 1) / 15]
+        if inside:
+            confidence = np.mean([p[i].max() for i in inside])
+            right = np.mean([p[i].argmax() == y[i] for i in inside])
+            total += len(inside) / len(y) * abs(right - confidence)
+    assert whole(utility.calibration_error, p, y) == pytest.approx(total)
+
+
+@pytest.mark.parametrize("k", [2, 4])
+def test_brier_is_scikit_learns(k):
+    p, y = guesses(k=k)
+    if k == 2:
+        expected = 2 * metrics.brier_score_loss(y, p[:, 1])
+    else:
+        expected = np.mean(
+            [sum((p[i, c] - (y[i] == c)) ** 2 for c in range(k)) for i in range(len(y))]
+        )
+    assert whole(utility.brier, p, y) == pytest.approx(expected)
+
+
+def test_a_calibrated_classifier_may_have_a_calibration_error_of_zero():
+    rng, reached, above = np.random.default_rng(0), 0, 0
+    for _ in range(20):
+        z = 3 * rng.standard_normal((400, 5))
+        p = np.exp(z) / np.exp(z).sum(1, keepdims=True)
+        y = (p.cumsum(1) > rng.random((400, 1))).argmax(1)  # drawn from p: the true error is 0
+        found = utility.judge(p[None], y, rng)["ece"]
+        reached += found["low"] == 0
+        above += found["value"] > 0.02  # chance alone
+    assert reached >= 17
+    assert above == 20
+
+
+def test_a_classifier_that_is_too_sure_is_found_out():
+    p, y = guesses(n=1000)
+    sure = p**4 / (p**4).sum(1, keepdims=True)
+    mild, found = (utility.judge(q[None], y, np.random.default_rng(0)) for q in (p, sure))
+    assert found["ece"]["low"] > 0.02
+    for name, each in utility.UTILITY.items():
+        if each.better == "lower":
+            assert found[name]["value"] > mild[name]["value"]
+    assert found["accuracy"]["value"] == mild["accuracy"]["value"]
+
+
 @pytest.mark.parametrize("name", utility.UTILITY)
 def test_a_weight_is_a_repetition(name):
     p, y = guesses(n=80, ties=True)
     times = np.random.default_rng(1).integers(0, 4, 80)
-    repeated = whole(utility.UTILITY[name], np.repeat(p, times, 0), np.repeat(y, times))
-    weighted = whole(utility.UTILITY[name], p, y, times.astype(float))
+    metric = utility.UTILITY[name].statistic
+    repeated = whole(metric, np.repeat(p, times, 0), np.repeat(y, times))
+    weighted = whole(metric, p, y, times.astype(float))
     assert weighted == pytest.approx(repeated)
 
 
@@ -55,9 +114,9 @@ def test_intervals_are_the_binomial_ones():
     share = found["accuracy"]["value"]
     width = 2 * 1.96 * np.sqrt(share * (1 - share) / 400)
     assert found["accuracy"]["high"] - found["accuracy"]["low"] == pytest.approx(width, rel=0.15)
-    for metric in found.values():
-        assert metric["low"] <= metric["value"] <= metric["high"]
-        assert metric["n"] == 400
+    for name in utility.UTILITY:
+        assert found[name]["low"] <= found[name]["value"] <= found[name]["high"]
+        assert found[name]["n"] == 400
 
 
 def test_several_seeds_are_averaged_and_widen_the_interval():
@@ -71,18 +130,25 @@ def test_several_seeds_are_averaged_and_widen_the_interval():
     assert two["high"] - two["low"] > 2 * (one["high"] - one["low"])
 
 
+def reasons(found):
+    recalls = found.pop("recall")
+    return {m["reason"] for m in (*found.values(), *recalls.values())}
+
+
 def test_what_cannot_be_said_is_missing():
     p, y = guesses(k=4)
     found = utility.judge(p[None, y != 2], y[y != 2], np.random.default_rng(0))
     assert found["auc"]["reason"] == "the test set has no image of class 2"
+    assert found["recall"]["2"] == found["auc"]
+    assert found["recall"]["1"]["value"] is not None
     recalls = [(p[y == k].argmax(1) == k).mean() for k in (0, 1, 3)]
     assert found["balanced_accuracy"]["value"] == pytest.approx(np.mean(recalls))
     p[0] = np.nan
     found = utility.judge(p[None], y, np.random.default_rng(0))
-    assert {m["reason"] for m in found.values()} == {"the classifier's outputs are not finite"}
+    assert reasons(found) == {"the classifier's outputs are not finite"}
     nothing = np.zeros((0, 8, 8, 1), np.uint8), np.zeros(0, np.int32)
     found = utility.train_and_test(nothing, nothing, 2, seed=0)
-    assert {m["reason"] for m in found.values()} == {"there is no training image"}
+    assert reasons(found) == {"there is no training image"}
 
 
 def test_digits_teach_digits_and_a_lacking_class_costs_itself():
@@ -98,3 +164,5 @@ def test_digits_teach_digits_and_a_lacking_class_costs_itself():
     assert full["auc"]["value"] > 0.99
     assert full["accuracy"]["value"] - 0.2 < lacking["accuracy"]["value"] < full["accuracy"]["low"]
     assert lacking["auc"]["value"] is not None
+    assert lacking["recall"]["3"]["value"] == 0 < lacking["recall"]["3"]["high"] < 0.2
+    assert lacking["recall"]["4"]["value"] > 0.7
