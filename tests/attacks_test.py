@@ -6,6 +6,8 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 from fpu.privacy import attacks
 
+METRICS = ("auc", "advantage", "tpr_at_1_fpr", "tpr_at_01_fpr")
+
 
 def membership(members, others, seed=0):
     return attacks.membership(np.asarray(members), np.asarray(others), np.random.default_rng(seed))
@@ -47,23 +49,32 @@ def test_chance_is_chance():
 
 
 def test_a_perfect_attack_keeps_an_honest_width():
-    for found in membership(np.ones(100), np.zeros(100)).values():
+    judged = membership(np.ones(100), np.zeros(1000))
+    assert judged.pop("roc") == {"fpr": [0, 0, 1], "tpr": [0, 1, 1]}
+    assert set(judged) == set(METRICS)
+    for found in judged.values():
         assert (found["value"], found["high"]) == (1, 1)
         assert 0.95 < found["low"] < 1
     assert membership(np.zeros(100), np.ones(100))["auc"]["value"] == 0
 
 
 def test_constant_scores_know_nothing():
-    found = membership(np.zeros(120), np.zeros(120))
+    found = membership(np.zeros(120), np.zeros(1200))
     assert found["auc"]["value"] == 0.5
     assert found["advantage"]["value"] == 0
-    assert found["tpr_at_1_fpr"]["value"] == 0
+    assert found["tpr_at_1_fpr"]["value"] == found["tpr_at_01_fpr"]["value"] == 0
+    assert found["roc"] == {"fpr": [0, 1, 1], "tpr": [0, 0, 1]}
 
 
 def test_what_the_counts_cannot_resolve_is_missing():
     found = membership(*scores(1.0, m=300, n=99))
     assert found["auc"]["value"] > 0.6
     assert found["tpr_at_1_fpr"]["reason"].startswith("99 non-members; 100 are needed")
+    found = membership(*scores(1.0, m=50, n=999))
+    assert found["tpr_at_1_fpr"]["n"] == 50
+    assert found["tpr_at_01_fpr"]["reason"] == (
+        "999 non-members; 1,000 are needed to see a false positive rate of 0.1 %"
+    )
     found = membership(*scores(1.0, m=300, n=19))
     assert {m["reason"] for m in found.values()} == {
         "300 members and 19 non-members; 20 of each are needed"
@@ -78,22 +89,40 @@ def test_scores_that_are_not_finite_are_missing(bad):
         assert found == {"value": None, "reason": "2 of 550 scores are not finite"}
 
 
-def test_nearest_looks_at_the_same_label_and_finds_copies():
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (6, 4, 4, 1), dtype=np.uint8)
-    labels = np.array([0, 0, 1, 1, 2, 2])
-    synthetic, theirs = images[[0, 2, 3]], np.array([0, 0, 1])
-    found = attacks.nearest(images, labels, synthetic, theirs)
+def test_the_rate_at_one_in_a_thousand_is_that_of_the_curve():
+    members, others = scores(2.0, m=400, n=2500)
+    found = membership(members, others)["tpr_at_01_fpr"]
+    assert found["value"] == np.mean(members > np.sort(others)[-3])  # two of 2,500 above it
+    assert found["low"] < found["value"] < found["high"]
 
-    def distance(a, b):
-        return np.linalg.norm(images[a].astype(float) - images[b])
 
-    expected = [
-        0,  # its own copy
-        min(distance(1, 0), distance(1, 2)),
-        distance(2, 3),  # its copy has the other label
-        0,
-        min(distance(4, i) for i in (0, 2, 3)),  # a label that the synthetic set lacks
-        min(distance(5, i) for i in (0, 2, 3)),
-    ]
-    np.testing.assert_allclose(-found, expected, atol=1e-9)
+@pytest.mark.parametrize(
+    ("m", "n", "digits"), [(300, 250, 9), (25, 20, 9), (200, 5000, 2), (90, 70, 0)]
+)
+def test_the_curve_of_the_record_is_short_and_flatters_nobody(m, n, digits):
+    members, others = scores(1.0, m=m, n=n, digits=digits)
+    roc = membership(members, others)["roc"]
+    fpr, tpr = np.array(roc["fpr"]), np.array(roc["tpr"])
+    assert len(fpr) == len(tpr) <= 64
+    assert (fpr[0], tpr[0], fpr[-1], tpr[-1]) == (0, 0, 1, 1)
+    assert (np.diff(fpr) >= 0).all()
+    assert (np.diff(tpr) >= 0).all()
+    assert [round(x, 5) for x in roc["fpr"] + roc["tpr"]] == roc["fpr"] + roc["tpr"]
+    truth = np.repeat([1, 0], [m, n])
+    full = roc_curve(truth, np.concatenate([members, others]), drop_intermediate=False)
+    for f in np.linspace(0, 1, 4001):  # between two points the picture is a straight line
+        drawn = np.interp(f, fpr, tpr) if f < 1 and f not in fpr else tpr[fpr <= f].max()
+        assert drawn <= full[1][full[0] <= f + 1e-9].max() + 1e-9
+    area, true = np.trapezoid(tpr, fpr), roc_auc_score(truth, np.concatenate([members, others]))
+    assert area > true - (0.05 if digits else 0.15)
+
+
+def test_an_attack_without_scores_says_why():
+    found = attacks.unable("no reference")
+    assert set(found) == set(METRICS)
+    assert all(m == {"value": None, "reason": "no reference"} for m in found.values())
+
+
+def test_a_unit_has_the_mean_of_its_images():
+    found = attacks.means([1.0, 3.0, 5.0], np.array([1, 1, 0]), 2)
+    np.testing.assert_array_equal(found, [5.0, 2.0])

@@ -34,3 +34,13 @@ def test_the_others_hand_out_real_images_of_the_wanted_class(name, source):
         mine = {x.tobytes() for x in drawn[labels == label].astype(np.uint8)}
         theirs = {x.tobytes() for x in np.asarray(pool.images)[np.asarray(pool.labels) == label]}
         assert mine == theirs
+
+
+def test_noise_is_uniform_and_knows_nothing():
+    baseline = baselines.BASELINES["noise"](SPEC)
+    drawn = baseline.sample(
+        baseline.fit(None, 9.0, 0.0, None), jax.random.key(1), jnp.zeros(50, int)
+    )
+    counts, _ = np.histogram(drawn, 10, (0, 1))
+    assert drawn.shape == (50, 8, 8, 1)
+    assert abs(counts - 320).max() < 5 * np.sqrt(320)

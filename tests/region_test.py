@@ -23,11 +23,12 @@ def test_ceiling_is_the_area_the_height_and_the_gap_of_the_highest_curve(eps, de
     assert got["auc"] == pytest.approx(np.trapezoid(tpr, fpr), abs=1e-9)
     assert got["advantage"] == pytest.approx(np.max(tpr - fpr), abs=1e-9)
     assert got["tpr_at_1_fpr"] == region.highest_tpr(0.01, eps, delta)
+    assert got["tpr_at_01_fpr"] == region.highest_tpr(0.001, eps, delta)
 
 
 def test_perfect_privacy_leaves_guessing():
     assert region.ceiling(privacy(0, 0)) == pytest.approx(
-        {"auc": 0.5, "tpr_at_1_fpr": 0.01, "advantage": 0}
+        {"auc": 0.5, "tpr_at_1_fpr": 0.01, "tpr_at_01_fpr": 0.001, "advantage": 0}
     )
 
 

@@ -3,6 +3,7 @@
 gaussian  one DP release of class means and covariances, then a normal draw for each image: seconds
 copycat   hands out the members themselves: best fidelity, no privacy
 fresh     hands out held-out real images: what a perfect generator would do
+noise     uniform pixels, whatever the data: the other end of every scale
 """
 
 import functools
@@ -69,4 +70,18 @@ def fresh(spec: Spec) -> Baseline:
     return _real("nonmembers")
 
 
-BASELINES = {"gaussian": one_shot, "copycat": copycat, "fresh": fresh}
+def noise(spec: Spec) -> Baseline:
+    """Every pixel uniform on [0, 1]. Looks at no image."""
+
+    def fit(pool, denominator, noise_multiplier, key):
+        del pool, denominator, noise_multiplier, key
+        return {}
+
+    def sample(params, key, labels):
+        del params
+        return jax.random.uniform(key, (len(labels), *spec.shape))
+
+    return Baseline("members", False, fit, sample)
+
+
+BASELINES = {"gaussian": one_shot, "copycat": copycat, "fresh": fresh, "noise": noise}

@@ -140,15 +140,47 @@ def make(config: Config, spec: Spec) -> Model:
         return jnp.clip((x + 1) / 2, 0.0, 1.0)
 
     def scores(params, example, key):
-        """Denoising error over 16 steps spread over the first half, where members stand out."""
-        times = jnp.linspace(1, config.diffusion_steps // 2, 16).astype(jnp.int32)
-        noises = jax.random.normal(key, (16, *spec.shape))
+        """Errors that a member has low. T is the number of diffusion steps, e(x, t) the noise that is seen in x.
+
+        loss: denoising error (arXiv:2301.09956), the mean of 16 steps from 1 to T/2.
+        loss_early: the same at step T/20, the mean of 16 noises: there members stand out most.
+        pia: |e1 - e(a x + s e1, t)|^2, e1 = e(x, 1), a and s those of t = T/20: the proximal initialisation
+          of arXiv:2305.18355, which has the 4-norm and T/5. Deterministic.
+        secmi: |back(on(x_t)) - x_t|^2, each a deterministic step of T/100, and t = T/10, reached by such steps
+          (the t-error of arXiv:2302.01316). Deterministic. Made for U-Nets, where it works; in small
+          dense networks that remember members err MORE by it.
+        """
+        private, steps = params["private"], config.diffusion_steps
         label = one_hot(example.label, spec.n_classes)
-        image = 2 * example.image - 1
-        errors = jax.vmap(lambda t, e: denoising_error(params["private"], image, label, t, e))(
-            times, noises
+        image, early = 2 * example.image - 1, max(1, steps // 20)
+        spread = jnp.linspace(1, steps // 2, 16).astype(jnp.int32)
+        times = jnp.concatenate([spread, jnp.full(16, early)])
+        noises = jax.random.normal(key, (32, *spec.shape))
+        errors = jax.vmap(lambda t, e: denoising_error(private, image, label, t, e))(times, noises)
+        _, first = predict(private, image, 1, label)
+        _, second = predict(
+            private, signal[early] * image + noise_level[early] * first, early, label
         )
-        return {"loss": -jnp.mean(errors)}
+        return {
+            "loss": -jnp.mean(errors[:16]),
+            "loss_early": -jnp.mean(errors[16:]),
+            "pia": -jnp.sum(jnp.square(first - second)),
+            "secmi": -step_error(private, image, label),
+        }
+
+    def step_error(private, image, label):
+        size = max(1, config.diffusion_steps // 100)
+        end = 10 * size
+
+        def move(x, now, then):
+            x0, noise = predict(private, x, jnp.maximum(now, 1), label)  # 0 was never trained on
+            return signal[then] * x0 + noise_level[then] * noise
+
+        def up(x, now):
+            return move(x, now, now + size), None
+
+        x, _ = jax.lax.scan(up, image, jnp.arange(0, end, size))
+        return jnp.sum(jnp.square(move(move(x, end, end + size), end + size, end) - x))
 
     return Model(init, loss, None, sample, scores)
 

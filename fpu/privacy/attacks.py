@@ -1,52 +1,59 @@
 """Membership attacks: can an attacker tell the training images from others of the same kind?
 
 An attack gives every image a score, higher = more like a member. Those of a model family come from
-its `scores`; those here need the synthetic images only. SAMPLES_ONLY: name -> function(images,
-labels, synthetic, synthetic_labels) -> float scores [n].
+its `scores`; those that need the synthetic images only are in samples_only.py. Here the scores are judged.
 """
 
 import numpy as np
 
 from fpu.intervals import bootstrap, missing, percentile, reflected
-from fpu.privacy import distance
 
+METRICS = ("auc", "advantage", "tpr_at_1_fpr", "tpr_at_01_fpr")
 _LEAST = 20  # images on each side: fewer leave any AUC within +-.18 of chance
-_FPR = 0.01
-_LEAST_FPR = 100  # non-members: with fewer, 1 % of them is less than one image
+_FPR = {"tpr_at_1_fpr": 0.01, "tpr_at_01_fpr": 0.001}
+_STEPS = 31  # of a thinned curve, two points each
 
 
-def nearest(images, labels, synthetic, synthetic_labels):
-    """Minus the pixel distance to the nearest synthetic image of the same label.
-
-    The Monte-Carlo attack of arXiv:1906.03006 with one neighbour. A label that the synthetic set
-    lacks is looked for in all of it.
-    """
-    scores = np.empty(len(images))
-    for label in np.unique(labels):
-        pool = synthetic[synthetic_labels == label]
-        mine = labels == label
-        scores[mine] = -distance.nearest(images[mine], pool if len(pool) else synthetic)
-    return scores
-
-
-SAMPLES_ONLY = {"nearest": nearest}
-
-
-def _roc(scores, member):
-    """statistic(weights [b, n]) -> [b, 3]: AUC, advantage, TPR at 1 % FPR, over thresholds."""
+def _curves(scores, member):
+    """curves(weights [b, n]) -> FPR and TPR [b, 1 + distinct scores], both rising from 0 to 1."""
     order = np.argsort(-scores, kind="stable")
     ends = np.flatnonzero(np.diff(scores[order], append=np.nan) != 0)  # one per distinct score
     member = member[order]
 
-    def statistic(weights):
+    def curves(weights):
         weights = weights[:, order]
-        curves = [np.cumsum(weights * side, axis=1)[:, ends] for side in (member, ~member)]
-        tpr, fpr = (np.pad(c / c[:, -1:], ((0, 0), (1, 0))) for c in curves)
-        auc = (np.diff(fpr, axis=1) * (tpr[:, 1:] + tpr[:, :-1]) / 2).sum(1)
-        at_fpr = np.where(fpr <= _FPR + 1e-12, tpr, 0).max(1)
-        return np.stack([auc, (tpr - fpr).max(1), at_fpr], axis=1)
+        sums = [np.cumsum(weights * side, axis=1)[:, ends] for side in (~member, member)]
+        return [np.pad(c / c[:, -1:], ((0, 0), (1, 0))) for c in sums]
 
-    return statistic
+    return curves
+
+
+def _summary(fpr, tpr):
+    """[b, 4]: the METRICS of curves."""
+    auc = (np.diff(fpr, axis=1) * (tpr[:, 1:] + tpr[:, :-1]) / 2).sum(1)
+    at = [np.where(fpr <= limit + 1e-12, tpr, 0).max(1) for limit in _FPR.values()]
+    return np.stack([auc, (tpr - fpr).max(1), *at], axis=1)
+
+
+def _thinned(fpr, tpr, n):
+    """{'fpr', 'tpr'}: a staircase of at most 64 points, ends included, nowhere above the curve.
+
+    At false positive rates 0, 1/n and on, evenly on a logarithmic axis. Rates round to 5 digits, away from
+    what would flatter the attack.
+    """
+    wanted = np.concatenate([[0.0], np.geomspace(1 / n, 1, _STEPS - 1)])
+    at = np.unique(np.searchsorted(fpr, wanted + 1e-12, "right") - 1)
+    fpr, tpr = np.ceil(1e5 * fpr[at] - 1e-6) / 1e5 + 0.0, np.floor(1e5 * tpr[at] + 1e-6) / 1e5
+    points = [(0.0, 0.0)]
+    for f, t in zip(fpr.tolist(), tpr.tolist(), strict=True):
+        points += [(f, points[-1][1]), (f, t)]  # along at the old height, then up
+    fpr, tpr = zip(*dict.fromkeys(points), strict=True)
+    return {"fpr": list(fpr), "tpr": list(tpr)}
+
+
+def unable(reason):
+    """What `membership` returns where an attack has no scores, for this reason."""
+    return dict.fromkeys(METRICS, missing(reason))
 
 
 def means(scores, owner, n):
@@ -64,30 +71,37 @@ def membership(member_scores, nonmember_scores, rng, unit="image"):
       unit: what a score is of. Of groups, the mean over their images (`means`): then m, n, the counts
         and what the bootstrap resamples are groups.
 
-    Returns: {'auc', 'advantage', 'tpr_at_1_fpr'}: metrics, intervals by stratified bootstrap, n the
-    smaller side (the members for the last). The advantage is the largest TPR - FPR over thresholds:
-    a maximum, it is above 0 by chance alone (about .05 for 500 against 500).
+    Returns: the METRICS, intervals by stratified bootstrap, n the smaller side (the members for the
+    true positive rates at 1 % and .1 % false positives), and 'roc' {'fpr', 'tpr'}, see `_thinned`; it is
+    absent where nothing is known. The advantage is the largest TPR - FPR over thresholds: a maximum, it is
+    above 0 by chance alone (about .05 for 500 against 500). A rate that is less than one of the
+    non-members is missing.
     """
-    names = ("auc", "advantage", "tpr_at_1_fpr")
     m, n = len(member_scores), len(nonmember_scores)
     scores = np.concatenate([member_scores, nonmember_scores]).astype(np.float64)
     if min(m, n) < _LEAST:
         sides = f"{m} members and {n} non-members"
         if unit != "image":
             sides = f"{m} {unit}s of members and {n} {unit}s of non-members"
-        return dict.fromkeys(names, missing(f"{sides}; {_LEAST} of each are needed"))
+        return unable(f"{sides}; {_LEAST} of each are needed")
     if not np.isfinite(scores).all():
         bad = np.count_nonzero(~np.isfinite(scores))
-        return dict.fromkeys(names, missing(f"{bad} of {m + n} scores are not finite"))
+        return unable(f"{bad} of {m + n} scores are not finite")
     member = np.arange(m + n) < m
-    value, replicates = bootstrap(_roc(scores, member), member, rng)
+    curves = _curves(scores, member)
+    value, replicates = bootstrap(lambda weights: _summary(*curves(weights)), member, rng)
     out = {
         "auc": percentile(value[0], replicates[:, 0], min(m, n)),
         "advantage": reflected(value[1], replicates[:, 1], min(m, n)),
-        "tpr_at_1_fpr": percentile(value[2], replicates[:, 2], m),
     }
-    if n < _LEAST_FPR:
-        others = "non-members" if unit == "image" else f"{unit}s of non-members"
-        reason = f"{n} {others}; {_LEAST_FPR} are needed to see a false positive rate of 1 %"
-        out["tpr_at_1_fpr"] = missing(reason)
-    return out
+    for i, (name, rate) in enumerate(_FPR.items(), 2):
+        needed = round(1 / rate)
+        if n >= needed:
+            out[name] = percentile(value[i], replicates[:, i], m)
+        else:
+            others = "non-members" if unit == "image" else f"{unit}s of non-members"
+            out[name] = missing(
+                f"{n} {others}; {needed:,} are needed to see a false positive rate of {100 * rate:g} %"
+            )
+    fpr, tpr = curves(np.ones((1, m + n)))
+    return out | {"roc": _thinned(fpr[0], tpr[0], n)}

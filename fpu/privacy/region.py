@@ -34,7 +34,7 @@ def highest_tpr(fpr: float, eps: float, delta: float) -> float:
 def ceiling(privacy: Mapping) -> dict[str, float] | None:
     """The most that the guarantee allows a membership attack on average.
 
-    Keys: auc, tpr_at_1_fpr, advantage. None where nothing is guaranteed.
+    Keys: auc, tpr_at_1_fpr, tpr_at_01_fpr, advantage. None where nothing is guaranteed.
     """
     swap = swapped(privacy)
     if swap is None:
@@ -43,4 +43,9 @@ def ceiling(privacy: Mapping) -> dict[str, float] | None:
     # The highest curve runs straight through (0, delta), (x, 1 - x), (1 - delta, 1), (1, 1).
     x = (1 - delta) / (1 + math.exp(eps))
     auc = x * (delta + 1 - x) / 2 + (1 - delta - x) * (2 - x) / 2 + delta
-    return {"auc": auc, "tpr_at_1_fpr": highest_tpr(0.01, eps, delta), "advantage": 1 - 2 * x}
+    return {
+        "auc": auc,
+        "tpr_at_1_fpr": highest_tpr(0.01, eps, delta),
+        "tpr_at_01_fpr": highest_tpr(0.001, eps, delta),
+        "advantage": 1 - 2 * x,
+    }
