@@ -57,6 +57,24 @@ def restore(folder: pathlib.Path, like):
     )
 
 
+def averaged(folder: pathlib.Path):
+    """The averaged parameters (State.ema) of the newest checkpoint in `folder`, as arrays; None without one.
+
+    Unlike `restore` it needs no State to compare with: whoever judges a model need not know how it was trained.
+    """
+    if not folder.is_dir():
+        return None
+    with _manager(folder) as manager:
+        step = manager.latest_step()
+        if step is None:
+            return None
+        try:
+            return manager.restore(step, args=ocp.args.StandardRestore())["ema"]
+        except Exception as error:  # whatever a damaged file raises inside orbax
+            reason = " ".join(str(error).split())[:120]
+            raise InputError(f"{folder}: its checkpoint cannot be read ({reason})") from error
+
+
 def _manager(folder: pathlib.Path) -> ocp.CheckpointManager:
     options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, enable_async_checkpointing=False)
     return ocp.CheckpointManager(folder.absolute(), options=options)

@@ -12,13 +12,26 @@ from pathlib import Path
 import numpy as np
 
 from fpu import InputError, npz, readers, sources
+from fpu.manifests import manifest
 from fpu.npz import load_images, save_npz
-from fpu.subsets import TEST, TRAIN, VAL, Split, manifest, partition, permutation, units
+from fpu.subsets import (
+    TEST,
+    TRAIN,
+    VAL,
+    Split,
+    around,
+    class_matched,
+    partition,
+    permutation,
+    units,
+)
 
 __all__ = [
     "DATASETS",
     "Dataset",
     "Split",
+    "around",
+    "class_matched",
     "load",
     "load_images",
     "manifest",

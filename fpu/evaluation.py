@@ -1,21 +1,24 @@
-"""One call: a synthetic set and the data it was made from -> fidelity, utility and attacks.
+"""One call: a synthetic set and the data it was made from -> fidelity, privacy as attacked, utility.
 
-Everything here is public randomness from `seed`. What the data cannot carry is null with a reason.
+All randomness here is public, from `seed`, but for the keys of the DP-SGD classifier. What the data cannot
+carry is null with a reason.
 """
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from fpu import InputError, classifier, data, utility
-from fpu.fidelity import FIDELITY, compare, near_copies
+from fpu import InputError, fidelity, inception, protocols
+from fpu.data import class_matched
+from fpu.fidelity import features, memorisation
 from fpu.intervals import missing
-from fpu.privacy import attacks
-from fpu.privacy.distance import nearest
+from fpu.privacy import attacks, distance, samples_only, targets
 
 _IMAGES = 1000  # compared on each side, at most: FD, recall and coverage depend on the count
-_ATTACKED = {True: 1000, False: 5000}  # members, and as many non-members, at most
+_ATTACKED = {True: 1000, False: 5000}  # members, and as many others, at most
 _LEAST_REFERENCE = 100  # fewer real images than this teach a feature network nothing of its own
-_SEEDS = {True: 1, False: 3}
-_STEPS = {True: classifier.STEPS, False: 3 * classifier.STEPS}
 
 
 def evaluate(
@@ -25,9 +28,13 @@ def evaluate(
     labels,
     *,
     scores=None,
+    shadows=None,
     beside=None,
+    budget=None,
+    weights=None,
     seed=0,
     quick=True,
+    cache=None,
     progress=lambda line: None,
 ):
     """Judge a synthetic set.
@@ -37,32 +44,63 @@ def evaluate(
       images, labels: the synthetic set, uint8 [n, H, W, C] and ints [n].
       scores: None, or the generator's membership scores: (images uint8 [n, H, W, C], labels [n]) ->
         {name: float [n]}, higher = more like a member.
+      shadows: None, or an attack by shadow models: (targets.Targets, scores) -> {name: float [n]}.
       beside: None, or {name: (images, labels)} of rival sets; each has a row of its own in 'utility'.
+      budget: (eps, delta) that a DP-SGD classifier of the members may spend, or None for no such rival.
+      weights: None, or the file of the FID Inception's weights (see inception.load): FID and KID on its
+        features too, at a quarter to half a second an image on a CPU.
       seed: public.
-      quick: one classifier seed and 400 steps; else three seeds and 1,200 steps.
+      quick: one classifier seed of 400 steps; else three of 1,200, and five times as many targets.
+      cache: folder for the numbers of floors and ceilings, or None. It holds no image and no network.
       progress: called with one line before each long part.
 
-    Returns: the record's 'fidelity', 'utility' and 'attacks', every metric {value, low, high, n} or
-    {value: None, reason}. fidelity['features'] names the network ('domain', fitted on the reference
-    set, or 'random') and its n_reference. Where the data carry groups the attacks tell groups apart by the
-    mean score of their images, and `n` counts groups.
+    Returns: the record's 'fidelity', 'attacks', 'distance_to_closest_record' and 'utility', every metric
+    {value, low, high, n} or {value: None, reason}; and 'seconds' of each part. fidelity['features'] names
+    the network ('domain', fitted on the reference set, or 'random') and its n_reference. Where the data
+    carry groups the attacks tell groups apart by the mean score of their images, and `n` counts groups.
 
     Raises InputError for images or labels of another kind than the data set's.
     """
     images, labels = np.asarray(images), np.asarray(labels)
     _check(dataset, images, labels)
-    synthetic = images, labels.astype(np.int32)
+    synthetic, k = (images, labels.astype(np.int32)), dataset.n_classes
     real = {
         name: (dataset.images[index], dataset.labels[index])
         for name, index in vars(split).items()
         if name != "notes"
     }
-    rows = {"synthetic": synthetic} | (beside or {}) | {"members": real["members"]}
-    return {
-        "fidelity": _fidelity(real, synthetic, dataset.n_classes, seed, quick, progress),
-        "utility": _utility(real, rows, dataset.n_classes, seed, quick, progress),
-        "attacks": _attacks(dataset, split, synthetic, scores, seed, quick, progress),
+    published = None if weights is None else inception.load(weights)
+    compared = _compared(np.random.default_rng([seed, 1, 0]), real, synthetic, k)
+    judged, seconds, clock = {}, {}, time.monotonic()
+    networks = _networks(compared[3], real["test"], k, seed, quick, progress)
+    seconds["features"] = time.monotonic() - clock
+    parts = {
+        "fidelity": lambda: _fidelity(
+            real, synthetic, compared, networks, published, seed, progress
+        ),
+        "attacks": lambda: _attacks(
+            dataset, split, synthetic, networks, scores, shadows, seed, quick, progress
+        ),
+        "distance_to_closest_record": lambda: _distances(real, synthetic, seed),
+        "utility": lambda: protocols.rows(
+            real,
+            synthetic,
+            beside or {},
+            k,
+            budget=budget,
+            unit="image" if dataset.groups is None else "group",
+            network=networks.classifier,
+            seed=seed,
+            quick=quick,
+            cache=cache,
+            progress=progress,
+        ),
     }
+    for name, part in parts.items():
+        clock = time.monotonic()
+        judged[name] = part()
+        seconds[name] = time.monotonic() - clock
+    return judged | {"seconds": seconds}
 
 
 def _check(dataset, images, labels):
@@ -87,53 +125,12 @@ def _check(dataset, images, labels):
         )
 
 
-def class_matched(rng, *labels, most=_IMAGES):
-    """Random indices into each of several labelled sets: equal counts, class by class.
-
-    Of each class as many as the set with the fewest holds, scaled down to `most` images in all.
-    """
-    counts = np.min([np.bincount(y, minlength=1 + max(map(_top, labels))) for y in labels], axis=0)
-    counts = np.floor(counts * min(1.0, most / max(1, counts.sum())) + 1e-9).astype(int)
-    return [
-        np.concatenate(
-            [rng.permutation(np.flatnonzero(y == k))[:n] for k, n in enumerate(counts)]
-        ).astype(int)
-        for y in labels
-    ]
-
-
-def _top(labels):
-    return max(labels, default=-1)
-
-
 def _take(pair, index):
     return pair[0][index], pair[1][index]
 
 
 def _join(a, b):
     return np.concatenate([a[0], b[0]]), np.concatenate([a[1], b[1]])
-
-
-def _fidelity(real, synthetic, n_classes, seed, quick, progress):
-    def rng(purpose):  # its own for each part, so that no row depends on another's draws
-        return np.random.default_rng([seed, 1, purpose])
-
-    fake, test, zero, reference = _compared(rng(0), real, synthetic, n_classes)
-    embed, network = _network(reference, real["test"], n_classes, seed, quick, progress)
-    progress(f"fidelity of {len(fake[0])} synthetic images against as many test images")
-    rows = {"synthetic": compare(embed(test[0]), embed(fake[0]), test[1], rng(1))}
-    if len(zero[0]) == len(test[0]):
-        rows["real"] = compare(embed(test[0]), embed(zero[0]), test[1], rng(1))
-    else:
-        reason = f"{len(zero[0])} unseen real images; a zero line needs as many as are compared"
-        rows["real"] = dict.fromkeys(FIDELITY, missing(reason))
-    pool = _join(real["nonmembers"], real["reference"])
-    for row, (images, labels) in (("synthetic", synthetic), ("real", real["test"])):
-        mine, unseen = class_matched(rng(2), labels, pool[1])
-        rows[row]["near_copies"] = near_copies(
-            real["members"][0], pool[0][unseen], images[mine], rng(3)
-        )
-    return rows | {"features": {"network": network, "n_reference": len(reference[0])}}
 
 
 def _compared(rng, real, synthetic, n_classes):
@@ -143,7 +140,7 @@ def _compared(rng, real, synthetic, n_classes):
     of its reference images make up for it, and the feature network never sees those. If more than
     half of the comparison would have to go to keep the counts equal, the zero line goes instead.
     """
-    fake, test = class_matched(rng, synthetic[1], real["test"][1])
+    fake, test = class_matched(rng, synthetic[1], real["test"][1], most=_IMAGES)
     reserve = []
     for k in range(n_classes):
         mine = rng.permutation(np.flatnonzero(real["reference"][1] == k))
@@ -151,91 +148,104 @@ def _compared(rng, real, synthetic, n_classes):
         reserve.append(mine[: min(max(0, wanted), len(mine) // 4)])
     reserve = np.concatenate(reserve)
     zero = _join(real["nonmembers"], _take(real["reference"], reserve))
-    three = class_matched(rng, synthetic[1], real["test"][1], zero[1])
+    three = class_matched(rng, synthetic[1], real["test"][1], zero[1], most=_IMAGES)
     if 2 * len(three[0]) >= len(fake):
         fake, test, zero = *three[:2], _take(zero, three[2])
     rest = np.setdiff1d(np.arange(len(real["reference"][1])), reserve)
     return _take(synthetic, fake), _take(real["test"], test), zero, _take(real["reference"], rest)
 
 
-def _network(reference, test, n_classes, seed, quick, progress):
-    """images -> float64 features [n, 64], of mean 0 and variance 1 on real images; its name."""
+class _Networks(NamedTuple):
+    """What images are looked at through: embed(images) -> float64 [n, 64]."""
+
+    name: str  # domain, or random where the reference set cannot teach a network
+    embed: Callable
+    control: Callable  # random features; what `embed` is too where the reference set is too small
+    classifier: Any  # the domain network's parameters, or None
+    n_reference: int
+
+
+def _networks(reference, test, n_classes, seed, quick, progress) -> _Networks:
     images, labels = reference
-    if len(images) >= _LEAST_REFERENCE and len(np.unique(labels)) > 1:
-        progress(f"feature network on {len(images)} reference images")
-        params = classifier.train(images, labels, n_classes, seed=seed, steps=_STEPS[quick])
-        name, scale = "domain", images
-    else:
-        params = classifier.initial(test[0].shape[1:], n_classes, seed)
-        name, scale = "random", test[0]
-    known = classifier.features(params, scale[:2000]).astype(np.float64)
-    centre, spread = known.mean(0), known.std(0)
-    spread = np.where(spread > 1e-6, spread, 1.0)
-    return lambda x: (classifier.features(params, x) - centre) / spread, name
+    taught = len(images) >= _LEAST_REFERENCE and len(np.unique(labels)) > 1
+    scale = images if taught else test[0]
+    plain = features.random(test[0].shape[1:], n_classes, seed=seed, scale=scale)
+    if not taught:
+        return _Networks("random", plain, plain, None, len(images))
+    progress(f"feature network on {len(images)} reference images")
+    embed, params = features.domain(
+        images, labels, n_classes, seed=seed, steps=protocols.STEPS[quick], scale=scale
+    )
+    return _Networks("domain", embed, plain, params, len(images))
 
 
-def _utility(real, training_sets, n_classes, seed, quick, progress):
+def _fidelity(real, synthetic, compared, networks, published, seed, progress):
+    """The rows 'synthetic' and 'real' (the zero line), and 'features'."""
+
+    def rng(purpose):  # its own for each part, so that no row depends on another's draws
+        return np.random.default_rng([seed, 1, purpose])
+
+    fake, test, zero, _ = compared
+    progress(f"fidelity of {len(fake[0])} synthetic images against as many test images")
+    sides = {"synthetic": fake[0], "real": zero[0]}
     rows = {}
-    for name, train in training_sets.items():
-        progress(f"utility: training on {len(train[0])} {name.replace('_', '-')} images")
-        rows[name] = utility.train_and_test(
-            train, real["test"], n_classes, seed=seed, seeds=_SEEDS[quick], steps=_STEPS[quick]
-        )
-    return rows
+    for row, images in sides.items():
+        if len(images) == len(test[0]):
+            rows[row] = _distance(test, images, networks, published, rng(1), progress)
+        else:
+            reason = f"{len(images)} unseen real images; a zero line needs as many as are compared"
+            rows[row] = dict.fromkeys(rows["synthetic"], missing(reason))
+    pool = _join(real["nonmembers"], real["reference"])
+    for row, (images, labels) in (("synthetic", synthetic), ("real", real["test"])):
+        mine, unseen = class_matched(rng(2), labels, pool[1], most=_IMAGES)
+        sets = real["members"][0], pool[0][unseen], images[mine]
+        rows[row]["near_copies"] = memorisation.near_copies(*sets, rng(3))
+        # In pixels every blurred image is near all others, and a trained network does not see blurred copies.
+        seen = [networks.control(x) if len(x) else np.zeros((0, 1)) for x in sets]
+        for metric in (memorisation.authenticity, memorisation.data_copying):
+            rows[row][metric.__name__] = metric(*seen, rng(3))
+    used = {"network": networks.name, "n_reference": networks.n_reference}
+    return rows | {"features": used}
 
 
-def _attacks(dataset, split, synthetic, scores, seed, quick, progress):
+def _distance(test, images, networks, published, rng, progress):
+    """Every distance of images from the test images, on each kind of features; images[i] is of class test[1][i]."""
+    found = fidelity.compare(networks.embed(test[0]), networks.embed(images), test[1], rng)
+    if networks.control is not networks.embed:
+        found |= fidelity.control(networks.control(test[0]), networks.control(images), test[1], rng)
+    if published is not None:
+        progress(f"Inception features of {2 * len(images)} images")
+        found |= fidelity.published(published(test[0]), published(images), test[1], rng)
+    return found
+
+
+def _attacks(dataset, split, synthetic, networks, scores, shadows, seed, quick, progress):
     rng = np.random.default_rng([seed, 2])
-    unseen = _unseen(dataset, split, synthetic[0])
-    if (
-        dataset.groups is not None
-    ):  # a group that was trained on is no non-member, not in part either
-        unseen = unseen[~np.isin(dataset.groups[unseen], dataset.groups[split.members])]
-    sides = [_privacy_units(dataset, index) for index in (split.members, unseen)]
-    chosen = class_matched(rng, *(classes for _, classes in sides), most=_ATTACKED[quick])
-    unit = "image" if dataset.groups is None else "group"
-    m, n = map(len, chosen)
-    progress(f"attacks on {m} members and {n} non-members" + " (groups)" * (unit == "group"))
-    few = max(1, _ATTACKED[quick] // max(1, m))  # images of one group, at most
-    rows = [
-        own[u] if len(own[u]) <= few else rng.permutation(own[u])[:few]
-        for (own, _), units_ in zip(sides, chosen, strict=True)
-        for u in units_
-    ]
-    index = np.concatenate([*rows, np.arange(0)])
-    targets = dataset.images[index], dataset.labels[index]
-    found = {name: attack(*targets, *synthetic) for name, attack in attacks.SAMPLES_ONLY.items()}
-    if scores is not None and len(index):
-        found |= scores(*targets)
-    owner = np.repeat(np.arange(m + n), [len(row) for row in rows])
-    per_unit = {name: attacks.means(values, owner, m + n) for name, values in found.items()}
-    return {
-        name: attacks.membership(values[:m], values[m:], rng, unit)
-        for name, values in per_unit.items()
-    }
+    chosen = targets.choose(dataset, split, synthetic[0], rng, _ATTACKED[quick])
+    groups = " (groups)" * (chosen.unit == "group")
+    progress(f"attacks on {chosen.n_members} members and {chosen.n_others} non-members{groups}")
+    # An attacker's reference must hold none of the images under attack.
+    reference = np.setdiff1d(split.reference, chosen.index)
+    known = samples_only.Known(
+        *synthetic, dataset.images[reference], dataset.labels[reference], networks.embed
+    )
+    images, labels = dataset.images[chosen.index], dataset.labels[chosen.index]
+    if not len(images):
+        found, unable = {name: np.zeros(0) for name in samples_only.SAMPLES_ONLY}, {}
+    else:
+        found, unable = samples_only.scores(images, labels, known)
+        if scores is not None:
+            found |= scores(images, labels)
+            if shadows is not None:
+                found |= shadows(chosen, scores)
+    judged = targets.judge(chosen, found, rng)
+    return judged | {name: attacks.unable(reason) for name, reason in unable.items()}
 
 
-def _privacy_units(dataset, index):
-    """The privacy units among `index`: a list of the dataset indices of each, and their classes.
-
-    Where the data carry groups, an image outside every group (of val or test) belongs to no unit.
-    """
-    if dataset.groups is None:
-        return index[:, None], dataset.labels[index]
-    index = index[dataset.groups[index] >= 0]
-    own = [index[row[:size]] for row, size in zip(*data.units(dataset, index), strict=True)]
-    classes = [np.bincount(dataset.labels[rows]).argmax() for rows in own]
-    return own, np.array(classes, int)
-
-
-def _unseen(dataset, split, images):
-    """Real images to attack beside the members: the non-members, if they were not released.
-
-    `fresh` hands out the non-members, which then look more like members than the members do; the
-    reference set takes their place.
-    """
-    for index in (split.nonmembers, split.reference):
-        copies = nearest(dataset.images[index], images) == 0
-        if len(copies) and copies.mean() < 0.5:
-            return index
-    return np.arange(0)
+def _distances(real, synthetic, seed):
+    """distance.ecdf of the synthetic images and as many unseen real ones of their classes, to the members."""
+    rng, pool = np.random.default_rng([seed, 3]), _join(real["nonmembers"], real["reference"])
+    mine, unseen = class_matched(rng, synthetic[1], pool[1], most=_IMAGES)
+    members = real["members"][0]
+    sides = [distance.nearest(images, members) for images in (synthetic[0][mine], pool[0][unseen])]
+    return distance.ecdf(*sides, rng)

@@ -5,7 +5,6 @@ used. Splits are drawn in units, the images or (with train_groups) the groups of
 never straddle two sets.
 """
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,21 +64,63 @@ def partition(dataset, *, n_per_class=None, n_train=None, seed=0, subset="random
         raise InputError(f"--seed={seed}: must be 0 or more")
     if subset not in ("random", "first"):
         raise InputError(f"--subset={subset}: must be random or first")
-    train, val, test = (np.flatnonzero(dataset.split == s) for s in (TRAIN, VAL, TEST))
-    notes = {}
-    if not len(test):
-        train, test = _set_aside(dataset, train, parts=5)
-        notes["test"] = "a fixed fifth of each class of train, as the data have no test split"
+    train, _, _, _ = _official(dataset)
     unit, unit_class = _units(dataset, train)
     queues = _queues(unit_class, dataset.n_classes, seed)
     counts = _counts([len(q) for q in queues], dataset, n_per_class, n_train)
     in_order = [np.sort(q) for q in queues] if subset == "first" else queues
-    drawn = [q[:n] for q, n in zip(in_order, counts, strict=True)]
-    left = [q[~np.isin(q, d)] for q, d in zip(queues, drawn, strict=True)]
-    members, nonmembers, reference = (
-        train[np.isin(unit, np.concatenate(units))] for units in (drawn, *_share(left, counts))
-    )
+    drawn = np.concatenate([q[:n] for q, n in zip(in_order, counts, strict=True)])
+    return around(dataset, train[np.isin(unit, drawn)], seed=seed)
+
+
+def around(dataset, members, nonmembers=None, *, seed=0):
+    """The four sets around given members, as `partition` draws the other three.
+
+    Args:
+      members: indices into dataset.images of what a generator was trained on, whole units.
+      nonmembers: None: drawn by the rule of `partition`; or those to keep to, as a manifest lists them.
+      seed: public; of the draw.
+    """
+    train, val, test, notes = _official(dataset)
+    members = np.unique(members)
+    unit, unit_class = _units(dataset, train)
+    mine = np.isin(np.arange(len(unit_class)), unit[np.isin(train, members)])
+    if nonmembers is None:
+        queues = _queues(unit_class, dataset.n_classes, seed)
+        counts = np.bincount(unit_class[mine], minlength=dataset.n_classes)
+        shares = _share([q[~mine[q]] for q in queues], counts)
+        nonmembers, reference = (train[np.isin(unit, np.concatenate(units))] for units in shares)
+    else:
+        nonmembers = np.unique(nonmembers)
+        reference = np.setdiff1d(train[~mine[unit]], nonmembers)
+    val, test = (np.setdiff1d(part, np.union1d(members, nonmembers)) for part in (val, test))
     return _top_up(dataset, Split(members, nonmembers, reference, test, notes), val, seed)
+
+
+def _official(dataset):
+    """(train, val, test, notes): the official splits; a test set is set aside where there is none."""
+    train, val, test = (np.flatnonzero(dataset.split == s) for s in (TRAIN, VAL, TEST))
+    if len(test):
+        return train, val, test, {}
+    train, test = _set_aside(dataset, train, parts=5)
+    note = "a fixed fifth of each class of train, as the data have no test split"
+    return train, val, test, {"test": note}
+
+
+def class_matched(rng, *labels, most):
+    """Random indices into each of several labelled sets: equal counts, class by class.
+
+    Of each class as many as the set with the fewest holds, scaled down to `most` images in all.
+    """
+    top = max(max(y, default=-1) for y in labels)
+    counts = np.min([np.bincount(y, minlength=1 + top) for y in labels], axis=0)
+    counts = np.floor(counts * min(1.0, most / max(1, counts.sum())) + 1e-9).astype(int)
+    return [
+        np.concatenate(
+            [rng.permutation(np.flatnonzero(y == k))[:n] for k, n in enumerate(counts)]
+        ).astype(int)
+        for y in labels
+    ]
 
 
 def units(dataset, indices):
@@ -96,42 +137,6 @@ def units(dataset, indices):
     column = np.arange(sizes.max(initial=1))
     column = np.where(column[None, :] < sizes[:, None], column[None, :], 0)
     return order[starts[:, None] + column], sizes
-
-
-def manifest(dataset, split):
-    """JSON-able account of which images were used; the names are those of the record's `data`.
-
-    Indices point into Dataset.images (of an .npz: its train, then val, then test). A sha256 is over
-    the uint8 pixels of the set in ascending index order, then its labels as little-endian int32.
-    """
-
-    def per_class(indices):
-        return np.bincount(dataset.labels[indices], minlength=dataset.n_classes).tolist()
-
-    def sha256(indices):
-        digest = hashlib.sha256(np.ascontiguousarray(dataset.images[indices]))
-        digest.update(dataset.labels[indices].astype("<i4"))
-        return digest.hexdigest()
-
-    return {
-        "name": dataset.name,
-        "source": dataset.source,
-        "unit": "image" if dataset.groups is None else "group",
-        "n_members": len(split.members),
-        "n_units": len(units(dataset, split.members)[1]),
-        "n_nonmembers": len(split.nonmembers),
-        "n_reference": len(split.reference),
-        "n_test": len(split.test),
-        "members_per_class": per_class(split.members),
-        "nonmembers_per_class": per_class(split.nonmembers),
-        "reference_per_class": per_class(split.reference),
-        "test_per_class": per_class(split.test),
-        "sha256_members": sha256(split.members),
-        "sha256_nonmembers": sha256(split.nonmembers),
-        "notes": dict(split.notes),
-        "members": split.members.tolist(),
-        "nonmembers": split.nonmembers.tolist(),
-    }
 
 
 def _units(dataset, indices):

@@ -7,17 +7,20 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from fpu import InputError, evaluation
+from fpu import InputError, evaluation, protocols
 
-FIDELITY = {"kid", "fd", "precision", "recall", "density", "coverage", "near_copies"}
+DISTANCES = {"kid", "fd", "fd_inf", "precision", "recall", "density", "coverage", "vendi"}
+CONTROL = {"kid_random", "fd_random"}
+MEMORISATION = {"near_copies", "authenticity", "data_copying"}
+SAMPLES_ONLY = {"nearest", "nearest_calibrated", "monte_carlo", "domias"}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _short_training():
-    kept = evaluation._STEPS
-    evaluation._STEPS = {True: 100, False: 100}
+    kept = protocols.STEPS
+    protocols.STEPS = {True: 100, False: 100}
     yield
-    evaluation._STEPS = kept
+    protocols.STEPS = kept
 
 
 def digits(members=30, nonmembers=30, reference=60, test=45):
@@ -72,16 +75,20 @@ def leaves(tree):
         yield tree
     else:
         for name, branch in tree.items():
-            if name != "features":
+            if name not in ("features", "seconds", "roc", "curve"):
                 yield from leaves(branch)
 
 
 def test_the_record_has_its_form(copycat):
-    assert set(copycat) == {"fidelity", "utility", "attacks"}
+    parts = {"fidelity", "attacks", "distance_to_closest_record", "utility"}
+    assert set(copycat) == parts | {"seconds"}
+    assert set(copycat["seconds"]) == parts | {"features"}
     assert set(copycat["fidelity"]) == {"synthetic", "real", "features"}
-    assert set(copycat["fidelity"]["synthetic"]) == set(copycat["fidelity"]["real"]) == FIDELITY
-    assert set(copycat["utility"]) == {"synthetic", "members"}
-    assert set(copycat["attacks"]) == {"nearest", "oracle", "broken"}
+    metrics = DISTANCES | CONTROL | MEMORISATION
+    assert set(copycat["fidelity"]["synthetic"]) == set(copycat["fidelity"]["real"]) == metrics
+    rows = {"synthetic", "members", "all_real", "members_and_synthetic", "label_fidelity"}
+    assert set(copycat["utility"]) == rows | {"reference", "linear_synthetic", "linear_members"}
+    assert set(copycat["attacks"]) == SAMPLES_ONLY | {"oracle", "broken"}
     assert json.loads(json.dumps(copycat, allow_nan=False)) == copycat
     for metric in leaves(copycat):
         if metric["value"] is None:
@@ -92,7 +99,11 @@ def test_the_record_has_its_form(copycat):
 
 
 def test_copycat_is_caught(copycat):
-    assert copycat["fidelity"]["synthetic"]["near_copies"]["value"] == 1
+    fidelity = copycat["fidelity"]["synthetic"]
+    assert fidelity["near_copies"]["value"] == 1
+    assert fidelity["authenticity"]["value"] == 0
+    assert fidelity["data_copying"]["high"] < -5
+    assert copycat["distance_to_closest_record"]["area"]["value"] == 1
     assert copycat["attacks"]["nearest"]["auc"]["value"] > 0.99
     assert copycat["attacks"]["nearest"]["tpr_at_1_fpr"]["value"] > 0.99
     assert copycat["utility"]["synthetic"] == copycat["utility"]["members"]
@@ -116,7 +127,7 @@ def test_fresh_images_pass_every_test(fresh):
 
 def test_zero_line_and_synthetic_are_of_equal_counts(fresh):
     rows = fresh["fidelity"]
-    for name in FIDELITY - {"near_copies"}:
+    for name in (DISTANCES | CONTROL) - {"vendi"}:
         assert rows["synthetic"][name]["n"] == rows["real"][name]["n"] == 300
     assert rows["features"] == {"network": "domain", "n_reference": 600}
 
@@ -133,7 +144,8 @@ def test_noise_is_seen_and_the_same_seed_repeats_it(fresh):
     assert found["utility"]["members"] == fresh["utility"]["members"]
     assert found["fidelity"]["real"] == fresh["fidelity"]["real"]
     assert lines[0] == "feature network on 600 reference images"
-    assert len(lines) == 5
+    assert "attacks on 300 members and 300 non-members" in lines
+    assert found["utility"]["label_fidelity"]["accuracy"]["value"] < 0.3
 
 
 def test_poor_data_give_reasons_and_random_features():
@@ -142,7 +154,9 @@ def test_poor_data_give_reasons_and_random_features():
     found = judge(dataset, split, *constant)
     assert found["fidelity"]["features"]["network"] == "random"
     for row in ("synthetic", "real"):
-        assert {m["value"] for m in found["fidelity"][row].values()} == {None}
+        for name in DISTANCES | {"near_copies"}:
+            assert found["fidelity"][row][name]["value"] is None
+    assert "all images are the same" in found["fidelity"]["synthetic"]["authenticity"]["reason"]
     assert found["attacks"]["nearest"]["tpr_at_1_fpr"]["value"] is None
     assert found["utility"]["members"]["accuracy"]["value"] > 0.5
 
@@ -182,7 +196,8 @@ def attack(dataset, split, scores=None, lines=None):
     """The attacks alone, on a release of the members."""
     say = (lambda line: None) if lines is None else lines.append
     released = release(dataset, split.members)
-    return evaluation._attacks(dataset, split, released, scores, 0, True, say)
+    networks = evaluation._Networks("none", None, None, None, 0)
+    return evaluation._attacks(dataset, split, released, networks, scores, None, 0, True, say)
 
 
 def test_attacks_on_groups_are_on_the_mean_of_a_group():
@@ -259,16 +274,33 @@ def test_the_feature_network_never_sees_what_is_compared():
     assert not any(image.tobytes() in known for image in zero[0])
 
 
-def test_class_matched_counts():
-    rng = np.random.default_rng(0)
-    a, b = np.repeat([0, 1, 2], [50, 20, 30]), np.repeat([2, 0], [10, 90])
-    i, j = evaluation.class_matched(rng, a, b)
-    assert np.array_equal(a[i], b[j])
-    assert np.bincount(a[i]).tolist() == [50, 0, 10]
-    assert len(set(i)) == len(i) == 60
-    i, j = evaluation.class_matched(rng, a, b, most=30)
-    assert np.bincount(a[i]).tolist() == [25, 0, 5]
-    assert [len(x) for x in evaluation.class_matched(rng, a, b[:0])] == [0, 0]
+def test_shadow_models_attack_the_targets_of_the_others():
+    dataset, split = digits()
+    asked = []
+
+    def shadows(chosen, scores):
+        asked.append((chosen, scores))
+        return {"lira_flat": np.arange(len(chosen.index)) < chosen.n_members}
+
+    def flat(images, labels):
+        return {"flat": np.zeros(len(labels))}
+
+    found = evaluation._attacks(
+        dataset,
+        split,
+        release(dataset, split.members),
+        evaluation._Networks("none", None, None, None, 0),
+        flat,
+        shadows,
+        0,
+        True,
+        lambda line: None,
+    )
+    ((chosen, scores),) = asked
+    assert scores is flat
+    assert np.isin(chosen.index[: chosen.n_members], split.members).all()
+    assert found["flat"]["auc"]["value"] == 0.5
+    assert found["lira_flat"]["auc"]["value"] == 1
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def test_layers_know_nothing_and_models_only_layers_and_what_a_baseline_releases
 
 
 def test_judges_do_not_know_how_a_generator_was_trained():
-    for pattern in ("fpu/fidelity.py", "fpu/utility.py", "fpu/classifier.py", "fpu/privacy/*.py"):
+    for pattern in ("fpu/fidelity/*.py", "fpu/utility.py", "fpu/classifier.py", "fpu/privacy/*.py"):
         for file, names in every(pattern).items():
             forbidden = {n for n in names if n.startswith(("fpu.training", "fpu.checkpoint"))}
             assert not forbidden, file

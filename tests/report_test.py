@@ -42,7 +42,9 @@ def outline(html):
 
 
 def test_the_page_is_self_contained_and_well_formed():
-    html = report.page(record(), PNG, {"loss": ([0, 0.2, 1], [0, 0.3, 1])})
+    held = record()
+    held["privacy"]["attacks"]["loss"]["roc"] = {"fpr": [0, 0.2, 1], "tpr": [0, 0.3, 1]}
+    html = report.page(held, PNG)
     parsed = outline(html)
     assert parsed.loads == ["data:image/png;base64," + base64.b64encode(PNG).decode()]
     assert not parsed.tags & {"script", "link", "iframe", "object", "base"}

@@ -1,8 +1,6 @@
 """fpu/subsets.py: four disjoint sets, as asked, for good."""
 
 import dataclasses
-import hashlib
-import json
 
 import numpy as np
 import pytest
@@ -56,6 +54,13 @@ def test_four_sets_are_disjoint_and_members_are_as_asked(train, val, test, share
     assert bool(split.notes) >= outside
     again = data.partition(ds, n_per_class=n_per_class, seed=seed, subset=subset)
     assert all(np.array_equal(a, getattr(again, f)) for f, a in vars(split).items() if f != "notes")
+    around = data.around(ds, split.members, seed=seed)
+    assert all(np.array_equal(getattr(around, f), a) for f, a in vars(split).items())
+    kept = data.around(ds, split.members, split.nonmembers, seed=seed + 1)
+    assert np.array_equal(kept.nonmembers, split.nonmembers) or kept.notes
+    assert np.isin(split.nonmembers, kept.nonmembers).all()
+    joined = np.concatenate([kept.members, kept.nonmembers, kept.reference, kept.test])
+    assert len(np.unique(joined)) == len(joined)
 
 
 def test_nonmembers_match_members_or_two_thirds_of_the_rest():
@@ -204,18 +209,23 @@ def test_units_hold_positions_of_each_group():
     assert data.units(ds, np.array([], int))[0].shape == (0, 1)
 
 
-def test_manifest_is_json_and_pins_pixels_and_labels():
-    ds = dataset([30, 30], test=[5, 5])
-    split = data.partition(ds, n_per_class=5)
-    account = data.manifest(ds, split)
-    assert json.loads(json.dumps(account)) == account
-    assert account["members"] == split.members.tolist()
-    assert account["members_per_class"] == [5, 5]
-    assert (account["n_members"], account["n_units"], account["unit"]) == (10, 10, "image")
-    assert account["n_members"] + account["n_nonmembers"] + account["n_reference"] == 60
-    content = ds.images[split.members].tobytes() + ds.labels[split.members].tobytes()
-    assert account["sha256_members"] == hashlib.sha256(content).hexdigest()
-    ds.labels[split.nonmembers[0]] ^= 1
-    changed = data.manifest(ds, split)
-    assert changed["sha256_members"] == account["sha256_members"]
-    assert changed["sha256_nonmembers"] != account["sha256_nonmembers"]
+def test_a_group_of_which_one_image_was_trained_on_is_in_no_other_set():
+    ds, owner = grouped()
+    members = np.flatnonzero(owner == 3)[:1]
+    for nonmembers in (None, np.flatnonzero(owner == 4)):
+        split = data.around(ds, members, nonmembers)
+        others = np.concatenate([split.nonmembers, split.reference])
+        assert split.members.tolist() == members.tolist()
+        assert not np.isin(np.flatnonzero(owner == 3), others).any()
+
+
+def test_class_matched_counts():
+    rng = np.random.default_rng(0)
+    a, b = np.repeat([0, 1, 2], [50, 20, 30]), np.repeat([2, 0], [10, 90])
+    i, j = data.class_matched(rng, a, b, most=1000)
+    assert np.array_equal(a[i], b[j])
+    assert np.bincount(a[i]).tolist() == [50, 0, 10]
+    assert len(set(i)) == len(i) == 60
+    i, j = data.class_matched(rng, a, b, most=30)
+    assert np.bincount(a[i]).tolist() == [25, 0, 5]
+    assert [len(x) for x in data.class_matched(rng, a, b[:0], most=9)] == [0, 0]

@@ -1,88 +1,12 @@
 """Fidelity and utility as HTML tables: value, interval and n beside the zero line or floor."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from html import escape
-from typing import NamedTuple
 
 from fpu.report import records
 from fpu.report.figures import bar_svg, mark
+from fpu.report.rows import FIDELITY, PROTOCOLS, UTILITY, Row
 from fpu.report.wording import interval, value
-
-
-class Row(NamedTuple):
-    """How a metric is shown.
-
-    `better` is "lower" or "higher"; `scale` 100 shows percent; `ends` are those of the bar's axis,
-    by default 0 and the data; `chance` is what guessing scores, given the number of classes.
-    """
-
-    label: str
-    better: str = ""
-    meaning: str = ""
-    scale: float = 1.0
-    ends: tuple[float, float] | None = None
-    chance: Callable[[int], float] | None = None
-
-
-FIDELITY = {
-    "kid": Row(
-        "Kernel distance (KID)",
-        "lower",
-        "Distance between the two sets in a small network's features. Unbiased: may be below 0.",
-    ),
-    "fd": Row(
-        "Fréchet distance (FD)",
-        "lower",
-        "The same, by mean and covariance. Grows when images are few: compare with the real line.",
-    ),
-    "precision": Row(
-        "Precision",
-        "higher",
-        "Share of the synthetic images that lie among real ones.",
-        100,
-        (0, 1),
-    ),
-    "recall": Row(
-        "Recall", "higher", "Share of the real images that lie among synthetic ones.", 100, (0, 1)
-    ),
-    "density": Row(
-        "Density", "higher", "How many real images crowd around a synthetic one; may exceed 1."
-    ),
-    "coverage": Row(
-        "Coverage",
-        "higher",
-        "Share of the real images with a synthetic one close by. Low: kinds of images are missing.",
-        100,
-        (0, 1),
-    ),
-    "near_copies": Row(
-        "Near copies",
-        "lower",
-        "Share closer to a member than 99 % of unseen real images. Well above 1 %: it memorises.",
-        100,
-    ),
-}
-UTILITY = {
-    "accuracy": Row(
-        "Accuracy", "higher", "Share of the real test images classified rightly.", 100, (0, 1)
-    ),
-    "balanced_accuracy": Row(
-        "Balanced accuracy",
-        "higher",
-        "The same with every class counted alike. Dashed: guessing.",
-        100,
-        (0, 1),
-        lambda n_classes: 1 / n_classes,
-    ),
-    "auc": Row(
-        "AUC, mean over classes",
-        "higher",
-        "How surely an image of a class ranks above the others. Dashed: guessing.",
-        1,
-        (0, 1),
-        lambda _: 0.5,
-    ),
-}
 
 
 def fidelity(record: dict) -> str:
@@ -104,6 +28,54 @@ def utility(record: dict) -> str:
         f" the same classifier trained on the {record['data']['n_members']:,} real members.</p>"
         + _legend("floor: trained on the real members")
         + _table(record, UTILITY, "utility", "members", ("Synthetic", "Floor"))
+        + _protocols(record)
+        + _recall(record)
+    )
+
+
+def _protocols(record: dict) -> str:
+    """One line for each way to train and to test."""
+    shown, lines = ("accuracy", "auc"), []
+    for key, name in PROTOCOLS.items():
+        if key not in record["utility"]:
+            continue
+        held = {m: records.metric(record, "utility", key, m) for m in shown}
+        cells = "".join(cell(held[m], UTILITY[m], UTILITY[m].label) for m in shown)
+        bar = _bar(UTILITY["accuracy"], held["accuracy"], {"value": None}, 1)
+        lines.append(f"<tr><th>{name}</th>{cells}<td>{bar}</td></tr>")
+    head = "".join(f"<th>{UTILITY[m].label}</th>" for m in shown)
+    return (
+        "<h3>Other ways to train and to test</h3>"
+        "<p>The last line asks whether the synthetic labels are right: compare it with the one above.</p>"
+        f'<table class="metrics"><thead><tr><th>Classifier</th>{head}<th>Accuracy, 95 % interval</th></tr>'
+        f"</thead><tbody>{''.join(lines)}</tbody></table>"
+    )
+
+
+def _recall(record: dict) -> str:
+    """The share found of each class; empty where a record does not hold it."""
+    sides = [
+        (record["utility"].get(row) or {}).get("recall") or {} for row in ("synthetic", "members")
+    ]
+    if not sides[0]:
+        return ""
+    row, names, heads = (
+        Row("", scale=100),
+        record["data"].get("class_names") or [],
+        ("Synthetic", "Floor"),
+    )
+    lines = []
+    for key in sides[0]:
+        name = names[int(key)] if key.isdigit() and int(key) < len(names) else key
+        found = [side.get(key) or {"value": None, "reason": "not in this record"} for side in sides]
+        cells = "".join(cell(m, row, head) for m, head in zip(found, heads, strict=True))
+        lines.append(
+            f"<tr><th>{escape(name)}</th>{cells}<td>{_bar(Row('', scale=100, ends=(0, 1)), *found, 1)}</td></tr>"
+        )
+    head = "".join(f"<th>{text}</th>" for text in ("Class", *heads, "95 % intervals"))
+    return (
+        "<h3>Found of each class</h3>"
+        f'<table class="metrics"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
     )
 
 
@@ -132,7 +104,9 @@ def _table(
 ) -> str:
     """One line per metric of the record, also of one that has no words here yet."""
     lines = []
-    for key in record[section].get("synthetic") or {}:
+    for key, held in (record[section].get("synthetic") or {}).items():
+        if "value" not in held:  # by class: a table of its own
+            continue
         row = rows.get(key) or Row(key.replace("_", " "))
         ours, real = (records.metric(record, section, who, key) for who in ("synthetic", beside))
         arrow = {"higher": "↑ higher is better", "lower": "↓ lower is better"}.get(row.better, "")

@@ -8,18 +8,17 @@ from html import escape
 from importlib import resources
 
 from fpu.report import axes, verdict
-from fpu.report.privacy import Roc, privacy
+from fpu.report.privacy import privacy
 from fpu.report.tables import LEGEND, tables
 from fpu.report.wording import number, plural, shape_name
 
 
-def page(record: dict, samples_png_bytes: bytes, roc: Roc | None = None) -> str:
+def page(record: dict, samples_png_bytes: bytes) -> str:
     """The report of one run as a self-contained HTML page: no script, no other file, no network.
 
     Args:
       record: one record of schema 1; a metric without a value shows its reason.
       samples_png_bytes: the picture `samples_png` wrote, with real images: the page is private.
-      roc: attack name -> (false positive rates, true positive rates), both rising from 0 to 1.
     """
     title = verdict.headline(record)
     sections = [
@@ -28,7 +27,7 @@ def page(record: dict, samples_png_bytes: bytes, roc: Roc | None = None) -> str:
         _verdict(record),
         _samples(samples_png_bytes),
         axes.fidelity(record),
-        privacy(record, roc),
+        privacy(record),
         axes.utility(record),
         _uncovered(record),
         _cost(record["cost"]),
