@@ -28,46 +28,67 @@ def train(job, folder, key, public, tensorboard):
     the whole budget; where it is not the model's own warm-up it is made for comparison alone, and is
     never released. warmup: the model that DP-SGD began from.
     """
-    options, plan = job.options, job.plan
-    module = models.load(options.model)
-    model = module.make(module.Config(**job.config["model_config"]), job.spec)
-    recipe = training.Recipe(**job.config["recipe"])
-    pool = _pool(job.dataset, job.split.members)
+    plan = job.plan
+    model, recipe = built(job)
+    members = pool(job.dataset, job.split.members)
     board = _tensorboard(folder) if tensorboard else None
     k_release, k_sgd, k_rival = jax.random.split(key, 3)
     params, rivals = None, {}
     if plan.private and job.config["warmup_share"] != 1 and (alone := _alone(plan)):
-        rivals["one_shot"] = _release(job, pool, alone, k_rival)[1]
+        rivals["one_shot"] = _release(job, members, alone, k_rival)[1]
     if job.config["warmup"] != "none":
-        release, draw_ = _release(job, pool, plan.stages[0], k_release)
+        release, draw_ = _release(job, members, plan.stages[0], k_release)
         if job.config["warmup_share"] == 1:
             rivals["one_shot"] = draw_
-        steps, key = job.config["warmup_steps"], jax.random.fold_in(public, 4)
-        own = presets.defaults(options.preset, options.model, 1, private=False).recipe
-        with _watched(folder, "warmup", steps, board) as hooks:
-            drawn = warmup.draws(job.spec, release, jax.random.fold_in(public, 5))
-            params = warmup.pretrain(model, own, drawn, key, steps, **hooks)
+        with _watched(folder, "warmup", job.config["warmup_steps"], board) as hooks:
+            params = warmed_up(job, model, release, public, **hooks)
     if any(isinstance(stage, DPSGD) for stage in plan.stages):
         sgd = plan.sgd()
         if params is not None:
             rivals["warmup"] = functools.partial(jax.jit(model.sample), _first(params))
-        unclipped = not plan.private and options.noise_multiplier is None
-        cell = training.Cell(
-            mask=jnp.ones(sgd.n, bool),
-            clip=jnp.float32(math.inf if unclipped else options.clip_norm),
-            noise_std=jnp.float32(sgd.noise_multiplier * options.clip_norm),
-            secret=k_sgd,
-            public=jax.random.fold_in(public, 1),
-        )
-        cells = jax.tree.map(lambda x: x[None], cell)
+        one = cell(job, jnp.ones(sgd.n, bool), k_sgd, public)
+        cells = jax.tree.map(lambda x: x[None], one)
         with _watched(folder, "0", sgd.steps, board, plan.epsilon()) as hooks:
-            params = training.fit(model, plan, recipe, pool, cells, start=params, **hooks).ema
+            params = training.fit(model, plan, recipe, members, cells, start=params, **hooks).ema
     params = _first(params)
     if not all(bool(jnp.isfinite(x).all()) for x in jax.tree.leaves(params)):
         raise InputError(
             "training diverged (parameters are not finite): lower --set recipe.learning_rate"
         )
-    return functools.partial(jax.jit(model.sample), params), _scores(model, params, public), rivals
+    score = functools.partial(scores, model, params, public)
+    return functools.partial(jax.jit(model.sample), params), score, rivals
+
+
+def built(job):
+    """(model, recipe) of a run; the same objects each time, so that what was compiled for them serves again."""
+    config = models.load(job.options.model).Config(**job.config["model_config"])
+    return _made(job.options.model, config, job.spec), training.Recipe(**job.config["recipe"])
+
+
+@functools.lru_cache(maxsize=8)
+def _made(name, config, spec):
+    return models.load(name).make(config, spec)
+
+
+def cell(job, mask, secret, public) -> training.Cell:
+    """The cell that the plan of a run asks for, with this mask and these keys."""
+    sgd, clip = job.plan.sgd(), job.options.clip_norm
+    unclipped = not job.plan.private and job.options.noise_multiplier is None
+    return training.Cell(
+        mask=mask,
+        clip=jnp.float32(math.inf if unclipped else clip),
+        noise_std=jnp.float32(sgd.noise_multiplier * clip),
+        secret=secret,
+        public=jax.random.fold_in(public, 1),
+    )
+
+
+def warmed_up(job, model, release, public, **hooks):
+    """What a model learns from draws of a release: parameters with the leading axis of one cell."""
+    recipe = presets.defaults(job.options.preset, job.options.model, 1, private=False).recipe
+    drawn = warmup.draws(job.spec, release, jax.random.fold_in(public, 5))
+    key, steps = jax.random.fold_in(public, 4), job.config["warmup_steps"]
+    return warmup.pretrain(model, recipe, drawn, key, steps, **hooks)
 
 
 def _alone(plan) -> Release | None:
@@ -85,7 +106,7 @@ def _alone(plan) -> Release | None:
 def _release(job, pool, stage: Release, key):
     """(release, its (key, labels) -> images)."""
     release = gaussian.fit(job.spec, pool, float(len(pool.sizes)), stage.noise_multiplier, key)
-    # The release is an argument, not a constant of the program: see _scores.
+    # The release is an argument, not a constant of the program: see _scorer.
     return release, functools.partial(_sample_gaussian, job.spec, release)
 
 
@@ -127,9 +148,16 @@ def _watched(folder, name: str, steps: int, board, eps: float | None = None):
         yield {"mesh": mesh, "restore": restore, "observe": observe}
 
 
-def _scores(model, params, public):
-    """The model's membership scores: (images, labels) -> {name: float [n]}."""
+def scores(model, params, public, images, labels):
+    """The model's membership scores: {name: float [n]}. Equal images have equal keys at equal places."""
+    keys = jax.random.split(jax.random.fold_in(public, 3), len(labels))
+    inputs = images, np.asarray(labels, np.int32), jax.random.key_data(keys)
+    parts = [_scorer(model)(params, *chunk) for chunk in _chunks(CHUNK, *inputs)]
+    return {k: np.concatenate([p[k] for p in parts])[: len(labels)] for k in parts[0]}
 
+
+@functools.lru_cache(maxsize=8)
+def _scorer(model):
     # params is an argument, not a constant of the program: programs are cached outside the run's folder.
     @jax.jit
     def score(params, images, labels, keys):
@@ -137,13 +165,7 @@ def _scores(model, params, public):
         keys = jax.random.wrap_key_data(keys)  # they travel as words: the host can slice those
         return jax.vmap(model.scores, (None, 0, 0))(params, examples, keys)
 
-    def scores(images, labels):
-        keys = jax.random.split(jax.random.fold_in(public, 3), len(labels))
-        inputs = images, np.asarray(labels, np.int32), jax.random.key_data(keys)
-        parts = [score(params, *chunk) for chunk in _chunks(CHUNK, *inputs)]
-        return {k: np.concatenate([p[k] for p in parts])[: len(labels)] for k in parts[0]}
-
-    return scores
+    return score
 
 
 def _said(layout: dict) -> str:
@@ -163,12 +185,13 @@ def one_shot(job, key):
             f"--model={options.model}: no {baseline.source} of class {missing[0]}; ask for fewer members"
         )
     noise = plan.stages[0].noise_multiplier if plan.stages else 0.0
-    pool = _pool(dataset, indices)
-    params = baseline.fit(pool, float(len(pool.sizes)), noise, key)
+    shown = pool(dataset, indices)
+    params = baseline.fit(shown, float(len(shown.sizes)), noise, key)
     return functools.partial(baseline.sample, params)
 
 
-def _pool(dataset, indices) -> training.Pool:
+def pool(dataset, indices) -> training.Pool:
+    """Those images of a data set, on the device, with the privacy units among them."""
     arrays = dataset.images[indices], dataset.labels[indices], *data.units(dataset, indices)
     return training.Pool(*(jnp.asarray(x) for x in arrays))
 

@@ -10,11 +10,25 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from experiments import fitting, presets, progress, record, settings, workdir
+from experiments import (
+    auditing,
+    fitting,
+    presets,
+    progress,
+    record,
+    settings,
+    shadows,
+    workdir,
+    worlds,
+)
 from fpu import InputError, data, evaluation, models, report, sources, warmup
 from fpu.dp import accounting, sampling
 from fpu.dp import plan as plans
 from fpu.dp.plan import DPSGD, Plan, Release
+
+# What the secret key is folded with for models beside the run. Far from 0, 1, 2 ...: to split a key is to
+# fold it with these, and that is how the released model gets its own.
+SHADOWS, AUDIT, WORLDS = 1001, 1002, 1003
 
 
 class Job(NamedTuple):
@@ -116,8 +130,13 @@ def _fewer_steps(make_plan, steps: int | None, eps: float | None) -> str:
     return f"; or use --steps={low}" if low and low < steps - 1 else ""
 
 
-def carry_out(job: Job, folder: pathlib.Path, begun: float, tensorboard: bool) -> None:
-    """Everything from the secret key to the report. Repeats nothing that a killed run had finished."""
+def carry_out(
+    job: Job, folder: pathlib.Path, begun: float, tensorboard: bool, siblings: int = 1
+) -> None:
+    """Everything from the secret key to the report. Repeats nothing that a killed run had finished.
+
+    siblings: runs of the sweep that this one belongs to; see auditing.run.
+    """
     options, dataset, split = job.options, job.dataset, job.split
     seconds = {"calibrate": time.monotonic() - begun}
     eps, accountant = accounting.epsilon(job.plan)
@@ -156,18 +175,39 @@ def carry_out(job: Job, folder: pathlib.Path, begun: float, tensorboard: bool) -
         images,
         labels,
         scores=scores,
+        shadows=_lira(job, key, public) if options.shadows else None,
         beside=beside,
+        budget=(eps, job.plan.delta) if job.plan.private else None,
         seed=options.seed,
         quick=options.evaluation == "quick",
+        cache=sources.cache_dir() / "floors",
         progress=progress.say,
     )
+    seconds |= judged.pop("seconds")
+    if options.queries:
+        judged["empirical_epsilon"] = worlds.judge(
+            job, jax.random.fold_in(key, WORLDS), progress.say, options.queries
+        )
     seconds["evaluate"] = time.monotonic() - clock
+    clock = time.monotonic()
+    audited = auditing.run(job, jax.random.fold_in(key, AUDIT), public, siblings)
+    seconds |= {"audit": time.monotonic() - clock} if audited else {}
     seconds["total"] = time.monotonic() - begun
-    found = record.make(job, eps, accountant, judged, seconds)
+    found = record.make(job, eps, accountant, judged, seconds, audited)
     workdir.write_json(folder / "record.json", found)
     picture = (folder / "samples.png").read_bytes()
     workdir.write_text(folder / "report.html", report.page(found, picture))
     workdir.destroy_secret(folder)
+
+
+def _lira(job: Job, key, public):
+    """(Targets, scores) -> LiRA's scores, as evaluation.evaluate calls it."""
+
+    def attack(targets, scores):
+        secret = jax.random.fold_in(key, SHADOWS)
+        return shadows.attack(job, targets, scores, job.options.shadows, secret, public)
+
+    return attack
 
 
 def _compilation_cache() -> None:

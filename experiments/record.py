@@ -13,7 +13,7 @@ from fpu.dp.plan import DPSGD
 SCHEMA = 1
 
 
-def make(job, eps: float, accountant: str, judged: dict, seconds: dict) -> dict:
+def make(job, eps: float, accountant: str, judged: dict, seconds: dict, audit=None) -> dict:
     """The record of a finished run.
 
     Args:
@@ -21,22 +21,28 @@ def make(job, eps: float, accountant: str, judged: dict, seconds: dict) -> dict:
       eps, accountant: what `accounting.epsilon` said of its plan.
       judged: what `evaluation.evaluate` returned.
       seconds: {part: seconds}.
+      audit: what `auditing.run` returned.
     """
     config, plan = job.config, job.plan
     return {
         "schema": SCHEMA,
         "config": config,
-        "data": _data(job.dataset, job.split, config),
-        "privacy": _privacy(plan, eps, accountant, config)
-        | {"attacks": judged["attacks"], "audit": None},
+        "data": data_section(job.dataset, job.split, config),
+        "privacy": _privacy(plan, eps, accountant, config) | attacked(judged) | {"audit": audit},
         "fidelity": judged["fidelity"],
         "utility": judged["utility"],
         "cost": _cost(plan, seconds),
-        "versions": _versions(),
+        "versions": versions(),
     }
 
 
-def _data(dataset, split, config) -> dict:
+def attacked(judged: dict) -> dict:
+    """What was tried on the images and the model, for the record's `privacy`."""
+    names = ("attacks", "distance_to_closest_record", "empirical_epsilon")
+    return {name: judged[name] for name in names if name in judged}
+
+
+def data_section(dataset, split, config) -> dict:
     """The record's `data`: the manifest without the indices."""
     facts = data.manifest(dataset, split)
     kept = {k: v for k, v in facts.items() if not isinstance(v, list) or k.endswith("_per_class")}
@@ -80,7 +86,8 @@ def _cost(plan, seconds) -> dict:
     }
 
 
-def _versions() -> dict:
+def versions() -> dict:
+    """Of the packages that numbers depend on."""
     packages = ("jax", "flax", "optax", "dp-accounting", "numpy")
     known = {name.replace("-", "_"): importlib.metadata.version(name) for name in packages}
     return {"fpu": fpu.__version__, "python": platform.python_version()} | known

@@ -8,6 +8,7 @@ A killed run, started again with the same command, continues and ends where it w
 """
 
 import dataclasses
+import json
 import math
 import pathlib
 import time
@@ -21,6 +22,8 @@ from fpu import InputError, data
 _TENSORBOARD = flags.DEFINE_bool(
     "tensorboard", False, "also write TensorBoard logs (extra: tensorboard)"
 )
+
+REFUTED = 3  # exit code
 
 
 def resolve(options: settings.Options):
@@ -64,8 +67,11 @@ def resolve(options: settings.Options):
     return dataset, split, config
 
 
-def run(options: settings.Options, tensorboard: bool = False) -> pathlib.Path:
-    """Do the whole run and return its folder. InputError for bad input."""
+def run(options: settings.Options, tensorboard: bool = False, siblings: int = 1) -> pathlib.Path:
+    """Do the whole run and return its folder. InputError for bad input.
+
+    siblings: runs of the sweep that this one belongs to, among which an audit's alarms are shared out.
+    """
     begun = time.monotonic()
     dataset, split, config = resolve(options)
     folder = pathlib.Path(options.workdir or _default_workdir(dataset, config)).expanduser()
@@ -85,7 +91,7 @@ def run(options: settings.Options, tensorboard: bool = False) -> pathlib.Path:
         if workdir.finished(folder):
             progress.say(f"{folder} is finished: see report.html, or name another --workdir")
             return folder
-        pipeline.carry_out(job, folder, begun, tensorboard)
+        pipeline.carry_out(job, folder, begun, tensorboard, siblings)
     return folder
 
 
@@ -106,12 +112,23 @@ def _default_workdir(dataset, config: dict) -> pathlib.Path:
     )
 
 
-def main(argv: list[str]) -> None:
-    """Run what the flags say."""
+def refutation(record: pathlib.Path) -> str | None:
+    """One loud line where the audit in this record refutes the claim of its run."""
+    from experiments import auditing
+
+    return auditing.refutation(json.loads(record.read_text()))
+
+
+def main(argv: list[str]) -> int:
+    """Run what the flags say; exit code 3 where an audit refutes the run's claim."""
     if len(argv) > 1:
         raise InputError(f"{argv[1]}: not a flag; write --name=value")
     folder = run(settings.from_flags(), _TENSORBOARD.value)
     print(folder / "report.html")
+    if refuted := refutation(folder / "record.json"):
+        progress.say(refuted)
+        return REFUTED
+    return 0
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from fpu.models.baselines import BASELINES
 from fpu.training import Recipe
 
 MOST_STEPS = 10**7
+AUDITS = ("none", "one_run", "two_worlds")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +41,10 @@ class Options:
     n_samples: int | None = None
     labels: str | None = None
     evaluation: str = "quick"
+    shadows: int = 0
+    audit: str = "none"
+    audit_runs: int | None = None
+    queries: int = 0
     workdir: str | None = None
     set: tuple[str, ...] = ()
 
@@ -67,6 +72,13 @@ _HELP = {
     "n_samples": "synthetic images (default: 100 a class, at least 1,000)",
     "labels": "classes to draw, such as 0,1,1,2 (repeats weigh more); default: all, evenly",
     "evaluation": "quick or full",
+    "shadows": "shadow models for LiRA, each as costly as the run itself; even. 4 is the least, 16 tell much "
+    "more than a plain score, 64 give every image a spread of its own (default 0: none)",
+    "audit": "none, one_run or two_worlds: a lower bound on eps from copies trained beside the run; exit code 3 "
+    "where it refutes the claim",
+    "audit_runs": "copies in each world of --audit=two_worlds (default 50)",
+    "queries": "with --preset=paper: images a class that the paper's empirical epsilon looks at; each costs "
+    "a training, and so does each class (default 0: none)",
     "workdir": "where everything goes (default runs/...)",
     "set": "anything else, as model.width=64 or recipe.learning_rate=1e-3; repeatable",
 }
@@ -96,7 +108,7 @@ def check(options: Options) -> None:
     named("--evaluation=", options.evaluation, ("quick", "full"))
     if options.size is not None:
         named("--size=", options.size, ("tiny", "default", "paper"))
-    real = hands_out_real_images(options.model)
+    real = unprotected(options.model)
     if options.eps is not None and options.noise_multiplier is not None:
         raise InputError("--eps and --noise_multiplier: give one, the other is solved for")
     if options.eps is None and options.noise_multiplier is None and not real:
@@ -109,7 +121,7 @@ def check(options: Options) -> None:
         )
     if real and (options.noise_multiplier or (options.eps or math.inf) < math.inf):
         raise InputError(
-            f"--model={options.model} hands out real images: only --eps=inf is true of it"
+            f"--model={options.model} runs no private mechanism: only --eps=inf makes sense"
         )
     if options.noise_multiplier is not None and not 0 <= options.noise_multiplier < math.inf:
         raise InputError(
@@ -137,13 +149,36 @@ def check(options: Options) -> None:
         raise InputError(
             f"--steps={options.steps}: must be at most {MOST_STEPS}, or accounting alone takes hours"
         )
-    for name in ("n_per_class", "n_train", "seed", "noise_seed"):
+    for name in ("n_per_class", "n_train", "seed", "noise_seed", "queries"):
         value = getattr(options, name)
         if value is not None and value < 0:
             raise InputError(f"--{name}={value}: must not be negative")
     if options.n_per_class is not None and options.n_train is not None:
         raise InputError("--n_per_class and --n_train: give one of them")
     _check_warmup(options)
+    _check_copies(options)
+
+
+def _check_copies(options: Options) -> None:
+    named("--audit=", options.audit, AUDITS)
+    if options.shadows and (options.shadows < 4 or options.shadows % 2):
+        raise InputError(
+            f"--shadows={options.shadows}: must be even, and 4 or more; 0 switches LiRA off"
+        )
+    if options.queries and options.preset != "paper":
+        raise InputError(
+            f"--queries={options.queries}: the paper's empirical epsilon needs --preset=paper"
+        )
+    if options.audit_runs is not None and options.audit != "two_worlds":
+        raise InputError("--audit_runs: only --audit=two_worlds has runs to count")
+    if options.audit_runs is not None and options.audit_runs < 10:
+        raise InputError(f"--audit_runs={options.audit_runs}: must be 10 or more")
+    for name, asked in (("shadows", options.shadows), ("audit", options.audit != "none")):
+        if asked and options.model in BASELINES:
+            raise InputError(
+                f"--{name}: --model={options.model} has no membership score; use one of "
+                f"{', '.join(models.MODELS)}"
+            )
 
 
 def _check_warmup(options: Options) -> None:
@@ -234,11 +269,11 @@ def sampling_labels(text: str | None, n_classes: int, count: int) -> list[int]:
 def sample_count(options: Options, n_classes: int, images_per_class: int) -> int:
     """How many images to draw. A baseline that hands out real images stops where they run out."""
     count = options.n_samples or max(1000, 100 * n_classes)
-    if options.n_samples is None and hands_out_real_images(options.model):
+    if options.n_samples is None and options.model in ("copycat", "fresh"):
         return max(n_classes, min(count, n_classes * images_per_class))
     return count
 
 
-def hands_out_real_images(model: str) -> bool:
-    """Whether nothing but eps = inf is true of this generator."""
+def unprotected(model: str) -> bool:
+    """Whether this generator runs without a mechanism, so that it has no eps to choose."""
     return model in BASELINES and model != "gaussian"

@@ -3,7 +3,8 @@
     python -m experiments.sweep --out=DIR --set model=vae,gan --set eps=1,10,inf --set seed=0,1,2
 
 Records land in DIR as NAME.record.json, written whole. A sweep that was killed goes on where it was;
-a run that fails does not stop the others, and is listed at the end (exit code 1). The run folders
+a run that fails does not stop the others, and is listed at the end (exit code 1); so is one whose audit
+refutes its claim (exit code 3; the alarms of all audits share one probability of 1e-4). The run folders
 stay under runs/, which is private.
 """
 
@@ -26,7 +27,7 @@ _DRY_RUN = flags.DEFINE_bool("dry_run", False, "list the runs, start none")
 
 
 def cells(axes: list[str]) -> list[settings.Options]:
-    """Every combination. Baselines that hand out real images appear at eps = inf alone.
+    """Every combination. Baselines without a mechanism appear at eps = inf alone.
 
     Raises InputError for an unknown flag (with the nearest) or a value of the wrong type.
     """
@@ -51,9 +52,7 @@ def cells(axes: list[str]) -> list[settings.Options]:
     kept = [
         options
         for options in combined
-        if not (
-            settings.hands_out_real_images(options.model) and (options.eps or math.inf) < math.inf
-        )
+        if not (settings.unprotected(options.model) and (options.eps or math.inf) < math.inf)
     ]
     for options in kept:
         settings.check(options)
@@ -74,29 +73,34 @@ def name(options: settings.Options) -> str:
     )
 
 
-def sweep(wanted: list[settings.Options], out: pathlib.Path) -> list[str]:
-    """Do every run that has no record in `out` yet; returns the names of those that failed."""
-    failed = []
+def sweep(wanted: list[settings.Options], out: pathlib.Path) -> tuple[list[str], list[str]]:
+    """Do every run that has no record in `out` yet.
+
+    Returns: the names of those that failed, and a line for each whose audit refutes its claim.
+    """
+    failed, refuted = [], []
     for number, options in enumerate(wanted, 1):
         label = name(options)
         kept = out / f"{label}.record.json"
         progress.say(
             f"[{number}/{len(wanted)}] {label}{' has its record' if kept.exists() else ''}"
         )
-        if kept.exists():
-            continue
         try:
-            folder = run.run(dataclasses.replace(options, workdir=f"runs/{label}"))
-            with readers.atomic(kept) as part:
-                shutil.copyfile(folder / "record.json", part)
+            if not kept.exists():
+                own = dataclasses.replace(options, workdir=f"runs/{label}")
+                folder = run.run(own, siblings=len(wanted))
+                with readers.atomic(kept) as part:
+                    shutil.copyfile(folder / "record.json", part)
+            if line := run.refutation(kept):
+                refuted.append(f"{label}: {line}")
         except Exception as error:  # one cell must not cost the others
             progress.say(f"error: {label}: {type(error).__name__}: {' '.join(str(error).split())}")
             failed.append(label)
-    return failed
+    return failed, refuted
 
 
 def main(argv: list[str]) -> int:
-    """Run what the flags say; exit code 1 where a run failed."""
+    """Run what the flags say; exit code 3 where an audit refutes a claim, else 1 where a run failed."""
     if len(argv) > 1:
         raise InputError(f"{argv[1]}: not a flag; write --set FLAG=VALUES")
     wanted = cells(_SET.value)
@@ -109,10 +113,12 @@ def main(argv: list[str]) -> int:
         return 0
     if _OUT.value is None:
         raise InputError("--out is missing: name a folder for the records")
-    failed = sweep(wanted, pathlib.Path(_OUT.value).expanduser())
+    failed, refuted = sweep(wanted, pathlib.Path(_OUT.value).expanduser())
     for label in failed:
         progress.say(f"failed: {label}")
-    return 1 if failed else 0
+    for line in refuted:
+        progress.say(line)
+    return run.REFUTED if refuted else int(bool(failed))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,10 @@
 
 import numpy as np
 
+from fpu.intervals import bootstrap, metric, missing, reflected
+
+_LEAST = 20  # images on each side
+_POINTS = 64  # of a curve in the record
 _QUERIES, _POOL = 1024, 2048  # images in flight at once
 
 
@@ -19,3 +23,73 @@ def nearest(images, pool):
             squares = (query**2).sum(1)[:, None] + (block**2).sum(1) - 2 * query @ block.T
             best[i : i + _QUERIES] = np.minimum(best[i : i + _QUERIES], squares.min(1))
     return np.sqrt(best)
+
+
+def ecdf(synthetic, heldout, rng) -> dict:
+    """Are synthetic images nearer to the training set than unseen real ones? Compares two ECDFs.
+
+    With F the share of images whose closest training image is at most so far away:
+
+      ks            max |F_synthetic - F_heldout|, in [0, 1] (Kolmogorov-Smirnov)
+      ks_nearer     max (F_synthetic - F_heldout), in [0, 1]: one-sided, synthetic images nearer
+      ks_farther    max (F_heldout - F_synthetic), in [0, 1]
+      area          integral of F_synthetic - F_heldout, over the mean of the held-out distances. It equals
+                    1 - mean(synthetic) / mean(heldout): 1 if every synthetic image is a copy, 0 if they
+                    are on average as far as unseen images, negative if farther.
+
+    Descriptive: it says nothing about privacy by itself. A good generator and one that copies are both
+    near; a generator may leak one image and keep the distances of all others.
+
+    Args:
+      synthetic, heldout: float [m], [n], `nearest` of each image to the training set. The held-out images
+        are of the same classes in the same shares, or a difference of classes is what is seen.
+      rng: numpy Generator.
+
+    Returns: these metrics, intervals by bootstrap over both sets, n the smaller; and 'curve', the two ECDFs
+    at the same distances, at most 64 of them: {'distance', 'synthetic', 'heldout'}, or None.
+    """
+    names = ("ks", "ks_nearer", "ks_farther", "area")
+    m, n = len(synthetic), len(heldout)
+    distances = np.concatenate([synthetic, heldout]).astype(np.float64)
+    if min(m, n) < _LEAST:
+        reason = f"{m} synthetic and {n} held-out images; {_LEAST} of each are needed"
+        return dict.fromkeys(names, missing(reason)) | {"curve": None}
+    if not np.isfinite(distances).all():
+        bad = np.count_nonzero(~np.isfinite(distances))
+        reason = f"{bad} of {m + n} distances are not finite"
+        return dict.fromkeys(names, missing(reason)) | {"curve": None}
+    fake = np.arange(m + n) < m
+    value, replicates = bootstrap(_gaps(distances, fake), fake, rng)
+    out = {
+        name: reflected(value[i], replicates[:, i], min(m, n)) for i, name in enumerate(names[:3])
+    }
+    if heldout.max() == 0:
+        out["area"] = missing("every held-out image is a copy of a training image")
+    else:
+        out["area"] = metric(value[3], *np.percentile(replicates[:, 3], [2.5, 97.5]), min(m, n))
+    at = np.unique(np.quantile(distances, np.linspace(0, 1, _POINTS), method="inverted_cdf"))
+    out["curve"] = {"distance": at.tolist()} | {
+        name: (np.searchsorted(np.sort(side), at, side="right") / len(side)).tolist()
+        for name, side in (("synthetic", synthetic), ("heldout", heldout))
+    }
+    return out
+
+
+def _gaps(distances, fake):
+    """statistic(weights [b, n]) -> [b, 4]: the largest gap, the two one-sided ones, and the area."""
+    order = np.argsort(distances, kind="stable")
+    ends = np.flatnonzero(
+        np.diff(distances[order], append=np.inf) != 0
+    )  # one per distinct distance
+
+    def statistic(weights):
+        counts = [np.cumsum((weights * side)[:, order], axis=1)[:, ends] for side in (fake, ~fake)]
+        synthetic, heldout = (c / c[:, -1:] for c in counts)
+        gap = synthetic - heldout
+        means = [(weights * side) @ distances / (weights * side).sum(1) for side in (fake, ~fake)]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            area = 1 - means[0] / means[1]
+        nearer, farther = gap.max(1), (-gap).max(1)
+        return np.stack([np.maximum(nearer, farther), nearer, farther, area], axis=1)
+
+    return statistic
