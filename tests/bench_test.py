@@ -8,7 +8,7 @@ from absl import flags
 from absl.testing import flagsaver
 
 from experiments import bench
-from experiments.suites import engine
+from experiments.suites import attacks, engine, fidelity
 from fpu import InputError
 
 pytestmark = pytest.mark.usefixtures("quick_compiles")
@@ -58,3 +58,45 @@ def test_an_unknown_suite_is_refused():
     flags.FLAGS.mark_as_parsed()
     with flagsaver.flagsaver(suite="engin"), pytest.raises(InputError, match="did you mean engine"):
         bench.main(["bench"])
+
+
+def bench_suite(suite, tmp_path):
+    """What the suite wrote about the digits: its JSON, and its table."""
+    flags.FLAGS.mark_as_parsed()
+    with flagsaver.flagsaver(suite=suite, out=str(tmp_path), dataset="digits"):
+        bench.main(["bench"])
+    assert (tmp_path / f"{suite}-digits.png").read_bytes().startswith(b"\x89PNG")
+    written = (tmp_path / f"{suite}-digits.md").read_text()
+    return json.loads((tmp_path / f"{suite}-digits.json").read_text()), written
+
+
+def test_metrics_are_calibrated_on_fresh_images(monkeypatch, tmp_path):
+    monkeypatch.setattr(fidelity, "COUNTS", (60, 5000))  # the second is more than there are
+    monkeypatch.setattr(fidelity, "REPEATS", 3)
+    monkeypatch.setattr(fidelity.classifier, "STEPS", 20)
+    result, table = bench_suite("fidelity", tmp_path)
+    assert result["command"] == "python -m experiments.bench --suite=fidelity --dataset=digits"
+    rows = {row["metric"]: row for row in result["rows"]}
+    assert {row["n"] for row in result["rows"]} == {60}
+    assert abs(rows["kid"]["mean"]) < 4 * rows["kid"]["sd"]
+    assert rows["precision"]["mean"] > 0.9
+    assert "200 are needed" in rows["fd"]["reason"] or "128 are needed" in rows["fd"]["reason"]
+    assert "| fd | null |" in table
+
+
+def test_attacks_are_calibrated_where_there_is_something_to_find(monkeypatch, tmp_path):
+    generators = (("copycat", float("inf"), None), ("gaussian", 10.0, None))
+    for name, value in (
+        ("COUNTS", (30,)),
+        ("GENERATORS", generators),
+        ("SIZES", (40,)),
+        ("CLAIMS", (10.0,)),
+    ):
+        monkeypatch.setattr(attacks, name, value)
+    monkeypatch.setattr(attacks.classifier, "STEPS", 20)
+    result, table = bench_suite("attacks", tmp_path)
+    found = {(row["model"], row["attack"]): row["auc"][0] for row in result["powers"]}
+    assert found["copycat", "nearest"] > 0.99
+    assert 0.2 < found["gaussian", "domias"] < 0.8
+    assert all(row["ceiling"] <= row["limit"] for row in result["ceilings"])
+    assert "| gaussian | 10.0 | 30 |" in table

@@ -115,3 +115,10 @@ def test_fd_inf_cuts_within_classes():
     shuffled = everywhere(fidelity.fd_inf, real[in_order], fake[in_order], labels[in_order])
     assert abs(by_class) < 0.1
     assert abs(shuffled) < 0.1
+
+
+def test_kid_is_missing_where_no_class_can_be_told_apart():
+    (real, labels), (fake, _) = mixture(0, classes=12, each=5), mixture(1, classes=12, each=5)
+    found = fidelity.compare(real, fake, labels, rng())
+    assert found["kid"]["reason"] == "fewer than 6 images in every class"
+    assert found["precision"]["value"] is not None
