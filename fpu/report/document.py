@@ -10,6 +10,7 @@ from importlib import resources
 from fpu.report import axes, verdict
 from fpu.report.privacy import privacy
 from fpu.report.tables import LEGEND, tables
+from fpu.report.tried import tried
 from fpu.report.wording import number, plural, shape_name
 
 
@@ -27,7 +28,7 @@ def page(record: dict, samples_png_bytes: bytes) -> str:
         _verdict(record),
         _samples(samples_png_bytes),
         axes.fidelity(record),
-        privacy(record),
+        privacy(record) + tried(record),
         axes.utility(record),
         _uncovered(record),
         _cost(record["cost"]),
