@@ -70,10 +70,12 @@ def test_nearest_calibrated_is_a_difference_of_distances(scene):
         assert found[i] == pytest.approx(reference - synthetic, abs=1e-6)
 
 
-def test_monte_carlo_counts_a_ball(scene, monkeypatch):
+@pytest.mark.parametrize("count", [60, 25])  # more images than pixels, and fewer
+def test_monte_carlo_counts_a_ball(scene, monkeypatch, count):
     monkeypatch.setattr(samples_only, "_PCA", 7)
     monkeypatch.setattr(samples_only, "_ROWS", 13)
     (images, labels), known = scene
+    known = known._replace(synthetic=known.synthetic[:count])
     project = components(known.synthetic, 7)
     mine, pool = project(images), project(known.synthetic)
     distances = [[np.linalg.norm(x - g) for g in pool] for x in mine]

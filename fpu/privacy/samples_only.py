@@ -1,14 +1,14 @@
 """Membership attacks that need the synthetic images alone, not the generator.
 
 SAMPLES_ONLY: name -> function(images uint8 [n, H, W, C], labels [n], known) -> scores float [n], higher = more
-like a member. All but `nearest` look at the images of every class together: a label is what the
-generator was told, not what it drew.
+like a member. `scores` runs all of them, and says why where one cannot be tried.
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from scipy.linalg import eigh
 from scipy.special import logsumexp
 
 from fpu.privacy import distance
@@ -16,6 +16,7 @@ from fpu.privacy import distance
 _LEAST = 20  # synthetic or reference images: fewer say nothing of a density
 _PCA = 40  # components, as arXiv:1906.03006 has it
 _PER_DIMENSION = 4  # images for each dimension of a density, at least
+_MOST = 5000  # images that a density is made of, spread evenly over the set
 _RIDGE = 1e-6  # of the reference's variance: a collapsed generator has a density too
 _ROWS = 500  # images compared with all synthetic ones at once
 
@@ -91,7 +92,7 @@ def monte_carlo(images, labels, known):
     distance to their closest synthetic image. It needs no label.
     """
     del labels
-    project = _principal(_flat(known.synthetic), _PCA)
+    project = _principal(_flat(_thinned(known.synthetic)), _PCA)
     mine, pool = project(_flat(images)), project(_flat(known.synthetic))
     eps = np.median(np.concatenate([squares.min(1) for squares in _squares(mine, pool)]))
     return np.concatenate([(squares <= eps).mean(1) for squares in _squares(mine, pool)])
@@ -106,10 +107,9 @@ def domias(images, labels, known):
     carry less of it than pixels.) It needs no label.
     """
     del labels
-    few = min(len(known.synthetic), len(known.reference))
-    reference = _flat(known.reference)
-    project = _principal(reference, min(_PCA, few // _PER_DIMENSION))
-    mine, fake, real = (project(x) for x in (_flat(images), _flat(known.synthetic), reference))
+    fake, real = (_flat(_thinned(x)) for x in (known.synthetic, known.reference))
+    project = _principal(real, min(_PCA, min(len(fake), len(real)) // _PER_DIMENSION))
+    mine, fake, real = (project(x) for x in (_flat(images), fake, real))
     ridge = _RIDGE * real.var(0).mean()
     return _log_density(fake, mine, ridge) - _log_density(real, mine, ridge)
 
@@ -122,6 +122,11 @@ SAMPLES_ONLY = {
 }
 
 
+def _thinned(images):
+    count = len(images)
+    return images[np.linspace(0, count - 1, min(count, _MOST)).astype(int)]
+
+
 def _flat(images):
     return images.reshape(len(images), -1).astype(np.float64)
 
@@ -129,9 +134,15 @@ def _flat(images):
 def _principal(known, k):
     """The projection [n, pixels] -> [n, k] onto the first principal components of `known`."""
     centre = known.mean(0)
-    _, values, axes = np.linalg.svd(known - centre, full_matrices=False)
-    axes = axes[: min(k, np.count_nonzero(values > 1e-9 * values[0]))]
-    return lambda x: (x - centre) @ axes.T
+    x = known - centre
+    wide = len(x) < x.shape[1]
+    gram = x @ x.T if wide else x.T @ x  # the smaller of the two
+    values, axes = eigh(gram, subset_by_index=[max(0, len(gram) - k), len(gram) - 1])
+    kept = values > 1e-9 * values[-1]
+    values, axes = values[kept], axes[:, kept]
+    if wide:
+        axes = x.T @ axes / np.sqrt(values)
+    return lambda x: (x - centre) @ axes
 
 
 def _squares(a, b):
