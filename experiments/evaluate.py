@@ -106,7 +106,7 @@ def evaluate(options: Options) -> pathlib.Path:
         cache=sources.cache_dir() / "floors",
         progress=progress.say,
     )
-    seconds = judged.pop("seconds") | {"total": time.monotonic() - begun}
+    seconds = judged["seconds"] | {"total": time.monotonic() - begun}
     found = _record(options, run, dataset, split, images, privacy, judged, seconds)
     members = dataset.images[split.members], dataset.labels[split.members]
     report.samples_png(out / "samples.png", images, labels, dataset.class_names, *members)

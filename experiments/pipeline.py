@@ -183,7 +183,7 @@ def carry_out(
         cache=sources.cache_dir() / "floors",
         progress=progress.say,
     )
-    seconds |= judged.pop("seconds")
+    seconds |= judged["seconds"]
     if options.queries:
         judged["empirical_epsilon"] = worlds.judge(
             job, jax.random.fold_in(key, WORLDS), progress.say, options.queries

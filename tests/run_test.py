@@ -76,7 +76,7 @@ def test_the_command_ends_with_one_line_and_code_2(tmp_path):
 
 # A whole run, with the judges (tested elsewhere) replaced by one that takes no time.
 
-JUDGED = {"fidelity": {}, "utility": {}, "attacks": {}}
+JUDGED = {"fidelity": {}, "utility": {}, "attacks": {}, "seconds": {}}
 
 
 class Killed(BaseException):
@@ -86,7 +86,7 @@ class Killed(BaseException):
 @pytest.fixture
 def quick(monkeypatch):
     """No judges, no pages, one step a call, a checkpoint after each; one program for all runs."""
-    monkeypatch.setattr(evaluation, "evaluate", lambda *_, **__: JUDGED)
+    monkeypatch.setattr(evaluation, "evaluate", lambda *_, **__: dict(JUDGED))
     monkeypatch.setattr(report, "page", lambda record, picture: "<html></html>")
     monkeypatch.setattr(report, "samples_png", lambda path, *_: path.write_bytes(b"png"))
     monkeypatch.setattr(pipeline, "_compilation_cache", lambda: None)
