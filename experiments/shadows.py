@@ -79,11 +79,11 @@ def each(params):
     return (jax.tree.map(lambda x, i=i: x[i], params) for i in range(count))
 
 
-def train(job, pool, masks, key):
+def train(job, pool, masks, key, public=None):
     """Parameters of one model for each mask, stacked, as model.sample and model.scores take them.
 
-    Models differ by their masks and keys alone. Each has keys of its own, folded from `key`:
-    initialisation, sample and noise all differ, as between runs of different seeds.
+    Models differ by their masks and keys alone. Each has keys of its own, folded from `key`: sample and
+    noise differ, and so does the initialisation, as between runs of different seeds, unless `public` is given.
 
     Args:
       job: the pipeline.Job of the run, of a trained model or of `gaussian`.
@@ -91,6 +91,7 @@ def train(job, pool, masks, key):
       masks: bool [cells, units]; in each at least one unit, and at most as many as the run has members.
         The plan's constants stay those of the run.
       key: typed key, as secret as the pool.
+      public: a public key for all models, such as the run's, whose initialisation an attacker knows.
 
     Returns: averaged parameters, each leaf with a leading axis [cells].
     """
@@ -99,7 +100,8 @@ def train(job, pool, masks, key):
     counts = masks.sum(axis=1)
     if masks.shape[1:] != pool.sizes.shape or counts.min() < 1 or counts.max() > n:
         raise ValueError(f"masks {masks.shape} are not of 1 to {n} of {len(pool.sizes)} units")
-    secret, release, public = _keys(key, len(masks))
+    secret, release, own = _keys(key, len(masks))
+    public = own if public is None else jnp.broadcast_to(public, own.shape)
     params, told = None, _told(len(masks))
     if any(isinstance(stage, Release) for stage in job.plan.stages):
         models = []

@@ -1,8 +1,9 @@
 """A classifier trained by DP-SGD: what one gets by spending the same (eps, delta) on a classifier.
 
 A synthetic set must beat it only where the task was not known beforehand. Linear in the lowest
-frequencies of the image, a public basis: at n = 100 to 5,000 small networks learn less under the
-noise (measured; see _STEPS). Every step sees every image, so there is no sampling to account for.
+frequencies of the image, a public basis. A small convolutional net, each at its best learning rate, reached
+.78 at eps = 1 on 500 digits where this reaches .81, and .61 for .71 on 1,000 images of MNIST; at eps = 10
+.93 for .92, and .83 for .85. Every step sees every image, so there is no sampling to account for.
 It is never released, and its budget is its own.
 """
 

@@ -98,7 +98,9 @@ def attacked(options) -> dict:
     size = fitting.CHUNK if job.trained else len(labels)
     images = fitting.draw(sample, jax.random.fold_in(public, 2), labels, size)
     chosen = targets.choose(dataset, split, images, rng, 1000)
-    reference = dataset.images[split.reference], dataset.labels[split.reference]
+    # An attacker's reference must hold none of the images under attack, as evaluation.py sees to.
+    unseen = np.setdiff1d(split.reference, chosen.index)
+    reference = dataset.images[unseen], dataset.labels[unseen]
     embed, _ = features.domain(
         *reference, dataset.n_classes, seed=seed, steps=classifier.STEPS, scale=reference[0]
     )

@@ -190,8 +190,10 @@ def _one_run_design(method, m, claim, alpha):
 
         fpr = optimize.brentq(excess, 0.0, 1.0) if excess(0.0) < 0 else 0.0
         right = min(guesses, guesses - n * fpr)
-        options.append((_between(functools.partial(bound, guesses=guesses), right), -guesses))
-    ceiling, guesses = max(options)
+        mean = _between(functools.partial(bound, guesses=guesses), right)
+        # A claim so small that no honest attack shows anything leaves all at 0: then what could refute it counts.
+        options.append((mean, 0.0 if mean > 0 else bound(guesses, guesses), -guesses))
+    ceiling, _, guesses = max(options)
     return -guesses, {"ceiling": ceiling, "limit": bound(m // 2, m // 2)}
 
 
