@@ -43,6 +43,21 @@ def pool_and_masks(of):
     return pool, masks
 
 
+def test_models_of_one_public_key_begin_alike_and_have_secrets_of_their_own(monkeypatch):
+    of = job(**RUNS["DP-SGD"])
+    cells = {}
+    monkeypatch.setattr(shadows, "_side_by_side", lambda job, pool, cells, start: cells)
+    pool, masks = pool_and_masks(of)
+    for name, public in (("own", ()), ("one", (jax.random.key(0),))):
+        cells[name] = shadows.train(of, pool, masks, KEY, *public)
+
+    def kinds(keys):
+        return len(np.unique(jax.random.key_data(keys), axis=0))
+
+    assert [kinds(cells[name].secret) for name in cells] == [3, 3]
+    assert [kinds(cells[name].public) for name in cells] == [3, 1]
+
+
 @pytest.mark.parametrize("kind", RUNS)
 def test_a_model_depends_on_its_mask_and_its_place_alone(kind):
     of = job(**RUNS[kind])
