@@ -19,36 +19,47 @@ from fpu import InputError, readers
 
 SUITES = ("engine", "audit", "fidelity", "attacks")
 _ON_IMAGES = ("fidelity", "attacks")
-_SUITE = flags.DEFINE_string("suite", "engine", f"what to measure: {', '.join(SUITES)}")
-_OUT = flags.DEFINE_string("out", None, "folder for SUITE.json, SUITE.md and SUITE.png")
-_DATASET = flags.DEFINE_string("dataset", "digits", "images to measure fidelity and attacks with")
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "folder that holds the data set's files already")
+
+
+def define_flags() -> None:
+    """Of this command alone: a test may import it beside another that has an --out too."""
+    flags.DEFINE_string("suite", "engine", f"what to measure: {', '.join(SUITES)}")
+    flags.DEFINE_string("out", None, "folder for SUITE.json, SUITE.md and SUITE.png")
+    flags.DEFINE_string("dataset", "digits", "images to measure fidelity and attacks with")
+    flags.DEFINE_string("data_dir", None, "folder that holds the data set's files already")
+
+
+def bench(suite: str, out: str | None, dataset: str, data_dir: str | None) -> None:
+    """Run the suite, print its table and leave record, table and figure in `out` (None: nowhere)."""
+    settings.named("--suite=", suite, SUITES)
+    module = importlib.import_module(f"experiments.suites.{suite}")
+    command, name = f"python -m experiments.bench --suite={suite}", suite
+    if suite in _ON_IMAGES:
+        result = module.measure(progress.say, dataset, data_dir)
+        command += f" --dataset={pathlib.Path(dataset).name}"
+        name += f"-{result['dataset']}"
+    else:
+        result = module.measure(progress.say)
+    table = module.table(result)
+    print(table)
+    if out:
+        folder = pathlib.Path(out).expanduser()
+        folder.mkdir(parents=True, exist_ok=True)
+        workdir.write_json(folder / f"{name}.json", {"command": command, **result})
+        workdir.write_text(folder / f"{name}.md", f"`{command}`\n\n{table}")
+        if hasattr(module, "figure"):
+            with readers.atomic(folder / f"{name}.png") as part:
+                module.figure(result).savefig(part, format="png", dpi=130)
 
 
 def main(argv: list[str]) -> None:
     """Measure what the flags say."""
     if len(argv) > 1:
         raise InputError(f"{argv[1]}: not a flag; write --name=value")
-    settings.named("--suite=", _SUITE.value, SUITES)
-    suite = importlib.import_module(f"experiments.suites.{_SUITE.value}")
-    command, name = f"python -m experiments.bench --suite={_SUITE.value}", _SUITE.value
-    if _SUITE.value in _ON_IMAGES:
-        result = suite.measure(progress.say, _DATASET.value, _DATA_DIR.value)
-        command += f" --dataset={pathlib.Path(_DATASET.value).name}"
-        name += f"-{result['dataset']}"
-    else:
-        result = suite.measure(progress.say)
-    table = suite.table(result)
-    print(table)
-    if _OUT.value:
-        folder = pathlib.Path(_OUT.value).expanduser()
-        folder.mkdir(parents=True, exist_ok=True)
-        workdir.write_json(folder / f"{name}.json", {"command": command, **result})
-        workdir.write_text(folder / f"{name}.md", f"`{command}`\n\n{table}")
-        if hasattr(suite, "figure"):
-            with readers.atomic(folder / f"{name}.png") as part:
-                suite.figure(result).savefig(part, format="png", dpi=130)
+    given = flags.FLAGS
+    bench(given.suite, given.out, given.dataset, given.data_dir)
 
 
 if __name__ == "__main__":
+    define_flags()
     cli.main(main)

@@ -14,17 +14,20 @@ import fpu
 from experiments import cli
 from fpu import report
 
-_OUT = flags.DEFINE_string(
-    "out", None, "Write the table as one self-contained HTML page to this file."
-)
+
+def define_flags() -> None:
+    """Of this command alone: a test may import it beside another that has an --out too."""
+    flags.DEFINE_string(
+        "out", None, "Write the table as one self-contained HTML page to this file."
+    )
 
 
 def run(argv: list[str]) -> None:
     """Read the records named in `argv[1:]`, print their table, write the page if asked."""
     runs = report.read(argv[1:])
     text = report.table(runs)
-    if _OUT.value is not None:
-        _write(Path(_OUT.value), report.overview(runs))
+    if flags.FLAGS.out is not None:
+        _write(Path(flags.FLAGS.out), report.overview(runs))
     print(text, end="")
 
 
@@ -42,4 +45,5 @@ def _write(path: Path, text: str) -> None:
 
 
 if __name__ == "__main__":
+    define_flags()
     cli.main(run)

@@ -21,9 +21,12 @@ from experiments import cli, progress, run, settings
 from fpu import InputError, readers
 from fpu.models.baselines import BASELINES
 
-_OUT = flags.DEFINE_string("out", None, "folder for the records")
-_SET = flags.DEFINE_multi_string("set", [], "FLAG=VALUE,VALUE,... of experiments.run; repeatable")
-_DRY_RUN = flags.DEFINE_bool("dry_run", False, "list the runs, start none")
+
+def define_flags() -> None:
+    """Of this command alone: a test may import it beside another that has an --out too."""
+    flags.DEFINE_string("out", None, "folder for the records")
+    flags.DEFINE_multi_string("set", [], "FLAG=VALUE,VALUE,... of experiments.run; repeatable")
+    flags.DEFINE_bool("dry_run", False, "list the runs, start none")
 
 
 def cells(axes: list[str]) -> list[settings.Options]:
@@ -103,17 +106,17 @@ def main(argv: list[str]) -> int:
     """Run what the flags say; exit code 3 where an audit refutes a claim, else 1 where a run failed."""
     if len(argv) > 1:
         raise InputError(f"{argv[1]}: not a flag; write --set FLAG=VALUES")
-    wanted = cells(_SET.value)
+    wanted = cells(flags.FLAGS.set)
     if not wanted:
         raise InputError(
             f"--set: no run is left ({', '.join(BASELINES)} other than gaussian need eps=inf)"
         )
-    if _DRY_RUN.value:
+    if flags.FLAGS.dry_run:
         print("\n".join(name(options) for options in wanted))
         return 0
-    if _OUT.value is None:
+    if flags.FLAGS.out is None:
         raise InputError("--out is missing: name a folder for the records")
-    failed, refuted = sweep(wanted, pathlib.Path(_OUT.value).expanduser())
+    failed, refuted = sweep(wanted, pathlib.Path(flags.FLAGS.out).expanduser())
     for label in failed:
         progress.say(f"failed: {label}")
     for line in refuted:
@@ -122,4 +125,5 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    define_flags()
     cli.main(main)

@@ -4,8 +4,6 @@ import json
 
 import numpy as np
 import pytest
-from absl import flags
-from absl.testing import flagsaver
 
 from experiments import bench
 from experiments.suites import attacks, engine, fidelity
@@ -32,9 +30,7 @@ def small(monkeypatch):
 
 
 def test_the_engine_is_measured_and_written_down(small, tmp_path, capsys):
-    flags.FLAGS.mark_as_parsed()
-    with flagsaver.flagsaver(suite="engine", out=str(tmp_path)):
-        bench.main(["bench"])
+    bench.bench("engine", str(tmp_path), "digits", None)
     result = json.loads((tmp_path / "engine.json").read_text())
     assert result["command"] == "python -m experiments.bench --suite=engine"
     (row,) = result["ratios"]
@@ -55,16 +51,13 @@ def test_ratios_are_taken_within_a_round():
 
 
 def test_an_unknown_suite_is_refused():
-    flags.FLAGS.mark_as_parsed()
-    with flagsaver.flagsaver(suite="engin"), pytest.raises(InputError, match="did you mean engine"):
-        bench.main(["bench"])
+    with pytest.raises(InputError, match="did you mean engine"):
+        bench.bench("engin", None, "digits", None)
 
 
 def bench_suite(suite, tmp_path):
     """What the suite wrote about the digits: its JSON, and its table."""
-    flags.FLAGS.mark_as_parsed()
-    with flagsaver.flagsaver(suite=suite, out=str(tmp_path), dataset="digits"):
-        bench.main(["bench"])
+    bench.bench(suite, str(tmp_path), "digits", None)
     assert (tmp_path / f"{suite}-digits.png").read_bytes().startswith(b"\x89PNG")
     written = (tmp_path / f"{suite}-digits.md").read_text()
     return json.loads((tmp_path / f"{suite}-digits.json").read_text()), written

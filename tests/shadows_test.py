@@ -100,7 +100,7 @@ def test_progress_is_told(capsys):
 # LiRA. One model, plan and program; what makes it private is in the cell.
 
 OVERFITTED = {
-    "eps": math.inf, "steps": 200, "n_train": 40, "sample_rate": 1.0,
+    "eps": math.inf, "steps": 100, "n_train": 40, "sample_rate": 1.0,
     "set": ("model.width=32", "model.depth=1", "model.latent=8", "recipe.learning_rate=1e-2"),
 }  # fmt: skip
 
@@ -125,7 +125,7 @@ def test_lira_finds_the_members_of_an_overfitted_model_and_not_of_a_private_one(
     tmp_path, monkeypatch
 ):
     found = aucs(tmp_path / "open")
-    assert found["lira_reconstruction"] > max(0.9, found["reconstruction"])
+    assert found["lira_reconstruction"] > 0.1 + found["reconstruction"] > 0.7
     honest = fitting.cell
 
     def private(*arguments):

@@ -64,8 +64,7 @@ def test_end_to_end_with_a_tiny_model(monkeypatch, quick_compiles):
     monkeypatch.setattr(worlds, "SAMPLES", 2)
     set_ = tuple(f"model.{x}" for x in ("width=8", "depth=1", "latent=4"))
     mine, lines = job(n_per_class=2, set=set_), []
-    with jax.debug_key_reuse(False):  # it takes keys that were stacked for keys that were used
-        out = worlds.judge(mine, jax.random.key(0), lines.append)
+    out = worlds.judge(mine, jax.random.key(0), lines.append)
     assert mine.plan.sgd().n == 20
     assert (out["trainings"], out["queries"], out["runs"]) == (20, 10, 1)
     assert (out["k"], out["neighbours"], out["dimension"]) == (20, 15, 2)

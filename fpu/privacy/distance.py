@@ -89,7 +89,7 @@ def _gaps(distances, fake):
         means = [(weights * side) @ distances / (weights * side).sum(1) for side in (fake, ~fake)]
         with np.errstate(divide="ignore", invalid="ignore"):
             area = 1 - means[0] / means[1]
-        nearer, farther = gap.max(1), (-gap).max(1)
+        nearer, farther = gap.max(1), (heldout - synthetic).max(1)  # no -0.0
         return np.stack([np.maximum(nearer, farther), nearer, farther, area], axis=1)
 
     return statistic
