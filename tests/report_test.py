@@ -2,6 +2,7 @@ import base64
 import math
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from fake_records import m, null, record
 
@@ -126,6 +127,30 @@ def test_an_attack_is_judged_by_its_interval_and_by_the_guarantee():
     assert verdict.attack(record(eps="inf", auc=0.99)).title == "An attack beats guessing"
     broken = verdict.attack(record(eps=0.1, auc=0.9))
     assert broken.title == "An attack does better than the guarantee allows"
+
+
+def test_the_strongest_of_many_attacks_is_held_to_a_wider_interval():
+    many = record(auc=0.5)
+    attacks = many["privacy"]["attacks"]
+    attacks |= {f"attack {i}": {"auc": m(0.5, 0.036)} for i in range(6)}
+    attacks["loss"]["auc"] = m(0.54, 0.036)  # above guessing on its own: one in twenty is
+    found = verdict.attack(many)
+    assert (found.mark, found.title) == ("good", "No attack beats guessing")
+    assert "may be chance" in found.text
+    attacks["loss"]["auc"] = m(0.56, 0.036)
+    assert verdict.attack(many).title == "An attack beats guessing"
+
+
+def test_the_alarm_for_the_strongest_of_eight_guesses_is_false_one_time_in_twenty_at_most():
+    rng, alarms = np.random.default_rng(0), 0
+    for _ in range(1000):
+        aucs = rng.normal(0.5, 0.02, 8)
+        held = record()
+        held["privacy"]["attacks"] = {
+            str(i): {"auc": m(a, 1.96 * 0.02)} for i, a in enumerate(aucs)
+        }
+        alarms += verdict.attack(held).mark == "bad"
+    assert 0.01 < alarms / 1000 < 0.05
 
 
 @pytest.mark.parametrize(

@@ -94,3 +94,25 @@ def test_the_strongest_attack_is_shown():
     assert rows([held])[0]["attack AUC"].startswith("0.660")
     held["privacy"]["attacks"] = {}
     assert rows([held])[0]["attack AUC"] == "–"
+
+
+def ranked(pairs):
+    """Runs of one data set with these values of KID in trained and in random features."""
+    runs = [record(seed=i, stages=[{"noise_multiplier": 4.0}]) for i in range(len(pairs))]
+    for run, (trained, random) in zip(runs, pairs, strict=True):
+        run["fidelity"]["synthetic"] |= {"kid": m(trained, 0.1), "kid_random": m(random, 0.1)}
+    return [note for note in tables.tables(runs)[0].notes if "Spearman" in note]
+
+
+def test_the_control_features_are_compared_by_rank():
+    rng = np.random.default_rng(0)
+    pairs = rng.normal(size=(7, 2))
+    (note,) = ranked(pairs)
+    assert f"{stats.spearmanr(*pairs.T).statistic:.2f}" in note
+    assert "7 runs" in note
+    assert "disagree" in note
+    (note,) = ranked([(x, x**3) for x in range(4)])
+    assert "ρ = 1.00." in note
+    assert "disagree" not in note
+    assert ranked(pairs[:3]) == []
+    assert ranked([(1.0, x) for x in range(5)]) == []

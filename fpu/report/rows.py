@@ -46,7 +46,8 @@ FIDELITY = {
     "coverage": Row(
         "Coverage",
         "higher",
-        "Share of the real images with a synthetic one close by. Low: kinds of images are missing.",
+        "Share of the real images with a synthetic one close by. Low: kinds of images are missing."
+        " At best about 97 %.",
         100,
         (0, 1),
     ),

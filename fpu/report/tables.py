@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from scipy.special import stdtrit
+from scipy.stats import spearmanr
 
 from fpu.report import records, spent
 from fpu.report.wording import decimals, interval, model_name, number, plural, shape_name, value
@@ -54,8 +55,23 @@ def tables(runs: Sequence[dict]) -> list[Table]:
         classes = plural(data["n_classes"], "class", "classes")
         rows = [_row(list(cell)) for _, cell in groupby(on_data, key=_key)]
         caption = f"{name}: {classes}, {shape_name(data['shape'])}"
-        result.append(Table(caption, HEADER, rows, spent.notes(on_data)))
+        result.append(Table(caption, HEADER, rows, [*spent.notes(on_data), *_agreement(on_data)]))
     return result
+
+
+def _agreement(runs: Sequence[dict]) -> list[str]:
+    """Whether KID ranks these runs alike in trained and in random features: one line, from four runs on."""
+    names = ("kid", "kid_random")
+    pairs = [[records.metric(r, "fidelity", "synthetic", name) for name in names] for r in runs]
+    held = [[m["value"] for m in pair] for pair in pairs if records.known(*pair)]
+    if len(held) < 4 or any(len(set(side)) == 1 for side in zip(*held, strict=True)):
+        return []
+    rho = spearmanr(held).statistic
+    doubt = "" if rho >= 0.8 else " They disagree: rely on neither."
+    return [
+        f"KID ranks these {len(held)} runs in trained and in random features with Spearman's"
+        f" ρ = {rho:.2f}.{doubt}"
+    ]
 
 
 def markdown(runs: Sequence[dict]) -> str:
