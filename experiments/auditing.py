@@ -38,8 +38,8 @@ def run(job, key, public, siblings: int = 1) -> dict | None:
     and the limit of privacy/audit.py, the claim (eps; 'inf' promises nothing), the confidence, and
     `refuted` and `refutable`: whether the bound at confidence 1 - alarm exceeds the claim, and whether that of
     an attacker who never errs would. alarm is ALARM over all tests of the run and its siblings. (At delta =
-    1 / (10 n) the method one_run never refutes: n canaries leave it a doubt of some n delta. Its
-    Gaussian sibling does.)
+    1 / (10 n) and up to some 10,000 canaries the method one_run never refutes: they leave it a doubt of some
+    n delta. Its Gaussian sibling does.)
     """
     kind = job.options.audit
     if kind == "none":
@@ -72,8 +72,8 @@ def refutation(record: dict) -> str | None:
     claim = record["privacy"]["eps"]
     return (
         f"REFUTED: this run claims eps = {claim:.4g}, and its audit shows eps >= {bound:.4g} ({score}, {method}; "
-        f"95 %), above the claim at confidence 1 - {found['alarm']:.1g}: the mechanism does not keep its "
-        "guarantee. Release nothing of it"
+        f"95 % for this bound alone), above the claim at confidence 1 - {found['alarm']:.1g}: the mechanism does "
+        "not keep its guarantee. Release nothing of it"
     )
 
 
@@ -85,7 +85,7 @@ def judge(method, sides, claim, siblings: int = 1) -> dict:
       sides: {score: (inside, outside)}.
       claim, siblings: as for `run`.
     """
-    # A copy that diverged has no score. Lowest is a guess at random of where it belongs, and costs power only.
+    # A copy that diverged has no score. Lowest says it is out, which costs power only.
     sides = {
         name: [np.where(np.isnan(side), -np.inf, side) for side in pair]
         for name, pair in sides.items()

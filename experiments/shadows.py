@@ -28,7 +28,8 @@ def attack(job, targets, scores, count: int, key, public):
       scores: of the released model, (images, labels) -> {name: float [n]}.
       count: of shadows; even, 4 or more.
       key: typed key, as secret as the data.
-      public: the run's public key: an image's scores get the same draws from all models.
+      public: the run's public key: all models begin as the attacked one did, and an image's scores get the
+        same draws from all of them.
     """
     index, owner, units = targets.index, targets.owner, targets.n_members + targets.n_others
     if not units:
@@ -45,7 +46,7 @@ def attack(job, targets, scores, count: int, key, public):
     inside = lira.masks(units, count, generator(k_masks))
     masks = np.ones((count, len(pool.sizes)), bool)
     masks[:, mine] = inside
-    params = train(job, pool, masks, k_train)
+    params = train(job, pool, masks, k_train, public)
     shadow = [by_unit(fitting.scores(model, own, public, *shown)) for own in each(params)]
     return {
         f"lira_{name}": lira.ratio(values, np.stack([s[name] for s in shadow]), inside)[owner]

@@ -96,13 +96,16 @@ def percentile(value, replicates, n):
     return metric(value, min(low, value), max(high, value), n)
 
 
-def reflected(value, replicates, n):
-    """The basic (reflected) interval in [0, 1], for a maximum.
+def reflected(value, replicates, m, n):
+    """The basic (reflected) interval in [0, 1], for the largest gap between the ECDFs of m and n numbers.
 
     A maximum over thresholds is biased upwards, and on resamples twice: reflecting takes the bias
-    off where the percentiles would add it.
+    off where the percentiles would add it. At 0 that is not enough: the low end is 0 unless the gap exceeds what
+    equal distributions reach one time in forty (a one-sided gap; Smirnov's limit exp(-2 x^2 m n / (m + n))).
     """
     low, high = 2 * value - np.percentile(replicates, [97.5, 2.5])
     if value == 1.0:
-        low, high = wilson(value, n)
-    return metric(value, max(0.0, min(low, value)), min(1.0, max(high, value)), n)
+        low, high = wilson(value, min(m, n))
+    if value <= np.sqrt(-np.log(0.025) / 2 * (1 / m + 1 / n)):
+        low = 0.0
+    return metric(value, max(0.0, min(low, value)), min(1.0, max(high, value)), min(m, n))

@@ -97,12 +97,35 @@ def test_perfect_separation_gives_the_limit_in_closed_form():
     n, claim = 100, audit.claim(plan(3.0, delta=1e-3))
     rows = audit.two_worlds(np.full(n, np.inf), np.zeros(n), claim)
     error = 1 - 0.025 ** (1 / n)  # Clopper and Pearson at no error in n, 2.5 % for each rate
-    assert rows["clopper_pearson"]["limit"] == pytest.approx(math.log((1 - error - 1e-3) / error))
-    assert rows["gaussian"]["bound"] == rows["gaussian"]["limit"]
+    limit = math.log((1 - error - 1e-3) / error)
+    assert rows["clopper_pearson"]["limit"] <= limit + 1e-9
+    for row in rows.values():
+        assert row["bound"] == row["limit"]
+    # A claim this high can be refuted at no error alone.
+    rows = audit.two_worlds(np.ones(n), np.zeros(n), audit.claim(plan(3.2, delta=1e-3)))
+    assert rows["clopper_pearson"]["bound"] == pytest.approx(limit)
     one = audit.one_run(np.ones(n), np.zeros(n), audit.claim(plan(3.0, delta=1e-9)))["one_run"]
     share = 0.05 ** (1 / n)  # of right guesses, n of n; eps is its logit
-    assert one["limit"] == pytest.approx(math.log(share / (1 - share)), abs=1e-3)
-    assert one["ceiling"] < one["bound"] <= one["limit"]
+    assert 3.0 < one["limit"] <= math.log(share / (1 - share)) + 1e-3
+    assert one["ceiling"] < one["bound"] == one["limit"]
+
+
+@pytest.mark.parametrize(("eps", "confidence"), [(0.5, 0.95), (3.0, 0.95), (3.0, 1 - 1e-4)])
+def test_who_never_errs_refutes_every_claim_that_can_be_refuted(eps, confidence):
+    """Of all places an audit may look at, it takes one from which it can sound its alarm."""
+    count, delta = 500, 2e-4
+    claim, alpha = audit.claim(plan(eps, delta=delta)), 1 - confidence
+    rows = audit.two_worlds(np.ones(count), np.zeros(count), claim, confidence)
+    rows |= audit.one_run(np.ones(count // 2), np.zeros(count // 2), claim, confidence)
+    reach = {
+        name: max(bound(g, g, count, delta, alpha) for g in audit._counts(count))
+        for name, bound in audit.ONE_RUN.items()
+    }
+    reach["clopper_pearson"] = audit._clopper_pearson(count, count, 0, count, delta, alpha)
+    reach["gaussian"] = audit._gaussian(1.0, count, count, delta, alpha)
+    for method, row in rows.items():
+        assert row["bound"] == pytest.approx(row["limit"]), method
+        assert (row["limit"] > eps) == (reach[method] > eps), method
 
 
 def test_more_confidence_ties_and_weaker_scores_lower_a_bound():

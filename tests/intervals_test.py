@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest, ks_2samp
 
 from fpu import intervals
 
@@ -55,18 +55,30 @@ def test_percentile_interval_covers_its_target():
     assert 88 <= inside <= 100
 
 
-@pytest.mark.parametrize("form", [intervals.percentile, intervals.reflected])
-def test_a_perfect_score_keeps_an_honest_width(form):
-    found = form(1.0, np.ones(500), 50)
+@pytest.mark.parametrize(("form", "counts"), [("percentile", (50,)), ("reflected", (50, 60))])
+def test_a_perfect_score_keeps_an_honest_width(form, counts):
+    found = getattr(intervals, form)(1.0, np.ones(500), *counts)
     assert found["high"] == 1.0
     assert found["low"] == pytest.approx(binomtest(50, 50).proportion_ci(method="wilson").low)
     assert intervals.share(1.0, 0.0, 50)["low"] == pytest.approx(found["low"])
 
 
 def test_reflected_takes_off_the_bias_of_a_maximum():
-    found = intervals.reflected(0.05, np.linspace(0.04, 0.13, 500), 500)
-    assert found["low"] == 0.0
+    found = intervals.reflected(0.05, np.linspace(0.04, 0.13, 500), 500, 400)
+    assert (found["low"], found["n"]) == (0.0, 400)
     assert found["high"] == pytest.approx(0.06, abs=0.003)
+
+
+def test_a_gap_that_chance_reaches_has_an_interval_from_0():
+    sure = np.full(500, 0.07)  # resamples that differ by nothing
+    edge = np.sqrt(-np.log(0.025) / (2 * 250))
+    assert intervals.reflected(edge * 0.99, sure, 500, 500)["low"] == 0.0
+    assert intervals.reflected(edge * 1.01, sure, 500, 500)["low"] > 0.0
+    rng, false = np.random.default_rng(0), 0
+    for _ in range(2000):
+        gap = ks_2samp(*rng.normal(size=(2, 300)), alternative="less", method="asymp").statistic
+        false += intervals.reflected(gap, np.full(9, gap), 300, 300)["low"] > 0
+    assert 0.01 < false / 2000 < 0.032
 
 
 def test_share_is_never_narrower_than_the_error_or_the_count_say():

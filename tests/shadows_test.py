@@ -152,7 +152,7 @@ def test_a_target_is_its_group_and_members_that_are_none_stay_in_every_shadow(mo
     first = np.array([np.flatnonzero(groups == g)[0] for g in (*range(6), *range(10, 16))])
     seen = {}
 
-    def train(job, pool, masks, key):
+    def train(job, pool, masks, key, public):
         own = groups[np.isin(groups, [*range(10), *range(10, 16)])][np.asarray(pool.units)]
         assert (own[:, 0] == own[:, 1]).all()
         seen.update(zip(own[:, 0].tolist(), masks.T, strict=True))

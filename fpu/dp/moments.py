@@ -49,8 +49,8 @@ def energies(z, half: float, bands, key, std):
 def moments(z, labels, n_classes: int, radius, key, std):
     """Noised class sums, class counts and shared second moment of z, each row clipped to `radius`.
 
-    Returns: ([K, d], [K], symmetric [d, d]). The second moment's diagonal has noise of std radius^2 /
-    SQUARE, its other entries of 1 / sqrt(2) of that.
+    Returns: ([K, d], [K], symmetric [d, d]). The second moment's diagonal has noise of std *
+    radius^2 / SQUARE, its other entries of 1 / sqrt(2) of that.
 
     **Guarantees.** A term is (a u in the block of its class, COUNT in the count of its class, SQUARE u u^T in
     one shared block) with |u| <= 1, and |u u^T| = |u|^2: its squared norm is at most a^2 + COUNT^2 +

@@ -28,10 +28,15 @@ def _curves(scores, member):
     return curves
 
 
-def _summary(fpr, tpr):
-    """[b, 4]: the METRICS of curves."""
+def _summary(fpr, tpr, n):
+    """[b, 4]: the METRICS of curves over n non-members.
+
+    A threshold that k non-members exceed lets through (k + 1) / (n + 1) of them on average: that is what is held
+    against a rate, or guessing would seem to beat it.
+    """
     auc = (np.diff(fpr, axis=1) * (tpr[:, 1:] + tpr[:, :-1]) / 2).sum(1)
-    at = [np.where(fpr <= limit + 1e-12, tpr, 0).max(1) for limit in _FPR.values()]
+    past = (fpr * n + 1) / (n + 1)
+    at = [np.where(past <= limit + 1e-12, tpr, 0).max(1) for limit in _FPR.values()]
     return np.stack([auc, (tpr - fpr).max(1), *at], axis=1)
 
 
@@ -74,8 +79,8 @@ def membership(member_scores, nonmember_scores, rng, unit="image"):
     Returns: the METRICS, intervals by stratified bootstrap, n the smaller side (the members for the
     true positive rates at 1 % and .1 % false positives), and 'roc' {'fpr', 'tpr'}, see `_thinned`; it is
     absent where nothing is known. The advantage is the largest TPR - FPR over thresholds: a maximum, it is
-    above 0 by chance alone (about .05 for 500 against 500). A rate that is less than one of the
-    non-members is missing.
+    above 0 by chance alone (about .04 for 500 against 500); its interval begins at 0 unless it exceeds
+    what chance reaches one time in forty. A rate that is less than two of the non-members is missing.
     """
     m, n = len(member_scores), len(nonmember_scores)
     scores = np.concatenate([member_scores, nonmember_scores]).astype(np.float64)
@@ -89,13 +94,13 @@ def membership(member_scores, nonmember_scores, rng, unit="image"):
         return unable(f"{bad} of {m + n} scores are not finite")
     member = np.arange(m + n) < m
     curves = _curves(scores, member)
-    value, replicates = bootstrap(lambda weights: _summary(*curves(weights)), member, rng)
+    value, replicates = bootstrap(lambda weights: _summary(*curves(weights), n), member, rng)
     out = {
         "auc": percentile(value[0], replicates[:, 0], min(m, n)),
-        "advantage": reflected(value[1], replicates[:, 1], min(m, n)),
+        "advantage": reflected(value[1], replicates[:, 1], m, n),
     }
     for i, (name, rate) in enumerate(_FPR.items(), 2):
-        needed = round(1 / rate)
+        needed = round(2 / rate)
         if n >= needed:
             out[name] = percentile(value[i], replicates[:, i], m)
         else:

@@ -8,10 +8,12 @@ the attack may be weak or the runs few. So beside each bound stand
   ceiling  the bound that this audit gives when the mechanism sits on its claimed trade-off curve
            and the attacker is optimal (Neyman-Pearson), at the counts, or the area under the ROC curve,
            that such an attack has on average. About half of such audits end above it.
-  limit    the bound of an attacker who never errs: the highest that so many runs can give.
+  limit    the bound of an attacker who never errs: the highest that this audit can give.
 
 Which false positive rate to look at is decided from the claim and the counts alone, never from the
-scores, so nothing is lost to a held-out half or to a correction for many thresholds.
+scores, so nothing is lost to a held-out half or to a correction for many thresholds. First come rates
+at which an attacker who never errs would refute the claim, where there are any: an audit that cannot
+fail proves nothing. Among them the highest ceiling decides.
 
 Not used: jax_privacy 2.0.0's `epsilon_from_gdp`, which takes an upper bound on both errors for a lower one
 (it gives eps >= 3 for scores of pure noise at delta 1e-5), and its Bonferroni, which counts the
@@ -142,8 +144,8 @@ def _scores(values):
 
 
 def _counts(n):
-    """Counts below n that are worth weighing: every small one, fewer and fewer of the large."""
-    return np.unique(np.geomspace(1, n // 2 + 1, _RANKS).astype(int)).tolist()
+    """Counts up to n / 2 that are worth weighing: every small one, fewer and fewer of the large."""
+    return np.unique(np.geomspace(1, n // 2, _RANKS).astype(int)).tolist()
 
 
 def _between(bound, count):
@@ -166,11 +168,12 @@ def _two_world_design(n, m, claim, alpha):
     options = []
     for false in (count - 1 for count in _counts(m)):
         found = n * claim.tpr((false + 1) / (m + 1))  # the mean rate beyond that order statistic
-        options.append((_between(functools.partial(exact, false=false), found), -false))
-    ceiling, false = max(options)
+        mean = _between(functools.partial(exact, false=false), found)
+        options.append((exact(n, false) > claim.eps, mean, -false))
+    _, ceiling, false = max(options)
     return (
         -false,
-        {"ceiling": ceiling, "limit": exact(n, 0)},
+        {"ceiling": ceiling, "limit": exact(n, -false)},
         {"ceiling": area(claim.auc()), "limit": area(1.0)},
     )
 
@@ -191,10 +194,11 @@ def _one_run_design(method, m, claim, alpha):
         fpr = optimize.brentq(excess, 0.0, 1.0) if excess(0.0) < 0 else 0.0
         right = min(guesses, guesses - n * fpr)
         mean = _between(functools.partial(bound, guesses=guesses), right)
-        # A claim so small that no honest attack shows anything leaves all at 0: then what could refute it counts.
-        options.append((mean, 0.0 if mean > 0 else bound(guesses, guesses), -guesses))
-    ceiling, _, guesses = max(options)
-    return -guesses, {"ceiling": ceiling, "limit": bound(m // 2, m // 2)}
+        most = bound(guesses, guesses)
+        # A claim so small that no honest attack shows anything leaves all at 0: then the highest limit counts.
+        options.append((most > claim.eps, mean, 0.0 if mean > 0 else most, -guesses))
+    _, ceiling, _, guesses = max(options)
+    return -guesses, {"ceiling": ceiling, "limit": bound(-guesses, -guesses)}
 
 
 def _guessed(found, n, false, m):

@@ -60,11 +60,9 @@ def ecdf(synthetic, heldout, rng) -> dict:
         return dict.fromkeys(names, missing(reason)) | {"curve": None}
     fake = np.arange(m + n) < m
     value, replicates = bootstrap(_gaps(distances, fake), fake, rng)
-    out = {
-        name: reflected(value[i], replicates[:, i], min(m, n)) for i, name in enumerate(names[:3])
-    }
-    if heldout.max() == 0:
-        out["area"] = missing("every held-out image is a copy of a training image")
+    out = {name: reflected(value[i], replicates[:, i], m, n) for i, name in enumerate(names[:3])}
+    if not np.isfinite(replicates[:, 3]).all():
+        out["area"] = missing("(nearly) every held-out image is a copy of a training image")
     else:
         out["area"] = metric(value[3], *np.percentile(replicates[:, 3], [2.5, 97.5]), min(m, n))
     at = np.unique(np.quantile(distances, np.linspace(0, 1, _POINTS), method="inverted_cdf"))

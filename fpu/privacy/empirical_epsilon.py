@@ -193,7 +193,7 @@ def _unusable(values) -> str | None:
         return None
     return (
         f"{bad} of {values.size} ratios are not finite: {copies} times {K} samples of the victim world "
-        f"lie on the query (copies of it), {bad - copies} times those of the ablated world do"
+        f"lie on the query (copies of it), {bad - copies} times those of the ablated world or of both do"
     )
 
 

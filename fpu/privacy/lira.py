@@ -31,7 +31,8 @@ def masks(n_units: int, shadows: int, rng) -> np.ndarray:
 def ratio(target, shadow, inside) -> np.ndarray:
     """log p(target score | in) - log p(target score | out) of every unit: float64 [n], higher = a member.
 
-    The online attack (algorithm 1): a normal distribution on each side, with the unit's own means. Variances
+    The online attack (algorithm 1) on the scores as they are, where the paper takes logits of confidences: a
+    normal distribution on each side, with the unit's own means. Variances
     are the unit's own from 32 shadows on each side on, and with fewer those of all units together,
     one for each side. No variance is taken to be below the rounding of the scores.
 
@@ -45,7 +46,9 @@ def ratio(target, shadow, inside) -> np.ndarray:
     """
     target, shadow = np.asarray(target, np.float64), np.asarray(shadow, np.float64)
     inside = np.asarray(inside, bool)
-    least = (_ROUNDING * np.abs(shadow).max(initial=0.0)) ** 2 + np.finfo(np.float64).tiny
+    least = (_ROUNDING * np.abs(shadow[np.isfinite(shadow)]).max(initial=0.0)) ** 2 + np.finfo(
+        np.float64
+    ).tiny
     logs = []
     with np.errstate(invalid="ignore"):
         for side in (inside, ~inside):
