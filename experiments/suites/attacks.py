@@ -21,8 +21,8 @@ from fpu.dp.plan import Plan, Release
 from fpu.fidelity import features
 from fpu.privacy import attacks, audit, samples_only, targets
 
-COUNTS = (50, 500)
-SEEDS = (0,)
+COUNTS = (50, 100, 500)
+SEEDS = (0, 1)
 GENERATORS = (  # model, eps, steps of DP-SGD from scratch (None: the default, all of eps in a warm-up)
     ("fresh", math.inf, None),
     ("copycat", math.inf, None),
