@@ -25,6 +25,7 @@ from fpu import InputError, data, evaluation, models, report, sources, warmup
 from fpu.dp import accounting, sampling
 from fpu.dp import plan as plans
 from fpu.dp.plan import DPSGD, Plan, Release
+from fpu.models.baselines import RELEASES
 
 # What the secret key is folded with for models beside the run. Far from 0, 1, 2 ...: to split a key is to
 # fold it with these, and that is how the released model gets its own.
@@ -81,7 +82,7 @@ def prepare(options: settings.Options, dataset, split, config: dict) -> Job:
         steps = q = None
 
         def make_plan(noise, steps=None):
-            private = options.model == "gaussian"
+            private = options.model in RELEASES
             return Plan(config["delta"], (Release(noise),) if private else (), unit)
 
     try:

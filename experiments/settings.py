@@ -9,7 +9,7 @@ from absl import flags
 
 from experiments import presets
 from fpu import InputError, models
-from fpu.models.baselines import BASELINES
+from fpu.models.baselines import BASELINES, RELEASES
 from fpu.training import Recipe
 
 MOST_STEPS = 10**7
@@ -276,4 +276,4 @@ def sample_count(options: Options, n_classes: int, images_per_class: int) -> int
 
 def unprotected(model: str) -> bool:
     """Whether this generator runs without a mechanism, so that it has no eps to choose."""
-    return model in BASELINES and model != "gaussian"
+    return model in BASELINES and model not in RELEASES

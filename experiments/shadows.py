@@ -11,6 +11,7 @@ from experiments import fitting, progress
 from fpu import data, distributed, training
 from fpu.dp.plan import DPSGD, Release
 from fpu.models import gaussian
+from fpu.models.baselines import BASELINES
 from fpu.privacy import attacks, lira
 
 SLICE = 16  # cells side by side on an accelerator
@@ -87,7 +88,7 @@ def train(job, pool, masks, key, public=None):
     noise differ, and so does the initialisation, as between runs of different seeds, unless `public` is given.
 
     Args:
-      job: the pipeline.Job of the run, of a trained model or of `gaussian`.
+      job: the pipeline.Job of the run, of a trained model or of a one-shot release.
       pool: a training.Pool, as fitting.pool makes it; it need not be that of the members.
       masks: bool [cells, units]; in each at least one unit, and at most as many as the run has members.
         The plan's constants stay those of the run.
@@ -129,9 +130,9 @@ def _released(job, pool, mask, n, key, public):
     """What one release of the members teaches: the model's parameters, or the release itself."""
     members = pool._replace(units=pool.units[mask], sizes=pool.sizes[mask])
     noise = job.plan.stages[0].noise_multiplier
-    release = gaussian.fit(job.spec, members, n, noise, key)
     if not job.trained:
-        return release
+        return BASELINES[job.options.model](job.spec).fit(members, n, noise, key)
+    release = gaussian.fit(job.spec, members, n, noise, key)
     model, _ = fitting.built(job)
     return jax.tree.map(lambda x: x[0], fitting.warmed_up(job, model, release, public))
 

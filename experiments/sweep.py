@@ -109,7 +109,7 @@ def main(argv: list[str]) -> int:
     wanted = cells(flags.FLAGS.set)
     if not wanted:
         raise InputError(
-            f"--set: no run is left ({', '.join(BASELINES)} other than gaussian need eps=inf)"
+            f"--set: no run is left ({', '.join(filter(settings.unprotected, BASELINES))} need eps=inf)"
         )
     if flags.FLAGS.dry_run:
         print("\n".join(name(options) for options in wanted))

@@ -18,7 +18,7 @@ import numpy as np
 
 from experiments import fitting, shadows
 from fpu.intervals import missing
-from fpu.models.baselines import BASELINES
+from fpu.models.baselines import BASELINES, RELEASES
 from fpu.privacy import empirical_epsilon
 
 SAMPLES = 100  # of each class, from each world
@@ -58,7 +58,7 @@ def judge(job, key, progress, queries: int = 1, runs: int = 1) -> dict:
     member of: its label is asked for, and the model answers with what it makes of a label it never saw.
 
     Args:
-      job: the pipeline.Job of the run: a trained model, or `gaussian`.
+      job: the pipeline.Job of the run: a trained model, or a one-shot release.
       key: typed key, as secret as the members.
       progress: called with one line before each long part.
       queries: images of each class that take their turn as query.
@@ -69,7 +69,7 @@ def judge(job, key, progress, queries: int = 1, runs: int = 1) -> dict:
     """
     dataset, split = job.dataset, job.split
     labels = dataset.labels[split.members]
-    if not (job.trained or job.options.model == "gaussian"):
+    if not (job.trained or job.options.model in RELEASES):
         return missing(f"{job.options.model} is not trained: worlds of it would be copies")
     if dataset.groups is not None:
         return missing("a world differs by one image; the privacy unit of these data is a group")

@@ -13,8 +13,10 @@ pytestmark = pytest.mark.usefixtures("quick_compiles")
 SPEC = Spec((8, 8, 1), 3)
 
 
-def test_gaussian_is_the_one_shot_release():
-    baseline = baselines.BASELINES["gaussian"](SPEC)
+@pytest.mark.parametrize("name", baselines.RELEASES)
+def test_a_release_is_private_and_draws_any_class(name, monkeypatch):
+    monkeypatch.setattr(baselines.merf, "STEPS", 2)
+    baseline = baselines.BASELINES[name](SPEC)
     assert (baseline.source, baseline.private) == ("members", True)
     params = baseline.fit(tiny.pool(6), 6.0, 1.0, jax.random.key(0))
     assert baseline.sample(params, jax.random.key(1), jnp.array([0, 2])).shape == (2, 8, 8, 1)

@@ -24,6 +24,7 @@ SUMS = {
     "class_moments": lambda z, labels, key, std: moments.class_moments(
         z, labels, CLASSES, 1.5, key, std
     ),
+    "embeddings": lambda z, labels, key, std: moments.embeddings(z, labels, CLASSES, key, std),
 }
 
 
@@ -109,7 +110,7 @@ def test_a_row_as_long_as_allowed_uses_all_of_the_sensitivity():
 def test_without_noise_they_are_the_sums():
     z = np.random.default_rng(0).normal(size=(5, D)).astype(np.float32) / 3
     hot = np.eye(CLASSES)[np.asarray(LABELS)]
-    keys = jax.random.split(jax.random.key(0), 3)
+    keys = jax.random.split(jax.random.key(0), 4)
 
     def near(found, wanted):
         np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
@@ -124,6 +125,9 @@ def test_without_noise_they_are_the_sums():
     sums, squares = moments.class_moments(jnp.asarray(z), LABELS, CLASSES, 2.0, keys[2], 0.0)
     near(sums, hot.T @ z)
     near(squares, np.einsum("nk,ni,nj->kij", hot, z, z))
+    sums, counts = moments.embeddings(jnp.asarray(z) / 4, LABELS, CLASSES, keys[3], 0.0)
+    near(sums, hot.T @ z / 4)
+    near(counts, hot.sum(0))
 
 
 def test_the_noise_is_what_the_docstrings_say():
@@ -142,3 +146,7 @@ def test_the_noise_is_what_the_docstrings_say():
         (off, std * radius**2 / moments.SQUARE / 2**0.5),
     ):
         assert np.std(found) == pytest.approx(wanted, rel=0.12)
+    each = [moments.embeddings(z, jnp.zeros(1, int), 2, key, std) for key in keys]
+    sums, counts = map(np.stack, zip(*each, strict=True))
+    assert np.std(sums) == pytest.approx(std / (1 - moments.COUNT**2) ** 0.5, rel=0.12)
+    assert np.std(counts) == pytest.approx(std / moments.COUNT, rel=0.12)

@@ -79,6 +79,20 @@ def class_moments(z, labels, n_classes: int, radius, key, std):
     return sums * radius / a, square * radius**2 / (2 * CLASS_SQUARE)
 
 
+def embeddings(features, labels, n_classes: int, key, std):
+    """Noised class sums of rows of features, each clipped to norm 1, and class counts.
+
+    Returns: float32 ([K, D], [K]); noise of std / sqrt(1 - COUNT^2) and of std / COUNT.
+
+    **Guarantees.** A term is (a phi in the block of its class, COUNT in the count of its class) with |phi| <= 1
+    and a^2 + COUNT^2 = 1: its norm is at most 1. A row that is not finite counts as one at the origin.
+    """
+    u, hot = _clipped(np.asarray(features, np.float64)), _one_hot(labels, n_classes)
+    a = (1.0 - COUNT**2) ** 0.5
+    sums, counts = _noised((a * (hot.T @ u), COUNT * hot.sum(0)), key, std)
+    return sums / a, counts / COUNT
+
+
 def _clipped(rows):
     """Rows [N, D] of norm at most 1; one that is not finite, or whose norm is not, is 0."""
     with np.errstate(over="ignore", invalid="ignore"):

@@ -1,6 +1,7 @@
 """Generators that are not trained: what a trained one must beat, and the two ends of the scale.
 
 gaussian  one DP release of class means and covariances, then a normal draw for each image: seconds
+merf      one DP release of class means of random features, then a generator that meets them (DP-MERF)
 copycat   hands out the members themselves: best fidelity, no privacy
 fresh     hands out held-out real images: what a perfect generator would do
 noise     uniform pixels, whatever the data: the other end of every scale
@@ -13,7 +14,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fpu.models import Spec, gaussian
+from fpu.models import Spec, gaussian, merf
 
 
 class Baseline(NamedTuple):
@@ -30,10 +31,10 @@ class Baseline(NamedTuple):
     sample: Callable
 
 
-def one_shot(spec: Spec) -> Baseline:
-    """The DP moments of fpu/models/gaussian.py, drawn from as they are."""
-    fit = functools.partial(gaussian.fit, spec)
-    return Baseline("members", True, fit, functools.partial(gaussian.sample, spec))
+def one_shot(release, spec: Spec) -> Baseline:
+    """One DP release of the members, and draws from it: the `fit` and `sample` of a module of RELEASES."""
+    fit = functools.partial(release.fit, spec)
+    return Baseline("members", True, fit, functools.partial(release.sample, spec))
 
 
 def _real(source: str) -> Baseline:
@@ -84,4 +85,6 @@ def noise(spec: Spec) -> Baseline:
     return Baseline("members", False, fit, sample)
 
 
-BASELINES = {"gaussian": one_shot, "copycat": copycat, "fresh": fresh, "noise": noise}
+RELEASES = {"gaussian": gaussian, "merf": merf}
+BASELINES = {name: functools.partial(one_shot, module) for name, module in RELEASES.items()}
+BASELINES |= {"copycat": copycat, "fresh": fresh, "noise": noise}

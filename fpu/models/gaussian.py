@@ -128,11 +128,7 @@ def _means(public, noised, radius, n, std, width):
     spread along it [width])).
     """
     sums, counts, square = noised
-    mean_count = n / len(counts)
-    # A count's prior: the public mean count, give or take half of it.
-    prior = (0.5 * mean_count) ** 2
-    trust = prior / (prior + (std / moments.COUNT) ** 2)
-    counts = jnp.maximum(mean_count + trust * (counts - mean_count), 0.25 * mean_count)
+    counts = shrunk_counts(counts, n, std)
     a = (1.0 - moments.COUNT**2 - moments.SQUARE**2) ** 0.5
     means = sums / counts[:, None]
     variance = jnp.square(std / a * radius / counts)[:, None]  # of the noise, [K, 1]
@@ -160,6 +156,14 @@ def _means(public, noised, radius, n, std, width):
         "class_root": jnp.tile(jnp.eye(width), (len(counts), 1, 1)),
     }
     return params, (counts, left @ jnp.square(vectors[:, -width:]) / values[-width:])
+
+
+def shrunk_counts(counts, n, std):
+    """Noised class counts [K] of moments.COUNT, shrunk to the public mean count n / K, give or take half of it."""
+    mean = n / len(counts)
+    prior = (0.5 * mean) ** 2
+    trust = prior / (prior + (std / moments.COUNT) ** 2)
+    return jnp.maximum(mean + trust * (counts - mean), 0.25 * mean)
 
 
 def _covariance(public, moment, variance, radius):

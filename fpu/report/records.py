@@ -13,7 +13,7 @@ from pathlib import Path
 import fpu
 
 SCHEMA = 1
-BASELINES = ("gaussian", "fresh", "copycat", "noise")
+BASELINES = ("gaussian", "merf", "fresh", "copycat", "noise")
 _REQUIRED = {
     "config": ("model",),
     "data": ("name", "shape", "n_classes", "n_members"),
