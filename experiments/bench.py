@@ -4,6 +4,7 @@
     python -m experiments.bench --suite=audit
     python -m experiments.bench --suite=fidelity --dataset=mnist --data_dir=FOLDER
     python -m experiments.bench --suite=attacks --dataset=digits
+    python -m experiments.bench --suite=ablation --dataset=digits
 
 Writes SUITE.json, SUITE.md and, where there is one, SUITE.png into --out and prints the tables. Compare
 ratios, which are taken side by side, rather than times.
@@ -17,15 +18,15 @@ from absl import flags
 from experiments import cli, progress, settings, workdir
 from fpu import InputError, readers
 
-SUITES = ("engine", "audit", "fidelity", "attacks")
-_ON_IMAGES = ("fidelity", "attacks")
+SUITES = ("engine", "audit", "fidelity", "attacks", "ablation")
+_ON_IMAGES = ("fidelity", "attacks", "ablation")
 
 
 def define_flags() -> None:
     """Of this command alone: a test may import it beside another that has an --out too."""
     flags.DEFINE_string("suite", "engine", f"what to measure: {', '.join(SUITES)}")
     flags.DEFINE_string("out", None, "folder for SUITE.json, SUITE.md and SUITE.png")
-    flags.DEFINE_string("dataset", "digits", "images to measure fidelity and attacks with")
+    flags.DEFINE_string("dataset", "digits", "images of the suites fidelity, attacks and ablation")
     flags.DEFINE_string("data_dir", None, "folder that holds the data set's files already")
 
 

@@ -1,13 +1,15 @@
 """experiments/bench.py and the engine's suite: they run, and their tables hold what was measured."""
 
 import json
+from unittest import mock
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from experiments import bench
-from experiments.suites import attacks, engine, fidelity
-from fpu import InputError
+from experiments import bench, run, settings
+from experiments.suites import ablation, attacks, engine, fidelity
+from fpu import InputError, data
 
 pytestmark = pytest.mark.usefixtures("quick_compiles")
 
@@ -93,3 +95,55 @@ def test_attacks_are_calibrated_where_there_is_something_to_find(monkeypatch, tm
     assert 0.2 < found["gaussian", "domias"] < 0.8
     assert all(row["ceiling"] <= row["limit"] for row in result["ceilings"])
     assert "| gaussian | 10.0 | 30 |" in table
+
+
+def test_gains_are_paired_with_the_base_of_the_same_seed(monkeypatch, tmp_path):
+    for name, value in (
+        ("N", 60),
+        ("SEEDS", (0, 1)),
+        ("MODELS", ("vae",)),
+        ("PARTS", {"stages": ({"steps": 3}, (10.0,))}),
+        (
+            "SWITCHES",
+            (
+                ("stages", "bare draws", ("vae",), {"model": "gaussian", "steps": None}),
+                ("dp-sgd", "not of this part", ("vae",), {}),
+            ),
+        ),
+    ):
+        monkeypatch.setattr(ablation, name, value)
+    monkeypatch.setattr(ablation.classifier, "train", quick_training(ablation.classifier.train))
+    result, table = bench_suite("ablation", tmp_path)
+    base, bare = result["rows"]
+    assert (base["switch"], bare["switch"]) == ("base", "bare draws")
+    assert bare["gain"]["mean"] == pytest.approx(
+        np.mean(bare["accuracy"]) - np.mean(base["accuracy"])
+    )
+    assert bare["gain"]["low"] <= bare["gain"]["mean"] <= bare["gain"]["high"]
+    assert "| stages | vae, ε = 10 |" in table
+
+
+def quick_training(train):
+    return lambda *args, seed: train(*args, seed=seed, steps=20)
+
+
+def test_a_gain_is_that_of_a_paired_t_test():
+    a, b = np.random.default_rng(0).normal(size=(2, 7))
+    oracle = stats.ttest_rel(a, b).confidence_interval(0.95)
+    found = ablation.gain(a, b)
+    np.testing.assert_allclose([found["low"], found["high"]], oracle)
+
+
+def test_the_validation_part_holds_no_member_and_no_test_image(monkeypatch):
+    """What an ablation is judged on was not seen by its run, and settings may be chosen by it."""
+    options = settings.Options("gaussian", n_train=60, eps=10.0)
+    dataset, split, _ = run.resolve(options)
+    blind = mock.Mock(side_effect=lambda params, images: np.zeros((len(images), 10)))
+    monkeypatch.setattr(ablation.classifier, "logits", blind)
+    ablation._accuracy(options)
+    (_, judged), _ = blind.call_args
+    seen = {x.tobytes() for x in judged}
+    train = {dataset.images[i].tobytes() for i in np.flatnonzero(dataset.split == data.TRAIN)}
+    members = {dataset.images[i].tobytes() for i in split.members}
+    assert seen <= train
+    assert not seen & members

@@ -50,7 +50,7 @@ def test_only_the_release_looks_at_images():
     other = pool_of(8)._replace(images=jnp.full((8, 8, 8, 1), 77, jnp.uint8))
     fixed = jnp.ones((2, 2 * merf.FEATURES)) / 100, jnp.array([4.0, 4.0])
     with (
-        mock.patch.object(merf.moments, "embeddings", lambda *_: fixed),
+        mock.patch.object(merf.moments, "embeddings", return_value=fixed),
         mock.patch.object(merf, "STEPS", 2),
     ):
         both = [merf.fit(SPEC, pool, 8.0, 1.0, jax.random.key(0)) for pool in (pool_of(8), other)]

@@ -6,15 +6,12 @@ versions. Ceilings: the highest lower bound on eps that audits of a given size c
 
 import dataclasses
 import math
-import pathlib
-import tempfile
 
-import jax
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments import fitting, pipeline, run, settings, workdir
-from experiments.suites import drawing
+from experiments import settings
+from experiments.suites import drawing, making
 from fpu import classifier, data, models
 from fpu.dp import accounting
 from fpu.dp.plan import Plan, Release
@@ -84,19 +81,9 @@ def powers(name, data_dir, say) -> list[dict]:
 
 def attacked(options) -> dict:
     """{attack: what attacks.membership says} of one generator, trained as experiments.run trains it."""
-    dataset, split, config = run.resolve(options)
-    job = pipeline.prepare(options, dataset, split, config)
-    seed = options.seed
-    public, rng = jax.random.key(seed), np.random.default_rng(seed)
-    labels = np.arange(1000) % dataset.n_classes
-    with tempfile.TemporaryDirectory() as folder:
-        key = workdir.secret_key(pathlib.Path(folder), None)
-        if job.trained:
-            sample, scores, _ = fitting.train(job, pathlib.Path(folder), key, public, False)
-        else:
-            sample, scores = fitting.one_shot(job, key), None
-    size = fitting.CHUNK if job.trained else len(labels)
-    images = fitting.draw(sample, jax.random.fold_in(public, 2), labels, size)
+    job, images, labels, scores = making.made(options)
+    dataset, split, seed = job.dataset, job.split, options.seed
+    rng = np.random.default_rng(seed)
     chosen = targets.choose(dataset, split, images, rng, 1000)
     # An attacker's reference must hold none of the images under attack, as evaluation.py sees to.
     unseen = np.setdiff1d(split.reference, chosen.index)

@@ -16,7 +16,7 @@ from fpu.models import gan, gaussian
 
 FEATURES = 1000  # frequencies; each gives a cosine and a sine
 SCALE = 0.43  # the kernel's length over half of the pixel cube's diagonal; tuned on public digits
-STEPS, RATE, BATCH = 1000, 2e-3, 30  # of the generator; fakes of each class in one step
+STEPS, RATE, BATCH = 2000, 1e-3, 50  # of the generator; fakes of each class in one step
 
 
 def fit(spec, pool, denominator: float, noise_multiplier: float, key):

@@ -1,0 +1,26 @@
+"""One generator as experiments.run makes it, and images from it, without judging them."""
+
+import pathlib
+import tempfile
+
+import jax
+import numpy as np
+
+from experiments import fitting, pipeline, run, settings, workdir
+
+COUNT = 1000  # images drawn
+
+
+def made(options: settings.Options):
+    """(job, images uint8 [COUNT, H, W, C], labels [COUNT] in turn, scores of the model or None)."""
+    job = pipeline.prepare(options, *run.resolve(options))
+    public = jax.random.key(options.seed)
+    labels = np.arange(COUNT) % job.dataset.n_classes
+    with tempfile.TemporaryDirectory() as folder:
+        key = workdir.secret_key(pathlib.Path(folder), None)
+        if job.trained:
+            sample, scores, _ = fitting.train(job, pathlib.Path(folder), key, public, False)
+        else:
+            sample, scores = fitting.one_shot(job, key), None
+    size = fitting.CHUNK if job.trained else len(labels)
+    return job, fitting.draw(sample, jax.random.fold_in(public, 2), labels, size), labels, scores
