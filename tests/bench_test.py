@@ -140,7 +140,7 @@ def test_the_validation_part_holds_no_member_and_no_test_image(monkeypatch):
     dataset, split, _ = run.resolve(options)
     blind = mock.Mock(side_effect=lambda params, images: np.zeros((len(images), 10)))
     monkeypatch.setattr(ablation.classifier, "logits", blind)
-    ablation._accuracy(options)
+    ablation._accuracy.__wrapped__(options)
     (_, judged), _ = blind.call_args
     seen = {x.tobytes() for x in judged}
     train = {dataset.images[i].tobytes() for i in np.flatnonzero(dataset.split == data.TRAIN)}

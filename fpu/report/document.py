@@ -1,4 +1,4 @@
-"""One record as one HTML page that needs nothing else; many records as one table."""
+"""One record as one HTML page that needs nothing else; many records as another."""
 
 import base64
 import json
@@ -7,7 +7,7 @@ from functools import cache
 from html import escape
 from importlib import resources
 
-from fpu.report import axes, verdict
+from fpu.report import axes, curves, verdict
 from fpu.report.privacy import privacy
 from fpu.report.tables import LEGEND, tables
 from fpu.report.tried import tried
@@ -39,15 +39,18 @@ def page(record: dict, samples_png_bytes: bytes) -> str:
 
 
 def overview(runs: Sequence[dict]) -> str:
-    """The table of many records as a self-contained HTML page."""
+    """Table and curves of many records as a self-contained HTML page."""
     sections = [f"<h1>{plural(len(runs), 'run')} compared</h1>"]
-    for caption, header, rows, notes in tables(runs):
+    drawn = curves.pngs(runs)
+    for (caption, header, rows, notes), name in zip(tables(runs), drawn, strict=True):
         head = "".join(f"<th>{escape(text)}</th>" for text in header)
         body = "".join(f"<tr>{''.join(map(_two_lines, row))}</tr>" for row in rows)
         sections.append(
             f'<h2>{escape(caption)}</h2><div class="scroll"><table class="overview">'
             f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
             + "".join(f'<p class="note">{escape(note)}</p>' for note in notes)
+            + f'<figure><img alt="Utility, fidelity and privacy of {escape(name)} against ε"'
+            f' src="{_inline(drawn[name])}"></figure>'
         )
     sections.append(f'<p class="note">{escape(LEGEND)}</p>')
     return _document("fpu: runs compared", sections)
@@ -87,10 +90,14 @@ def _samples(png: bytes) -> str:
     return (
         '<h2>What they look like</h2><figure><div class="scroll">'
         '<img alt="Real images beside synthetic ones, a row per class"'
-        f' src="data:image/png;base64,{base64.b64encode(png).decode()}"></div>'
+        f' src="{_inline(png)}"></div>'
         '<figcaption class="note">The first images of each class, not chosen ones.</figcaption>'
         "</figure>"
     )
+
+
+def _inline(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
 def _uncovered(record: dict) -> str:

@@ -1,8 +1,10 @@
 """Records as tables: a row per model, eps and number of members, over seeds and subsets."""
 
+import io
 import math
 import statistics
 from collections.abc import Callable, Sequence
+from csv import writer
 from itertools import groupby
 from typing import NamedTuple
 
@@ -12,7 +14,7 @@ from scipy.stats import spearmanr
 from fpu.report import records, spent
 from fpu.report.wording import decimals, interval, model_name, number, plural, shape_name, value
 
-_ORDER = ("vae", "gan", "ddpm", "", *records.BASELINES)  # "": any other model
+ORDER = ("vae", "gan", "ddpm", "", *records.BASELINES)  # "": any other model
 
 
 class Table(NamedTuple):
@@ -29,7 +31,7 @@ def _strongest_attack(record: dict) -> dict:
     return ranked[0][1] if ranked else records.metric(record, "no attack")
 
 
-_METRICS: dict[str, tuple[Callable[[dict], dict], float]] = {  # column: (its metric, scale)
+COLUMNS: dict[str, tuple[Callable[[dict], dict], float]] = {  # column: (its metric, scale)
     "accuracy %": (lambda r: records.metric(r, "utility", "synthetic", "accuracy"), 100),
     "floor %": (lambda r: records.metric(r, "utility", "members", "accuracy"), 100),
     "AUC": (lambda r: records.metric(r, "utility", "synthetic", "auc"), 1),
@@ -38,7 +40,7 @@ _METRICS: dict[str, tuple[Callable[[dict], dict], float]] = {  # column: (its me
     "coverage": (lambda r: records.metric(r, "fidelity", "synthetic", "coverage"), 1),
     "attack AUC": (_strongest_attack, 1),
 }
-HEADER = ("model", "ε", "n", "runs", *_METRICS, "steps", "seconds")
+HEADER = ("model", "ε", "n", "runs", *COLUMNS, "steps", "seconds")
 LEGEND = (
     "Value [95 % interval of the run]; over several runs, mean ± half of the 95 % t interval."
     " accuracy, AUC: trained on synthetic, tested on real images; floor: trained on the n real"
@@ -85,17 +87,36 @@ def markdown(runs: Sequence[dict]) -> str:
     return "\n\n".join([*parts, LEGEND]) + "\n"
 
 
+def csv(runs: Sequence[dict]) -> str:
+    """One line for each run: what it is, and value, low and high of every metric of the tables."""
+    text = io.StringIO()
+    ends = ("", "_low", "_high")
+    columns = [
+        f"{name.removesuffix(' %').replace(' ', '_')}{end}" for name in COLUMNS for end in ends
+    ]
+    lines = writer(text, lineterminator="\n")
+    lines.writerow(["dataset", "model", "eps", "delta", "n", "seed", *columns, "seconds"])
+    for record in sorted(runs, key=lambda r: (*_key(r), r["config"].get("seed") or 0)):
+        config, data, privacy = (record[part] for part in ("config", "data", "privacy"))
+        metrics = [read(record) for read, _ in COLUMNS.values()]
+        held = [m.get(key) for m in metrics for key in ("value", "low", "high")]
+        facts = [data["name"], model_name(config), privacy["eps"], privacy["delta"]]
+        seconds = (record["cost"].get("seconds") or {}).get("total")
+        lines.writerow([*facts, data["n_members"], config.get("seed"), *held, seconds])
+    return text.getvalue()
+
+
 def _key(record: dict) -> tuple:
     """What makes records runs of one row: data set, n, model with its preset, eps as printed."""
     config, data = record["config"], record["data"]
-    rank = _ORDER.index(config["model"] if config["model"] in _ORDER else "")
+    rank = ORDER.index(config["model"] if config["model"] in ORDER else "")
     eps = float(f"{records.eps(record):.3g}")
     return data["name"], data["n_members"], rank, model_name(config), eps
 
 
 def _row(runs: list[dict]) -> list[str]:
     name, n = model_name(runs[0]["config"]), runs[0]["data"]["n_members"]
-    metrics = [_mean([read(r) for r in runs], scale) for read, scale in _METRICS.values()]
+    metrics = [_mean([read(r) for r in runs], scale) for read, scale in COLUMNS.values()]
     steps = sorted({r["cost"].get("steps") or 0 for r in runs})
     steps = f"{steps[0]:,}" if len(steps) == 1 else f"{steps[0]:,}–{steps[-1]:,}"
     spent = [s for r in runs if (s := (r["cost"].get("seconds") or {}).get("total")) is not None]
@@ -106,16 +127,25 @@ def _row(runs: list[dict]) -> list[str]:
 
 def _mean(metrics: list[dict], scale: float) -> str:
     """One metric with its own interval; of several, the mean and the half-width of a t interval."""
-    held = [m for m in metrics if records.known(m)]
-    if not held:
+    found = over_runs(metrics)
+    if found is None:
         return "–"
-    if len(held) == 1:
-        text = f"{value(held[0], scale)} {interval(held[0], scale)}".strip()
+    held = sum(map(records.known, metrics))
+    if held == 1:
+        text = f"{value(found, scale)} {interval(found, scale)}".strip()
     else:
-        values = [m["value"] for m in held]
-        mean = statistics.fmean(values)
-        error = statistics.stdev(values) / math.sqrt(len(values))
-        half = stdtrit(len(values) - 1, 0.975) * error
-        places = decimals({"low": mean - half, "high": mean + half}, scale)
-        text = f"{scale * mean:,.{places}f} ± {scale * half:,.{places}f}"
-    return text if len(held) == len(metrics) else f"{text} ({len(held)} of {len(metrics)})"
+        places, half = decimals(found, scale), (found["high"] - found["low"]) / 2
+        text = f"{value(found, scale)} ± {scale * half:,.{places}f}"
+    return text if held == len(metrics) else f"{text} ({held} of {len(metrics)})"
+
+
+def over_runs(metrics: Sequence[dict]) -> dict | None:
+    """The mean of those that have a value, low to high its 95 % t interval; one alone keeps its own; None of none."""
+    held = [m for m in metrics if records.known(m)]
+    if len(held) < 2:
+        return held[0] if held else None
+    values = [m["value"] for m in held]
+    mean = statistics.fmean(values)
+    error = statistics.stdev(values) / math.sqrt(len(values))
+    half = float(stdtrit(len(values) - 1, 0.975)) * error
+    return {"value": mean, "low": mean - half, "high": mean + half, "n": len(values)}

@@ -1,0 +1,157 @@
+"""The three axes against eps and against the number of members: a figure for each data set, from records alone.
+
+A point is the mean over runs (subsets and seeds) with its 95 % t interval, or one run with its own; lines beside
+it say what real images would give. Colours are those of Okabe and Ito, and every model has its own marker.
+"""
+
+import io
+import math
+from collections.abc import Sequence
+from textwrap import shorten
+
+from fpu.report import records
+from fpu.report.tables import COLUMNS, ORDER, over_runs
+from fpu.report.wording import model_name
+
+_ROWS = ("accuracy %", "AUC", "KID", "attack AUC")
+_TITLES = {
+    "accuracy %": "utility: accuracy %",
+    "AUC": "utility: macro AUC",
+    "KID": "fidelity: KID",
+    "attack AUC": "privacy: strongest attack, AUC",
+}
+_REAL = {  # row: what real images give, (label, path in a record, style of its line)
+    "accuracy %": (
+        ("the real members", ("utility", "members", "accuracy"), "--"),
+        ("all real images", ("utility", "all_real", "accuracy"), ":"),
+    ),
+    "AUC": (
+        ("the real members", ("utility", "members", "auc"), "--"),
+        ("all real images", ("utility", "all_real", "auc"), ":"),
+    ),
+    "KID": (("the real members", ("fidelity", "real", "kid"), "--"),),
+    "attack AUC": (),
+}
+_ENDS = {"accuracy %": (0, 102), "AUC": (0.4, 1.02), "KID": (-0.1, None), "attack AUC": (0.4, 1.02)}
+_CLASSIFIER = {"accuracy %": "accuracy", "AUC": "auc"}  # of the DP-SGD classifier with the same eps
+_STYLES = {  # model: colour and marker; any other model is grey
+    "vae": ("#0072b2", "o"),
+    "gan": ("#d55e00", "s"),
+    "ddpm": ("#009e73", "^"),
+    "gaussian": ("#cc79a7", "D"),
+    "merf": ("#56b4e9", "v"),
+    "fresh": ("#e69f00", "P"),
+    "copycat": ("#000000", "X"),
+}
+
+
+def pngs(runs: Sequence[dict]) -> dict[str, bytes]:
+    """{data set: its figure as PNG}, in alphabetical order."""
+    found = {}
+    for name in sorted({r["data"]["name"] for r in runs}):
+        buffer = io.BytesIO()
+        drawn = figure([r for r in runs if r["data"]["name"] == name])
+        drawn.savefig(buffer, format="png", dpi=130, metadata={"Software": None})
+        found[name] = buffer.getvalue()
+    return found
+
+
+def figure(runs: Sequence[dict]):
+    """A matplotlib Figure of the runs of ONE data set: a row for each metric, a column for each n.
+
+    Args:
+      runs: records of schema 1. Models without a mechanism, whose eps is infinite, end the axis.
+    """
+    from matplotlib.figure import Figure  # half a second to import
+
+    counts = sorted({r["data"]["n_members"] for r in runs})
+    names = sorted({_name(r) for r in runs}, key=lambda name: (_rank(runs, name), name))
+    rows = [row for row in _ROWS if any(records.known(COLUMNS[row][0](r)) for r in runs)]
+    drawn = Figure(figsize=(1.6 + 2.7 * len(counts), 1 + 2 * len(rows)), layout="constrained")
+    axes = drawn.subplots(len(rows), len(counts), squeeze=False, sharey="row", sharex=True)
+    budgets = sorted({_eps(r) for r in runs} - {math.inf})
+    end = 10 * max(budgets, default=1.0)  # where infinity is drawn
+    for row, line in zip(rows, axes, strict=True):
+        for n, ax in zip(counts, line, strict=True):
+            mine = [r for r in runs if r["data"]["n_members"] == n]
+            _panel(ax, row, mine, names, end)
+            ax.set_xscale("log")
+            ticks = [*budgets, *([end] if any(map(math.isinf, map(_eps, runs))) else [])]
+            ax.set_xticks(ticks, [f"{t:g}" if t in budgets else "∞" for t in ticks])
+            ax.minorticks_off()
+            ax.tick_params(labelsize=7)
+            ax.grid(color="#e4e4e4", lw=0.5)
+        line[0].set_ylabel(_TITLES[row], fontsize=8)
+    for n, ax in zip(counts, axes[0], strict=True):
+        ax.set_title(f"n = {n:,}", fontsize=9)
+    drawn.supxlabel("ε", fontsize=9)
+    handles = {}
+    for ax in axes.ravel():
+        handles |= dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+    drawn.legend(handles.values(), handles, loc="outside right upper", fontsize=7, frameon=False)
+    return drawn
+
+
+def _panel(ax, row, runs, names, end) -> None:
+    """One metric at one n: a line per model, and what real images give."""
+    read, scale = COLUMNS[row]
+    for i, name in enumerate(names):
+        mine = [r for r in runs if _name(r) == name]
+        if not mine:
+            continue
+        apart = 1.06 ** (i - len(names) / 2)  # so that intervals do not hide each other
+        _line(ax, mine, read, scale, (end, apart), name, _style(mine))
+    if row in _CLASSIFIER:
+        path = "utility", "private_classifier", _CLASSIFIER[row]
+        style = {"color": "#666666", "marker": "|", "ms": 5, "lw": 0.8, "ls": "-."}
+        name = "DP-SGD classifier"
+        _line(ax, runs, lambda r: records.metric(r, *path), scale, (end, 1), name, style)
+    for name, path, dashes in _REAL[row]:
+        if found := over_runs([records.metric(r, *path) for r in runs]):
+            ax.axhline(scale * found["value"], color="#333333", lw=0.9, ls=dashes, label=name)
+    if row == "attack AUC":
+        ax.axhline(0.5, color="#333333", lw=0.9, ls="-", label="guessing")
+    if row == "KID":
+        ax.set_yscale("symlog", linthresh=0.1)
+    ax.set_ylim(*_ENDS[row])  # intervals of two runs are wide: they may leave the picture
+
+
+def _line(ax, runs, read, scale, place, name, style) -> None:
+    """The mean of a metric at each eps, with its interval."""
+    points, (end, apart) = [], place
+    for eps in sorted({_eps(r) for r in runs}):
+        if found := over_runs([read(r) for r in runs if _eps(r) == eps]):
+            ends = [
+                found[key] if found.get(key) is not None else found["value"]
+                for key in ("low", "high")
+            ]
+            points.append((min(eps, end) * apart, found["value"], *ends))
+    if not points:
+        return
+    x, y, low, high = zip(*points, strict=True)
+    label = shorten(name, 40, placeholder="…").replace("$", r"\$")
+    ax.plot(x, [scale * v for v in y], label=label, **style)
+    ax.vlines(x, [scale * v for v in low], [scale * v for v in high], color=style["color"], lw=0.8)
+
+
+def _style(runs) -> dict:
+    """A colour and a marker for each model; dashed where DP-SGD had no warm-up."""
+    config = runs[0]["config"]
+    colour, marker = _STYLES.get(config["model"], ("#888888", "*"))
+    dashed = config.get("steps") and not config.get("warmup_share")
+    ls = "--" if dashed else "-"
+    return {"color": colour, "marker": marker, "ms": 3.5, "lw": 1.2, "ls": ls}
+
+
+def _name(record: dict) -> str:
+    return model_name(record["config"])
+
+
+def _rank(runs, name) -> int:
+    (model, *_) = (r["config"]["model"] for r in runs if _name(r) == name)
+    return ORDER.index(model if model in ORDER else "")
+
+
+def _eps(record: dict) -> float:
+    """eps as printed: 0.99996, which calibration gives for 1, is 1."""
+    return float(f"{records.eps(record):.3g}")
