@@ -21,7 +21,7 @@ from experiments import (
     workdir,
     worlds,
 )
-from fpu import InputError, data, evaluation, models, report, sources, warmup
+from fpu import InputError, data, evaluation, models, report, sources
 from fpu.dp import accounting, sampling
 from fpu.dp import plan as plans
 from fpu.dp.plan import DPSGD, Plan, Release
@@ -94,12 +94,13 @@ def prepare(options: settings.Options, dataset, split, config: dict) -> Job:
         way_out = _fewer_steps(make_plan, steps, options.eps)
         stage = "" if steps is None else f" ({steps:,} steps, q = {q:g})"
         raise InputError(f"no plan for these flags{stage}: {error}{way_out}") from error
+    warmup_steps = options.warmup_steps or presets.warmup_steps(dataset.shape)
     config = config | {
         "steps": steps,
         "sample_rate": q,
         "warmup": "moments" if share else "none",
         "warmup_share": share,
-        "warmup_steps": (options.warmup_steps or warmup.STEPS) if share else None,
+        "warmup_steps": warmup_steps if share else None,
         "model_config": None if model_config is None else dataclasses.asdict(model_config),
         "recipe": None if recipe is None else dataclasses.asdict(recipe),
         "stages": [dataclasses.asdict(stage) for stage in plan.stages],

@@ -64,7 +64,7 @@ _HELP = {
     "warmup": "moments (teach the model on draws from one DP release first) or none; default: moments, but none "
     "at eps=inf and where --steps, --sample_rate or --noise_multiplier describe a DP-SGD of your own",
     "warmup_share": "share of the budget (of the sum of 1/sigma^2) for that release; 1 = no DP-SGD (default 1)",
-    "warmup_steps": "steps on the draws (default 1000)",
+    "warmup_steps": "steps on the draws (default 1000, or 3000 for images of more than 12 pixels a side)",
     "preset": "corrected (ours) or paper (arXiv:2606.07640 as coded)",
     "size": "tiny, default or paper (default: by the images)",
     "seed": "governs only what is public: subset, initialisation, sampling labels",

@@ -14,7 +14,6 @@ from fpu.dp.plan import DPSGD, Plan
 from fpu.models import Model, Spec, gaussian
 
 DRAWS = 10_000
-STEPS = 1000
 BATCH = 64
 
 

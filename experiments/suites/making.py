@@ -17,7 +17,7 @@ def made(options: settings.Options):
     public = jax.random.key(options.seed)
     labels = np.arange(COUNT) % job.dataset.n_classes
     with tempfile.TemporaryDirectory() as folder:
-        key = workdir.secret_key(pathlib.Path(folder), None)
+        key = workdir.secret_key(pathlib.Path(folder), options.noise_seed)
         if job.trained:
             sample, scores, _ = fitting.train(job, pathlib.Path(folder), key, public, False)
         else:
