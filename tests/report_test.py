@@ -217,6 +217,13 @@ def test_a_model_is_held_against_one_release_at_the_same_eps(simple, mark, word)
     assert "71.0" in verdict.worth(found).text
 
 
+def test_a_private_classifier_that_is_clearly_better_is_named():
+    found = record()
+    for accuracy, named in ((0.83, False), (0.95, True)):
+        found["utility"]["private_classifier"] = {"accuracy": m(accuracy, 0.03)}
+        assert ("release that one instead" in verdict.utility(found).text) == named
+
+
 def test_a_model_that_saw_no_image_is_said_to_have_seen_none():
     found = record()
     assert "no image" not in verdict.made(found).text

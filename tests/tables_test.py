@@ -96,6 +96,37 @@ def test_the_strongest_attack_is_shown():
     assert rows([held])[0]["attack AUC"] == "–"
 
 
+def beside_one_shot(eps, gains):
+    """Runs of the DDPM at this eps, one for each gain over its one-shot draws."""
+    runs = [record(eps=eps, accuracy=0.6 + gain, seed=i) for i, gain in enumerate(gains)]
+    for run in runs:
+        run["utility"]["one_shot"] = {"accuracy": m(0.6, 0.04)}
+    return runs
+
+
+def test_a_model_is_held_against_its_one_shot_rival_run_by_run():
+    gains = [0.02, 0.03, 0.07]
+    runs = beside_one_shot(1.0, [-0.01, 0.05, 0.0]) + beside_one_shot(10.0, gains)
+    low, high = stats.t.interval(0.95, 2, np.mean(gains), stats.sem(gains))
+    mean, half = (float(part) for part in rows(runs)[1]["over one-shot"].split(" ± "))
+    assert mean == pytest.approx(4.0)
+    assert half == pytest.approx(50 * (high - low), abs=0.1)
+    assert rows([record("gaussian")])[0]["over one-shot"] == "–"
+
+
+def test_where_training_first_pays_is_told_only_where_the_paired_interval_says_so():
+    def told(runs):
+        return [note for note in tables.tables(runs)[0].notes if "one-shot draws" in note]
+
+    clear = beside_one_shot(10.0, [0.04, 0.05, 0.06])
+    (note,) = told(beside_one_shot(1.0, [-0.01, 0.05, 0.0]) + clear)
+    assert "DDPM, n = 500" in note
+    assert "first at ε = 10 (ε = 1, 10;" in note
+    (note,) = told(beside_one_shot(1.0, [-0.01, 0.05, 0.0]) + clear[:1])  # one run proves nothing
+    assert "at none of them" in note
+    assert told([record(), record("gaussian")]) == []
+
+
 def ranked(pairs):
     """Runs of one data set with these values of KID in trained and in random features."""
     runs = [record(seed=i, stages=[{"noise_multiplier": 4.0}]) for i in range(len(pairs))]

@@ -110,6 +110,12 @@ def utility(record: dict) -> Finding:
         f" {spoken(ours, 100)}; trained on the real members, for"
         f" {spoken(floor, 100)}."
     )
+    rival = records.metric(record, "utility", "private_classifier", "accuracy")
+    if records.known(rival) and _low(rival) > _high(ours):
+        text += (
+            f" A classifier trained by DP-SGD on the members, at the same ε, is right for {spoken(rival, 100)}:"
+            " if this task is all, release that one instead."
+        )
     balanced = records.metric(record, "utility", "synthetic", "balanced_accuracy")
     if records.known(balanced) and _low(balanced) <= 1 / record["data"]["n_classes"]:
         return Finding("bad", about, "No more useful than guessing", text)
