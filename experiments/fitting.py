@@ -5,6 +5,9 @@ import dataclasses
 import functools
 import math
 import time
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,10 +24,19 @@ CHECKPOINT_SECONDS = 60.0
 CHUNK = 250  # images sampled or scored by a network at once
 
 
-def train(job, folder, key, public, tensorboard):
-    """(sample, scores, rivals) of a model trained as one cell: warmed up on draws, then by DP-SGD.
+class Made(NamedTuple):
+    """A generator: what draws from it, what it is made of, what scores members, and what it has to beat."""
 
-    rivals: {name: sample} of what a private model has to beat. one_shot: the draws of one DP release with
+    sample: Callable  # (key, labels) -> images
+    params: Any = None  # None where real images would be in them
+    scores: Callable | None = None  # (images, labels) -> {name: float [n]}
+    rivals: Mapping[str, Callable] = MappingProxyType({})  # name: sample
+
+
+def train(job, folder, key, public, tensorboard) -> Made:
+    """A model trained as one cell: warmed up on draws, then by DP-SGD.
+
+    rivals: of what a private model has to beat. one_shot: the draws of one DP release with
     the whole budget; where it is not the model's own warm-up it is made for comparison alone, and is
     never released. warmup: the model that DP-SGD began from.
     """
@@ -56,7 +68,7 @@ def train(job, folder, key, public, tensorboard):
             "training diverged (parameters are not finite): lower --set recipe.learning_rate"
         )
     score = functools.partial(scores, model, params, public)
-    return functools.partial(jax.jit(model.sample), params), score, rivals
+    return Made(functools.partial(jax.jit(model.sample), params), params, score, rivals)
 
 
 def built(job):
@@ -173,8 +185,8 @@ def _said(layout: dict) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in layout.items())
 
 
-def one_shot(job, key):
-    """sample of a baseline: (key, labels) -> images."""
+def one_shot(job, key) -> Made:
+    """A baseline."""
     options, dataset, plan = job.options, job.dataset, job.plan
     baseline = BASELINES[options.model](job.spec)
     indices = getattr(job.split, baseline.source)
@@ -187,7 +199,7 @@ def one_shot(job, key):
     noise = plan.stages[0].noise_multiplier if plan.stages else 0.0
     shown = pool(dataset, indices)
     params = baseline.fit(shown, float(len(shown.sizes)), noise, key)
-    return functools.partial(baseline.sample, params)
+    return Made(functools.partial(baseline.sample, params), params if baseline.private else None)
 
 
 def pool(dataset, indices) -> training.Pool:

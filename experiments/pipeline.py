@@ -21,7 +21,7 @@ from experiments import (
     workdir,
     worlds,
 )
-from fpu import InputError, data, evaluation, models, report, sources
+from fpu import InputError, data, evaluation, generators, models, release, report, sources
 from fpu.dp import accounting, sampling
 from fpu.dp import plan as plans
 from fpu.dp.plan import DPSGD, Plan, Release
@@ -148,24 +148,22 @@ def carry_out(
 
     clock = time.monotonic()
     if job.trained:
-        sample, scores, rivals = fitting.train(job, folder, key, public, tensorboard)
+        made = fitting.train(job, folder, key, public, tensorboard)
     else:
-        sample, scores, rivals = fitting.one_shot(job, key), None, {}
+        made = fitting.one_shot(job, key)
     seconds["train"] = time.monotonic() - clock
 
     clock = time.monotonic()
     wanted = settings.sampling_labels(options.labels, dataset.n_classes, job.config["n_samples"])
     labels = np.asarray(wanted, np.int32)
     size = fitting.CHUNK if job.trained else len(labels)
-    images = fitting.draw(sample, jax.random.fold_in(public, 2), labels, size)
+    images = fitting.draw(made.sample, jax.random.fold_in(public, 2), labels, size)
     beside = {
         name: (fitting.draw(rival, jax.random.fold_in(public, 6), labels, size), labels)
-        for name, rival in rivals.items()
+        for name, rival in made.rivals.items()
     }
     seconds["sample"] = time.monotonic() - clock
-    release = folder / "release"
-    data.save_npz(release / "synthetic.npz", images, labels, dataset.n_classes)
-    report.samples_png(release / "samples.png", images, labels, dataset.class_names)
+    _release(job, folder / "release", images, labels, made.params)
     members = dataset.images[split.members], dataset.labels[split.members]
     report.samples_png(folder / "samples.png", images, labels, dataset.class_names, *members)
     workdir.write_json(folder / "manifest.json", data.manifest(dataset, split))
@@ -176,7 +174,7 @@ def carry_out(
         split,
         images,
         labels,
-        scores=scores,
+        scores=made.scores,
         shadows=_lira(job, key, public) if options.shadows else None,
         beside=beside,
         budget=(eps, job.plan.delta) if job.plan.private else None,
@@ -200,6 +198,21 @@ def carry_out(
     picture = (folder / "samples.png").read_bytes()
     workdir.write_text(folder / "report.html", report.page(found, picture))
     workdir.destroy_secret(folder)
+
+
+def _release(job: Job, folder: pathlib.Path, images, labels, params) -> None:
+    """Write the pack that may leave the house."""
+    names = tuple(map(str, job.dataset.class_names))
+    parts = job.options.model, job.config["model_config"], job.spec, names, params
+    release.pack(
+        folder,
+        release.privacy(job.plan, job.options.noise_seed is not None),
+        images,
+        labels,
+        job.dataset,
+        None if params is None else generators.Generator(*parts),
+        lambda path: report.samples_png(path, images, labels, names),
+    )
 
 
 def _lira(job: Job, key, public):

@@ -51,6 +51,15 @@ def one_line(path, kind):
         raise InputError(f"{path}: not {kind}, or damaged ({error}); get it again") from error
 
 
+def npz_names(path, most: int) -> list[str]:
+    """Names of the arrays in an .npz, at most `most`. Raises InputError."""
+    with one_line(path, "an .npz file"), zipfile.ZipFile(path) as archive:
+        held = archive.namelist()
+    if len(held) > most or not all(name.endswith(".npy") for name in held):
+        raise InputError(f"{path}: not an .npz file of at most {most:,} arrays")
+    return [name.removesuffix(".npy") for name in held]
+
+
 def npz_headers(path, fields):
     """{field: (shape, dtype)} of those `fields` the .npz holds, without reading any data.
 

@@ -19,8 +19,9 @@ def made(options: settings.Options):
     with tempfile.TemporaryDirectory() as folder:
         key = workdir.secret_key(pathlib.Path(folder), options.noise_seed)
         if job.trained:
-            sample, scores, _ = fitting.train(job, pathlib.Path(folder), key, public, False)
+            generator = fitting.train(job, pathlib.Path(folder), key, public, False)
         else:
-            sample, scores = fitting.one_shot(job, key), None
+            generator = fitting.one_shot(job, key)
     size = fitting.CHUNK if job.trained else len(labels)
-    return job, fitting.draw(sample, jax.random.fold_in(public, 2), labels, size), labels, scores
+    images = fitting.draw(generator.sample, jax.random.fold_in(public, 2), labels, size)
+    return job, images, labels, generator.scores

@@ -185,7 +185,7 @@ def release(record: dict) -> Finding:
     if math.isinf(records.eps(record)) or record["privacy"].get("noise_seed_disclosed"):
         text = f"Without a guarantee, release/ is to be guarded like the real images. {stays}"
         return Finding("bad", "Release", "Nothing may leave the house", text)
-    text = f"It holds the synthetic images and no real one. {stays}"
+    text = f"It holds the synthetic images, what draws more of them, and the guarantee; no real image. {stays}"
     return Finding("plain", "Release", "Only release/ may leave the house", text)
 
 
