@@ -1,11 +1,13 @@
 """Many runs, one record each: the product of the values given to any flags of experiments.run.
 
     python -m experiments.sweep --out=DIR --set model=vae,gan --set eps=1,10,inf --set seed=0,1,2
+    python -m experiments.sweep --out=DIR --preset=corrected --set dataset=octmnist --shard=0/4
 
 Records land in DIR as NAME.record.json, written whole. A sweep that was killed goes on where it was;
 a run that fails does not stop the others, and is listed at the end (exit code 1); so is one whose audit
 refutes its claim (exit code 3; the alarms of all audits share one probability of 1e-4). The run folders
-stay under runs/, which is private.
+stay under runs/, which is private. A preset is a grid of experiments/grids.py; --set replaces or adds an axis. With
+--shard=i/k this process does every k-th run from the i-th on, so that k machines do them all.
 """
 
 import dataclasses
@@ -17,7 +19,7 @@ import typing
 
 from absl import flags
 
-from experiments import cli, progress, run, settings
+from experiments import cli, grids, progress, run, settings
 from fpu import InputError, readers
 from fpu.models.baselines import BASELINES
 
@@ -26,14 +28,38 @@ def define_flags() -> None:
     """Of this command alone: a test may import it beside another that has an --out too."""
     flags.DEFINE_string("out", None, "folder for the records")
     flags.DEFINE_multi_string("set", [], "FLAG=VALUE,VALUE,... of experiments.run; repeatable")
+    flags.DEFINE_string("preset", None, f"a grid: {', '.join(grids.GRIDS)}")
+    flags.DEFINE_string("shard", "0/1", "i/k: the part of this process, i = 0 to k - 1")
     flags.DEFINE_bool("dry_run", False, "list the runs, start none")
 
 
-def cells(axes: list[str]) -> list[settings.Options]:
-    """Every combination. Baselines without a mechanism appear at eps = inf alone.
+def cells(axes: list[str], preset: str | None = None) -> list[settings.Options]:
+    """Every combination, of the preset's products with these axes put in. None appears twice.
 
-    Raises InputError for an unknown flag (with the nearest) or a value of the wrong type.
+    Baselines without a mechanism appear at eps = inf alone. Raises InputError for an unknown flag or preset (with
+    the nearest) or a value of the wrong type.
     """
+    if preset is None:
+        return _product(axes)
+    settings.named("--preset=", preset, tuple(grids.GRIDS))
+    own = dict(axis.partition("=")[::2] for axis in axes if "=" in axis)
+    wrong = [axis for axis in axes if "=" not in axis]
+    products = []
+    for given in grids.GRIDS[preset]:
+        fixed = grids.BASELINES if grids.BASELINES.items() <= given.items() else {}
+        products.append(_product([*wrong, *(f"{k}={v}" for k, v in (given | own | fixed).items())]))
+    return list(dict.fromkeys(itertools.chain(*products)))
+
+
+def shard(text: str, wanted: list) -> list:
+    """Every k-th of `wanted` from the i-th on, for "i/k"."""
+    i, _, k = text.partition("/")
+    if not (i.isdecimal() and k.isdecimal() and int(i) < int(k)):
+        raise InputError(f"--shard={text}: write i/k with i from 0 to k - 1, as 0/4 to 3/4")
+    return wanted[int(i) :: int(k)]
+
+
+def _product(axes: list[str]) -> list[settings.Options]:
     kinds = {
         f.name: (*typing.get_args(f.type), f.type)[0] for f in dataclasses.fields(settings.Options)
     }
@@ -76,8 +102,12 @@ def name(options: settings.Options) -> str:
     )
 
 
-def sweep(wanted: list[settings.Options], out: pathlib.Path) -> tuple[list[str], list[str]]:
+def sweep(wanted, out: pathlib.Path, siblings: int | None = None) -> tuple[list[str], list[str]]:
     """Do every run that has no record in `out` yet.
+
+    Args:
+      wanted: Options of the runs.
+      siblings: how many runs all shards have together, among which an audit's alarms are shared out.
 
     Returns: the names of those that failed, and a line for each whose audit refutes its claim.
     """
@@ -91,7 +121,7 @@ def sweep(wanted: list[settings.Options], out: pathlib.Path) -> tuple[list[str],
         try:
             if not kept.exists():
                 own = dataclasses.replace(options, workdir=f"runs/{label}")
-                folder = run.run(own, siblings=len(wanted))
+                folder = run.run(own, siblings=siblings or len(wanted))
                 with readers.atomic(kept) as part:
                     shutil.copyfile(folder / "record.json", part)
             if line := run.refutation(kept):
@@ -106,17 +136,18 @@ def main(argv: list[str]) -> int:
     """Run what the flags say; exit code 3 where an audit refutes a claim, else 1 where a run failed."""
     if len(argv) > 1:
         raise InputError(f"{argv[1]}: not a flag; write --set FLAG=VALUES")
-    wanted = cells(flags.FLAGS.set)
+    wanted = cells(flags.FLAGS.set, flags.FLAGS.preset)
     if not wanted:
         raise InputError(
             f"--set: no run is left ({', '.join(filter(settings.unprotected, BASELINES))} need eps=inf)"
         )
+    count, wanted = len(wanted), shard(flags.FLAGS.shard, wanted)
     if flags.FLAGS.dry_run:
         print("\n".join(name(options) for options in wanted))
         return 0
     if flags.FLAGS.out is None:
         raise InputError("--out is missing: name a folder for the records")
-    failed, refuted = sweep(wanted, pathlib.Path(flags.FLAGS.out).expanduser())
+    failed, refuted = sweep(wanted, pathlib.Path(flags.FLAGS.out).expanduser(), count)
     for label in failed:
         progress.say(f"failed: {label}")
     for line in refuted:

@@ -1,0 +1,67 @@
+"""experiments/sweep.py: which runs a grid holds, and how shards share them out."""
+
+import pytest
+
+from experiments import grids, settings, sweep
+from fpu import InputError
+
+
+def test_axes_are_multiplied_and_baselines_appear_at_infinity_alone():
+    wanted = sweep.cells(["model=vae,copycat", "eps=1,inf", "seed=0,1"])
+    assert [(o.model, o.eps, o.seed) for o in wanted] == [
+        ("vae", 1.0, 0),
+        ("vae", 1.0, 1),
+        ("vae", float("inf"), 0),
+        ("vae", float("inf"), 1),
+        ("copycat", float("inf"), 0),
+        ("copycat", float("inf"), 1),
+    ]
+
+
+@pytest.mark.parametrize("name", grids.GRIDS)
+def test_every_preset_is_a_list_of_good_runs_with_names_of_their_own(name):
+    wanted = sweep.cells([], name)
+    for options in wanted:
+        settings.check(options)
+    assert len({sweep.name(options) for options in wanted}) == len(wanted) > 1
+
+
+def test_an_axis_replaces_that_of_the_preset_but_baselines_stay():
+    wanted = sweep.cells(["model=ddpm", "eps=3", "seed=7"], "corrected")
+    assert {(o.model, o.eps) for o in wanted} == {
+        ("ddpm", 3.0),
+        ("copycat", float("inf")),
+        ("fresh", float("inf")),
+    }
+    assert {o.seed for o in wanted} == {7}
+    assert {o.n_per_class for o in wanted} == {10, 50, 100, 500, 0}
+
+
+@pytest.mark.parametrize("count", [1, 3, 5])
+def test_shards_share_all_runs_out_once(count):
+    wanted = sweep.cells([], "smoke")
+    parts = [sweep.shard(f"{i}/{count}", wanted) for i in range(count)]
+    assert sorted(sweep.name(options) for part in parts for options in part) == sorted(
+        map(sweep.name, wanted)
+    )
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+@pytest.mark.parametrize("text", ["4/4", "1", "-1/2", "a/b", "0/0", ""])
+def test_a_bad_shard_is_refused(text):
+    with pytest.raises(InputError, match="--shard="):
+        sweep.shard(text, [])
+
+
+@pytest.mark.parametrize(
+    ("axes", "preset", "word"),
+    [
+        (["modle=vae"], None, "did you mean model"),
+        (["eps=one"], None, "eps is a float"),
+        (["eps"], "smoke", "--set=eps"),
+        ([], "smok", "did you mean smoke"),
+    ],
+)
+def test_bad_axes_are_refused(axes, preset, word):
+    with pytest.raises(InputError, match=word):
+        sweep.cells(axes, preset)
