@@ -14,7 +14,7 @@ import pytest
 
 from experiments import fitting, pipeline, run, workdir
 from experiments.settings import Options
-from fpu import InputError, checkpoint, distributed, evaluation, report, training
+from fpu import InputError, checkpoint, distributed, evaluation, report, release, training
 from fpu.models import gaussian, vae
 
 pytestmark = pytest.mark.usefixtures("quick_compiles")
@@ -79,6 +79,9 @@ def test_the_command_ends_with_one_line_and_code_2(tmp_path):
 JUDGED = {"fidelity": {}, "utility": {}, "attacks": {}, "seconds": {}}
 
 
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(4) + b"IEND" + bytes(4)  # of no pixels
+
+
 class Killed(BaseException):
     """What SIGKILL does, as far as a test can tell."""
 
@@ -88,7 +91,7 @@ def quick(monkeypatch):
     """No judges, no pages, one step a call, a checkpoint after each; one program for all runs."""
     monkeypatch.setattr(evaluation, "evaluate", lambda *_, **__: dict(JUDGED))
     monkeypatch.setattr(report, "page", lambda record, picture: "<html></html>")
-    monkeypatch.setattr(report, "samples_png", lambda path, *_: path.write_bytes(b"png"))
+    monkeypatch.setattr(report, "samples_png", lambda path, *_: path.write_bytes(PNG))
     monkeypatch.setattr(pipeline, "_compilation_cache", lambda: None)
     monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", -1.0)
     monkeypatch.setattr(fitting, "CHUNK", 50)
@@ -173,7 +176,7 @@ def test_a_killed_run_goes_on_and_ends_bitwise_where_it_would_have_ended(tmp_pat
         *("config.json", "record.json", "manifest.json", "log.jsonl", "samples.png", "report.html"),
         *("release/synthetic.npz", "release/samples.png"),
     }
-    assert files(folder / "release") == {"synthetic.npz", "samples.png"}
+    assert files(folder / "release") == {*release.FILES, *release.TEXTS}
     assert not [name for name in files(folder) if name.endswith(".part")]
 
     record = json.loads((folder / "record.json").read_text())
@@ -272,11 +275,11 @@ def test_what_may_leave_the_house_shows_no_real_image(tmp_path, quick, monkeypat
 
     def samples(path, images, labels, class_names, *members):
         shown[path.parent.name] = len(members)
-        path.write_bytes(b"png")
+        path.write_bytes(PNG)
 
     monkeypatch.setattr(report, "samples_png", samples)
     run.run(options(tmp_path / "run", model="gaussian", steps=None, size=None, set=()))
-    assert shown == {"release": 0, "run": 2}
+    assert shown == {".release.part": 0, "run": 2}
 
 
 def test_a_one_shot_release_is_not_made_twice(tmp_path, quick):
