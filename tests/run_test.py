@@ -14,7 +14,7 @@ import pytest
 
 from experiments import fitting, pipeline, run, workdir
 from experiments.settings import Options
-from fpu import InputError, checkpoint, distributed, evaluation, report, release, training
+from fpu import InputError, checkpoint, distributed, evaluation, release, report, training
 from fpu.models import gaussian, vae
 
 pytestmark = pytest.mark.usefixtures("quick_compiles")
