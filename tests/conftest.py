@@ -23,3 +23,14 @@ def quick_compiles():
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture(scope="module")
+def short_training(request):
+    """Classifiers of the utility rows train for no more than the module's TRAINING_STEPS."""
+    from fpu import protocols
+
+    kept = protocols.STEPS
+    protocols.STEPS = dict.fromkeys(kept, request.module.TRAINING_STEPS)
+    yield
+    protocols.STEPS = kept

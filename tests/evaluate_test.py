@@ -9,17 +9,10 @@ import pytest
 from experiments import evaluate, run
 from experiments.evaluate import Options
 from experiments.settings import Options as RunOptions
-from fpu import InputError, data, protocols, report
+from fpu import InputError, data, report
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _short_training():
-    kept = protocols.STEPS
-    protocols.STEPS = {True: 30, False: 30}
-    yield
-    protocols.STEPS = kept
+pytestmark = pytest.mark.usefixtures("quick_compiles", "short_training")
+TRAINING_STEPS = 30
 
 
 @pytest.fixture(scope="module")

@@ -7,20 +7,14 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from fpu import InputError, evaluation, protocols
+from fpu import InputError, evaluation
 
+pytestmark = pytest.mark.usefixtures("short_training")
+TRAINING_STEPS = 100
 DISTANCES = {"kid", "fd", "fd_inf", "precision", "recall", "density", "coverage", "vendi"}
 CONTROL = {"kid_random", "fd_random"}
 MEMORISATION = {"near_copies", "authenticity", "data_copying"}
 SAMPLES_ONLY = {"nearest", "nearest_calibrated", "monte_carlo", "domias"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _short_training():
-    kept = protocols.STEPS
-    protocols.STEPS = {True: 100, False: 100}
-    yield
-    protocols.STEPS = kept
 
 
 def digits(members=30, nonmembers=30, reference=60, test=45):

@@ -6,6 +6,8 @@ from sklearn.datasets import load_digits
 
 from fpu import classifier, private_classifier, protocols, utility
 
+pytestmark = pytest.mark.usefixtures("short_training")
+TRAINING_STEPS = 80
 ROWS = [
     "synthetic",
     "rival",
@@ -18,14 +20,6 @@ ROWS = [
     "linear_synthetic",
     "linear_members",
 ]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _short_training():
-    kept = protocols.STEPS
-    protocols.STEPS = {True: 80, False: 80}
-    yield
-    protocols.STEPS = kept
 
 
 @pytest.fixture(scope="module")
