@@ -21,6 +21,17 @@ def test_folders_are_searched_and_no_file_is_read_twice(tmp_path):
     assert models == ["gan", "vae"]
 
 
+def test_a_copy_of_a_run_is_refused_since_it_would_count_twice(tmp_path):
+    first = write(tmp_path / "a.record.json", record(seed=1))
+    write(tmp_path / "b.record.json", record(seed=2))
+    assert len(records.read([tmp_path])) == 2
+    copy = write(tmp_path / "c.record.json", record(seed=1))
+    with pytest.raises(fpu.InputError) as caught:
+        records.read([tmp_path])
+    assert str(first) in str(caught.value)
+    assert str(copy) in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("held", "problem"),
     [

@@ -29,7 +29,8 @@ def read(paths: Iterable[str | Path]) -> list[dict]:
     """The records in `paths`: files, or folders searched for record.json and *.record.json.
 
     Each file is read once, however often it is named; the order is that of `paths`, then by name.
-    Raises fpu.InputError, naming the file, if one is missing, damaged or no record of this schema.
+    Raises fpu.InputError, naming the file, if one is missing, damaged, no record of this schema, or a copy of
+    another.
     """
     files: dict[Path, Path] = {}
     for path in map(Path, paths):
@@ -37,7 +38,19 @@ def read(paths: Iterable[str | Path]) -> list[dict]:
             files.setdefault(file.resolve(), file)
     if not files:
         raise fpu.InputError("no record given: name a record.json, or a folder that holds some")
-    return [_load(file) for file in files.values()]
+    found: dict[str, Path] = {}
+    runs = []
+    for file in files.values():
+        runs.append(_load(file))
+        held = runs[-1] | {
+            "data": runs[-1]["data"] | {"members": None}
+        }  # known in run folders only
+        content = json.dumps(held, sort_keys=True)
+        if (other := found.setdefault(content, file)) != file:
+            raise fpu.InputError(
+                f"{file}: the same run as {other}, and would count twice; name one of them"
+            )
+    return runs
 
 
 def _search(path: Path) -> list[Path]:
