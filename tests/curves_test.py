@@ -55,7 +55,8 @@ def test_no_two_models_look_alike():
     models = ("vae", "gan", "ddpm", "gaussian", "merf", "fresh", "copycat")
     styles = [curves._style([record(m)]) for m in models]
     styles.append(curves._style([record("vae", warmup_share=1, steps=None)]))
-    assert len({(s["color"], s["marker"], s["ls"]) for s in styles}) == len(styles)
+    styles.append(curves._style([record("vae", warmup_share=0.5)]))
+    assert len({(s["color"], s["marker"], s["mfc"], s["ls"]) for s in styles}) == len(styles)
 
 
 def test_over_runs_is_the_t_interval_of_the_mean():

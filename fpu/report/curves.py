@@ -135,12 +135,13 @@ def _line(ax, runs, read, scale, place, name, style) -> None:
 
 
 def _style(runs) -> dict:
-    """A colour and a marker for each model; dashed where DP-SGD had no warm-up."""
+    """A colour and a marker for each model; dashed where DP-SGD had no warm-up, hollow where it had one."""
     config = runs[0]["config"]
     colour, marker = _STYLES.get(config["model"], ("#888888", "*"))
     dashed = config.get("steps") and not config.get("warmup_share")
     ls = "--" if dashed else "-"
-    return {"color": colour, "marker": marker, "ms": 3.5, "lw": 1.2, "ls": ls}
+    fill = "white" if 0 < (config.get("warmup_share") or 0) < 1 else colour
+    return {"color": colour, "marker": marker, "mfc": fill, "ms": 3.5, "lw": 1.2, "ls": ls}
 
 
 def _name(record: dict) -> str:
