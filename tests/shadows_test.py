@@ -109,7 +109,7 @@ def aucs(folder, count=6):
     """{attack: AUC} on a run's model, from 40 members and 40 others."""
     of, public = job(**OVERFITTED), jax.random.key(0)
     folder.mkdir()
-    _, scores, _ = fitting.train(of, folder, jax.random.key(5), public, False)
+    scores = fitting.train(of, folder, jax.random.key(5), public, False).scores
     index = np.concatenate([of.split.members, of.split.nonmembers[:40]])
     whom = targets.Targets(index, np.arange(80), 40, 40, "image")
     found = shadows.attack(of, whom, scores, count, jax.random.key(6), public)
