@@ -5,6 +5,7 @@
     python -m experiments.bench --suite=fidelity --dataset=mnist --data_dir=FOLDER
     python -m experiments.bench --suite=attacks --dataset=digits
     python -m experiments.bench --suite=ablation --dataset=digits
+    python -m experiments.bench --suite=faults
 
 Writes SUITE.json, SUITE.md and, where there is one, SUITE.png into --out and prints the tables. Compare
 ratios, which are taken side by side, rather than times.
@@ -18,7 +19,7 @@ from absl import flags
 from experiments import cli, progress, settings, workdir
 from fpu import InputError, readers
 
-SUITES = ("engine", "audit", "fidelity", "attacks", "ablation")
+SUITES = ("engine", "audit", "fidelity", "attacks", "ablation", "faults")
 _ON_IMAGES = ("fidelity", "attacks", "ablation")
 
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import presets, progress
+from experiments import presets, progress, stopping
 from fpu import InputError, checkpoint, data, distributed, models, training, warmup
 from fpu.dp import accounting
 from fpu.dp.plan import DPSGD, Release
@@ -134,7 +134,10 @@ def _first(params):
 def _watched(folder, name: str, steps: int, board, eps: float | None = None):
     """What training.fit needs to show its progress, to keep its state in checkpoints/name, and to go on."""
     saved, layout, last = folder / "checkpoints" / name, distributed.layout(), time.monotonic()
-    with progress.training(folder / "log.jsonl", steps, eps, board) as show:
+    with (
+        stopping.put_off() as asked_to_stop,
+        progress.training(folder / "log.jsonl", steps, eps, board) as show,
+    ):
 
         def restore(number, like):
             found = checkpoint.restore(saved, like)
@@ -152,9 +155,12 @@ def _watched(folder, name: str, steps: int, board, eps: float | None = None):
         def observe(number, step, state):
             nonlocal last
             show(step, state.diagnostics)
-            if step == steps or time.monotonic() - last > CHECKPOINT_SECONDS:
+            due = time.monotonic() - last > CHECKPOINT_SECONDS
+            if step == steps or due or asked_to_stop():
                 checkpoint.save(saved, step, state, layout)
                 last = time.monotonic()
+            if asked_to_stop():
+                raise SystemExit(stopping.CODE)
 
         mesh = distributed.mesh() if layout["devices"] > 1 else None
         yield {"mesh": mesh, "restore": restore, "observe": observe}

@@ -4,7 +4,8 @@
     python -m experiments.run --model=vae --eps=3 --dataset=mnist --n_per_class=100
     python -m experiments.run --model=gan --eps=10 --dataset=path/to/images.npz
 
-A killed run, started again with the same command, continues and ends where it would have ended.
+A killed run, started again with the same command, continues and ends where it would have ended. SIGTERM
+saves the training and leaves with exit code 143.
 """
 
 import dataclasses
@@ -16,7 +17,7 @@ import time
 import numpy as np
 from absl import flags
 
-from experiments import cli, presets, progress, settings, workdir
+from experiments import cli, presets, progress, settings, stopping, workdir
 from fpu import InputError, data
 
 _TENSORBOARD = flags.DEFINE_bool(
@@ -87,7 +88,7 @@ def run(options: settings.Options, tensorboard: bool = False, siblings: int = 1)
             "training.fit(mesh=distributed.mesh()) in every process"
         )
     job = pipeline.prepare(options, dataset, split, config)
-    with workdir.opened(folder, job.config):
+    with workdir.opened(folder, job.config), stopping.on_sigterm():
         if workdir.finished(folder):
             progress.say(f"{folder} is finished: see report.html, or name another --workdir")
             return folder

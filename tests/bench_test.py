@@ -1,6 +1,7 @@
 """experiments/bench.py and the engine's suite: they run, and their tables hold what was measured."""
 
 import json
+import signal
 from unittest import mock
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from scipy import stats
 
 from experiments import bench, run, settings
-from experiments.suites import ablation, attacks, engine, fidelity
+from experiments.suites import ablation, attacks, engine, faults, fidelity
 from fpu import InputError, data
 
 pytestmark = pytest.mark.usefixtures("quick_compiles")
@@ -147,3 +148,34 @@ def test_the_validation_part_holds_no_member_and_no_test_image(monkeypatch):
     members = {dataset.images[i].tobytes() for i in split.members}
     assert seen <= train
     assert not seen & members
+
+
+# A run of a moment: it writes a release, then a record that holds its seconds.
+CHILD = """
+import json, pathlib, sys, time
+flags = dict(a[2:].split("=", 1) for a in sys.argv[1:])
+run = pathlib.Path(flags["workdir"])
+(run / "release").mkdir(parents=True, exist_ok=True)
+time.sleep(0.3)
+(run / "release" / "synthetic.npz").write_bytes(NAME)
+time.sleep(0.3)
+record = {"model": flags["model"], "cost": {"seconds": time.time()}}
+(run / "record.json").write_text(json.dumps(record))
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "equal"), [("b'same'", True), ("run.parent.name.encode()", False)]
+)
+def test_killed_runs_are_compared_bitwise_with_one_left_alone(monkeypatch, tmp_path, name, equal):
+    for key, value in (
+        ("MODELS", ("vae",)),
+        ("KILLS", (signal.SIGKILL,)),
+        ("_CHILD", CHILD.replace("NAME", name)),
+    ):
+        monkeypatch.setattr(faults, key, value)
+    bench.bench("faults", str(tmp_path), "digits", None)
+    (row,) = json.loads((tmp_path / "faults.json").read_text())["rows"]
+    table = (tmp_path / "faults.md").read_text()
+    assert row["equal"] is equal
+    assert f"| vae | SIGKILL | 1 | {row['place']} 1 | {int(equal)} |" in table

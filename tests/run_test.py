@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 from unittest import mock
@@ -195,6 +196,30 @@ def test_a_killed_run_goes_on_and_ends_bitwise_where_it_would_have_ended(tmp_pat
     assert "is finished" in capsys.readouterr().err
     assert (folder / "report.html").stat().st_mtime_ns == written
     assert not (folder / workdir.SECRET).exists()
+
+
+def test_sigterm_saves_the_training_and_the_same_command_goes_on(tmp_path, quick, capsys):
+    fit = training.fit
+
+    def terminated(*arguments, observe, **rest):
+        def observe_then_stop(number, step, state):
+            if step == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+            observe(number, step, state)
+
+        return fit(*arguments, observe=observe_then_stop, **rest)
+
+    folder = tmp_path / "stopped"
+    with (
+        mock.patch.object(fitting, "CHECKPOINT_SECONDS", 1e9),
+        mock.patch.object(training, "fit", terminated),
+        pytest.raises(SystemExit) as left,
+    ):
+        run.run(options(folder))
+    assert left.value.code == 143
+    assert capsys.readouterr().err.count("stopped by SIGTERM") == 1
+    run.run(options(folder))
+    assert "continuing from step 2" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("share", [None, 0.5])
