@@ -24,6 +24,10 @@ CHECKPOINT_SECONDS = 60.0
 CHUNK = 250  # images sampled or scored by a network at once
 
 
+class Diverged(InputError):
+    """Training ended with parameters, or makes images, that are not finite."""
+
+
 class Made(NamedTuple):
     """A generator: what draws from it, what it is made of, what scores members, and what it has to beat."""
 
@@ -39,6 +43,9 @@ def train(job, folder, key, public, tensorboard) -> Made:
     rivals: of what a private model has to beat. one_shot: the draws of one DP release with
     the whole budget; where it is not the model's own warm-up it is made for comparison alone, and is
     never released. warmup: the model that DP-SGD began from.
+
+    Raises:
+      Diverged: parameters are not finite at the end.
     """
     plan = job.plan
     model, recipe = built(job)
@@ -64,7 +71,7 @@ def train(job, folder, key, public, tensorboard) -> Made:
             params = training.fit(model, plan, recipe, members, cells, start=params, **hooks).ema
     params = _first(params)
     if not all(bool(jnp.isfinite(x).all()) for x in jax.tree.leaves(params)):
-        raise InputError(
+        raise Diverged(
             "training diverged (parameters are not finite): lower --set recipe.learning_rate"
         )
     score = functools.partial(scores, model, params, public)
@@ -215,12 +222,17 @@ def pool(dataset, indices) -> training.Pool:
 
 
 def draw(sample, key, labels, size: int) -> np.ndarray:
-    """Synthetic images, uint8 [n, H, W, C], drawn `size` at a time."""
+    """Synthetic images, uint8 [n, H, W, C], drawn `size` at a time. Diverged where a pixel is not finite."""
     parts = [
         np.asarray(sample(jax.random.fold_in(key, i), chunk))
         for i, (chunk,) in enumerate(_chunks(size, labels))
     ]
-    return np.round(np.concatenate(parts)[: len(labels)] * 255.0).astype(np.uint8)
+    images = np.concatenate(parts)[: len(labels)]
+    if not np.isfinite(images).all():
+        raise Diverged(
+            "training diverged (pixels are not finite): lower --set recipe.learning_rate"
+        )
+    return np.round(images * 255.0).astype(np.uint8)
 
 
 def _chunks(size: int, *arrays):

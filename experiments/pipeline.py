@@ -29,7 +29,7 @@ from fpu.models.baselines import RELEASES
 
 # What the secret key is folded with for models beside the run. Far from 0, 1, 2 ...: to split a key is to
 # fold it with these, and that is how the released model gets its own.
-SHADOWS, AUDIT, WORLDS = 1001, 1002, 1003
+SHADOWS, AUDIT, WORLDS, CLASSIFIER = 1001, 1002, 1003, 1004
 
 
 class Job(NamedTuple):
@@ -146,23 +146,14 @@ def carry_out(
     key = workdir.secret_key(folder, options.noise_seed)
     public = jax.random.key(options.seed)
 
-    clock = time.monotonic()
-    if job.trained:
-        made = fitting.train(job, folder, key, public, tensorboard)
-    else:
-        made = fitting.one_shot(job, key)
-    seconds["train"] = time.monotonic() - clock
-
-    clock = time.monotonic()
-    wanted = settings.sampling_labels(options.labels, dataset.n_classes, job.config["n_samples"])
-    labels = np.asarray(wanted, np.int32)
-    size = fitting.CHUNK if job.trained else len(labels)
-    images = fitting.draw(made.sample, jax.random.fold_in(public, 2), labels, size)
-    beside = {
-        name: (fitting.draw(rival, jax.random.fold_in(public, 6), labels, size), labels)
-        for name, rival in made.rivals.items()
-    }
-    seconds["sample"] = time.monotonic() - clock
+    try:
+        made, images, labels, beside = _generate(job, folder, key, public, tensorboard, seconds)
+    except fitting.Diverged as error:  # a result too: left out, a grid would look better than it is
+        seconds["total"] = time.monotonic() - begun
+        nothing = {"fidelity": {}, "utility": {}}
+        found = record.make(job, eps, accountant, nothing, seconds) | {"diverged": str(error)}
+        _finish(folder, found, None)
+        return
     _release(job, folder / "release", images, labels, made.params)
     members = dataset.images[split.members], dataset.labels[split.members]
     report.samples_png(folder / "samples.png", images, labels, dataset.class_names, *members)
@@ -179,6 +170,7 @@ def carry_out(
         beside=beside,
         budget=(eps, job.plan.delta) if job.plan.private else None,
         seed=options.seed,
+        secret=jax.random.fold_in(key, CLASSIFIER),
         quick=options.evaluation == "quick",
         cache=sources.cache_dir() / "floors",
         progress=progress.say,
@@ -194,8 +186,35 @@ def carry_out(
     seconds |= {"audit": time.monotonic() - clock} if audited else {}
     seconds["total"] = time.monotonic() - begun
     found = record.make(job, eps, accountant, judged, seconds, audited)
+    _finish(folder, found, (folder / "samples.png").read_bytes())
+
+
+def _generate(job: Job, folder, key, public, tensorboard, seconds):
+    """(the generator, its images, their labels, {rival: (images, labels)}); the time of both parts in `seconds`."""
+    clock = time.monotonic()
+    if job.trained:
+        made = fitting.train(job, folder, key, public, tensorboard)
+    else:
+        made = fitting.one_shot(job, key)
+    seconds["train"] = time.monotonic() - clock
+
+    clock = time.monotonic()
+    classes = job.dataset.n_classes
+    wanted = settings.sampling_labels(job.options.labels, classes, job.config["n_samples"])
+    labels = np.asarray(wanted, np.int32)
+    size = fitting.CHUNK if job.trained else len(labels)
+    images = fitting.draw(made.sample, jax.random.fold_in(public, 2), labels, size)
+    beside = {
+        name: (fitting.draw(rival, jax.random.fold_in(public, 6), labels, size), labels)
+        for name, rival in made.rivals.items()
+    }
+    seconds["sample"] = time.monotonic() - clock
+    return made, images, labels, beside
+
+
+def _finish(folder: pathlib.Path, found: dict, picture: bytes | None) -> None:
+    """Write record and report, and then destroy the key: nothing more will be drawn from it."""
     workdir.write_json(folder / "record.json", found)
-    picture = (folder / "samples.png").read_bytes()
     workdir.write_text(folder / "report.html", report.page(found, picture))
     workdir.destroy_secret(folder)
 

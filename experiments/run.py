@@ -24,7 +24,7 @@ _TENSORBOARD = flags.DEFINE_bool(
     "tensorboard", False, "also write TensorBoard logs (extra: tensorboard)"
 )
 
-REFUTED = 3  # exit code
+DIVERGED, REFUTED = 1, 3  # exit codes
 
 
 def resolve(options: settings.Options):
@@ -113,23 +113,26 @@ def _default_workdir(dataset, config: dict) -> pathlib.Path:
     )
 
 
-def refutation(record: pathlib.Path) -> str | None:
-    """One loud line where the audit in this record refutes the claim of its run."""
+def failure(record: pathlib.Path) -> tuple[int, str] | None:
+    """(exit code, one loud line) where training diverged, or the audit refutes the claim of the run."""
     from experiments import auditing
 
-    return auditing.refutation(json.loads(record.read_text()))
+    held = json.loads(record.read_text())
+    if line := auditing.refutation(held):
+        return REFUTED, line
+    return (DIVERGED, held["diverged"]) if "diverged" in held else None
 
 
 def main(argv: list[str]) -> int:
-    """Run what the flags say; exit code 3 where an audit refutes the run's claim."""
+    """Run what the flags say; exit code 1 where training diverged, 3 where an audit refutes the claim."""
     if len(argv) > 1:
         raise InputError(f"{argv[1]}: not a flag; write --name=value")
     folder = run(settings.from_flags(), _TENSORBOARD.value)
     print(folder / "report.html")
-    if refuted := refutation(folder / "record.json"):
-        progress.say(refuted)
-        return REFUTED
-    return 0
+    code, line = failure(folder / "record.json") or (0, "")
+    if line:
+        progress.say(line)
+    return code
 
 
 if __name__ == "__main__":

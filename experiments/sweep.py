@@ -124,8 +124,12 @@ def sweep(wanted, out: pathlib.Path, siblings: int | None = None) -> tuple[list[
                 folder = run.run(own, siblings=siblings or len(wanted))
                 with readers.atomic(kept) as part:
                     shutil.copyfile(folder / "record.json", part)
-            if line := run.refutation(kept):
+            code, line = run.failure(kept) or (0, "")
+            if code == run.REFUTED:
                 refuted.append(f"{label}: {line}")
+            elif code:
+                progress.say(f"error: {label}: {line}")
+                failed.append(label)
         except Exception as error:  # one cell must not cost the others
             progress.say(f"error: {label}: {type(error).__name__}: {' '.join(str(error).split())}")
             failed.append(label)

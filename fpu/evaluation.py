@@ -33,6 +33,7 @@ def evaluate(
     budget=None,
     weights=None,
     seed=0,
+    secret=None,
     quick=True,
     cache=None,
     progress=lambda line: None,
@@ -50,6 +51,8 @@ def evaluate(
       weights: None, or the file of the FID Inception's weights (see inception.load): FID and KID on its
         features too, at a quarter to half a second an image on a CPU.
       seed: public.
+      secret: None, or a typed key as secret as the data, for the noise of the DP-SGD classifier; without it that
+        noise is new each time.
       quick: one classifier seed of 400 steps; else three of 1,200, and five times as many targets.
       cache: folder for the numbers of floors and ceilings, or None. It holds no image and no network.
       progress: called with one line before each long part.
@@ -92,6 +95,7 @@ def evaluate(
             network=networks.classifier,
             seed=seed,
             quick=quick,
+            secret=secret,
             cache=cache,
             progress=progress,
         ),

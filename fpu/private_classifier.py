@@ -26,23 +26,29 @@ _FASTEST = 1.0  # learning rate where there is next to no noise
 _TOGETHER = 2000  # images differentiated at once
 
 
-def train(images, labels, n_classes, eps, delta):
+def train(images, labels, n_classes, eps, delta, secret=None):
     """Parameters {'kernel' [d, K], 'bias' [K]} for `logits`.
 
     Args:
       images, labels: uint8 [n, H, W, C] and ints [n], n >= 1; the privacy unit is one image.
       eps, delta: the guarantee, for one image added or removed; eps finite.
+      secret: None, or a typed key as secret as the data, of this call alone: the same key gives the same
+        parameters, as a run that was killed and goes on needs it.
 
     Raises:
       ValueError: no noise gives that eps, or delta is not below 1 / n.
 
     **Guarantees.** (eps, delta), by dp.poisson_plan, for the parameters alone. n, K and the shape
-    are public. Keys come from the operating system; no two calls give the same parameters.
+    are public. Without `secret` keys come from the operating system, and no two calls give the same
+    parameters; with it, they hold against nobody who knows it.
     """
     plan = dp.poisson_plan(len(images), len(images), _STEPS, delta, eps=eps, unit="image")
     first, step = _compiled(plan, tuple(images.shape[1:]), n_classes)
     state, data = first(), (jnp.asarray(images), jnp.asarray(labels, jnp.int32))
-    for key in dp.keys(plan):
+    keys = dp.keys(plan)
+    if secret is not None:
+        keys = (jax.random.fold_in(secret, step) for step in range(_STEPS))
+    for key in keys:
         state = step(state, key, data)
     return state[0]
 

@@ -34,6 +34,7 @@ def rows(
     network=None,
     seed=0,
     quick=True,
+    secret=None,
     cache=None,
     progress=lambda line: None,
 ):
@@ -48,6 +49,7 @@ def rows(
       network: parameters of classifier.train on unseen real images with `seed`: the feature network
         of the fidelity metrics, so that nothing is trained twice. None: too few images are unseen.
       seed: public. Network i takes seed + i.
+      secret: None, or the private classifier's key: see private_classifier.train.
       cache: a folder (Path) for the metrics of rows without synthetic images, or None.
       progress: called with one line before each training.
 
@@ -86,7 +88,7 @@ def rows(
         out[name] = _tested(networks, data, n_classes, seed)
     if budget is not None and math.isfinite(budget[0]):
         progress(f"utility: DP-SGD classifier on {len(members[0])} members, eps = {budget[0]:.3g}")
-        out["private_classifier"] = _private(members, test, n_classes, budget, unit, seeds)
+        out["private_classifier"] = _private(members, test, n_classes, budget, unit, seeds, secret)
     out["linear_synthetic"] = probe(synthetic)
     out["linear_members"] = kept("linear", members, lambda: probe(members))
     return out
@@ -120,14 +122,15 @@ def _tested(networks, test, n_classes, seed):
     return _judged({"test": test}, n_classes, seed, lambda: utility.networks(networks, test[0]))
 
 
-def _private(train, test, n_classes, budget, unit, seeds):
+def _private(train, test, n_classes, budget, unit, seeds, secret=None):
     """The mean over as many private trainings as there are seeds, each with the whole budget."""
     if unit != "image":
         reason = f"its DP-SGD protects one image; this run protects one {unit}"
         return utility.nothing(n_classes, reason)
 
     def predict():
-        params = [private_classifier.train(*train, n_classes, *budget) for _ in seeds]
+        keys = [None if secret is None else jax.random.fold_in(secret, seed) for seed in seeds]
+        params = [private_classifier.train(*train, n_classes, *budget, key) for key in keys]
         logits = np.stack([private_classifier.logits(p, test[0]) for p in params])
         return softmax(logits.astype(np.float64), axis=-1)
 

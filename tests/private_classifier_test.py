@@ -3,6 +3,7 @@
 import math
 import os
 
+import jax
 import numpy as np
 import pytest
 from scipy.special import softmax
@@ -55,6 +56,10 @@ def test_the_weights_carry_the_noise_of_the_plan(repeatable):
 def test_two_trainings_never_share_their_noise():
     images, labels = digits()
     a, b = (private_classifier.train(images[:50], labels[:50], 10, 1.0, 1e-3) for _ in range(2))
+    held = jax.random.key(3)
+    c, d = (private_classifier.train(images[:50], labels[:50], 10, 1.0, 1e-3, held) for _ in "cd")
+    np.testing.assert_array_equal(c["kernel"], d["kernel"])
+    assert np.abs(np.asarray(c["kernel"]) - np.asarray(a["kernel"])).max() > 0
     correlation = np.corrcoef(np.ravel(a["kernel"]), np.ravel(b["kernel"]))[0, 1]
     assert abs(correlation) < 0.5
 

@@ -1,5 +1,6 @@
 """fpu/protocols.py: every row on digits; what moves which row; what is kept on disk."""
 
+import jax
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
@@ -139,10 +140,18 @@ def test_full_has_three_seeds_of_everything(real, network, monkeypatch):
     monkeypatch.setattr(utility, "judge", judge)
     monkeypatch.setattr(classifier, "_train", lambda data, k, seeds, steps: [network] * len(seeds))
     blank = {"kernel": np.zeros((64, 10), np.float32), "bias": np.zeros(10, np.float32)}
-    monkeypatch.setattr(private_classifier, "train", lambda *a: seeds.append(a[-2:]) or blank)
-    protocols.rows(real, fresh(real), {}, 10, budget=(2.0, 1e-3), network=network, quick=False)
+    monkeypatch.setattr(private_classifier, "train", lambda *a: seeds.append(a[-3:]) or blank)
+    secret = jax.random.key(7)
+    protocols.rows(
+        *(real, fresh(real), {}, 10),
+        budget=(2.0, 1e-3),
+        network=network,
+        quick=False,
+        secret=secret,
+    )
     assert asked == [3, 3, 3, 3, 3, 3, 3, 1, 1]  # the linear probe has no seed
-    assert seeds == [(2.0, 1e-3)] * 3
+    assert [budget for *budget, _ in seeds] == [[2.0, 1e-3]] * 3
+    assert len({jax.random.key_data(key).tobytes() for *_, key in seeds}) == 3
 
 
 def reason(row):

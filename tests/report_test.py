@@ -230,3 +230,12 @@ def test_a_model_that_saw_no_image_is_said_to_have_seen_none():
     found["config"]["warmup_share"] = 1
     assert "was shown no image" in verdict.made(found).text
     assert "DDPM on draws" in verdict.headline(found)
+
+
+def test_the_page_of_a_run_that_diverged_shows_no_images():
+    lost = record() | {"fidelity": {}, "utility": {}, "diverged": "not finite"}
+    page = report.page(lost, None)
+    assert "No images: training diverged" in page
+    assert "<img" not in page
+    assert "Usefulness was not measured" not in page
+    assert "<figure" in report.overview([lost])

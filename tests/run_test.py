@@ -198,6 +198,25 @@ def test_a_killed_run_goes_on_and_ends_bitwise_where_it_would_have_ended(tmp_pat
     assert not (folder / workdir.SECRET).exists()
 
 
+def test_a_run_that_diverged_says_so_in_its_record_and_is_not_repeated(tmp_path, quick, capsys):
+    def nan(*_):
+        return np.full((50, 8, 8, 1), np.nan, np.float32)
+
+    folder = tmp_path / "diverged"
+    broken = mock.Mock(return_value=fitting.Made(nan, {}, None, {}))
+    with mock.patch.object(fitting, "train", broken):
+        run.run(options(folder))
+        run.run(options(folder))
+    assert broken.call_count == 1
+    record = json.loads((folder / "record.json").read_text())
+    assert "not finite" in record["diverged"]
+    assert (record["fidelity"], record["utility"]) == ({}, {})
+    assert record["privacy"]["eps"] > 0  # what was spent is spent
+    assert not (folder / "release").exists()
+    assert tells_the_secret(folder) == set()
+    assert run.failure(folder / "record.json") == (run.DIVERGED, record["diverged"])
+
+
 def test_sigterm_saves_the_training_and_the_same_command_goes_on(tmp_path, quick, capsys):
     fit = training.fit
 

@@ -147,3 +147,14 @@ def test_the_control_features_are_compared_by_rank():
     assert "disagree" not in note
     assert ranked(pairs[:3]) == []
     assert ranked([(1.0, x) for x in range(5)]) == []
+
+
+def test_runs_that_diverged_are_counted_and_told_of():
+    lost = record(seed=1) | {"fidelity": {}, "utility": {}, "diverged": "not finite"}
+    (table,) = tables.tables([record(), lost])
+    (row,) = table.rows
+    assert row[3] == "2"
+    assert "(1 of 2)" in row[4]
+    assert table.notes[0] == (
+        "DDPM at ε = 1, n = 500: training diverged in 1 of 2 runs, which made no images."
+    )

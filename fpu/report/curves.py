@@ -67,6 +67,7 @@ def figure(runs: Sequence[dict]):
     counts = sorted({r["data"]["n_members"] for r in runs})
     names = sorted({_name(r) for r in runs}, key=lambda name: (_rank(runs, name), name))
     rows = [row for row in _ROWS if any(records.known(COLUMNS[row][0](r)) for r in runs)]
+    rows = rows or list(_ROWS)[:1]  # where every run diverged: empty, but a picture
     drawn = Figure(figsize=(1.6 + 2.7 * len(counts), 1 + 2 * len(rows)), layout="constrained")
     axes = drawn.subplots(len(rows), len(counts), squeeze=False, sharey="row", sharex=True)
     budgets = sorted({_eps(r) for r in runs} - {math.inf})

@@ -14,22 +14,28 @@ from fpu.report.tried import tried
 from fpu.report.wording import number, plural, shape_name
 
 
-def page(record: dict, samples_png_bytes: bytes) -> str:
+def page(record: dict, samples_png_bytes: bytes | None) -> str:
     """The report of one run as a self-contained HTML page: no script, no other file, no network.
 
     Args:
       record: one record of schema 1; a metric without a value shows its reason.
-      samples_png_bytes: the picture `samples_png` wrote, with real images: the page is private.
+      samples_png_bytes: the picture `samples_png` wrote, with real images: the page is private. None where
+        training diverged, and there are no images to show or to judge.
     """
     title = verdict.headline(record)
+    judged = []
+    if samples_png_bytes is not None:
+        judged = [
+            _samples(samples_png_bytes),
+            axes.fidelity(record),
+            privacy(record) + tried(record),
+            axes.utility(record),
+        ]
     sections = [
         '<p class="inside">Private: this page shows real images. Keep it inside.</p>',
         f"<h1>{escape(title)}</h1>",
         _verdict(record),
-        _samples(samples_png_bytes),
-        axes.fidelity(record),
-        privacy(record) + tried(record),
-        axes.utility(record),
+        *judged,
         _uncovered(record),
         _cost(record["cost"]),
         _data(record["data"]),

@@ -74,10 +74,26 @@ def tables(runs: Sequence[dict]) -> list[Table]:
                 caption,
                 HEADER,
                 rows,
-                [*_crossings(on_data), *spent.notes(on_data), *_agreement(on_data)],
+                [
+                    *_diverged(on_data),
+                    *_crossings(on_data),
+                    *spent.notes(on_data),
+                    *_agreement(on_data),
+                ],
             )
         )
     return result
+
+
+def _diverged(runs: Sequence[dict]) -> list[str]:
+    """A line for each row that lacks runs which diverged: what is left of them is the better part."""
+    rows = [list(row) for _, row in groupby(runs, key=_key)]
+    return [
+        f"{model_name(row[0]['config'])} at ε = {number(records.eps(row[0]))}, n = {row[0]['data']['n_members']:,}:"
+        f" training diverged in {count} of {plural(len(row), 'run')}, which made no images."
+        for row in rows
+        if (count := sum("diverged" in run for run in row))
+    ]
 
 
 def _crossings(runs: Sequence[dict]) -> list[str]:

@@ -26,6 +26,9 @@ def headline(record: dict) -> str:
 
 def findings(record: dict) -> list[Finding]:
     """The whole verdict, in the order it is read."""
+    if "diverged" in record:
+        title, text = "No images: training diverged", f"What it said: {record['diverged']}."
+        return [Finding("bad", "Made", title, text), guarantee(record)]
     parts = (made, utility, worth, fidelity, guarantee, attack, release)
     return [finding for part in parts if (finding := part(record))]
 
