@@ -58,11 +58,12 @@ def _same_run(known: pathlib.Path, config: dict) -> None:
     if known.is_file():
         try:
             before = json.loads(known.read_text())
-        except ValueError:
+            same, held = before["fingerprint"] == fingerprint(config), dict(before["config"])
+        except (ValueError, TypeError, KeyError):
             raise InputError(f"{known}: is damaged; name another --workdir") from None
-        if before.get("fingerprint") != fingerprint(config):
+        if not same:
             now = json.loads(json.dumps(config))  # tuples become lists, as in the file
-            changed = [k for k in now if before.get("config", {}).get(k) != now[k]]
+            changed = [k for k in now if held.get(k) != now[k]]
             raise InputError(
                 f"--workdir={known.parent}: holds another run ({', '.join(changed[:4]) or 'unknown'} "
                 "differ); name another"

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import fpu
+from fpu.report import schema
 
 SCHEMA = 1
 BASELINES = ("gaussian", "merf", "fresh", "copycat", "noise")
@@ -79,10 +80,8 @@ def _load(file: Path) -> dict:
         missing = [key for key in keys if key not in held] if isinstance(held, dict) else [section]
         if missing:
             raise fpu.InputError(f"{file}: damaged record, '{section}' lacks {missing[0]!r}")
-    try:
-        eps(record)
-    except (TypeError, ValueError) as error:
-        raise fpu.InputError(f"{file}: damaged record, its eps is no number") from error
+    if (path := schema.wrong(record)) is not None:
+        raise fpu.InputError(f"{file}: damaged record, {path} is not what it should be")
     record["data"]["members"] = _members(file, record)
     return record
 
