@@ -54,13 +54,13 @@ def train(job, folder, key, public, tensorboard) -> Made:
     k_release, k_sgd, k_rival = jax.random.split(key, 3)
     params, rivals = None, {}
     if plan.private and job.config["warmup_share"] != 1 and (alone := _alone(plan)):
-        rivals["one_shot"] = _release(job, members, alone, k_rival)[1]
+        rivals["one_shot"] = _draws_of(job, release(job, members, alone, k_rival))
     if job.config["warmup"] != "none":
-        release, draw_ = _release(job, members, plan.stages[0], k_release)
+        released = release(job, members, plan.stages[0], k_release)
         if job.config["warmup_share"] == 1:
-            rivals["one_shot"] = draw_
+            rivals["one_shot"] = _draws_of(job, released)
         with _watched(folder, "warmup", job.config["warmup_steps"], board) as hooks:
-            params = warmed_up(job, model, release, public, **hooks)
+            params = warmed_up(job, model, [released], public[None], **hooks)
     if any(isinstance(stage, DPSGD) for stage in plan.stages):
         sgd = plan.sgd()
         if params is not None:
@@ -102,12 +102,21 @@ def cell(job, mask, secret, public) -> training.Cell:
     )
 
 
-def warmed_up(job, model, release, public, **hooks):
-    """What a model learns from draws of a release: parameters with the leading axis of one cell."""
+def warmed_up(job, model, releases, publics, **hooks):
+    """What a model learns from draws of each release: parameters with a leading axis of cells.
+
+    Args:
+      publics: public keys [cells], one for each release.
+      hooks: slice_size, mesh, observe and restore of training.fit.
+    """
     recipe = presets.defaults(job.options.preset, job.options.model, 1, private=False).recipe
-    drawn = warmup.draws(job.spec, release, jax.random.fold_in(public, 5))
-    key, steps = jax.random.fold_in(public, 4), job.config["warmup_steps"]
-    return warmup.pretrain(model, recipe, drawn, key, steps, **hooks)
+    drawn = [
+        warmup.draws(job.spec, one, jax.random.fold_in(public, 5))
+        for one, public in zip(releases, publics, strict=True)
+    ]
+    pools = jax.tree.map(lambda *leaves: jnp.stack(leaves), *drawn)
+    keys = jax.vmap(jax.random.fold_in, (0, None))(publics, 4)
+    return warmup.pretrain(model, recipe, pools, keys, job.config["warmup_steps"], **hooks)
 
 
 def _alone(plan) -> Release | None:
@@ -122,11 +131,14 @@ def _alone(plan) -> Release | None:
         return None
 
 
-def _release(job, pool, stage: Release, key):
-    """(release, its (key, labels) -> images)."""
-    release = gaussian.fit(job.spec, pool, float(len(pool.sizes)), stage.noise_multiplier, key)
-    # The release is an argument, not a constant of the program: see _scorer.
-    return release, functools.partial(_sample_gaussian, job.spec, release)
+def release(job, pool, stage: Release, key):
+    """What one Gaussian release says of a pool: see fpu/models/gaussian.py."""
+    return gaussian.fit(job.spec, pool, float(len(pool.sizes)), stage.noise_multiplier, key)
+
+
+def _draws_of(job, released):
+    """(key, labels) -> images. The release is an argument, not a constant of the program: see _scorer."""
+    return functools.partial(_sample_gaussian, job.spec, released)
 
 
 _sample_gaussian = jax.jit(gaussian.sample, static_argnums=0)
@@ -151,8 +163,9 @@ def _watched(folder, name: str, steps: int, board, eps: float | None = None):
             if found is None:
                 return None
             step, state, before = found
-            progress.say(f"continuing from step {step:,}")
-            if before != layout:
+            if step < steps:
+                progress.say(f"continuing from step {step:,}")
+            if step < steps and before != layout:
                 progress.say(
                     f"saved with {_said(before)}, now {_said(layout)}: the result will be the same to "
                     "f32 rounding, not bitwise"

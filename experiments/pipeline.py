@@ -154,6 +154,8 @@ def carry_out(
         found = record.make(job, eps, accountant, nothing, seconds) | {"diverged": str(error)}
         _finish(folder, found, None)
         return
+    beside_others = workdir.note(folder)
+    seconds["train"] += beside_others.get("seconds", 0.0)
     _release(job, folder / "release", images, labels, made.params)
     members = dataset.images[split.members], dataset.labels[split.members]
     report.samples_png(folder / "samples.png", images, labels, dataset.class_names, *members)
@@ -186,6 +188,7 @@ def carry_out(
     seconds |= {"audit": time.monotonic() - clock} if audited else {}
     seconds["total"] = time.monotonic() - begun
     found = record.make(job, eps, accountant, judged, seconds, audited)
+    found["cost"]["trained_side_by_side"] = beside_others.get("cells", 1)
     _finish(folder, found, (folder / "samples.png").read_bytes())
 
 

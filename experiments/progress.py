@@ -11,15 +11,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 @contextlib.contextmanager
-def training(path, total: int, eps: float | None, tensorboard=None):
+def training(path, total: int, eps: float | None, tensorboard=None, label: str | None = None):
     """Yields report(step, diagnostics): to `path` (JSON lines), the screen and TensorBoard.
 
     eps: what it will have cost at the end; None for a warm-up, which costs nothing more.
+    label: how lines begin, instead of "warm-up " where eps is None.
 
     Losses are private: they are logged as nonprivate/..., in the part of a run that stays inside.
     """
     begun, first, shown = time.monotonic(), None, 0.0
     stage, cost = ("warm-up ", "") if eps is None else ("", f", eps {eps:.3g} at the end")
+    stage = stage if label is None else label
     terminal = sys.stderr.isatty()
     bar = Progress(
         TextColumn(stage or "training"),

@@ -134,7 +134,7 @@ def _released(job, pool, mask, n, key, public):
         return BASELINES[job.options.model](job.spec).fit(members, n, noise, key)
     release = gaussian.fit(job.spec, members, n, noise, key)
     model, _ = fitting.built(job)
-    return jax.tree.map(lambda x: x[0], fitting.warmed_up(job, model, release, public))
+    return jax.tree.map(lambda x: x[0], fitting.warmed_up(job, model, [release], public[None]))
 
 
 def _side_by_side(job, pool, cells, start):

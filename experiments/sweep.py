@@ -30,7 +30,12 @@ def define_flags() -> None:
     flags.DEFINE_multi_string("set", [], "FLAG=VALUE,VALUE,... of experiments.run; repeatable")
     flags.DEFINE_string("preset", None, f"a grid: {', '.join(grids.GRIDS)}")
     flags.DEFINE_string("shard", "0/1", "i/k: the part of this process, i = 0 to k - 1")
-    flags.DEFINE_bool("dry_run", False, "list the runs, start none")
+    flags.DEFINE_bool("dry_run", False, "list groups, runs, steps, seconds and memory; start none")
+    flags.DEFINE_integer(
+        "cells_at_once",
+        0,
+        "runs that train side by side on one device, as one program; 0: what its memory holds, on a CPU 1",
+    )
 
 
 def cells(axes: list[str], preset: str | None = None) -> list[settings.Options]:
@@ -102,38 +107,77 @@ def name(options: settings.Options) -> str:
     )
 
 
-def sweep(wanted, out: pathlib.Path, siblings: int | None = None) -> tuple[list[str], list[str]]:
+def sweep(
+    wanted, out: pathlib.Path, siblings: int | None = None, at_once: int = 1
+) -> tuple[list[str], list[str]]:
     """Do every run that has no record in `out` yet.
 
     Args:
       wanted: Options of the runs.
       siblings: how many runs all shards have together, among which an audit's alarms are shared out.
+      at_once: see groups.formed. What training side by side changes is f32 rounding alone.
 
     Returns: the names of those that failed, and a line for each whose audit refutes its claim.
     """
-    failed, refuted = [], []
-    for number, options in enumerate(wanted, 1):
-        label = name(options)
-        kept = out / f"{label}.record.json"
-        progress.say(
-            f"[{number}/{len(wanted)}] {label}{' has its record' if kept.exists() else ''}"
-        )
-        try:
-            if not kept.exists():
-                own = dataclasses.replace(options, workdir=f"runs/{label}")
-                folder = run.run(own, siblings=siblings or len(wanted))
-                with readers.atomic(kept) as part:
-                    shutil.copyfile(folder / "record.json", part)
-            code, line = run.failure(kept) or (0, "")
+    from experiments import groups  # it imports jax, and bad input should be refused before
+
+    failed, refuted, done = [], [], 0
+    missing = [options for options in wanted if not _kept(out, options).exists()]
+    there = [[options] for options in wanted if _kept(out, options).exists()]
+    for group in itertools.chain(there, groups.formed(missing, at_once)):
+        if len(group) > 1:
+            _trained(group)
+        for options in group:
+            done += 1
+            code, line = _finished(options, out, f"[{done}/{len(wanted)}]", siblings or len(wanted))
             if code == run.REFUTED:
-                refuted.append(f"{label}: {line}")
+                refuted.append(f"{name(options)}: {line}")
             elif code:
-                progress.say(f"error: {label}: {line}")
-                failed.append(label)
-        except Exception as error:  # one cell must not cost the others
-            progress.say(f"error: {label}: {type(error).__name__}: {' '.join(str(error).split())}")
-            failed.append(label)
+                progress.say(f"error: {name(options)}: {line}")
+                failed.append(name(options))
     return failed, refuted
+
+
+def _kept(out: pathlib.Path, options) -> pathlib.Path:
+    return out / f"{name(options)}.record.json"
+
+
+def _own(options) -> settings.Options:
+    return dataclasses.replace(options, workdir=f"runs/{name(options)}")
+
+
+def _trained(group) -> None:
+    """Train a group as one program; where that fails its runs train one by one, and tell of what is wrong."""
+    from experiments import groups
+
+    progress.say(f"training {len(group)} runs side by side, the first is {name(group[0])}")
+    try:
+        groups.train([_own(options) for options in group])
+    except (
+        Exception
+    ) as error:  # not enough memory, or one cell's folder; the others must not pay for it
+        why = " ".join(str(error).split())[:200]
+        if len(group) > 3 and "RESOURCE_EXHAUSTED" in why:
+            progress.say("they do not fit the memory: in halves")
+            middle = len(group) // 2
+            _trained(group[:middle])
+            _trained(group[middle:])
+        else:
+            progress.say(f"one by one instead: {type(error).__name__}: {why}")
+
+
+def _finished(options, out: pathlib.Path, place: str, siblings: int) -> tuple[int, str]:
+    """(exit code, line) of one run, done if it has no record yet."""
+    label, kept = name(options), _kept(out, options)
+    progress.say(f"{place} {label}{' has its record' if kept.exists() else ''}")
+    try:
+        if not kept.exists():
+            folder = run.run(_own(options), siblings=siblings)
+            with readers.atomic(kept) as part:
+                shutil.copyfile(folder / "record.json", part)
+        return run.failure(kept) or (0, "")
+    except Exception as error:  # one cell must not cost the others
+        return 1, f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def main(argv: list[str]) -> int:
@@ -147,11 +191,15 @@ def main(argv: list[str]) -> int:
         )
     count, wanted = len(wanted), shard(flags.FLAGS.shard, wanted)
     if flags.FLAGS.dry_run:
-        print("\n".join(name(options) for options in wanted))
+        from experiments import forecast
+
+        print("\n".join(forecast.lines(wanted, flags.FLAGS.cells_at_once)))
         return 0
     if flags.FLAGS.out is None:
         raise InputError("--out is missing: name a folder for the records")
-    failed, refuted = sweep(wanted, pathlib.Path(flags.FLAGS.out).expanduser(), count)
+    failed, refuted = sweep(
+        wanted, pathlib.Path(flags.FLAGS.out).expanduser(), count, flags.FLAGS.cells_at_once
+    )
     for label in failed:
         progress.say(f"failed: {label}")
     for line in refuted:

@@ -14,6 +14,7 @@ from fpu import InputError, readers
 from fpu.checkpoint import fingerprint
 
 SECRET = "secret.key"
+_NOTE = "side_by_side.json"
 
 
 @contextlib.contextmanager
@@ -75,6 +76,18 @@ def _same_run(known: pathlib.Path, config: dict) -> None:
 def write_json(path: pathlib.Path, value) -> None:
     """The whole file or none of it."""
     write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def write_note(folder: pathlib.Path, cells: int, seconds: float) -> None:
+    """That this run trained as one of so many cells of a program, and its share of their seconds. Kept once."""
+    if not (folder / _NOTE).exists():
+        write_json(folder / _NOTE, {"cells": cells, "seconds": round(seconds, 2)})
+
+
+def note(folder: pathlib.Path) -> dict:
+    """What `write_note` left; {} of a run that trained alone."""
+    path = folder / _NOTE
+    return json.loads(path.read_text()) if path.exists() else {}
 
 
 def write_text(path: pathlib.Path, text: str) -> None:

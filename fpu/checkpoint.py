@@ -31,8 +31,16 @@ def save(folder: pathlib.Path, step: int, state, layout: dict) -> None:
             manager.save(step, args=ocp.args.StandardSave(state), custom_metadata=layout)
 
 
-def restore(folder: pathlib.Path, like):
-    """(step, state, layout) of the newest readable checkpoint in `folder`, or None.
+def steps(folder: pathlib.Path) -> list[int]:
+    """The steps of which `folder` has a checkpoint."""
+    if not folder.is_dir():
+        return []
+    with _manager(folder) as manager:
+        return sorted(manager.all_steps())
+
+
+def restore(folder: pathlib.Path, like, last: int | None = None):
+    """(step, state, layout) of the newest readable checkpoint in `folder`, not newer than `last`, or None.
 
     The state has the structure and sharding of `like`, whatever the devices that saved it.
 
@@ -43,8 +51,8 @@ def restore(folder: pathlib.Path, like):
         return None
     shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
     with _manager(folder) as manager:
-        steps = sorted(manager.all_steps(), reverse=True)
-        for step in steps:
+        steps = [s for s in manager.all_steps() if last is None or s <= last]
+        for step in sorted(steps, reverse=True):
             try:
                 state = manager.restore(step, args=ocp.args.StandardRestore(shapes))
                 return step, state, manager.metadata(step).custom_metadata or {}

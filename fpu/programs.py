@@ -18,16 +18,17 @@ class Programs(NamedTuple):
     jitted: Any  # the compiled function behind `run`
 
 
-def compiled(first, step, vmapped: bool, mesh: Mesh | None) -> Programs:
+def compiled(first, step, vmapped: bool, mesh: Mesh | None, own_pools: bool = False) -> Programs:
     """Programs of `first(cells, start)` and `step(pool, cells, state, now)`.
 
     vmapped: both are for a group of cells (on a mesh: of one device's cells).
+    own_pools: each cell has a pool of its own (on a mesh they are split as the cells are).
 
     On a CPU the host calls one step after the other: inside a loop XLA's CPU backend makes the gradient of
     a convolution many times slower (jax 0.10.2). Elsewhere the loop is part of the program.
     """
     if mesh is not None:
-        return _on_mesh(first, step, vmapped, mesh)
+        return _on_mesh(first, step, vmapped, mesh, own_pools)
     if jax.default_backend() == "cpu":
         return _stepped(first, step)
     return _looped(first, _loop(step), vmapped)
@@ -65,7 +66,7 @@ def _looped(first, loop, grouped: bool) -> Programs:
     return Programs(jax.jit(first), jitted, jitted)
 
 
-def _on_mesh(first, step, vmapped: bool, mesh: Mesh) -> Programs:
+def _on_mesh(first, step, vmapped: bool, mesh: Mesh, own_pools: bool) -> Programs:
     """Both for a device's block of the cells; a block of one is run without the cells' axis."""
     grouped = vmapped or mesh.shape["cells"] > 1
     alone = grouped and not vmapped
@@ -81,6 +82,7 @@ def _on_mesh(first, step, vmapped: bool, mesh: Mesh) -> Programs:
         return outer(first(inner(cells), inner(start)))
 
     def block_loop(pool, cells, state, start, stop):
+        pool = inner(pool) if own_pools else pool
         return outer(loop(pool, inner(cells), inner(state), start, stop))
 
     every, block = PartitionSpec(), cells_spec(grouped)
@@ -88,6 +90,6 @@ def _on_mesh(first, step, vmapped: bool, mesh: Mesh) -> Programs:
     on_mesh = functools.partial(jax.shard_map, mesh=mesh, out_specs=block, check_vma=False)
     return _looped(
         on_mesh(block_first, in_specs=(block, block)),
-        on_mesh(block_loop, in_specs=(every, block, block, every, every)),
+        on_mesh(block_loop, in_specs=(block if own_pools else every, block, block, every, every)),
         grouped,
     )

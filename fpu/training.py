@@ -38,7 +38,7 @@ class Recipe:
 
 
 class Pool(NamedTuple):
-    """The data of all cells, on the device."""
+    """The data of all cells, on the device; or, with one more leading axis, a pool of its own for each cell."""
 
     images: jax.Array  # uint8 [M, H, W, C]
     labels: jax.Array  # int32 [M]
@@ -178,15 +178,23 @@ def step(
 
 
 @functools.lru_cache(maxsize=8)
-def compiled(model: Model, plan: Plan, recipe: Recipe, vmapped: bool, mesh: Mesh | None = None):
-    """The programs that train one cell, or a group of them side by side."""
+def compiled(
+    model: Model,
+    plan: Plan,
+    recipe: Recipe,
+    vmapped: bool,
+    mesh: Mesh | None = None,
+    own_pools: bool = False,
+):
+    """The programs that train one cell, or a group of them side by side, on one pool or each on its own."""
     first = functools.partial(initial, model, plan, recipe)
     one_step = functools.partial(
         step, model, plan, recipe, axis=None if mesh is None else "examples"
     )
     if vmapped:
-        first, one_step = jax.vmap(first), jax.vmap(one_step, (None, 0, 0, None))
-    return programs.compiled(first, one_step, vmapped, mesh)
+        first = jax.vmap(first)
+        one_step = jax.vmap(one_step, (0 if own_pools else None, 0, 0, None))
+    return programs.compiled(first, one_step, vmapped, mesh, own_pools)
 
 
 def fit(
@@ -205,6 +213,8 @@ def fit(
     """Train every cell of a group: cells and the result have a leading axis.
 
     Args:
+      plan: all cells keep to its steps, sampling rate and capacity. The noise is each cell's own.
+      pool: of all cells; or, with a leading axis on every leaf, one for each cell.
       slice_size: cells side by side under one vmap. Changes f32 rounding only, never members, keys or
         mechanism. 1 (best on a CPU, where vmapped cells turn convolutions into grouped ones) is not
         vmapped at all.
@@ -225,9 +235,12 @@ def fit(
         processes disagree on an argument (two secret keys would be two samples and two noises).
     """
     total = plan.sgd().steps
-    count = len(cells.clip)
-    if cells.mask.shape != (count, len(pool.sizes)):
-        raise ValueError(f"masks {cells.mask.shape} are not of {count} cells by {len(pool.sizes)}")
+    count, own_pools = len(cells.clip), pool.sizes.ndim == 2
+    shape = (count, pool.sizes.shape[-1])
+    if cells.mask.shape != shape or (own_pools and pool.sizes.shape != shape):
+        raise ValueError(
+            f"masks {cells.mask.shape} and pools {pool.sizes.shape} are not of {count} cells"
+        )
     if int(jnp.sum(cells.mask, axis=1).max()) > plan.sgd().n:
         raise ValueError(f"a cell has more members than the n = {plan.sgd().n} of the plan")
     width = slice_size
@@ -235,18 +248,21 @@ def fit(
         width = slice_size * mesh.shape["cells"]
         same = {"pool": pool, "cells": cells, "plan": plan, "recipe": recipe, "start": start}
         distributed.agree(**same, slice_size=slice_size)
-        pool = distributed.place(pool, mesh, PartitionSpec())
+        if not own_pools:
+            pool = distributed.place(pool, mesh, PartitionSpec())
+    shared = None if own_pools else pool
     finished = []
     for number, first in enumerate(range(0, count, width)):
         group, begin = (_group(tree, first, width, mesh) for tree in (cells, start))
-        program = compiled(model, plan, recipe, slice_size > 1, mesh)
+        data = shared or _group(pool, first, width, mesh)
+        program = compiled(model, plan, recipe, slice_size > 1, mesh, own_pools)
         state = program.first(group, begin)
         if restore is not None:
             state = _like(state, restore(number, state), mesh)
         done = int(state.step.max())
         while done < total:
             done = min(total, done - done % STEPS_PER_CALL + STEPS_PER_CALL)
-            state = program.run(pool, group, state, jnp.int32(done))
+            state = program.run(data, group, state, jnp.int32(done))
             if mesh is not None:  # collectives of two calls at once may starve each other on a CPU
                 jax.block_until_ready(state)
             if observe is not None:

@@ -36,25 +36,33 @@ def draws(spec: Spec, release, key, count: int = DRAWS) -> training.Pool:
     return training.Pool(images, labels, numbers[:, None], jnp.ones_like(numbers))
 
 
-def pretrain(model: Model, recipe: training.Recipe, pool: training.Pool, key, steps: int, **hooks):
-    """Train one cell on draws, without clip or noise; returns the averaged parameters.
+def sgd(count: int, steps: int) -> DPSGD:
+    """The steps of a warm-up on `count` draws: DP-SGD's, without its noise."""
+    rate = min(1.0, BATCH / count)
+    return DPSGD(count, rate, steps, 0.0, sampling.capacity(count, rate))
+
+
+def pretrain(
+    model: Model, recipe: training.Recipe, pools: training.Pool, keys, steps: int, **hooks
+):
+    """Train a cell on each pool of draws, without clip or noise; returns the averaged parameters.
 
     Args:
-      key: public; nothing here is secret.
-      hooks: mesh, observe and restore of training.fit.
+      pools: draws, with a leading axis of cells on every leaf.
+      keys: public keys [cells]; nothing here is secret.
+      hooks: slice_size, mesh, observe and restore of training.fit.
 
-    Returns: {'private': ..., 'public': ...} with the leading axis of one cell, as training.fit's `start`.
+    Returns: {'private': ..., 'public': ...} with a leading axis of cells, as training.fit's `start`.
     """
-    n = len(pool.labels)
-    rate = min(1.0, BATCH / n)
+    count, n = pools.labels.shape
     # No guarantee is claimed for draws, and a plan without noise has eps = inf at any delta.
-    plan = Plan(0.5, (DPSGD(n, rate, steps, 0.0, sampling.capacity(n, rate)),), "draw")
-    cell = training.Cell(
-        mask=jnp.ones(n, bool),
-        clip=jnp.float32(jnp.inf),
-        noise_std=jnp.float32(0.0),
-        secret=jax.random.fold_in(key, 0),
-        public=jax.random.fold_in(key, 1),
+    plan = Plan(0.5, (sgd(n, steps),), "draw")
+    purpose = jax.vmap(jax.random.fold_in, (0, None))
+    cells = training.Cell(
+        mask=jnp.ones((count, n), bool),
+        clip=jnp.full(count, jnp.inf),
+        noise_std=jnp.zeros(count),
+        secret=purpose(keys, 0),
+        public=purpose(keys, 1),
     )
-    cells = jax.tree.map(lambda x: x[None], cell)
-    return training.fit(model, plan, recipe, pool, cells, **hooks).ema
+    return training.fit(model, plan, recipe, pools, cells, **hooks).ema

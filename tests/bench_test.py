@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from experiments import bench, run, settings
-from experiments.suites import ablation, attacks, engine, faults, fidelity
+from experiments import bench, prices, run, settings
+from experiments.suites import ablation, attacks, engine, faults, fidelity, grid
 from fpu import InputError, data
 
 pytestmark = pytest.mark.usefixtures("quick_compiles")
@@ -179,3 +179,20 @@ def test_killed_runs_are_compared_bitwise_with_one_left_alone(monkeypatch, tmp_p
     table = (tmp_path / "faults.md").read_text()
     assert row["equal"] is equal
     assert f"| vae | SIGKILL | 1 | {row['place']} 1 | {int(equal)} |" in table
+
+
+def test_a_grid_of_cells_is_priced_and_so_is_the_papers(monkeypatch, tmp_path):
+    def price(model, recipe, spec, sgd, count, calls):
+        """A machine that does eight cells in the time of one."""
+        return prices.Price(sgd.steps, max(0.01, 0.01 * count / 8), 2**20 * count)
+
+    monkeypatch.setattr(grid.prices, "price", price)
+    bench.bench("grid", str(tmp_path), "digits", None)
+    result = json.loads((tmp_path / "grid.json").read_text())
+    assert result["rows"][0]["cell_steps_per_second"] == {"1": 100, "4": 400, "16": 800}
+    vae = result["paper"][0]
+    assert (vae["steps"], vae["trainings"]) == (20_000, 9 * 3 * 21)
+    assert vae["hours"] == round(0.01 * 20_000 * 567 / 3600, 1)
+    table = (tmp_path / "grid.md").read_text()
+    assert "| vae dense | 8 | 100 | 400 | 800 | 8.0 | 16 |" in table
+    assert "| ddpm | 20,000 | 567 | 32 |" in table

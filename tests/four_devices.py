@@ -234,6 +234,26 @@ def test_cells_over_the_mesh_end_where_they_end_one_by_one(
     close(ends, one_by_one)
 
 
+@pytest.mark.parametrize(("cells", "side_by_side"), [(4, 1), (2, 2)])
+def test_cells_with_pools_of_their_own_end_where_each_alone_ends(cells, side_by_side):
+    pool = tiny.pool()
+    pools = [pool._replace(images=jnp.roll(pool.images, shift, 0)) for shift in range(len(MASKS))]
+    alone = [
+        training.fit(DUET, tiny.PLAN, tiny.RECIPE, own, tiny.cells(MASKS[i : i + 1]))
+        for i, own in enumerate(pools)
+    ]
+    ends = training.fit(
+        DUET,
+        tiny.PLAN,
+        tiny.RECIPE,
+        tiny.stacked(*pools),
+        tiny.cells(MASKS),
+        mesh=distributed.mesh(cells),
+        slice_size=side_by_side,
+    )
+    close(ends, jax.tree.map(lambda *x: jnp.concatenate(x), *alone))
+
+
 def test_a_checkpoint_goes_on_with_other_devices_and_bitwise_with_the_same(
     tmp_path, monkeypatch, one_by_one
 ):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from experiments import grids, settings, sweep
+from experiments import forecast, grids, prices, settings, sweep
 from fpu import InputError
 
 
@@ -65,3 +65,27 @@ def test_a_bad_shard_is_refused(text):
 def test_bad_axes_are_refused(axes, preset, word):
     with pytest.raises(InputError, match=word):
         sweep.cells(axes, preset)
+
+
+def test_a_dry_run_prices_every_kind_of_program_once_and_tells_what_will_fail(monkeypatch):
+    asked = []
+
+    def stages(job, count):
+        asked.append((job.options.model, count))
+        return [prices.Price(100, 0.5, 2**20), prices.Price(10, 2.0, 2**21)]
+
+    monkeypatch.setattr(prices, "stages", stages)
+    wanted = sweep.cells(["model=vae,gaussian", "eps=1", "n_per_class=10", "seed=0,1,2"])
+    wanted.append(settings.Options(model="vae", eps=1.0, dataset="none.npz"))
+    said = forecast.lines(wanted, 2)
+    groups = [line for line in said if not line.startswith("  ")]
+    assert groups[0] == "2 side by side: vae, 110 steps, 70.0 s, 2 MB"
+    assert groups[1] == "alone: vae, 110 steps, 70.0 s, 2 MB"
+    assert groups[2:5] == ["alone: gaussian, not trained"] * 3
+    assert groups[5].startswith("alone: will fail: none.npz: cannot be read")
+    assert groups[6] == "7 runs in 6 groups: 2.3 min of training on this machine"
+    assert asked == [("vae", 2), ("vae", 1)]
+    assert [line.strip() for line in said if line.startswith("  ")] == [
+        sweep.name(options)
+        for options in (wanted[0], wanted[1], wanted[2], *wanted[3:6], wanted[6])
+    ]

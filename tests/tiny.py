@@ -91,6 +91,11 @@ def fit(name: str, masks=((True,) * 6,), **arguments):
         training.STEPS_PER_CALL = kept
 
 
+def stacked(*trees):
+    """Trees as the cells of a group."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
 def first(tree):
     """The first of a group."""
     return jax.tree.map(lambda x: x[0], tree)

@@ -37,7 +37,9 @@ def test_a_model_learns_from_draws_and_dpsgd_begins_where_it_ended(monkeypatch):
 
     monkeypatch.setattr(training, "STEPS_PER_CALL", 10)
     recipe = training.Recipe(learning_rate=1e-2)
-    params = warmup.pretrain(model, recipe, pool, jax.random.key(2), 40, observe=observe)
+    params = warmup.pretrain(
+        model, recipe, tiny.stacked(pool), jax.random.key(2)[None], 40, observe=observe
+    )
     assert losses[-1] < losses[0] - 1
     # A clip norm of 0 leaves noise alone, and that is 0 too: DP-SGD then stays where it began.
     still = tiny.cells(np.ones((1, 6), bool), clip=0.0, std=0.0)

@@ -1,0 +1,155 @@
+"""experiments/groups.py: cells of one program end where runs alone end, are stopped and go on; what they cost."""
+
+import dataclasses
+import json
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+from run_test import JUDGED, TINY
+
+from experiments import fitting, groups, prices, run, sweep, workdir
+from experiments.settings import Options
+from fpu import checkpoint, evaluation, training
+from fpu.dp import accounting
+
+pytestmark = pytest.mark.usefixtures("quick_compiles")
+
+BOTH = Options(
+    model="vae",
+    eps=10.0,
+    n_per_class=10,
+    warmup_share=0.5,
+    warmup_steps=7,
+    steps=5,
+    n_samples=20,
+    noise_seed=1,
+    set=TINY,
+)
+CELLS = [BOTH, dataclasses.replace(BOTH, seed=1), dataclasses.replace(BOTH, eps=3.0)]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Three calls for a stage, and noise that nobody has solved for."""
+    monkeypatch.setattr(training, "STEPS_PER_CALL", 3)
+    monkeypatch.setattr(accounting, "calibrate", lambda make_plan, eps: make_plan(3 / eps))
+    monkeypatch.setattr(accounting, "epsilon", lambda plan: (1.0, "pld"))
+
+
+def inside(folder, wanted=CELLS) -> list[Options]:
+    return [
+        dataclasses.replace(options, workdir=str(folder / str(i)))
+        for i, options in enumerate(wanted)
+    ]
+
+
+def ends(wanted, stage="0"):
+    return [
+        checkpoint.averaged(pathlib.Path(options.workdir) / "checkpoints" / stage)
+        for options in wanted
+    ]
+
+
+def test_cells_of_a_group_end_where_runs_alone_end(tmp_path, monkeypatch):
+    wanted = inside(tmp_path)
+    groups.train(wanted)
+    grouped = ends(wanted)
+    assert workdir.note(tmp_path / "2")["cells"] == 3
+    alone = []
+    for i, options in enumerate(inside(tmp_path / "alone")):
+        job, folder = groups.prepared(options), pathlib.Path(options.workdir)
+        folder.mkdir(parents=True)
+        key = workdir.secret_key(folder, options.noise_seed)
+        fitting.train(job, folder, key, jax.random.key(options.seed), False)
+        alone += ends([options])
+        for mine, other in zip(*map(jax.tree.leaves, (alone[i], grouped[i])), strict=True):
+            np.testing.assert_allclose(mine, other, atol=2e-4)
+    for a, b in ((0, 1), (0, 2), (1, 2)):  # and nowhere else: neither pool nor noise was shared
+        far = jax.tree.map(lambda x, y: np.abs(x - y).max(), grouped[a], grouped[b])
+        assert max(jax.tree.leaves(far)) > 1e-2
+
+    # What comes after finds a training that has ended, and trains no step.
+    steps = []
+    compiled = training.compiled
+
+    def counted(*arguments, **named):
+        made = compiled(*arguments, **named)
+        return made._replace(run=lambda *a: steps.append(1) or made.run(*a))
+
+    monkeypatch.setattr(training, "compiled", counted)
+    monkeypatch.setattr(evaluation, "evaluate", lambda *_, **__: dict(JUDGED))
+    folder = run.run(wanted[1])
+    assert steps == []
+    cost = json.loads((folder / "record.json").read_text())["cost"]
+    assert cost["trained_side_by_side"] == 3
+    assert cost["seconds"]["train"] >= workdir.note(folder)["seconds"] > 0
+
+
+@pytest.mark.parametrize("stage", ["warmup", "0"])
+def test_a_group_that_was_stopped_ends_where_it_would_have(tmp_path, monkeypatch, stage):
+    monkeypatch.setattr(groups, "SECONDS", 0.0)  # a checkpoint after every call
+    wanted, save = inside(tmp_path / "stopped"), checkpoint.save
+
+    def dies(folder, step, state, layout):
+        if folder == tmp_path / "stopped" / "1" / "checkpoints" / stage and step > 3:
+            raise KeyboardInterrupt  # the first cell is a checkpoint ahead
+        save(folder, step, state, layout)
+
+    monkeypatch.setattr(checkpoint, "save", dies)
+    with pytest.raises(KeyboardInterrupt):
+        groups.train(wanted)
+    kept = [
+        checkpoint.steps(tmp_path / "stopped" / str(i) / "checkpoints" / stage) for i in range(3)
+    ]
+    assert kept[0][-1] > kept[1][-1] == 3
+    monkeypatch.setattr(checkpoint, "save", save)
+    groups.train(wanted)
+    whole = inside(tmp_path / "whole")
+    groups.train(whole)
+    for a, b in zip(ends(wanted), ends(whole), strict=True):
+        jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+def test_groups_hold_what_shares_a_program_and_lose_no_run():
+    wanted = [
+        BOTH,
+        dataclasses.replace(BOTH, eps=3.0),
+        Options(model="gaussian", eps=1.0),
+        dataclasses.replace(BOTH, n_per_class=11),
+        dataclasses.replace(BOTH, seed=5),
+        dataclasses.replace(BOTH, steps=6),
+        Options(model="vae", eps=1.0, dataset="no such data"),
+    ]
+    numbers = [[wanted.index(o) for o in group] for group in groups.formed(wanted, 2)]
+    assert sorted(numbers) == [[0, 1], [2], [3], [4], [5], [6]]
+    assert groups.formed(wanted, 0) == [[options] for options in wanted]  # a CPU
+
+
+def test_more_memory_holds_more_cells():
+    job = groups.prepared(BOTH)
+    stages = prices.stages(job)
+    assert [price.steps for price in stages] == [7, 5]
+    most = max(price.bytes for price in stages)
+    assert [prices.most(job, limit) for limit in (0, 10.5 * most, 100.5 * most)] == [1, 7, 70]
+    assert prices.most(job) == 1
+    assert all(price.seconds > 0 for price in stages)
+
+
+def test_a_sweep_in_groups_has_every_record_and_one_cell_does_not_cost_the_others(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(evaluation, "evaluate", lambda *_, **__: dict(JUDGED))
+    wanted = [*CELLS, Options(model="gaussian", eps=1.0, n_per_class=10, n_samples=20)]
+    taken = pathlib.Path("runs") / sweep.name(wanted[2])
+    taken.mkdir(parents=True)
+    (taken / "stranger").write_text("")
+    failed, refuted = sweep.sweep(wanted, pathlib.Path("out"), at_once=2)
+    assert (failed, refuted) == ([sweep.name(wanted[2])], [])
+    made = {path.name.removesuffix(".record.json") for path in pathlib.Path("out").iterdir()}
+    assert made == {sweep.name(options) for options in wanted} - set(failed)
+    told = capsys.readouterr().err
+    assert "training 2 runs side by side" in told
+    assert "[4/4]" in told
