@@ -55,6 +55,8 @@ def defaults(preset: str, model: str, n: int, private: bool, warm: bool = False)
     steps, rate, private_rate, recipe = _CORRECTED[model]
     if warm:  # few, large and small-stepped: what is there already must not be lost
         recipe = dataclasses.replace(recipe, learning_rate=1e-3, ema=0.95)
+        if model == "gan":  # its generator must not follow a critic that noise has just thrown
+            recipe = dataclasses.replace(recipe, critic_steps=5)
         return Defaults(100, min(1.0, 2048 / n), recipe)
     recipe = dataclasses.replace(recipe, learning_rate=private_rate if private else rate)
     return Defaults(steps, min(1.0, 64 / n), recipe)

@@ -45,7 +45,7 @@ SWITCHES = (  # part, what is changed, for which models, flags of experiments.ru
     ("dp-sgd", "linear schedule", ("ddpm",), {"set": ("model.schedule=linear",)}),
     ("dp-sgd", "guidance 1", ("ddpm",), {"set": ("model.guidance=1",)}),
     ("dp-sgd", "ancestral sampler", ("ddpm",), {"set": ("model.sampler=ancestral",)}),
-    ("dp-sgd", "5 critic steps", ("gan",), {"set": ("recipe.critic_steps=5",)}),
+    ("dp-sgd", "1 critic step", ("gan",), {"set": ("recipe.critic_steps=1",)}),
     ("dp-sgd", "penalty 1", ("gan",), {"set": ("model.penalty=1",)}),
     ("dp-sgd", "beta 1", ("vae",), {"set": ("model.beta=1",)}),
 )
