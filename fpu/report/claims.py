@@ -1,0 +1,156 @@
+"""The claims of arXiv:2606.07640's abstract, each put to a test on whatever records there are.
+
+The GAN and the DDPM keep fidelity and utility as noise grows; the VAE loses them faster; one axis of evaluation
+alone misleads. Each is asked at nominal noise (the paper preset's sigma, whose eps is in the thousands and
+beyond) and at real eps (runs calibrated to a budget).
+"""
+
+from collections.abc import Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+from fpu.intervals import wilson
+from fpu.report import paired
+from fpu.report.tables import over_runs
+from fpu.report.wording import plural
+
+MARGIN = 0.05  # a loss of no more than this is "kept"; of accuracy, AUC or coverage, all in [0, 1]
+CHANCE = 0.05  # pairs that chance alone would order oppositely, at most
+CLAIMS = (
+    "The GAN and the DDPM keep fidelity and utility as noise grows",
+    "The VAE loses them faster",
+    "One axis alone misleads",
+)
+NOISES = ("nominal noise", "real ε")
+HEADER = ("tested", "where", "effect [95 % interval]", "verdict")
+ABOUT = (
+    f"Keeps: loses less than {100 * MARGIN:g} points of accuracy (of macro AUC where there is no accuracy) or of "
+    "coverage from the least noise to the most. Misleads: of pairs of models that two axes both order clearly, more "
+    f"than {100 * CHANCE:g} % are ordered oppositely. Intervals are Student's over runs paired by their members, of "
+    "shares Wilson's. Confirmed and refuted: the interval lies on one side of the margin; open: it does not. "
+    "Where there is but one pair nothing is tested. Many lines are: expect one in twenty to be clear by chance."
+)
+
+
+class Claim(NamedTuple):
+    """One test of one claim."""
+
+    claim: int  # of CLAIMS
+    noise: int  # of NOISES
+    tested: str
+    where: str
+    effect: str
+    verdict: str  # confirmed, refuted or open
+
+
+def claims(runs: Sequence[dict]) -> list[Claim]:
+    """Every test that records of two pairs or more allow, claim by claim."""
+    found = []
+    for noise, nominal in enumerate((True, False)):
+        mine = [r for r in runs if paired.nominal(r) == nominal]
+        found += [Claim(claim, noise, *rest) for claim, *rest in (*_losses(mine), *_axes(mine))]
+    return sorted(found, key=lambda c: (c.claim, c.noise))
+
+
+def summary(found: Sequence[Claim]) -> list[str]:
+    """A sentence for each claim and kind of noise: how often it was confirmed, refuted, left open."""
+    lines = []
+    for claim, text in enumerate(CLAIMS):
+        parts = []
+        for noise, kind in enumerate(NOISES):
+            verdicts = [c.verdict for c in found if (c.claim, c.noise) == (claim, noise)]
+            counts = [f"{verdicts.count(v)} {v}" for v in ("confirmed", "refuted", "open")]
+            parts.append(f"at {kind} {', '.join(counts)}" if verdicts else f"at {kind} not tested")
+        lines.append(f"{text}: {'; '.join(parts)}.")
+    return lines
+
+
+def markdown(runs: Sequence[dict]) -> str:
+    """Summary and tests as markdown."""
+    found = claims(runs)
+    rows = [HEADER, ("---",) * len(HEADER), *(c[2:] for c in found)]
+    table = "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows)
+    lines = "\n".join(f"* {line}" for line in summary(found))
+    return f"# Claims of arXiv:2606.07640\n\n{lines}\n\n{table}\n\n{ABOUT}\n"
+
+
+def _losses(runs):
+    """(claim, tested, where, effect, verdict) of what noise takes from each model, and more from the VAE."""
+    for (dataset, n, way), mine in paired.by(runs, _family).items():
+        models = paired.by(mine, lambda r: r["config"]["model"])
+        for which in ("utility", "fidelity"):
+            lost = {name: _lost(models.get(name, []), which) for name in ("gan", "ddpm", "vae")}
+            for name in ("gan", "ddpm"):
+                weak, strong, losses = lost[name]
+                loss = over_runs(list(losses.values()))
+                if loss is None or loss["low"] is None:
+                    continue
+                where = f"{dataset}, n = {n:,}{way}, {weak.noise} to {strong.noise}"
+                tested = f"{name.upper()} keeps its {which}"
+                yield 0, tested, where, _said(loss, "lost"), _verdict(loss, MARGIN, below=True)
+                if lost["vae"][:2] != (weak, strong):
+                    continue
+                pairs = [key for key in losses if key in lost["vae"][2]]
+                more = over_runs([_less(lost["vae"][2][key], losses[key]) for key in pairs])
+                if more is not None and more["low"] is not None:
+                    tested = f"VAE loses {which} faster than the {name.upper()}"
+                    yield 1, tested, where, _said(more, "more"), _verdict(more, 0.0, below=False)
+
+
+def _family(record) -> tuple:
+    """Data, members and way of training: from scratch, on draws, after a warm-up. Without noise none has a warm-up."""
+    words = paired.name(record).partition(" ")[2].partition("(")[0].strip()
+    return record["data"]["name"], record["data"]["n_members"], f", {words}" if words else ""
+
+
+def _lost(runs, which: str):
+    """(least noise, most noise, {pair: what was lost between}) of one model's runs; (None, None, {}) without two."""
+    levels = sorted(paired.by(runs, paired.setting).items(), key=lambda item: item[0].level)
+    if len(levels) < 2:
+        return None, None, {}
+    (weak, before), *_, (strong, after) = levels
+    losses = {}
+    for run in before:
+        same = [r for r in after if paired.subset(r) == paired.subset(run)]
+        found = paired.difference([run], same, lambda r: paired.axis(r, which))
+        if found is not None:
+            losses[paired.subset(run)] = found
+    return weak, strong, losses
+
+
+def _less(a: dict, b: dict) -> dict:
+    return {"value": a["value"] - b["value"], "low": None, "high": None}
+
+
+def _axes(runs):
+    """Whether models that one axis orders clearly are ordered oppositely by another."""
+    for axes in combinations(paired.AXES, 2):
+        pairs = paired.orders(runs, axes)
+        if not pairs:
+            continue
+        against = [p for p in pairs if p[3] != p[4]]
+        low, high = wilson(len(against) / len(pairs), len(pairs))
+        example = ""
+        if against:
+            where, a, b, first, _ = against[0]
+            better, worse = (a, b) if first > 0 else (b, a)
+            example = f", as {better} against {worse} ({where.words()})"
+        yield (
+            2,
+            f"{axes[0]} misleads about {axes[1]}",
+            plural(len({p[0] for p in pairs}), "setting") + example,
+            f"{len(against)} of {plural(len(pairs), 'pair')} [{100 * low:.0f} %, {100 * high:.0f} %]",
+            "confirmed" if low > CHANCE else "refuted" if high < CHANCE else "open",
+        )
+
+
+def _said(found: dict, word: str) -> str:
+    """'12.3 points lost [10.1, 14.5], 3 pairs'."""
+    low, high = 100 * found["low"], 100 * found["high"]
+    return f"{100 * found['value']:.1f} points {word} [{low:.1f}, {high:.1f}], {found['n']} pairs"
+
+
+def _verdict(found: dict, margin: float, below: bool) -> str:
+    if found["low"] <= margin <= found["high"]:
+        return "open"
+    return "confirmed" if (found["high"] < margin) == below else "refuted"
