@@ -26,6 +26,7 @@ from fpu.dp import accounting, sampling
 from fpu.dp import plan as plans
 from fpu.dp.plan import DPSGD, Plan, Release
 from fpu.models.baselines import RELEASES
+from fpu.report import thumbnails
 
 # What the secret key is folded with for models beside the run. Far from 0, 1, 2 ...: to split a key is to
 # fold it with these, and that is how the released model gets its own.
@@ -189,6 +190,8 @@ def carry_out(
     seconds["total"] = time.monotonic() - begun
     found = record.make(job, eps, accountant, judged, seconds, audited)
     found["cost"]["trained_side_by_side"] = beside_others.get("cells", 1)
+    if job.plan.private:
+        found["thumbnails"] = thumbnails.encode(images, labels)
     _finish(folder, found, (folder / "samples.png").read_bytes())
 
 

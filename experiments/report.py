@@ -1,8 +1,9 @@
-"""Records as tables and curves: python -m experiments.report RECORDS... [--out=FILE.html] [--folder=DIR]
+"""Records as tables and pictures: python -m experiments.report RECORDS... [--out=FILE.html] [--folder=DIR]
 
 RECORDS are record.json files, or folders searched for record.json and *.record.json. Prints a
-markdown table; --out also writes tables and curves as one HTML page that needs no other file, --folder the
-curves as DATASET.png and all runs as runs.csv.
+markdown table; --out also writes tables, pictures, Pareto sets and the paper's claims as one HTML page that
+needs no other file, --folder the same as PNG files (DATASET.png against eps, DATASET-n.png against the number of
+members, DATASET-triangle.png, DATASET-paper.png), claims.md, pareto.md, and all runs as runs.csv.
 """
 
 from pathlib import Path
@@ -17,9 +18,13 @@ from fpu import readers, report
 def define_flags() -> None:
     """Of this command alone: a test may import it beside another that has an --out too."""
     flags.DEFINE_string(
-        "out", None, "Write tables and curves as one self-contained HTML page to this file."
+        "out",
+        None,
+        "Write tables, pictures and claims as one self-contained HTML page to this file.",
     )
-    flags.DEFINE_string("folder", None, "Write a PNG of curves per data set, and runs.csv, here.")
+    flags.DEFINE_string(
+        "folder", None, "Write the pictures as PNG files, claims.md, pareto.md and runs.csv here."
+    )
 
 
 def run(argv: list[str]) -> None:
@@ -29,10 +34,8 @@ def run(argv: list[str]) -> None:
     if flags.FLAGS.out is not None:
         _write("out", Path(flags.FLAGS.out), report.overview(runs).encode())
     if flags.FLAGS.folder is not None:
-        folder = Path(flags.FLAGS.folder)
-        files = {f"{Path(name).stem}.png": png for name, png in report.pngs(runs).items()}
-        for name, content in (files | {"runs.csv": report.csv(runs).encode()}).items():
-            _write("folder", folder / name, content)
+        for name, content in report.files(runs).items():
+            _write("folder", Path(flags.FLAGS.folder) / name, content)
     print(text, end="")
 
 

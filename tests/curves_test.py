@@ -33,6 +33,21 @@ def test_a_point_for_each_eps_and_a_column_for_each_count():
         np.testing.assert_allclose(y, [55, 55])
 
 
+def test_against_n_there_is_a_column_for_each_eps():
+    runs = [
+        record(eps=eps, accuracy=n / 1000, n=n, seed=seed)
+        for eps in (1.0, "inf")
+        for n in (100, 500)
+        for seed in (0, 1)
+    ]
+    figure = curves.figure(runs, against="n")
+    assert [ax.get_title() for ax in figure.axes[:2]] == ["ε = 1", "ε = ∞"]
+    for column in (0, 1):
+        x, y = line(figure, "utility: accuracy %", "DDPM", column)
+        np.testing.assert_allclose(x[1] / x[0], 5)
+        np.testing.assert_allclose(y, [10, 50])
+
+
 def test_infinity_ends_the_axis_and_real_images_are_lines_beside():
     figure = curves.figure([record(eps=1.0), record("copycat", "inf", accuracy=0.9)])
     x, _ = line(figure, "utility: accuracy %", "copycat")
@@ -53,9 +68,9 @@ def test_what_no_run_has_gets_no_row():
 
 def test_no_two_models_look_alike():
     models = ("vae", "gan", "ddpm", "gaussian", "merf", "fresh", "copycat")
-    styles = [curves._style([record(m)]) for m in models]
-    styles.append(curves._style([record("vae", warmup_share=1, steps=None)]))
-    styles.append(curves._style([record("vae", warmup_share=0.5)]))
+    styles = [curves.style([record(m)]) for m in models]
+    styles.append(curves.style([record("vae", warmup_share=1, steps=None)]))
+    styles.append(curves.style([record("vae", warmup_share=0.5)]))
     assert len({(s["color"], s["marker"], s["mfc"], s["ls"]) for s in styles}) == len(styles)
 
 

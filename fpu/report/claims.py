@@ -28,7 +28,8 @@ ABOUT = (
     "coverage from the least noise to the most. Misleads: of pairs of models that two axes both order clearly, more "
     f"than {100 * CHANCE:g} % are ordered oppositely. Intervals are Student's over runs paired by their members, of "
     "shares Wilson's. Confirmed and refuted: the interval lies on one side of the margin; open: it does not. "
-    "Where there is but one pair nothing is tested. Many lines are: expect one in twenty to be clear by chance."
+    "Where there is but one pair nothing is tested. Of many tests, expect one in twenty to be clear by chance. A model "
+    "that has little at the least noise can lose little."
 )
 
 

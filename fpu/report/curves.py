@@ -1,4 +1,4 @@
-"""The three axes against eps and against the number of members: a figure for each data set, from records alone.
+"""The three axes against eps, and against the number of members: figures for each data set, from records alone.
 
 A point is the mean over runs (subsets and seeds) with its 95 % t interval, or one run with its own; lines beside
 it say what real images would give. Colours are those of Okabe and Ito, and every model has its own marker.
@@ -45,47 +45,46 @@ _STYLES = {  # model: colour and marker; any other model is grey
 }
 
 
-def pngs(runs: Sequence[dict]) -> dict[str, bytes]:
-    """{data set: its figure as PNG}, in alphabetical order."""
-    found = {}
-    for name in sorted({r["data"]["name"] for r in runs}):
-        buffer = io.BytesIO()
-        drawn = figure([r for r in runs if r["data"]["name"] == name])
-        drawn.savefig(buffer, format="png", dpi=130, metadata={"Software": None})
-        found[name] = buffer.getvalue()
-    return found
+def png(drawn) -> bytes:
+    """A matplotlib Figure as the bytes of a PNG."""
+    buffer = io.BytesIO()
+    drawn.savefig(buffer, format="png", dpi=130, metadata={"Software": None})
+    return buffer.getvalue()
 
 
-def figure(runs: Sequence[dict]):
-    """A matplotlib Figure of the runs of ONE data set: a row for each metric, a column for each n.
+def figure(runs: Sequence[dict], against: str = "eps"):
+    """A matplotlib Figure of the runs of ONE data set: a row for each metric.
 
     Args:
-      runs: records of schema 1. Models without a mechanism, whose eps is infinite, end the axis.
+      runs: records of schema 1. Models without a mechanism, whose eps is infinite, end the axis of eps.
+      against: "eps", with a column for each n; or "n", with a column for each eps.
     """
     from matplotlib.figure import Figure  # half a second to import
 
-    counts = sorted({r["data"]["n_members"] for r in runs})
+    along, across = (_eps, _count) if against == "eps" else (_count, _eps)
+    columns = sorted({across(r) for r in runs})
     names = sorted({_name(r) for r in runs}, key=lambda name: (_rank(runs, name), name))
     rows = [row for row in _ROWS if any(records.known(COLUMNS[row][0](r)) for r in runs)]
     rows = rows or list(_ROWS)[:1]  # where every run diverged: empty, but a picture
-    drawn = Figure(figsize=(1.6 + 2.7 * len(counts), 1 + 2 * len(rows)), layout="constrained")
-    axes = drawn.subplots(len(rows), len(counts), squeeze=False, sharey="row", sharex=True)
-    budgets = sorted({_eps(r) for r in runs} - {math.inf})
-    end = 10 * max(budgets, default=1.0)  # where infinity is drawn
+    drawn = Figure(figsize=(1.6 + 2.7 * len(columns), 1 + 2 * len(rows)), layout="constrained")
+    axes = drawn.subplots(len(rows), len(columns), squeeze=False, sharey="row", sharex=True)
+    finite = sorted({along(r) for r in runs} - {math.inf})
+    end = 10 * max(finite, default=1.0)  # where infinity is drawn
+    ticks = [*finite, *([end] if any(math.isinf(along(r)) for r in runs) else [])]
     for row, line in zip(rows, axes, strict=True):
-        for n, ax in zip(counts, line, strict=True):
-            mine = [r for r in runs if r["data"]["n_members"] == n]
-            _panel(ax, row, mine, names, end)
+        for column, ax in zip(columns, line, strict=True):
+            mine = [r for r in runs if across(r) == column]
+            _panel(ax, row, mine, names, (along, end))
             ax.set_xscale("log")
-            ticks = [*budgets, *([end] if any(map(math.isinf, map(_eps, runs))) else [])]
-            ax.set_xticks(ticks, [f"{t:g}" if t in budgets else "∞" for t in ticks])
+            ax.set_xticks(ticks, [f"{t:,g}" if t in finite else "∞" for t in ticks])
             ax.minorticks_off()
             ax.tick_params(labelsize=7)
             ax.grid(color="#e4e4e4", lw=0.5)
         line[0].set_ylabel(_TITLES[row], fontsize=8)
-    for n, ax in zip(counts, axes[0], strict=True):
-        ax.set_title(f"n = {n:,}", fontsize=9)
-    drawn.supxlabel("ε", fontsize=9)
+    sign = "n" if against == "eps" else "ε"
+    for column, ax in zip(columns, axes[0], strict=True):
+        ax.set_title(f"{sign} = {'∞' if math.isinf(column) else f'{column:,g}'}", fontsize=9)
+    drawn.supxlabel("ε" if against == "eps" else "members n", fontsize=9)
     handles = {}
     for ax in axes.ravel():
         handles |= dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
@@ -93,23 +92,26 @@ def figure(runs: Sequence[dict]):
     return drawn
 
 
-def _panel(ax, row, runs, names, end) -> None:
-    """One metric at one n: a line per model, and what real images give."""
+def _panel(ax, row, runs, names, place) -> None:
+    """One metric in one column: a line per model, and what real images give."""
     read, scale = COLUMNS[row]
     for i, name in enumerate(names):
         mine = [r for r in runs if _name(r) == name]
         if not mine:
             continue
         apart = 1.06 ** (i - len(names) / 2)  # so that intervals do not hide each other
-        _line(ax, mine, read, scale, (end, apart), name, _style(mine))
+        _line(ax, mine, read, scale, (*place, apart), name, style(mine))
     if row in _CLASSIFIER:
         path = "utility", "private_classifier", _CLASSIFIER[row]
-        style = {"color": "#666666", "marker": "|", "ms": 5, "lw": 0.8, "ls": "-."}
+        dotted = {"color": "#666666", "marker": "|", "ms": 5, "lw": 0.8, "ls": "-."}
         name = "DP-SGD classifier"
-        _line(ax, runs, lambda r: records.metric(r, *path), scale, (end, 1), name, style)
+        _line(ax, runs, lambda r: records.metric(r, *path), scale, (*place, 1), name, dotted)
     for name, path, dashes in _REAL[row]:
-        if found := over_runs([records.metric(r, *path) for r in runs]):
-            ax.axhline(scale * found["value"], color="#333333", lw=0.9, ls=dashes, label=name)
+        real = {"color": "#333333", "lw": 0.9, "ls": dashes}
+        if place[0] is _count:  # what real images give depends on how many there are
+            _line(ax, runs, lambda r, p=path: records.metric(r, *p), scale, (*place, 1), name, real)
+        elif found := over_runs([records.metric(r, *path) for r in runs]):
+            ax.axhline(scale * found["value"], label=name, **real)
     if row == "attack AUC":
         ax.axhline(0.5, color="#333333", lw=0.9, ls="-", label="guessing")
     if row == "KID":
@@ -118,15 +120,15 @@ def _panel(ax, row, runs, names, end) -> None:
 
 
 def _line(ax, runs, read, scale, place, name, style) -> None:
-    """The mean of a metric at each eps, with its interval."""
-    points, (end, apart) = [], place
-    for eps in sorted({_eps(r) for r in runs}):
-        if found := over_runs([read(r) for r in runs if _eps(r) == eps]):
+    """The mean of a metric at each place along the axis, with its interval."""
+    points, (along, end, apart) = [], place
+    for at in sorted({along(r) for r in runs}):
+        if found := over_runs([read(r) for r in runs if along(r) == at]):
             ends = [
                 found[key] if found.get(key) is not None else found["value"]
                 for key in ("low", "high")
             ]
-            points.append((min(eps, end) * apart, found["value"], *ends))
+            points.append((min(at, end) * apart, found["value"], *ends))
     if not points:
         return
     x, y, low, high = zip(*points, strict=True)
@@ -135,7 +137,7 @@ def _line(ax, runs, read, scale, place, name, style) -> None:
     ax.vlines(x, [scale * v for v in low], [scale * v for v in high], color=style["color"], lw=0.8)
 
 
-def _style(runs) -> dict:
+def style(runs) -> dict:
     """A colour and a marker for each model; dashed where DP-SGD had no warm-up, hollow where it had one."""
     config = runs[0]["config"]
     colour, marker = _STYLES.get(config["model"], ("#888888", "*"))
@@ -157,3 +159,7 @@ def _rank(runs, name) -> int:
 def _eps(record: dict) -> float:
     """eps as printed: 0.99996, which calibration gives for 1, is 1."""
     return float(f"{records.eps(record):.3g}")
+
+
+def _count(record: dict) -> int:
+    return record["data"]["n_members"]

@@ -7,11 +7,11 @@ from functools import cache
 from html import escape
 from importlib import resources
 
-from fpu.report import axes, curves, verdict
+from fpu.report import axes, claims, gallery, pareto, records, verdict
 from fpu.report.privacy import privacy
-from fpu.report.tables import LEGEND, tables
+from fpu.report.tables import LEGEND, Table, tables
 from fpu.report.tried import tried
-from fpu.report.wording import number, plural, shape_name
+from fpu.report.wording import model_name, number, plural, shape_name
 
 
 def page(record: dict, samples_png_bytes: bytes | None) -> str:
@@ -45,21 +45,65 @@ def page(record: dict, samples_png_bytes: bytes | None) -> str:
 
 
 def overview(runs: Sequence[dict]) -> str:
-    """Table and curves of many records as a self-contained HTML page."""
+    """Tables, pictures, Pareto sets and claims of many records as a self-contained HTML page."""
     sections = [f"<h1>{plural(len(runs), 'run')} compared</h1>"]
-    drawn = curves.pngs(runs)
-    for (caption, header, rows, notes), name in zip(tables(runs), drawn, strict=True):
-        head = "".join(f"<th>{escape(text)}</th>" for text in header)
-        body = "".join(f"<tr>{''.join(map(_two_lines, row))}</tr>" for row in rows)
-        sections.append(
-            f'<h2>{escape(caption)}</h2><div class="scroll"><table class="overview">'
-            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-            + "".join(f'<p class="note">{escape(note)}</p>' for note in notes)
-            + f'<figure><img alt="Utility, fidelity and privacy of {escape(name)} against ε"'
-            f' src="{_inline(drawn[name])}"></figure>'
-        )
+    drawn = gallery.pictures(runs)
+    names = sorted({r["data"]["name"] for r in runs})
+    for table, name in zip(tables(runs), names, strict=True):
+        sections.append(_table(table))
+        sections += [
+            f'<figure><img class="drawn" alt="{escape(picture.about)}" src="{_inline(picture.png)}"></figure>'
+            for picture in drawn
+            if picture.dataset == name
+        ]
+        sections.append(_by_eps([r for r in runs if r["data"]["name"] == name]))
     sections.append(f'<p class="note">{escape(LEGEND)}</p>')
+    if sets := pareto.tables(runs):
+        sections.append("<h1>Pareto sets at matched ε</h1>")
+        sections += [*map(_table, sets), f'<p class="note">{escape(pareto.NOTE)}</p>']
+    if tested := claims.claims(runs):
+        sections.append(_claims(tested))
     return _document("fpu: runs compared", sections)
+
+
+def _table(table: Table) -> str:
+    head = "".join(f"<th>{escape(text)}</th>" for text in table.header)
+    body = "".join(f"<tr>{''.join(map(_two_lines, row))}</tr>" for row in table.rows)
+    return (
+        f'<h2>{escape(table.caption)}</h2><div class="scroll"><table class="overview">'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        + "".join(f'<p class="note">{escape(note)}</p>' for note in table.notes)
+    )
+
+
+def _claims(tested: Sequence[claims.Claim]) -> str:
+    lines = "".join(f"<li>{escape(line)}</li>" for line in claims.summary(tested))
+    head = "".join(f"<th>{escape(text)}</th>" for text in claims.HEADER)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in claim[2:])}</tr>" for claim in tested
+    )
+    return (
+        f"<h1>Claims of arXiv:2606.07640</h1><ul>{lines}</ul><table><thead><tr>{head}</tr></thead>"
+        f'<tbody>{body}</tbody></table><p class="note">{escape(claims.ABOUT)}</p>'
+    )
+
+
+def _by_eps(runs: Sequence[dict]) -> str:
+    """Synthetic images of one data set: a line for each n, model and eps whose record carries some."""
+    shown = {}
+    for run in runs:
+        if "thumbnails" in run:
+            where = run["data"]["n_members"], model_name(run["config"]), -records.eps(run)
+            shown.setdefault(where, run["thumbnails"])
+    lines = "".join(
+        f"<tr><th>{escape(name)}</th><td>{n:,}</td><td>{number(-eps)}</td>"
+        f'<td><img class="strip" alt="Synthetic images" src="data:image/png;base64,{text}"></td></tr>'
+        for (n, name, eps), text in sorted(shown.items())
+    )
+    if not lines:
+        return ""
+    head = "".join(f"<th>{text}</th>" for text in ("model", "n", "ε", "the first synthetic images"))
+    return f'<table class="strips"><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>'
 
 
 def _two_lines(text: str) -> str:

@@ -44,7 +44,9 @@ def setting(record: dict) -> Setting:
     delta = 0.0 if math.isinf(eps) else record["privacy"]["delta"]
     if nominal(record):
         return Setting(data["name"], data["n_members"], 0.0, sigma, f"σ = {sigma:g}")
-    return Setting(data["name"], data["n_members"], delta, 1 / eps, f"ε = {number(eps)}")
+    return Setting(
+        data["name"], data["n_members"], delta, 1 / eps if eps else math.inf, f"ε = {number(eps)}"
+    )
 
 
 def nominal(record: dict) -> bool:

@@ -2,6 +2,8 @@
 
 import numbers
 
+from fpu.report import thumbnails
+
 
 def wrong(record: dict) -> str | None:
     """The path of the first value that is not of its kind, as 'data.n_members'; None where all are."""
@@ -74,6 +76,7 @@ _KINDS = {
     ("cost", "device"): _text,
     ("versions",): _dict_of(_text),
     ("diverged",): _text,
+    ("thumbnails",): thumbnails.valid,
 }
 
 
