@@ -2,11 +2,15 @@
 
 smoke       minutes on two cores: every model once on the embedded digits
 corrected   our protocol: matched eps, five levels of scarcity, three subsets, one delta, baselines beside
+ablation    from the paper's protocol at one noise to ours, one difference at a time: how members are chosen, the
+            size of the networks, the length, clip norm and learning rate, real noise instead of nominal, guidance
 paper       the noise grid of arXiv:2606.07640 as its public code has it (10,000 epochs: for accelerators). Its sigmas
             buy eps of thousands to millions: every record says which
 """
 
 BASELINES = {"model": "copycat,fresh", "eps": "inf"}  # beside every grid, whatever is asked of it
+_PAPER = {"preset": "paper", "dataset": "mnist", "seed": "0,1,2"}
+_NOISED = _PAPER | {"model": "vae,gan,ddpm", "noise_multiplier": "0.1"}
 _CORRECTED = {"dataset": "mnist", "n_per_class": "10,50,100,500,0", "seed": "0,1,2"}
 GRIDS = {
     "smoke": (
@@ -17,13 +21,22 @@ GRIDS = {
         {"model": "vae,gan,ddpm,gaussian,merf", "eps": "1,3,10,inf", "delta": "1e-5"} | _CORRECTED,
         BASELINES | _CORRECTED,
     ),
+    "ablation": (
+        _NOISED,
+        _NOISED | {"subset": "random"},
+        _NOISED | {"size": "default"},
+        _NOISED | {"steps": "1000"},
+        _NOISED | {"clip_norm": "0.1,10"},
+        _NOISED | {"set": "recipe.learning_rate=2e-3"},
+        _PAPER | {"model": "vae,gan,ddpm", "eps": "10"},
+        _NOISED | {"model": "ddpm", "set": "model.guidance=0"},
+        _NOISED | {"preset": "corrected", "n_per_class": "10", "warmup": "none"},
+    ),
     "paper": (
-        {
-            "preset": "paper",
-            "dataset": "mnist",
+        _PAPER
+        | {
             "model": "vae,gan,ddpm",
             "noise_multiplier": "0,0.05,0.1,0.15,0.2,0.25,0.3,0.35,0.4",
-            "seed": "0,1,2",
             "queries": "1",
         },
     ),

@@ -35,7 +35,7 @@ def resolve(options: settings.Options):
     n_per_class, n_train = options.n_per_class, options.n_train
     if n_per_class is None and n_train is None:
         n_per_class = presets.members_per_class(preset)
-    subset = presets.subset(preset)
+    subset = options.subset or presets.subset(preset)
     split = data.partition(
         dataset,
         n_per_class=n_per_class or None,

@@ -35,6 +35,7 @@ class Options:
     warmup_share: float | None = None
     warmup_steps: int | None = None
     preset: str = "corrected"
+    subset: str | None = None
     size: str | None = None
     seed: int = 0
     noise_seed: int | None = None
@@ -66,6 +67,7 @@ _HELP = {
     "warmup_share": "share of the budget (of the sum of 1/sigma^2) for that release; 1 = no DP-SGD (default 1)",
     "warmup_steps": "steps on the draws (default 1000, or 3000 for images of more than 12 pixels a side)",
     "preset": "corrected (ours) or paper (arXiv:2606.07640 as coded)",
+    "subset": "how members are chosen: random, or first in file order (default: random; paper: first)",
     "size": "tiny, default or paper (default: by the images)",
     "seed": "governs only what is public: subset, initialisation, sampling labels",
     "noise_seed": "research only: makes sampling and noise repeatable, and is disclosed in the record",
@@ -106,6 +108,8 @@ def check(options: Options) -> None:
     named("--model=", options.model, (*models.MODELS, *BASELINES))
     named("--preset=", options.preset, presets.PRESETS)
     named("--evaluation=", options.evaluation, ("quick", "full"))
+    if options.subset is not None:
+        named("--subset=", options.subset, ("random", "first"))
     if options.size is not None:
         named("--size=", options.size, ("tiny", "default", "paper"))
     real = unprotected(options.model)

@@ -68,7 +68,8 @@ def _product(axes: list[str]) -> list[settings.Options]:
     kinds = {
         f.name: (*typing.get_args(f.type), f.type)[0] for f in dataclasses.fields(settings.Options)
     }
-    del kinds["set"], kinds["workdir"]
+    del kinds["workdir"]
+    kinds["set"] = _one_override
     values = {}
     for axis in axes:
         name, equals, text = axis.partition("=")
@@ -93,6 +94,11 @@ def _product(axes: list[str]) -> list[settings.Options]:
     return kept
 
 
+def _one_override(text: str) -> tuple[str, ...]:
+    """Of the flag --set of a run: one setting, or none."""
+    return (text,) if text else ()
+
+
 def name(options: settings.Options) -> str:
     """What tells one run of a sweep from the others: its flags that are not the default."""
     given = {
@@ -102,6 +108,8 @@ def name(options: settings.Options) -> str:
     }
     given["dataset"] = pathlib.Path(options.dataset).stem
     given["model"] = options.model
+    if options.set:
+        given["set"] = "+".join(options.set)
     return "-".join(
         f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in sorted(given.items())
     )

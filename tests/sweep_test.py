@@ -1,5 +1,7 @@
 """experiments/sweep.py: which runs a grid holds, and how shards share them out."""
 
+import dataclasses
+
 import pytest
 
 from experiments import forecast, grids, prices, settings, sweep
@@ -35,6 +37,23 @@ def test_an_axis_replaces_that_of_the_preset_but_baselines_stay():
     }
     assert {o.seed for o in wanted} == {7}
     assert {o.n_per_class for o in wanted} == {10, 50, 100, 500, 0}
+
+
+def test_an_ablation_changes_one_thing_at_a_time():
+    base, *others = [
+        {k: v for k, v in dataclasses.asdict(o).items() if v is not None}
+        for o in sweep.cells(["model=ddpm", "seed=0"], "ablation")
+    ]
+    changed = [{k for k in {**base, **o} if base.get(k) != o.get(k)} for o in others]
+    assert {"subset"} in changed
+    assert {"set"} in changed
+    assert {"eps", "noise_multiplier"} in changed
+    assert {"preset", "n_per_class", "warmup"} in changed
+    assert all(len(names) == 1 for names in changed if not names & {"eps", "preset"})
+    (guided,) = [
+        o for o in sweep.cells(["seed=0", "size=tiny"], "ablation") if "guidance" in str(o.set)
+    ]
+    assert sweep.name(guided).endswith("set=model.guidance=0-size=tiny")
 
 
 @pytest.mark.parametrize("count", [1, 3, 5])
