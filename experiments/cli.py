@@ -1,6 +1,7 @@
 """The door of every command: flags in, an exit code out, bad input told in one line."""
 
 import difflib
+import errno
 import sys
 from collections.abc import Callable
 
@@ -8,12 +9,19 @@ from absl import app, flags
 
 import fpu
 
+_ON = "then give the same command again: what was written is whole"
+_DISK = {
+    errno.ENOSPC: f"free some space, {_ON}",
+    errno.EDQUOT: f"free some space, {_ON}",
+    errno.EROFS: f"make it writable, {_ON}",
+}
+
 
 def main(run: Callable[[list[str]], int | None]) -> None:
     """Parse the flags, call `run(argv)` and exit with what it returns (None is 0).
 
-    Bad input, be it a flag absl refuses or an `fpu.InputError`, is a line `error: ...` on stderr
-    and exit code 2. Every other exception keeps its traceback: it is a fault of ours.
+    Bad input, be it a flag absl refuses or an `fpu.InputError`, and a disk that is full or read-only, is a line
+    `error: ...` on stderr and exit code 2. Every other exception keeps its traceback: it is a fault of ours.
     """
 
     def guarded(argv: list[str]) -> int | None:
@@ -21,6 +29,10 @@ def main(run: Callable[[list[str]], int | None]) -> None:
             return run(argv)
         except fpu.InputError as error:
             return _refuse(error)
+        except OSError as error:
+            if error.errno not in _DISK:
+                raise
+            return _refuse(f"{error.filename or 'a disk'}: {error.strerror}; {_DISK[error.errno]}")
 
     app.run(guarded, flags_parser=_parse)
 

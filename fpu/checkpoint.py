@@ -1,14 +1,18 @@
 """Save and restore a training State through orbax, and the fingerprint that says what it belongs to."""
 
+import errno
 import hashlib
 import json
+import os
 import pathlib
+import shutil
 
 import jax
 import orbax.checkpoint as ocp
 
 from fpu import InputError
 
+_SPARE = 2**20  # bytes that a checkpoint takes beside its arrays, at most
 KEPT = 2  # the last is used; the one before it serves where the last is damaged
 
 
@@ -25,7 +29,14 @@ def save(folder: pathlib.Path, step: int, state, layout: dict) -> None:
 
     A State holds no key: what is saved cannot undo the noise by itself. It does hold private
     diagnostics and optimizer state: it stays in the private part of a run.
+
+    Raises:
+      OSError: the disk is full. The checkpoints before this one stay.
     """
+    place = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    # Asked beforehand: a write that fails midway leaves orbax's threads behind, each with a traceback to tell.
+    if shutil.disk_usage(place).free < _SPARE + sum(x.nbytes for x in jax.tree.leaves(state)):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
     with _manager(folder) as manager:
         if step not in manager.all_steps():
             manager.save(step, args=ocp.args.StandardSave(state), custom_metadata=layout)

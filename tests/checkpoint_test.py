@@ -1,5 +1,7 @@
 """fpu/checkpoint.py: what is saved comes back to the last bit, and damage is survived or told."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -68,3 +70,19 @@ def test_fingerprints_tell_configs_apart_but_not_their_order():
     others = [config | {"steps": 4}, config | {"set": []}, config | {"eps": None}]
     assert len({checkpoint.fingerprint(c) for c in (config, *others)}) == 4
     assert np.unique([len(checkpoint.fingerprint(c)) for c in others]).tolist() == [64]
+
+
+def test_a_full_disk_is_told_before_anything_is_written(tmp_path, monkeypatch):
+    folder = tmp_path / "checkpoints" / "0"
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoint.shutil, "disk_usage", lambda place: Usage(free=2**20))
+        with pytest.raises(OSError, match="No space left on device") as told:
+            checkpoint.save(folder, 1, {"ema": jnp.zeros(3)}, LAYOUT)
+    assert told.value.filename == str(folder)
+    assert list(tmp_path.iterdir()) == []
+    checkpoint.save(folder, 1, {"ema": jnp.zeros(3)}, LAYOUT)
+    assert checkpoint.steps(folder) == [1]
+
+
+class Usage(NamedTuple):
+    free: int

@@ -51,3 +51,16 @@ def test_help_is_no_failure():
     done = program("--help")
     assert done.returncode == 0
     assert "Of the thing." in done.stdout or "--helpfull" in done.stdout
+
+
+@pytest.mark.parametrize(("number", "words"), [(28, "free some space"), (30, "make it writable")])
+def test_a_full_or_read_only_disk_is_one_line(number, words):
+    failing = PROGRAM.replace(
+        "    print(WIDTH", f'    raise OSError({number}, "No", "/disk/file")\n    print(WIDTH'
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", failing], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: /disk/file: No; {words}, then give the same command")
+    assert done.stderr.count("\n") == 1
