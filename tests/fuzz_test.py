@@ -4,8 +4,10 @@ import copy
 import gzip
 import io
 import json
+import shutil
 import struct
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from fake_records import record
@@ -15,7 +17,7 @@ from npz_test import arrays
 
 from experiments import settings as flags
 from experiments import sweep, workdir
-from fpu import InputError, npz, readers, report, training
+from fpu import InputError, checkpoint, npz, readers, report, training
 from fpu.models import vae
 from fpu.report import records, tables
 
@@ -145,3 +147,30 @@ def test_bent_flags(text):
         (flags.override, (f"recipe.ema={text}",), vae.SIZES["tiny"], training.Recipe()),
     ):
         read_or_refused(read, *arguments)
+
+
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # orbax drops coroutines
+def test_bent_checkpoints_are_gone_past_or_told_in_one_line(tmp_path):
+    """Whatever one file of it holds: the state as saved, the one before it, or one line."""
+    saved = {step: {"ema": jnp.full((4, 4), float(step))} for step in (1, 2)}
+    for step, state in saved.items():
+        checkpoint.save(tmp_path / "whole", step, state, {"devices": 1})
+    # No hypothesis: what the files hold differs from run to run.
+    rng, found = np.random.default_rng(0), []
+    for number in range(40):
+        folder = tmp_path / str(number)
+        shutil.copytree(tmp_path / "whole", folder)
+        path = rng.choice(sorted(path for path in folder.rglob("*") if path.is_file()))
+        content = bytearray(path.read_bytes())
+        for place in rng.integers(0, max(1, len(content)), rng.integers(0, 6)):
+            content[place : place + 1] = rng.bytes(1)
+        path.write_bytes(content[: rng.integers(0, len(content) + 1)] + rng.bytes(rng.integers(9)))
+        read = read_or_refused(checkpoint.restore, folder, saved[1])
+        found.append(None if read is None else read[0])
+        if read is not None:
+            step, state, layout = read
+            np.testing.assert_array_equal(state["ema"], saved[step]["ema"])
+            assert isinstance(layout, dict)
+    assert {1, 2} <= set(found)
