@@ -3,7 +3,7 @@
 RECORDS are record.json files, or folders searched for record.json and *.record.json. Prints a
 markdown table; --out also writes tables, pictures, Pareto sets and the paper's claims as one HTML page that
 needs no other file, --folder the same as PNG files (DATASET.png against eps, DATASET-n.png against the number of
-members, DATASET-triangle.png, DATASET-paper.png), claims.md, pareto.md, and all runs as runs.csv.
+members, DATASET-triangle.png, DATASET-roc.png, DATASET-paper.png), claims.md, pareto.md, and all runs as runs.csv.
 """
 
 from pathlib import Path

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from matplotlib.image import imread
 
 import fpu.report
-from fpu.report import claims, gallery, paired, papers, pareto, schema, thumbnails, triangle
+from fpu.report import claims, gallery, paired, papers, pareto, rocs, schema, thumbnails, triangle
 
 
 def runs(model, eps, accuracies, coverage=0.6, auc=0.51, **config):
@@ -146,6 +146,20 @@ def test_the_papers_ratio_takes_small_epsilons_for_a_tenth():
     assert ticks == ["0\nε ∞", "0.1\nε 1,000,000"]
     assert [ax.get_title().partition(":")[0] for ax in drawn.axes[-2:]] == ["VAE", "GAN"]
     assert papers.figure([record()]) is None
+
+
+def test_a_curve_is_that_of_the_strongest_attack_that_has_one():
+    one = record(auc=0.6)
+    assert rocs.figure([one]) is None
+    one["privacy"]["attacks"]["nearest_sample"]["roc"] = {"fpr": [0, 0.5, 1], "tpr": [0, 0.7, 1]}
+    (ax,) = rocs.figure([one, record("vae")]).axes
+    assert ax.get_title() == "n = 500, ε = 1, δ = 2e-4"
+    (line,) = [line for line in ax.get_lines() if line.get_label() == "DDPM"]
+    assert line.get_ydata().tolist() == [1e-3, 0.7, 1]
+    assert "excluded by (ε, δ)" in ax.get_legend_handles_labels()[1]
+    one["privacy"]["eps"] = "inf"
+    (ax,) = rocs.figure([one]).axes
+    assert "excluded by (ε, δ)" not in ax.get_legend_handles_labels()[1]
 
 
 def test_thumbnails_show_classes_in_turn_and_nothing_else_passes_for_one():

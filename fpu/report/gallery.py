@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from fpu.report import claims, curves, papers, pareto, tables, triangle
+from fpu.report import claims, curves, papers, pareto, rocs, tables, triangle
 from fpu.report.tables import Table
 
 
@@ -12,13 +12,13 @@ class Picture(NamedTuple):
     """A figure of one data set."""
 
     dataset: str
-    kind: str  # "", "n", "triangle" or "paper"
+    kind: str  # "", "n", "triangle", "roc" or "paper"
     about: str  # what a reader who cannot see it is told
     png: bytes
 
 
 def pictures(runs: Sequence[dict]) -> list[Picture]:
-    """Of each data set, in alphabetical order: against eps; against n where they differ; triangle; the paper's."""
+    """Of each data set, in alphabetical order: against eps; against n where they differ; triangle; ROC; the paper's."""
     found = []
     for name in sorted({r["data"]["name"] for r in runs}):
         mine = [r for r in runs if r["data"]["name"] == name]
@@ -31,6 +31,7 @@ def pictures(runs: Sequence[dict]) -> list[Picture]:
                 curves.figure(mine, "n") if several else None,
             ),
             ("triangle", "Fidelity, privacy and utility as triangles", triangle.figure(mine)),
+            ("roc", "ROC curves of the strongest attacks", rocs.figure(mine)),
             ("paper", "The figures of the paper's own protocol", papers.figure(mine)),
         )
         found += [
