@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import NamedTuple
 
-from fpu.intervals import wilson
+from scipy.stats import binomtest
+
 from fpu.report import paired
 from fpu.report.tables import over_runs
 from fpu.report.wording import plural
@@ -27,7 +28,7 @@ ABOUT = (
     f"Keeps: loses less than {100 * MARGIN:g} points of accuracy (of macro AUC where there is no accuracy) or of "
     "coverage from the least noise to the most. Misleads: of pairs of models that two axes both order clearly, more "
     f"than {100 * CHANCE:g} % are ordered oppositely. Intervals are Student's over runs paired by their members, of "
-    "shares Wilson's. Confirmed and refuted: the interval lies on one side of the margin; open: it does not. "
+    "shares exact. Confirmed and refuted: the interval lies on one side of the margin; open: it does not. "
     "Where there is but one pair nothing is tested. Of many tests, expect one in twenty to be clear by chance. A model "
     "that has little at the least noise can lose little."
 )
@@ -130,7 +131,7 @@ def _axes(runs):
         if not pairs:
             continue
         against = [p for p in pairs if p[3] != p[4]]
-        low, high = wilson(len(against) / len(pairs), len(pairs))
+        low, high = binomtest(len(against), len(pairs)).proportion_ci(method="exact")
         example = ""
         if against:
             where, a, b, first, _ = against[0]
