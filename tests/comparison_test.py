@@ -172,8 +172,8 @@ def test_thumbnails_show_classes_in_turn_and_nothing_else_passes_for_one():
     text = thumbnails.encode(images, np.repeat([0, 1, 2], [2, 8, 20]))
     assert thumbnails.valid(text)
     strip = np.round(255 * imread(io.BytesIO(base64.b64decode(text)))[..., 0]).astype(int)
-    assert strip.shape == (4, 4 * thumbnails.COUNT)
-    assert strip[0, ::4].tolist() == [0, 2, 10, 1, 3, 11, 4, 12, 5, 13, 6, 14]
+    assert strip.shape == (4, 5 * thumbnails.COUNT)
+    assert strip[0, ::5].tolist() == [0, 2, 10, 1, 3, 11, 4, 12, 5, 13, 6, 14]
     for wrong in (3, "", "no base64!", base64.b64encode(b"<svg>").decode(), '"><script>'):
         assert not thumbnails.valid(wrong)
         assert schema.wrong(record() | {"thumbnails": wrong}) == "thumbnails"

@@ -27,7 +27,8 @@ def encode(images: np.ndarray, labels: np.ndarray) -> str:
     queues = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     turns = itertools.zip_longest(*queues)
     shown = [i for turn in turns for i in turn if i is not None][:COUNT]
-    strip = np.concatenate(list(images[shown]), axis=1)
+    apart = ((0, 0), (0, 0), (0, 1), (0, 0))  # a white column behind each
+    strip = np.concatenate(list(np.pad(images[shown], apart, constant_values=255)), axis=1)
     strip = strip.repeat(3, axis=2) if strip.shape[2] == 1 else strip
     buffer = io.BytesIO()
     imsave(buffer, strip, format="png")
