@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import math
+import os
 import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -13,8 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import presets, progress, stopping
-from fpu import InputError, checkpoint, data, distributed, models, training, warmup
+from experiments import presets, progress, stopping, together
+from fpu import InputError, data, distributed, models, training, warmup
 from fpu.dp import accounting
 from fpu.dp.plan import DPSGD, Release
 from fpu.models import gaussian
@@ -50,7 +51,7 @@ def train(job, folder, key, public, tensorboard) -> Made:
     plan = job.plan
     model, recipe = built(job)
     members = pool(job.dataset, job.split.members)
-    board = _tensorboard(folder) if tensorboard else None
+    board = _tensorboard(folder) if tensorboard and distributed.leads() else None
     k_release, k_sgd, k_rival = jax.random.split(key, 3)
     params, rivals = None, {}
     if plan.private and job.config["warmup_share"] != 1 and (alone := _alone(plan)):
@@ -64,7 +65,7 @@ def train(job, folder, key, public, tensorboard) -> Made:
     if any(isinstance(stage, DPSGD) for stage in plan.stages):
         sgd = plan.sgd()
         if params is not None:
-            rivals["warmup"] = functools.partial(jax.jit(model.sample), _first(params))
+            rivals["warmup"] = functools.partial(_sampled, model, _first(params))
         one = cell(job, jnp.ones(sgd.n, bool), k_sgd, public)
         cells = jax.tree.map(lambda x: x[None], one)
         with _watched(folder, "0", sgd.steps, board, plan.epsilon()) as hooks:
@@ -75,7 +76,7 @@ def train(job, folder, key, public, tensorboard) -> Made:
             "training diverged (parameters are not finite): lower --set recipe.learning_rate"
         )
     score = functools.partial(scores, model, params, public)
-    return Made(functools.partial(jax.jit(model.sample), params), params, score, rivals)
+    return Made(functools.partial(_sampled, model, params), params, score, rivals)
 
 
 def built(job):
@@ -145,21 +146,22 @@ _sample_gaussian = jax.jit(gaussian.sample, static_argnums=0)
 
 
 def _first(params):
-    """The parameters of a group's first cell, on the first device."""
-    return jax.tree.map(lambda x: x[0], jax.device_put(params, jax.devices()[0]))
+    """The parameters of a group's first cell, on this process's first device."""
+    return jax.tree.map(lambda x: x[0], distributed.whole(params))
 
 
 @contextlib.contextmanager
 def _watched(folder, name: str, steps: int, board, eps: float | None = None):
     """What training.fit needs to show its progress, to keep its state in checkpoints/name, and to go on."""
     saved, layout, last = folder / "checkpoints" / name, distributed.layout(), time.monotonic()
+    log = folder / "log.jsonl" if distributed.leads() else os.devnull
     with (
         stopping.put_off() as asked_to_stop,
-        progress.training(folder / "log.jsonl", steps, eps, board) as show,
+        progress.training(log, steps, eps, board) as show,
     ):
 
         def restore(number, like):
-            found = checkpoint.restore(saved, like)
+            found = together.restored(saved, like)
             if found is None:
                 return None
             step, state, before = found
@@ -175,11 +177,14 @@ def _watched(folder, name: str, steps: int, board, eps: float | None = None):
         def observe(number, step, state):
             nonlocal last
             show(step, state.diagnostics)
-            due = time.monotonic() - last > CHECKPOINT_SECONDS
-            if step == steps or due or asked_to_stop():
-                checkpoint.save(saved, step, state, layout)
+            due, stop = (
+                time.monotonic() - last > CHECKPOINT_SECONDS,
+                distributed.anyone(asked_to_stop()),
+            )
+            if step == steps or due or stop:
+                together.save(saved, step, state, layout)
                 last = time.monotonic()
-            if asked_to_stop():
+            if stop:
                 raise SystemExit(stopping.CODE)
 
         mesh = distributed.mesh() if layout["devices"] > 1 else None
@@ -190,7 +195,10 @@ def scores(model, params, public, images, labels):
     """The model's membership scores: {name: float [n]}. Equal images have equal keys at equal places."""
     keys = jax.random.split(jax.random.fold_in(public, 3), len(labels))
     inputs = images, np.asarray(labels, np.int32), jax.random.key_data(keys)
-    parts = [_scorer(model)(params, *chunk) for chunk in _chunks(CHUNK, *inputs)]
+    parts = [
+        distributed.over_rows(_scorer(model), (params,), *chunk)
+        for chunk in _chunks(CHUNK, *inputs)
+    ]
     return {k: np.concatenate([p[k] for p in parts])[: len(labels)] for k in parts[0]}
 
 
@@ -204,6 +212,16 @@ def _scorer(model):
         return jax.vmap(model.scores, (None, 0, 0))(params, examples, keys)
 
     return score
+
+
+def _sampled(model, params, key, labels):
+    """Images of a model, drawn on all devices."""
+    return distributed.over_rows(_sampler(model), (params, key), labels)
+
+
+@functools.lru_cache(maxsize=8)
+def _sampler(model):
+    return jax.jit(model.sample)
 
 
 def _said(layout: dict) -> str:

@@ -18,10 +18,21 @@ from experiments import (
     record,
     settings,
     shadows,
+    together,
     workdir,
     worlds,
 )
-from fpu import InputError, data, evaluation, generators, models, release, report, sources
+from fpu import (
+    InputError,
+    data,
+    distributed,
+    evaluation,
+    generators,
+    models,
+    release,
+    report,
+    sources,
+)
 from fpu.dp import accounting, sampling
 from fpu.dp import plan as plans
 from fpu.dp.plan import DPSGD, Plan, Release
@@ -138,13 +149,15 @@ def carry_out(
 ) -> None:
     """Everything from the secret key to the report. Repeats nothing that a killed run had finished.
 
+    Of several processes each computes all of it, and the first alone writes: the key in the folder is its own.
+
     siblings: runs of the sweep that this one belongs to; see auditing.run.
     """
     options, dataset, split = job.options, job.dataset, job.split
     seconds = {"calibrate": time.monotonic() - begun}
     eps, accountant = accounting.epsilon(job.plan)
     progress.say(job.plan.statement(options.noise_seed is not None))
-    key = workdir.secret_key(folder, options.noise_seed)
+    key = together.secret_key(folder, options.noise_seed)
     public = jax.random.key(options.seed)
 
     try:
@@ -153,14 +166,16 @@ def carry_out(
         seconds["total"] = time.monotonic() - begun
         nothing = {"fidelity": {}, "utility": {}}
         found = record.make(job, eps, accountant, nothing, seconds) | {"diverged": str(error)}
-        _finish(folder, found, None)
+        if distributed.leads():
+            _finish(folder, found, None)
         return
     beside_others = workdir.note(folder)
     seconds["train"] += beside_others.get("seconds", 0.0)
-    _release(job, folder / "release", images, labels, made.params)
-    members = dataset.images[split.members], dataset.labels[split.members]
-    report.samples_png(folder / "samples.png", images, labels, dataset.class_names, *members)
-    workdir.write_json(folder / "manifest.json", data.manifest(dataset, split))
+    if distributed.leads():
+        _release(job, folder / "release", images, labels, made.params)
+        members = dataset.images[split.members], dataset.labels[split.members]
+        report.samples_png(folder / "samples.png", images, labels, dataset.class_names, *members)
+        workdir.write_json(folder / "manifest.json", data.manifest(dataset, split))
 
     clock = time.monotonic()
     judged = evaluation.evaluate(
@@ -192,7 +207,8 @@ def carry_out(
     found["cost"]["trained_side_by_side"] = beside_others.get("cells", 1)
     if job.plan.private:
         found["thumbnails"] = thumbnails.encode(images, labels)
-    _finish(folder, found, (folder / "samples.png").read_bytes())
+    if distributed.leads():
+        _finish(folder, found, (folder / "samples.png").read_bytes())
 
 
 def _generate(job: Job, folder, key, public, tensorboard, seconds):

@@ -3,6 +3,7 @@
     python -m experiments.run --model=ddpm --eps=1
     python -m experiments.run --model=vae --eps=3 --dataset=mnist --n_per_class=100
     python -m experiments.run --model=gan --eps=10 --dataset=path/to/images.npz
+    srun --ntasks=4 python -m experiments.run --model=ddpm --eps=10      # four processes, one run
 
 A killed run, started again with the same command, continues and ends where it would have ended. SIGTERM
 saves the training and leaves with exit code 143.
@@ -17,12 +18,21 @@ import time
 import numpy as np
 from absl import flags
 
-from experiments import cli, presets, progress, settings, stopping, workdir
+from experiments import cli, presets, progress, settings, stopping
 from fpu import InputError, data
 
-_TENSORBOARD = flags.DEFINE_bool(
-    "tensorboard", False, "also write TensorBoard logs (extra: tensorboard)"
-)
+
+def define_flags() -> None:
+    """Of this command alone, beside those of every run."""
+    settings.define_flags()
+    flags.DEFINE_bool("tensorboard", False, "also write TensorBoard logs (extra: tensorboard)")
+    found = "; left out, Slurm and TPU pods are asked"
+    flags.DEFINE_string(
+        "coordinator", None, f"several processes, one run: host:port of number 0{found}"
+    )
+    flags.DEFINE_integer("process_id", None, f"the number of this process{found}")
+    flags.DEFINE_integer("num_processes", None, f"how many there are{found}")
+
 
 DIVERGED, REFUTED = 1, 3  # exit codes
 
@@ -68,28 +78,30 @@ def resolve(options: settings.Options):
     return dataset, split, config
 
 
-def run(options: settings.Options, tensorboard: bool = False, siblings: int = 1) -> pathlib.Path:
+def run(
+    options: settings.Options,
+    tensorboard: bool = False,
+    siblings: int = 1,
+    addresses: tuple | None = None,
+) -> pathlib.Path:
     """Do the whole run and return its folder. InputError for bad input.
 
     siblings: runs of the sweep that this one belongs to, among which an audit's alarms are shared out.
+    addresses: arguments of distributed.initialize, where several processes may be doing this run.
     """
     begun = time.monotonic()
     dataset, split, config = resolve(options)
     folder = pathlib.Path(options.workdir or _default_workdir(dataset, config)).expanduser()
 
     # Heavy imports only once the input is known to be good.
-    import jax
+    from experiments import pipeline, together
+    from fpu import distributed
 
-    from experiments import pipeline
-
-    if jax.process_count() > 1:
-        raise InputError(
-            "experiments.run: works in one process, on all its devices; start it once, or call "
-            "training.fit(mesh=distributed.mesh()) in every process"
-        )
+    if addresses is not None:
+        distributed.initialize(*addresses)
     job = pipeline.prepare(options, dataset, split, config)
-    with workdir.opened(folder, job.config), stopping.on_sigterm():
-        if workdir.finished(folder):
+    with together.opened(folder, job.config) as finished, stopping.on_sigterm():
+        if finished:
             progress.say(f"{folder} is finished: see report.html, or name another --workdir")
             return folder
         pipeline.carry_out(job, folder, begun, tensorboard, siblings)
@@ -127,7 +139,13 @@ def main(argv: list[str]) -> int:
     """Run what the flags say; exit code 1 where training diverged, 3 where an audit refutes the claim."""
     if len(argv) > 1:
         raise InputError(f"{argv[1]}: not a flag; write --name=value")
-    folder = run(settings.from_flags(), _TENSORBOARD.value)
+    given = flags.FLAGS
+    addresses = given.coordinator, given.process_id, given.num_processes
+    folder = run(settings.from_flags(), given.tensorboard, addresses=addresses)
+    from fpu import distributed  # not above: bad input should not wait for jax
+
+    if not distributed.leads():
+        return 0
     print(folder / "report.html")
     code, line = failure(folder / "record.json") or (0, "")
     if line:
@@ -136,5 +154,5 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    settings.define_flags()
+    define_flags()
     cli.main(main)

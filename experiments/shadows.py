@@ -159,7 +159,7 @@ def _side_by_side(job, pool, cells, start):
         start=start,
         observe=observe,
     )
-    return jax.device_put(state.ema, jax.devices()[0])
+    return distributed.whole(state.ema)
 
 
 def _told(count: int):

@@ -96,4 +96,9 @@ def averaged(folder: pathlib.Path):
 
 def _manager(folder: pathlib.Path) -> ocp.CheckpointManager:
     options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, enable_async_checkpointing=False)
+    if jax.process_count() > 1:  # the process that asks does it alone: the others wait for nothing
+        me = jax.process_index()
+        options.multiprocessing_options = ocp.options.MultiprocessingOptions(me, {me}, f"of {me}")
+        options.create = False
+        folder.mkdir(parents=True, exist_ok=True)
     return ocp.CheckpointManager(folder.absolute(), options=options)

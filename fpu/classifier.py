@@ -15,6 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from fpu import distributed
+
 FEATURES = 64
 STEPS = 400  # optimiser steps of a quick training
 _BATCH = 64
@@ -168,7 +170,9 @@ def _batches(data, seed, steps):
 def _outputs(params, images):
     padding = np.zeros((_CHUNK - len(images) % _CHUNK, *images.shape[1:]), np.uint8)
     padded = np.concatenate([images, padding])
-    parts = [_look(params, padded[i : i + _CHUNK]) for i in range(0, len(padded), _CHUNK)]
+    chunks = (padded[i : i + _CHUNK] for i in range(0, len(padded), _CHUNK))
+    # Here: another process may remember what this one has to look at.
+    parts = [distributed.over_rows(_look, (params,), chunk, here=True) for chunk in chunks]
     return [np.concatenate(part)[: len(images)] for part in zip(*parts, strict=True)]
 
 

@@ -79,7 +79,8 @@ def _detected() -> None:
 
 def _start(*arguments) -> None:
     jax.config.update("jax_enable_preemption_service", False)
-    jax.distributed.initialize(*arguments)
+    # Who has failed does not wait long for the others; a run that ends well has them all at its end.
+    jax.distributed.initialize(*arguments, shutdown_timeout_seconds=10)
 
 
 def mesh(cells: int = 1) -> Mesh:
@@ -94,13 +95,30 @@ def mesh(cells: int = 1) -> Mesh:
     return jax.make_mesh((cells, count // cells), ("cells", "examples"), (AxisType.Auto,) * 2)
 
 
+def leads() -> bool:
+    """Whether this process is the first, the one that keeps and says things."""
+    return jax.process_index() == 0
+
+
+def anyone(flag: bool) -> bool:
+    """Whether it is true in any process. Call it in all of them."""
+    if jax.process_count() == 1:
+        return flag
+    return bool(multihost_utils.process_allgather(np.array([flag])).any())
+
+
+def of_the_first(tree):
+    """What process 0 holds: a pytree of arrays, of the same shapes in every process. Call it in all of them."""
+    return multihost_utils.broadcast_one_to_all(tree)
+
+
 def one_key(key: jax.Array) -> jax.Array:
     """Process 0's key in every process; typed keys of one shape. It travels over the network.
 
     Noise must be the same draw on every process, and so must the sample: each process makes or reads
     a secret key of its own, and process 0's is used.
     """
-    words = multihost_utils.broadcast_one_to_all(jax.random.key_data(key))
+    words = of_the_first(jax.random.key_data(key))
     return jax.random.wrap_key_data(jnp.asarray(words), impl=jax.random.key_impl(key))
 
 
@@ -150,6 +168,42 @@ def place(tree, mesh: Mesh, spec: PartitionSpec):
         return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
 
     return jax.tree.map(one, tree)
+
+
+def whole(tree):
+    """What may be spread over devices and processes, on this process's first device. Call it in all of them."""
+    here = jax.local_devices()[0]
+    if jax.process_count() == 1:
+        return jax.device_put(tree, here)
+
+    def one(leaf):
+        held = not isinstance(leaf, jax.Array) or leaf.is_fully_addressable
+        if not (held or leaf.is_fully_replicated):
+            leaf = multihost_utils.process_allgather(leaf, tiled=True)
+        return jax.device_put(np.asarray(leaf), here)
+
+    return jax.tree.map(one, tree)
+
+
+def over_rows(function, fixed: tuple, *rows, here: bool = False):
+    """function(*fixed, *rows), its rows shared out over all devices of all processes; call it in all of them.
+
+    Args:
+      function: jitted. Row i of what it returns depends on `fixed`, on row i of `rows` and on i, not on how many
+        rows there are; as draws do whose random bits are counted by row (JAX's partitionable Threefry).
+      here: over the devices of this process alone, for what other processes may not need at the same time.
+
+    Returns: what one device would, up to f32 rounding, whole in every process.
+    """
+    devices = jax.local_devices() if here else jax.devices()
+    if len(devices) == 1:
+        return function(*fixed, *rows)
+    among = Mesh(np.array(devices), "examples")
+    count = len(rows[0])
+    index = np.arange(-(-count // len(devices)) * len(devices)) % count  # each device has as many
+    spread = [place(np.asarray(x)[index], among, PartitionSpec("examples")) for x in rows]
+    found = function(*place(fixed, among, PartitionSpec()), *spread)
+    return jax.tree.map(lambda x: x[:count], whole(found))
 
 
 def layout(slice_size: int = 1) -> dict:

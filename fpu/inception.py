@@ -16,12 +16,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fpu import weights
+from fpu import distributed, weights
 
 FILE = "pt_inception-2015-12-05-6726825d.pth"
 _SIDE = 299
 _EPS = 1e-3  # of the batch norms
-_CHUNK = 16  # images at once: the process peaks at 1.2 GB
+_CHUNK = 16  # images at once on a device: the process peaks at 1.2 GB
 _CLASSES = {"fc.weight": (1008, 2048)}  # tells this network from torchvision's, which has 1000
 
 
@@ -234,13 +234,14 @@ def load(path):
     folded = jax.device_put(fold(weights.read(path, shapes(), FILE)))
 
     def embed(images):
-        found = [np.zeros((0, 2048))]
-        for start in range(0, len(images), _CHUNK):
-            chunk = images[start : start + _CHUNK]
-            short = min(_CHUNK, len(images)) - len(chunk)  # padded, so that there is one program
+        found, size = [np.zeros((0, 2048))], _CHUNK * jax.local_device_count()
+        for start in range(0, len(images), size):
+            chunk = images[start : start + size]
+            short = min(size, len(images)) - len(chunk)  # padded, so that there is one program
             padded = np.concatenate([chunk, np.zeros((short, *chunk.shape[1:]), np.uint8)])
             colour = np.broadcast_to(padded, (*padded.shape[:3], 3))  # grey: three times the same
-            found.append(np.asarray(features(folded, colour))[: len(chunk)].astype(np.float64))
+            seen = distributed.over_rows(features, (folded,), colour, here=True)
+            found.append(np.asarray(seen)[: len(chunk)].astype(np.float64))
         return np.concatenate(found)
 
     return embed

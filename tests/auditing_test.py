@@ -101,7 +101,10 @@ def flags(folder, **change):
 def ended(options, monkeypatch):
     """The exit code of experiments.run."""
     monkeypatch.setattr(settings, "from_flags", lambda: options)
-    monkeypatch.setattr(run, "_TENSORBOARD", types.SimpleNamespace(value=False))
+    given = types.SimpleNamespace(
+        tensorboard=False, coordinator=None, process_id=None, num_processes=None
+    )
+    monkeypatch.setattr(run, "flags", types.SimpleNamespace(FLAGS=given))
     return run.main(["run"])
 
 

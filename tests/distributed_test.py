@@ -11,6 +11,7 @@ import jax
 import numpy as np
 import pytest
 import reference
+import shared_run
 
 from fpu import InputError, distributed
 
@@ -53,6 +54,7 @@ def running(tmp_path_factory):
             begin("two_processes.py", 2, environment | {"PROCESS": str(i)}) for i in range(2)
         ],
     }
+    processes["two_processes.py"][0].folder = path.parent
     yield processes
     for process in (p for group in processes.values() for p in group):
         process.kill()
@@ -66,11 +68,26 @@ def test_all_tests_pass_in(file, running):
         assert process.returncode == 0, output[-6000:]
 
 
+def test_a_run_of_two_processes_is_that_of_one(running, monkeypatch):
+    two = running["two_processes.py"][0].folder / "two"
+    one = two.with_name("one")
+    shared_run.do(one, monkeypatch)
+    images = [np.load(f / "release" / "synthetic.npz")["train_images"] for f in (one, two)]
+    apart = np.abs(images[0].astype(int) - images[1])
+    assert apart.max() <= 1
+    assert (apart > 0).mean() < 0.01
+    scores = [np.load(f"{name}.npz") for name in (f"{one}.0", f"{two}.0", f"{two}.1")]
+    assert len(scores[0]) > 0
+    for name, wanted in scores[0].items():
+        for found in scores[1:]:
+            np.testing.assert_allclose(found[name], wanted, rtol=1e-3, atol=1e-3)
+
+
 @pytest.fixture
 def started(monkeypatch):
     """Calls of jax.distributed.initialize, which are not made."""
     calls = []
-    monkeypatch.setattr(jax.distributed, "initialize", lambda *given: calls.append(given))
+    monkeypatch.setattr(jax.distributed, "initialize", lambda *given, **_: calls.append(given))
     monkeypatch.setattr(distributed.importlib.util, "find_spec", lambda name: None)
     for name in distributed._SLURM:
         monkeypatch.delenv(name, raising=False)
@@ -104,7 +121,7 @@ def test_a_tpu_host_is_asked_and_its_library_alone_is_none(started, monkeypatch)
     assert started == [()]
     for reason, known in (("coordinator_address should be defined.", True), ("else", False)):
 
-        def fail(reason=reason):
+        def fail(reason=reason, **_):
             raise ValueError(reason)
 
         monkeypatch.setattr(jax.distributed, "initialize", fail)

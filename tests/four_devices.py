@@ -18,7 +18,8 @@ import tiny
 from guarantees_test import duet
 from jax.sharding import PartitionSpec as P
 
-from fpu import InputError, checkpoint, distributed, training
+from experiments import fitting
+from fpu import InputError, checkpoint, classifier, distributed, training
 from fpu.dp import fast, noise, sampling, sharding
 from fpu.models import Example
 
@@ -283,6 +284,35 @@ def test_a_checkpoint_goes_on_with_other_devices_and_bitwise_with_the_same(
         close(again, tiny.first(jax.tree.map(lambda x: x[None, :1], one_by_one)))
         if mesh == (MESH if folder == "mesh" else None):
             assert tiny.same(again, ends[folder])
+
+
+@pytest.mark.parametrize("name", tiny.NAMES)
+def test_rows_over_the_devices_are_drawn_and_scored_as_by_one(name):
+    """Seven rows: one device has one too few. Draws are counted by row, so filling up changes none of them."""
+    model, params = tiny.model(name), distributed.whole(fitted(name)[4].ema)
+    labels = np.arange(7) % 3
+    drawn = tiny.draw(name)
+    wanted = drawn(params, jax.random.key(5), labels)
+    found = distributed.over_rows(drawn, (params, jax.random.key(5)), labels)
+    assert found.shape == wanted.shape
+    np.testing.assert_allclose(found, wanted, atol=1e-4)
+
+    words = jax.random.key_data(jax.random.split(jax.random.key(6), 7))
+    score = fitting._scorer(model)
+    wanted = score(params, tiny.pool(7).images, labels, words)
+    found = distributed.over_rows(score, (params,), tiny.pool(7).images, labels, words, here=True)
+    assert found.keys() == wanted.keys()
+    for kind, values in wanted.items():
+        np.testing.assert_allclose(found[kind], values, rtol=1e-3, atol=1e-4)
+
+
+def test_images_are_looked_at_by_all_devices_as_by_one():
+    images = np.asarray(tiny.pool(9).images)
+    params = classifier.initial((8, 8, 1), 3, seed=0)
+    with mock.patch.object(classifier, "_look", wraps=classifier._look) as look:
+        found = classifier.features(params, images)
+    assert {len(call.args[1].devices()) for call in look.call_args_list} == {4}
+    np.testing.assert_allclose(found, classifier._look(params, images)[1], rtol=1e-4, atol=1e-4)
 
 
 def test_a_mesh_must_divide_the_devices():

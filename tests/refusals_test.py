@@ -13,9 +13,9 @@ import pytest
 PROGRAM = """
 import contextlib, io, json, sys
 from absl import flags
-from experiments import cli, run, settings
+from experiments import cli, run
 
-settings.define_flags()
+run.define_flags()
 told = []
 for command in json.load(sys.stdin):
     for name in flags.FLAGS:

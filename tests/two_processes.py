@@ -4,15 +4,18 @@ Not collected by itself: distributed_test.py runs it in both processes.
 """
 
 import os
+import pathlib
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
+import shared_run
 import tiny
 from guarantees_test import duet
 
+from experiments import workdir
 from fpu import InputError, distributed, training
 
 ME = int(os.environ["PROCESS"])
@@ -74,3 +77,39 @@ def test_processes_that_disagree_on_anything_else_are_told_of_what():
     for change in ({"slice_size": 1 + ME}, {"restore": lambda number, like: (None, like)[ME]}):
         with pytest.raises(InputError, match=r"(slice_size|restored_step): differs"):
             fit(cells(jax.random.key(0)), mesh=distributed.mesh(), **change)
+
+
+def refuse(*_):
+    raise AssertionError("this process is not the one that writes")
+
+
+def test_a_run_killed_and_started_again_by_both(monkeypatch, capfd):
+    """Its end is compared with that of one process in distributed_test.py."""
+    folder = pathlib.Path(os.environ[reference.FILE]).parent / "two"
+    if ME:
+        for name in ("write_text", "secret_key", "destroy_secret"):
+            monkeypatch.setattr(workdir, name, refuse)
+    with pytest.raises(shared_run.Killed):
+        shared_run.do(folder, monkeypatch, killed_at=2)
+    shared_run.do(folder, monkeypatch)
+    told = capfd.readouterr().err
+    assert ("continuing from step 2" in told) is (ME == 0)
+    assert (folder / "record.json").is_file()
+    shared_run.do(folder, monkeypatch)  # finished: nothing is left to do
+    assert ("is finished" in capfd.readouterr().err) is (ME == 0)
+
+
+def test_a_run_is_refused_in_both(monkeypatch, tmp_path):
+    with pytest.raises(InputError, match=r"^eps: differs between processes"):
+        shared_run.do(tmp_path / "run", monkeypatch, eps=1.0 + ME)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.tex").write_text("")
+    with pytest.raises(InputError, match=("holds files of something else", "process 0")[ME]):
+        shared_run.do(tmp_path / "run", monkeypatch)
+
+
+def test_what_one_says_all_know():
+    assert [distributed.anyone(number == ME) for number in (0, 1, 2)] == [True, True, False]
+    spread = distributed.place(np.arange(8.0), distributed.mesh(), jax.P("examples"))
+    assert not spread.is_fully_addressable
+    assert distributed.whole({"x": spread})["x"].tolist() == list(range(8))
