@@ -1,18 +1,17 @@
 """Records as tables and pictures: python -m experiments.report RECORDS... [--out=FILE.html] [--folder=DIR]
 
-RECORDS are record.json files, or folders searched for record.json and *.record.json. Prints a
-markdown table; --out also writes tables, pictures, Pareto sets and the paper's claims as one HTML page that
-needs no other file, --folder the same as PNG files (DATASET.png against eps, DATASET-n.png against the number of
-members, DATASET-triangle.png, DATASET-roc.png, DATASET-paper.png), claims.md, pareto.md, and all runs as runs.csv.
+RECORDS are record.json files, or folders searched for record.json and *.record.json, here or in a bucket
+(gs://...). Prints a markdown table; --out also writes tables, pictures, Pareto sets and the paper's claims as one
+HTML page that needs no other file, --folder the same as PNG files (DATASET.png against eps, DATASET-n.png against
+the number of members, DATASET-triangle.png, DATASET-roc.png, DATASET-paper.png), claims.md, pareto.md, and all runs
+as runs.csv.
 """
-
-from pathlib import Path
 
 from absl import flags
 
 import fpu
 from experiments import cli
-from fpu import readers, report
+from fpu import places, report
 
 
 def define_flags() -> None:
@@ -32,18 +31,17 @@ def run(argv: list[str]) -> None:
     runs = report.read(argv[1:])
     text = report.table(runs)
     if flags.FLAGS.out is not None:
-        _write("out", Path(flags.FLAGS.out), report.overview(runs).encode())
+        _write("out", places.place(flags.FLAGS.out), report.overview(runs).encode())
     if flags.FLAGS.folder is not None:
         for name, content in report.files(runs).items():
-            _write("folder", Path(flags.FLAGS.folder) / name, content)
+            _write("folder", places.place(flags.FLAGS.folder) / name, content)
     print(text, end="")
 
 
-def _write(flag: str, path: Path, content: bytes) -> None:
+def _write(flag: str, path, content: bytes) -> None:
     """The whole file or none of it."""
     try:
-        with readers.atomic(path) as part:
-            part.write_bytes(content)
+        places.write(path, content)
     except (OSError, fpu.InputError) as error:
         why = getattr(error, "strerror", None) or error
         raise fpu.InputError(f"--{flag}: {path} cannot be written: {why}") from error

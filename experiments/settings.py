@@ -112,6 +112,11 @@ def check(options: Options) -> None:
         named("--subset=", options.subset, ("random", "first"))
     if options.size is not None:
         named("--size=", options.size, ("tiny", "default", "paper"))
+    if options.workdir is not None and "://" in options.workdir:
+        raise InputError(
+            f"--workdir={options.workdir}: a run is private and locked while it lasts: name a folder of this machine; "
+            "experiments.sweep --out may be a bucket"
+        )
     real = unprotected(options.model)
     if options.eps is not None and options.noise_multiplier is not None:
         raise InputError("--eps and --noise_multiplier: give one, the other is solved for")

@@ -14,19 +14,18 @@ import dataclasses
 import itertools
 import math
 import pathlib
-import shutil
 import typing
 
 from absl import flags
 
 from experiments import cli, grids, progress, run, settings
-from fpu import InputError, readers
+from fpu import InputError, places
 from fpu.models.baselines import BASELINES
 
 
 def define_flags() -> None:
     """Of this command alone: a test may import it beside another that has an --out too."""
-    flags.DEFINE_string("out", None, "folder for the records")
+    flags.DEFINE_string("out", None, "folder for the records, here or gs://BUCKET/...")
     flags.DEFINE_multi_string("set", [], "FLAG=VALUE,VALUE,... of experiments.run; repeatable")
     flags.DEFINE_string("preset", None, f"a grid: {', '.join(grids.GRIDS)}")
     flags.DEFINE_string("shard", "0/1", "i/k: the part of this process, i = 0 to k - 1")
@@ -127,12 +126,13 @@ def sweep(
 
     Returns: the names of those that failed, and a line for each whose audit refutes its claim.
     """
+    _refuse_twins(wanted)
     from experiments import groups  # it imports jax, and bad input should be refused before
 
     failed, refuted, done = [], [], 0
-    missing = [options for options in wanted if not _kept(out, options).exists()]
-    there = [[options] for options in wanted if _kept(out, options).exists()]
-    for group in itertools.chain(there, groups.formed(missing, at_once)):
+    missing = [options for options in wanted if not places.exists(_kept(out, options))]
+    there = [[options] for options in wanted if options not in missing]
+    for group in itertools.chain(there, groups.formed(missing, at_once, folder)):
         if len(group) > 1:
             _trained(group)
         for options in group:
@@ -146,12 +146,27 @@ def sweep(
     return failed, refuted
 
 
+def _refuse_twins(wanted) -> None:
+    """Two files of one name in different folders: the record of the first would be taken for the second's."""
+    known = {}
+    for options in wanted:
+        if (other := known.setdefault(name(options), options)) != options:
+            raise InputError(
+                f"--set: {other.dataset} and {options.dataset} would both be called {name(options)}; rename one file"
+            )
+
+
 def _kept(out: pathlib.Path, options) -> pathlib.Path:
     return out / f"{name(options)}.record.json"
 
 
+def folder(options) -> pathlib.Path:
+    """Where a run of a sweep works."""
+    return pathlib.Path("runs") / name(options)
+
+
 def _own(options) -> settings.Options:
-    return dataclasses.replace(options, workdir=f"runs/{name(options)}")
+    return dataclasses.replace(options, workdir=str(folder(options)))
 
 
 def _trained(group) -> None:
@@ -177,12 +192,12 @@ def _trained(group) -> None:
 def _finished(options, out: pathlib.Path, place: str, siblings: int) -> tuple[int, str]:
     """(exit code, line) of one run, done if it has no record yet."""
     label, kept = name(options), _kept(out, options)
-    progress.say(f"{place} {label}{' has its record' if kept.exists() else ''}")
     try:
-        if not kept.exists():
-            folder = run.run(_own(options), siblings=siblings)
-            with readers.atomic(kept) as part:
-                shutil.copyfile(folder / "record.json", part)
+        there = places.exists(kept)
+        progress.say(f"{place} {label}{' has its record' if there else ''}")
+        if not there:
+            made = run.run(_own(options), siblings=siblings)
+            places.write(kept, (made / "record.json").read_bytes())
         return run.failure(kept) or (0, "")
     except Exception as error:  # one cell must not cost the others
         return 1, f"{type(error).__name__}: {' '.join(str(error).split())}"
@@ -205,9 +220,7 @@ def main(argv: list[str]) -> int:
         return 0
     if flags.FLAGS.out is None:
         raise InputError("--out is missing: name a folder for the records")
-    failed, refuted = sweep(
-        wanted, pathlib.Path(flags.FLAGS.out).expanduser(), count, flags.FLAGS.cells_at_once
-    )
+    failed, refuted = sweep(wanted, places.place(flags.FLAGS.out), count, flags.FLAGS.cells_at_once)
     for label in failed:
         progress.say(f"failed: {label}")
     for line in refuted:

@@ -53,6 +53,8 @@ COMMANDS = {
     "--eps=1 --dataset=nan.npz": ["nan.npz", "uint8"],
     "--eps=1 --dataset=constant.npz": ["constant.npz", "the same image"],
     "--eps=1 --dataset=labels.npz": ["labels.npz"],
+    "--eps=1 --workdir=gs://bucket/run": ["--workdir=gs://bucket/run", "this machine"],
+    "--eps=1 --coordinator=host:1": ["process_id and num_processes: missing"],
 }
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import fpu
+from fpu import places
 from fpu.report import schema
 
 SCHEMA = 1
@@ -34,9 +35,9 @@ def read(paths: Iterable[str | Path]) -> list[dict]:
     another.
     """
     files: dict[Path, Path] = {}
-    for path in map(Path, paths):
+    for path in map(places.place, paths):
         for file in _search(path):
-            files.setdefault(file.resolve(), file)
+            files.setdefault(file if places.remote(file) else file.resolve(), file)
     if not files:
         raise fpu.InputError("no record given: name a record.json, or a folder that holds some")
     found: dict[str, Path] = {}
@@ -55,17 +56,18 @@ def read(paths: Iterable[str | Path]) -> list[dict]:
 
 
 def _search(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    found = sorted({*path.rglob("record.json"), *path.rglob("*.record.json")})
-    if not found:
+    with places.reached(path):
+        if not path.is_dir():
+            return [path]
+    if not (found := places.records(path)):
         raise fpu.InputError(f"{path}: no record.json in this folder or below it")
     return found
 
 
 def _load(file: Path) -> dict:
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
+        with places.reached(file):
+            record = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise fpu.InputError(f"{file}: cannot be read ({error.strerror})") from error
     except ValueError as error:  # not UTF-8, or not JSON
