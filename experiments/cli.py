@@ -2,6 +2,7 @@
 
 import difflib
 import errno
+import os
 import sys
 from collections.abc import Callable
 
@@ -26,13 +27,19 @@ def main(run: Callable[[list[str]], int | None]) -> None:
 
     def guarded(argv: list[str]) -> int | None:
         try:
-            return run(argv)
+            code = run(argv)
         except fpu.InputError as error:
-            return _refuse(error)
+            code = _refuse(error)
+        except SystemExit as left:
+            code = left.code
         except OSError as error:
             if error.errno not in _DISK:
                 raise
-            return _refuse(f"{error.filename or 'a disk'}: {error.strerror}; {_DISK[error.errno]}")
+            code = _refuse(f"{error.filename or 'a disk'}: {error.strerror}; {_DISK[error.errno]}")
+        if code and _of_several():
+            sys.stdout.flush()
+            os._exit(code)
+        return code
 
     app.run(guarded, flags_parser=_parse)
 
@@ -49,6 +56,13 @@ def _parse(argv: list[str]) -> list[str]:
     if flags.FLAGS["verbosity"].using_default_value:
         flags.FLAGS.verbosity = -1  # warnings; absl would turn every library's chatter on
     return rest
+
+
+def _of_several() -> bool:
+    """Whether this is one of several processes: to leave as usual is to wait for the others, and then to be
+    aborted by jax with a code of its own."""
+    jax = sys.modules.get("jax")
+    return jax is not None and jax.distributed.is_initialized()
 
 
 def _unknown(name: str) -> str:

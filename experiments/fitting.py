@@ -115,7 +115,7 @@ def warmed_up(job, model, releases, publics, **hooks):
         warmup.draws(job.spec, one, jax.random.fold_in(public, 5))
         for one, public in zip(releases, publics, strict=True)
     ]
-    pools = jax.tree.map(lambda *leaves: jnp.stack(leaves), *drawn)
+    pools = distributed.of_the_first(jax.tree.map(lambda *leaves: jnp.stack(leaves), *drawn))
     keys = jax.vmap(jax.random.fold_in, (0, None))(publics, 4)
     return warmup.pretrain(model, recipe, pools, keys, job.config["warmup_steps"], **hooks)
 
@@ -134,7 +134,8 @@ def _alone(plan) -> Release | None:
 
 def release(job, pool, stage: Release, key):
     """What one Gaussian release says of a pool: see fpu/models/gaussian.py."""
-    return gaussian.fit(job.spec, pool, float(len(pool.sizes)), stage.noise_multiplier, key)
+    said = gaussian.fit(job.spec, pool, float(len(pool.sizes)), stage.noise_multiplier, key)
+    return distributed.of_the_first(said)  # another machine may round otherwise
 
 
 def _draws_of(job, released):
@@ -177,14 +178,13 @@ def _watched(folder, name: str, steps: int, board, eps: float | None = None):
         def observe(number, step, state):
             nonlocal last
             show(step, state.diagnostics)
-            due, stop = (
-                time.monotonic() - last > CHECKPOINT_SECONDS,
-                distributed.anyone(asked_to_stop()),
-            )
+            due = time.monotonic() - last > CHECKPOINT_SECONDS
+            stop = distributed.anyone(asked_to_stop())
             if step == steps or due or stop:
                 together.save(saved, step, state, layout)
                 last = time.monotonic()
             if stop:
+                distributed.anyone(stop)  # nobody leaves before the first has written
                 raise SystemExit(stopping.CODE)
 
         mesh = distributed.mesh() if layout["devices"] > 1 else None

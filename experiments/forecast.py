@@ -10,7 +10,7 @@ def lines(wanted: list, at_once: int | None) -> list[str]:
     about as long whatever the model.
     """
     found, priced, total = [], {}, 0.0
-    for group in groups.formed(wanted, at_once):
+    for group in groups.formed(wanted, at_once, sweep.folder):
         label, seconds = _kind(group, priced)
         total += seconds or 0.0
         found.append(label)

@@ -34,10 +34,18 @@ def program(job) -> tuple:
     return config, job.spec, len(job.split.members), units, prices.dpsgd(job)
 
 
-def formed(wanted: list, at_once: int | None) -> list[list]:
+def reached(folder: pathlib.Path) -> tuple[int, ...]:
+    """The last step that the folder of a run holds of each stage. Cells of a group go on from the same one, so that
+    a sweep that was killed does not train again what is there."""
+    stages = ("warmup", "0")
+    return tuple(max(checkpoint.steps(folder / "checkpoints" / n), default=0) for n in stages)
+
+
+def formed(wanted: list, at_once: int | None, folder_of) -> list[list]:
     """All options of `wanted` in lists: cells of a group, or one run alone.
 
     Args:
+      folder_of: options -> the folder of that run, which may hold a part of its training.
       at_once: cells of one device; 0 or None: as many as its memory holds, and 1 on a CPU.
     """
     if at_once == 1 or (not at_once and jax.default_backend() == "cpu"):
@@ -48,7 +56,7 @@ def formed(wanted: list, at_once: int | None) -> list[list]:
         with contextlib.suppress(Exception):
             job = prepared(options)
             if job.trained:
-                kind = program(job)
+                kind = program(job), reached(folder_of(options))
                 if kind not in sizes:
                     sizes[kind] = jax.device_count() * (at_once or prices.most(job))
         kinds.setdefault(kind, []).append(options)

@@ -1,6 +1,7 @@
 """One run by several processes: all compute alike; the first alone has the folder, the key and a voice."""
 
 import contextlib
+import itertools
 import os
 import pathlib
 
@@ -11,7 +12,8 @@ from orbax.checkpoint import multihost
 from experiments import workdir
 from fpu import InputError, checkpoint, distributed
 
-_PATIENCE = 30 * 24 * 3600  # seconds that the others wait for the first to finish
+_PATIENCE = 24 * 3600  # seconds that processes wait for the last to finish
+_ENDS = itertools.count()
 
 
 @contextlib.contextmanager
@@ -36,7 +38,9 @@ def opened(folder: pathlib.Path, config: dict):
             held.enter_context(contextlib.redirect_stderr(nowhere))
         yield distributed.anyone(bool(ended))
         if jax.process_count() > 1:
-            multihost.sync_global_processes("the run has ended", timeout=_PATIENCE)
+            everybody = set(range(jax.process_count()))  # named, or the time is not looked at
+            name = f"run {next(_ENDS)} of this process has ended"
+            multihost.sync_global_processes(name, timeout=_PATIENCE, processes=everybody)
 
 
 def secret_key(folder: pathlib.Path, noise_seed: int | None):

@@ -109,6 +109,8 @@ def anyone(flag: bool) -> bool:
 
 def of_the_first(tree):
     """What process 0 holds: a pytree of arrays, of the same shapes in every process. Call it in all of them."""
+    if jax.process_count() == 1:
+        return tree
     return multihost_utils.broadcast_one_to_all(tree)
 
 

@@ -6,6 +6,7 @@ Reading is done with suspicion, since a release travels: sizes are bounded befor
 
 import functools
 import json
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from fpu.models.baselines import RELEASES
 NUMBERS, FACTS = "generator.npz", "generator.json"
 _MOST = 10**5  # any integer of a config, and the arrays of a generator
 _MOST_BYTES = 2**20  # of generator.json
+_MOST_WEIGHT = 2**28  # bytes of all its numbers together: ten times the largest model there is
 
 
 class Generator(NamedTuple):
@@ -61,14 +63,16 @@ def load(folder: Path) -> Generator:
     headers = readers.npz_headers(path, names)
     if wrong := [name for name in names if headers[name][1] != np.float32]:
         raise InputError(f"{path}: {wrong[0]} is not float32, so this is no generator of fpu")
+    if sum(math.prod(shape) * 4 for shape, _ in headers.values()) > _MOST_WEIGHT:
+        raise InputError(f"{path}: holds more than {_MOST_WEIGHT} bytes: no generator of fpu does")
     arrays = {name: readers.npz_array(path, name) for name in names}
     if wrong := [name for name in names if not np.isfinite(arrays[name]).all()]:
         raise InputError(f"{path}: {wrong[0]} holds numbers that are not finite: damaged")
-    params = traverse_util.unflatten_dict(arrays, sep="/")
-    if facts.model in models.MODELS:
-        params = {"private": {}, "public": {}} | params
-    generator = facts._replace(params=jax.tree.map(jnp.asarray, params))
     with readers.one_line(path, f"a {facts.model} of this shape"):
+        params = traverse_util.unflatten_dict(arrays, sep="/")
+        if facts.model in models.MODELS:
+            params = {"private": {}, "public": {}} | params
+        generator = facts._replace(params=jax.tree.map(jnp.asarray, params))
         labels = jax.ShapeDtypeStruct((2,), jnp.int32)
         drawn = jax.eval_shape(generator.sample, jax.random.key(0), labels)
         if drawn.shape != (2, *facts.spec.shape):

@@ -183,3 +183,41 @@ def test_a_process_that_was_joined_still_ends_when_it_is_told_to():
     finally:
         process.kill()
         process.communicate()
+
+
+LEAVES = """
+import sys, time
+from experiments import cli
+from fpu import InputError, distributed
+
+def run(argv):
+    distributed.initialize({where!r}, {number}, 2)
+    print("up", flush=True)
+    if {number} == 0:
+        raise {error}
+    time.sleep(60)
+
+cli.main(run)
+"""
+
+
+@pytest.mark.parametrize(("error", "code"), [("InputError('no')", 2), ("SystemExit(143)", 143)])
+def test_a_process_that_leaves_does_not_wait_for_the_others_and_keeps_its_code(error, code):
+    where = f"127.0.0.1:{free_port()}"
+    pair = [
+        subprocess.Popen(
+            [sys.executable, "-c", LEAVES.format(where=where, number=i, error=error)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for i in range(2)
+    ]
+    try:
+        assert pair[0].stdout.readline() == "up\n"
+        assert pair[0].wait(8) == code  # jax would abort it after ten seconds, with 134
+        assert pair[0].stderr.read() == ("error: no\n" if code == 2 else "")
+    finally:
+        for process in pair:
+            process.kill()
+            process.communicate()

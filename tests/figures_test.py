@@ -41,6 +41,13 @@ def test_each_class_has_a_row_of_whole_tiles(tmp_path, shape, n_classes):
     assert 300 < picture.shape[1] < 1800
 
 
+def test_of_very_many_classes_the_first_are_shown(tmp_path, monkeypatch):
+    monkeypatch.setattr(figures, "_MOST_CLASSES", 3)
+    few = sheet(tmp_path, (8, 8, 1), 3)
+    many = sheet(tmp_path, (8, 8, 1), 4, names=["class 0", "class 1", "class 2"] + [""] * 10**5)
+    np.testing.assert_array_equal(few, many)
+
+
 def test_without_real_images_there_is_none(tmp_path):
     picture = sheet(tmp_path, (8, 8, 1), 10)
     assert tiles(picture, REAL, (8, 8, 1)) == 0

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import zipfile
 
 import hypothesis
 import jax
@@ -102,4 +103,25 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path):
     spoilt = jax.tree.map(lambda x: x.at[(0,) * x.ndim].set(jnp.nan), generator.params)
     generators.save(tmp_path, generator._replace(params=spoilt))
     with pytest.raises(InputError, match="not finite"):
+        generators.load(tmp_path)
+
+
+def test_a_small_file_of_many_numbers_is_refused_before_they_are_read(tmp_path, saved, monkeypatch):
+    (tmp_path / generators.FACTS).write_text(facts(saved))
+    held = dict(np.load(saved / generators.NUMBERS))
+    extra = {f"private/x{i}": np.zeros(2**24, np.float32) for i in range(5)}
+    np.savez_compressed(tmp_path / generators.NUMBERS, **held, **extra)
+    monkeypatch.setattr(generators.readers, "npz_array", None)
+    with pytest.raises(InputError, match="no generator of fpu does"):
+        generators.load(tmp_path)
+
+
+@pytest.mark.parametrize("names", [("a", "a/b"), ("/".join("a" * 100_000),)], ids=["both", "deep"])
+def test_names_that_make_no_tree_are_refused(tmp_path, saved, names):
+    (tmp_path / generators.FACTS).write_text(facts(saved))
+    with zipfile.ZipFile(tmp_path / generators.NUMBERS, "w") as archive:
+        for name in names:
+            with archive.open(f"{name[:60_000]}.npy", "w") as member:
+                np.lib.format.write_array(member, np.zeros(1, np.float32))
+    with pytest.raises(InputError, match=generators.NUMBERS):
         generators.load(tmp_path)

@@ -122,9 +122,22 @@ def test_groups_hold_what_shares_a_program_and_lose_no_run():
         dataclasses.replace(BOTH, steps=6),
         Options(model="vae", eps=1.0, dataset="no such data"),
     ]
-    numbers = [[wanted.index(o) for o in group] for group in groups.formed(wanted, 2)]
+    numbers = [[wanted.index(o) for o in group] for group in groups.formed(wanted, 2, sweep.folder)]
     assert sorted(numbers) == [[0, 1], [2], [3], [4], [5], [6]]
-    assert groups.formed(wanted, 0) == [[options] for options in wanted]  # a CPU
+    # A CPU takes one at a time.
+    assert groups.formed(wanted, 0, sweep.folder) == [[options] for options in wanted]
+
+
+def test_runs_that_are_trained_already_are_not_grouped_with_others(monkeypatch, tmp_path):
+    wanted = [dataclasses.replace(BOTH, seed=seed) for seed in range(5)]
+    held = {0: {"warmup": [7], "0": [3, 5]}, 1: {"warmup": [7], "0": [5]}, 2: {"warmup": [3]}}
+
+    def steps(place):
+        return held.get(int(place.parts[-3]), {}).get(place.name, [])
+
+    monkeypatch.setattr(checkpoint, "steps", steps)
+    found = groups.formed(wanted, 4, lambda options: tmp_path / str(options.seed))
+    assert [[o.seed for o in group] for group in found] == [[0, 1], [2], [3, 4]]
 
 
 def test_more_memory_holds_more_cells():

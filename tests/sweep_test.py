@@ -56,6 +56,13 @@ def test_an_ablation_changes_one_thing_at_a_time():
     assert sweep.name(guided).endswith("set=model.guidance=0-size=tiny")
 
 
+def test_two_files_of_one_name_are_refused(tmp_path):
+    wanted = sweep.cells(["model=gaussian", "eps=1", "dataset=a/scans.npz,b/scans.npz"])
+    with pytest.raises(InputError, match=r"a/scans.npz and b/scans.npz would both .* rename"):
+        sweep.sweep(wanted, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("count", [1, 3, 5])
 def test_shards_share_all_runs_out_once(count):
     wanted = sweep.cells([], "smoke")

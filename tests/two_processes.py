@@ -3,8 +3,11 @@
 Not collected by itself: distributed_test.py runs it in both processes.
 """
 
+import contextlib
 import os
 import pathlib
+import signal
+import time
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +18,8 @@ import shared_run
 import tiny
 from guarantees_test import duet
 
-from experiments import workdir
-from fpu import InputError, distributed, training
+from experiments import progress, workdir
+from fpu import InputError, checkpoint, distributed, training
 
 ME = int(os.environ["PROCESS"])
 distributed.initialize(os.environ["COORDINATOR"], ME, 2)
@@ -97,6 +100,33 @@ def test_a_run_killed_and_started_again_by_both(monkeypatch, capfd):
     assert (folder / "record.json").is_file()
     shared_run.do(folder, monkeypatch)  # finished: nothing is left to do
     assert ("is finished" in capfd.readouterr().err) is (ME == 0)
+
+
+def test_sigterm_to_one_stops_both_when_the_first_has_saved(monkeypatch):
+    folder, observe = pathlib.Path(os.environ[reference.FILE]).parent / "told", progress.training
+
+    @contextlib.contextmanager
+    def telling(*arguments, **named):
+        with observe(*arguments, **named) as show:
+
+            def shown(step, diagnostics):
+                show(step, diagnostics)
+                if ME:
+                    os.kill(os.getpid(), signal.SIGTERM)
+
+            yield shown
+
+    def slow(path, step, state, layout, save=checkpoint.save):
+        time.sleep(2)
+        save(path, step, state, layout)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(progress, "training", telling)
+        patch.setattr(checkpoint, "save", slow)
+        with pytest.raises(SystemExit) as left:
+            shared_run.do(folder, patch)
+    assert left.value.code == 143
+    assert checkpoint.steps(folder / "checkpoints" / "warmup") == [2]
 
 
 def test_a_run_is_refused_in_both(monkeypatch, tmp_path):

@@ -14,6 +14,7 @@ import numpy as np
 from fpu.report.wording import number
 
 BLUE, GREY, INK, PAPER, EMPTY = "#0072b2", "#8a8f98", "#1c2430", 255, 236
+_MOST_CLASSES = 100  # of a sample sheet
 _TILE, _GAP, _DIVIDE, _MARGIN, _HEAD = 84, 4, 36, 24, 58  # pixels of a sample sheet
 
 
@@ -33,12 +34,13 @@ def samples_png(
       synthetic_labels, real_labels: int [N], in 0..len(class_names)-1.
       class_names: one per class.
 
-    The first images of each class are shown, not chosen ones. Without real images the sheet may
-    go wherever the synthetic images may. With few classes a class takes several lines of tiles.
+    The first images of each class are shown, not chosen ones; of many classes the first 100. Without real
+    images the sheet may go wherever the synthetic images may. With few classes a class takes several lines of tiles.
     """
     blocks = [("Synthetic", BLUE, synthetic_images, synthetic_labels, 12)]
     if real_images is not None:
         blocks = [("Real", GREY, real_images, real_labels, 4), (*blocks[0][:4], 10)]
+    class_names = class_names[:_MOST_CLASSES]
     n_classes = len(class_names)
     lines = max(1, 6 // n_classes)
     height, width = synthetic_images.shape[1:3]
