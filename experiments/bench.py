@@ -7,6 +7,7 @@
     python -m experiments.bench --suite=ablation --dataset=digits
     python -m experiments.bench --suite=faults
     python -m experiments.bench --suite=grid
+    python -m experiments.bench --suite=devices
 
 Writes SUITE.json, SUITE.md and, where there is one, SUITE.png into --out and prints the tables. Compare
 ratios, which are taken side by side, rather than times.
@@ -20,7 +21,7 @@ from absl import flags
 from experiments import cli, progress, settings, workdir
 from fpu import InputError, readers
 
-SUITES = ("engine", "audit", "fidelity", "attacks", "ablation", "faults", "grid")
+SUITES = ("engine", "audit", "fidelity", "attacks", "ablation", "faults", "grid", "devices")
 _ON_IMAGES = ("fidelity", "attacks", "ablation")
 
 

@@ -171,8 +171,9 @@ def _outputs(params, images):
     padding = np.zeros((_CHUNK - len(images) % _CHUNK, *images.shape[1:]), np.uint8)
     padded = np.concatenate([images, padding])
     chunks = (padded[i : i + _CHUNK] for i in range(0, len(padded), _CHUNK))
-    # Here: another process may remember what this one has to look at.
-    parts = [distributed.over_rows(_look, (params,), chunk, here=True) for chunk in chunks]
+    # Another process may remember what this one has to look at.
+    own = jax.local_devices()
+    parts = [distributed.over_rows(_look, (params,), chunk, devices=own) for chunk in chunks]
     return [np.concatenate(part)[: len(images)] for part in zip(*parts, strict=True)]
 
 

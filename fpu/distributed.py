@@ -187,17 +187,18 @@ def whole(tree):
     return jax.tree.map(one, tree)
 
 
-def over_rows(function, fixed: tuple, *rows, here: bool = False):
-    """function(*fixed, *rows), its rows shared out over all devices of all processes; call it in all of them.
+def over_rows(function, fixed: tuple, *rows, devices=None):
+    """function(*fixed, *rows), its rows shared out over devices.
 
     Args:
       function: jitted. Row i of what it returns depends on `fixed`, on row i of `rows` and on i, not on how many
         rows there are; as draws do whose random bits are counted by row (JAX's partitionable Threefry).
-      here: over the devices of this process alone, for what other processes may not need at the same time.
+      devices: None: all of all processes, and then to be called in all of them. jax.local_devices() for what
+        other processes may not need at the same time.
 
     Returns: what one device would, up to f32 rounding, whole in every process.
     """
-    devices = jax.local_devices() if here else jax.devices()
+    devices = devices or jax.devices()
     if len(devices) == 1:
         return function(*fixed, *rows)
     among = Mesh(np.array(devices), "examples")

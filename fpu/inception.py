@@ -234,13 +234,14 @@ def load(path):
     folded = jax.device_put(fold(weights.read(path, shapes(), FILE)))
 
     def embed(images):
-        found, size = [np.zeros((0, 2048))], _CHUNK * jax.local_device_count()
+        own = jax.local_devices()
+        found, size = [np.zeros((0, 2048))], _CHUNK * len(own)
         for start in range(0, len(images), size):
             chunk = images[start : start + size]
             short = min(size, len(images)) - len(chunk)  # padded, so that there is one program
             padded = np.concatenate([chunk, np.zeros((short, *chunk.shape[1:]), np.uint8)])
             colour = np.broadcast_to(padded, (*padded.shape[:3], 3))  # grey: three times the same
-            seen = distributed.over_rows(features, (folded,), colour, here=True)
+            seen = distributed.over_rows(features, (folded,), colour, devices=own)
             found.append(np.asarray(seen)[: len(chunk)].astype(np.float64))
         return np.concatenate(found)
 

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
 
@@ -27,9 +26,10 @@ def compiled(first, step, vmapped: bool, mesh: Mesh | None, own_pools: bool = Fa
     On a CPU the host calls one step after the other: inside a loop XLA's CPU backend makes the gradient of
     a convolution many times slower (jax 0.10.2). Elsewhere the loop is part of the program.
     """
+    stepped = jax.default_backend() == "cpu"
     if mesh is not None:
-        return _on_mesh(first, step, vmapped, mesh, own_pools)
-    if jax.default_backend() == "cpu":
+        return _on_mesh(first, step, vmapped, mesh, own_pools, stepped)
+    if stepped:
         return _stepped(first, step)
     return _looped(first, _loop(step), vmapped)
 
@@ -39,12 +39,14 @@ def cells_spec(grouped: bool) -> PartitionSpec:
     return PartitionSpec("cells") if grouped else PartitionSpec()
 
 
-def _stepped(first, step) -> Programs:
+def _stepped(first, step, one_at_a_time: bool = False) -> Programs:
     jitted = jax.jit(step, donate_argnums=2)
 
     def run(pool, cells, state, stop):
-        for now in range(int(np.max(state.step)), int(stop)):
+        for now in range(int(state.step.max()), int(stop)):
             state = jitted(pool, cells, state, jnp.int32(now))
+            if one_at_a_time:  # collectives of two steps at once may starve each other
+                jax.block_until_ready(state)
         return state
 
     return Programs(jax.jit(first), run, jitted)
@@ -66,11 +68,10 @@ def _looped(first, loop, grouped: bool) -> Programs:
     return Programs(jax.jit(first), jitted, jitted)
 
 
-def _on_mesh(first, step, vmapped: bool, mesh: Mesh, own_pools: bool) -> Programs:
+def _on_mesh(first, step, vmapped: bool, mesh: Mesh, own_pools: bool, stepped: bool) -> Programs:
     """Both for a device's block of the cells; a block of one is run without the cells' axis."""
     grouped = vmapped or mesh.shape["cells"] > 1
     alone = grouped and not vmapped
-    loop = _loop(step)
 
     def inner(tree):
         return jax.tree.map(lambda x: x[0], tree) if alone else tree
@@ -81,15 +82,19 @@ def _on_mesh(first, step, vmapped: bool, mesh: Mesh, own_pools: bool) -> Program
     def block_first(cells, start):
         return outer(first(inner(cells), inner(start)))
 
-    def block_loop(pool, cells, state, start, stop):
-        pool = inner(pool) if own_pools else pool
-        return outer(loop(pool, inner(cells), inner(state), start, stop))
+    def block(run):
+        def of_a_device(pool, cells, state, *numbers):
+            pool = inner(pool) if own_pools else pool
+            return outer(run(pool, inner(cells), inner(state), *numbers))
 
-    every, block = PartitionSpec(), cells_spec(grouped)
+        return of_a_device
+
+    every, mine = PartitionSpec(), cells_spec(grouped)
     # Why without varying-type checks: fpu/dp/sharding.py.
-    on_mesh = functools.partial(jax.shard_map, mesh=mesh, out_specs=block, check_vma=False)
-    return _looped(
-        on_mesh(block_first, in_specs=(block, block)),
-        on_mesh(block_loop, in_specs=(block if own_pools else every, block, block, every, every)),
-        grouped,
-    )
+    on_mesh = functools.partial(jax.shard_map, mesh=mesh, out_specs=mine, check_vma=False)
+    begin, data = on_mesh(block_first, in_specs=(mine, mine)), mine if own_pools else every
+    if stepped:
+        one = on_mesh(block(step), in_specs=(data, mine, mine, every))
+        return _stepped(begin, one, one_at_a_time=True)
+    many = on_mesh(block(_loop(step)), in_specs=(data, mine, mine, every, every))
+    return _looped(begin, many, grouped)

@@ -4,12 +4,13 @@ import json
 import signal
 from unittest import mock
 
+import jax
 import numpy as np
 import pytest
 from scipy import stats
 
 from experiments import bench, prices, run, settings
-from experiments.suites import ablation, attacks, engine, faults, fidelity, grid
+from experiments.suites import ablation, attacks, devices, engine, faults, fidelity, grid
 from fpu import InputError, data
 
 pytestmark = pytest.mark.usefixtures("quick_compiles")
@@ -196,3 +197,25 @@ def test_a_grid_of_cells_is_priced_and_so_is_the_papers(monkeypatch, tmp_path):
     table = (tmp_path / "grid.md").read_text()
     assert "| vae dense | 8 | 100 | 400 | 800 | 8.0 | 16 |" in table
     assert "| ddpm | 20,000 | 567 | 32 |" in table
+
+
+def test_devices_are_compared_within_a_round(monkeypatch, tmp_path):
+    """One device here, which is as fast as itself; tests/four_devices.py has what several compute."""
+    assert jax.device_count() == 1  # and from now on it cannot be otherwise
+    monkeypatch.setenv("NPROC", "2")
+    network = ("vae dense", "vae", "tiny", {"width": 8, "depth": 1, "latent": 2}, 8)
+    for name, value in (("NETWORKS", (network,)), ("ROUNDS", 2), ("N", 20), ("DRAWS", 10)):
+        monkeypatch.setattr(devices, name, value)
+    monkeypatch.setattr(devices, "BATCH", {"cpu": 5})
+    bench.bench("devices", str(tmp_path), "digits", None)
+    result = json.loads((tmp_path / "devices.json").read_text())
+    assert (result["counts"], result["fake"]) == ([1], True)
+    assert [(row["what"], row["gain"]) for row in result["rows"]] == [
+        ("step", {"1": [1.0, 1.0, 1.0]}),
+        ("draw", {"1": [1.0, 1.0, 1.0]}),
+    ]
+    assert devices._gain([1.0, 9.0, 2.0], [0.5, 3.0, 2.0]) == [2.0, 1.5, 2.5]
+    two = result | {"counts": [1, 2]}
+    for row in two["rows"]:
+        row["gain"]["2"] = [1.9, 1.8, 2.0]
+    assert "1.90 [1.80, 2.00]" in devices.table(two)

@@ -218,11 +218,16 @@ def one_by_one():
     return fit()
 
 
-@pytest.mark.parametrize(("cells", "side_by_side", "microbatch"), [(2, 1, 1), (2, 2, 0)])
+@pytest.mark.parametrize(
+    ("cells", "side_by_side", "microbatch", "backend"),
+    [(2, 1, 1, "cpu"), (2, 2, 0, "cpu"), (2, 1, 0, "gpu")],
+)
 def test_cells_over_the_mesh_end_where_they_end_one_by_one(
-    cells, side_by_side, microbatch, one_by_one
+    cells, side_by_side, microbatch, backend, one_by_one, monkeypatch
 ):
-    """Three cells, which neither divides."""
+    """Three cells, which neither divides; steps of the host, or a loop on the devices."""
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    training.compiled.cache_clear()
     seen = []
     ends = fit(
         recipe=dataclasses.replace(tiny.RECIPE, microbatch=microbatch),
@@ -300,7 +305,9 @@ def test_rows_over_the_devices_are_drawn_and_scored_as_by_one(name):
     words = jax.random.key_data(jax.random.split(jax.random.key(6), 7))
     score = fitting._scorer(model)
     wanted = score(params, tiny.pool(7).images, labels, words)
-    found = distributed.over_rows(score, (params,), tiny.pool(7).images, labels, words, here=True)
+    found = distributed.over_rows(
+        score, (params,), tiny.pool(7).images, labels, words, devices=jax.local_devices()
+    )
     assert found.keys() == wanted.keys()
     for kind, values in wanted.items():
         np.testing.assert_allclose(found[kind], values, rtol=1e-3, atol=1e-4)
