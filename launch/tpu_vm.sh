@@ -1,11 +1,13 @@
 #!/bin/bash
-# One run, or one sweep, on one TPU VM: create it, install, work, fetch the records, delete it.
+# A sweep on one TPU VM, or one run on all hosts of a slice: create it, install, work, fetch what was made, delete it.
 #
 #   launch/tpu_vm.sh --name=fpu --zone=us-central2-b --type=v4-8 -- experiments.sweep --out=records --preset=corrected
+#   launch/tpu_vm.sh --name=fpu --zone=us-central2-b --type=v4-32 -- experiments.run --model=ddpm --eps=10 --size=paper
 #   launch/tpu_vm.sh --dry-run --name=... --zone=... --type=... -- ...      # prints every command, starts nothing
 #
-# Needs gcloud, logged in, with a project set. The VM is deleted also when the work fails. Data of your own travel with
-# --copy=FILE. A VM holds private data while it lives: use a project that may.
+# Needs gcloud, logged in, with a project set. A run is fetched as runs/, a sweep as its --out (unless that is a bucket).
+# What was made is fetched, and the VM deleted, also when the work fails. Data of your own travel with --copy=FILE, and are
+# ../FILE there. A VM holds private data while it lives: use a project that may.
 set -euo pipefail
 
 dry='' name='' zone='' type='' copy=''
@@ -36,11 +38,21 @@ run() {
 }
 tpu() { run gcloud compute tpus tpu-vm "$1" "${@:2}" --zone="$zone"; }
 
+module=$1 hosts=0 made=records
+if [[ $module == experiments.run ]]; then hosts=all made=runs; fi # its processes find each other; a sweep is one process
+for word in "$@"; do
+  if [[ $word == --out=* ]]; then made=${word#*=}; fi
+done
+finish() {
+  if [[ $made != *://* ]]; then tpu scp --recurse --worker=0 "$name:fpu/$made" . || true; fi
+  tpu delete "$name" --quiet
+}
+
 tpu create "$name" --accelerator-type="$type" --version=tpu-ubuntu2204-base
-trap 'tpu delete "$name" --quiet' EXIT
+trap finish EXIT
 run tar --exclude=./runs --exclude=./.venv --exclude=./.git -czf /tmp/fpu.tar.gz .
-tpu scp /tmp/fpu.tar.gz "$name:"
-if [[ -n $copy ]]; then tpu scp "$copy" "$name:"; fi
-work="mkdir -p fpu && cd fpu && tar xzf ../fpu.tar.gz && pip install -q uv && uv run --extra tpu python -m $*"
-tpu ssh "$name" --command="$work"
-tpu scp --recurse "$name:fpu/records" .
+tpu scp --worker="$hosts" /tmp/fpu.tar.gz "$name:"
+if [[ -n $copy ]]; then tpu scp --worker="$hosts" "$copy" "$name:"; fi
+printf -v words '%q ' "$@"
+work="mkdir -p fpu && cd fpu && tar xzf ../fpu.tar.gz && pip install -q uv && uv run --extra tpu python -m $words"
+tpu ssh "$name" --worker="$hosts" --command="$work"
