@@ -104,17 +104,31 @@ def test_a_page_may_lie_beside_them(bucket, monkeypatch, capsys):
     assert bucket() == ["/bucket/page.html", "/bucket/record.json"]
 
 
-@pytest.mark.parametrize("act", [places.exists, places.records, lambda p: places.write(p, b"")])
+@pytest.mark.parametrize(
+    "act",
+    [places.exists, places.records, lambda p: places.write(p, b""), lambda p: report.read([p])],
+)
 def test_a_bucket_that_cannot_be_reached_is_one_line(bucket, monkeypatch, act):
     def refuse(*_, **__):
         raise ConnectionError("no route\nto host")
 
-    for name in ("info", "exists", "open", "find", "ls", "glob"):
+    for name in ("info", "exists", "isdir", "open", "find", "ls", "glob"):
         monkeypatch.setattr(Bucket, name, refuse)
     with pytest.raises(
         InputError, match=r"^gs://bucket/x: cannot be reached \(no route to host\)$"
     ):
         act(places.place("gs://bucket/x"))
+
+
+def test_a_record_that_cannot_be_fetched_is_not_called_damaged(bucket, monkeypatch):
+    places.write(places.place("gs://bucket/record.json"), b"{}")
+
+    def refuse(*_, **__):
+        raise ConnectionError("gone")
+
+    monkeypatch.setattr(Bucket, "open", refuse)
+    with pytest.raises(InputError, match=r"^gs://bucket/record.json: cannot be reached \(gone\)$"):
+        report.read(["gs://bucket/record.json"])
 
 
 def test_a_missing_client_says_what_to_install(clients, monkeypatch):

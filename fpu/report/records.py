@@ -67,9 +67,11 @@ def _search(path: Path) -> list[Path]:
 def _load(file: Path) -> dict:
     try:
         with places.reached(file):
-            record = json.loads(file.read_text(encoding="utf-8"))
+            content = file.read_bytes()
     except OSError as error:
         raise fpu.InputError(f"{file}: cannot be read ({error.strerror})") from error
+    try:
+        record = json.loads(content.decode("utf-8"))
     except ValueError as error:  # not UTF-8, or not JSON
         raise fpu.InputError(f"{file}: not JSON, perhaps cut short ({error})") from error
     if not isinstance(record, dict) or "schema" not in record:
