@@ -21,6 +21,7 @@ class Price(NamedTuple):
     steps: int  # of the stage
     seconds: float  # of one step of all cells
     bytes: int  # of all cells: data, state and what a step needs beside them
+    flops: float = 0.0  # floating-point operations of one step of all cells, as XLA counts them
 
 
 def dpsgd(job) -> DPSGD | None:
@@ -63,7 +64,8 @@ def price(model, recipe, spec, sgd: DPSGD, count: int = 1, calls: int = 4) -> Pr
         pools, cells = jax.tree.map(lambda x: x[0], (pools, cells))
     made = training.compiled(model, Plan(0.5, (sgd,)), recipe, count > 1, own_pools=True)
     state = made.first(cells, None)
-    held = made.jitted.lower(pools, cells, state, jnp.int32(0)).compile().memory_analysis()
+    program = made.jitted.lower(pools, cells, state, jnp.int32(0)).compile()
+    held, counted = program.memory_analysis(), program.cost_analysis() or {}
     needed = held.argument_size_in_bytes + held.temp_size_in_bytes + held.output_size_in_bytes
     marks = []
     for stop in range(1, calls + 1):
@@ -71,4 +73,5 @@ def price(model, recipe, spec, sgd: DPSGD, count: int = 1, calls: int = 4) -> Pr
         marks.append(time.perf_counter())
     # The least: the first call compiles, and what else the machine does can only add to the others.
     seconds = min(after - before for before, after in itertools.pairwise(marks))
-    return Price(sgd.steps, seconds, needed)
+    # Where the device loops over steps, XLA does not know how many there are, and counts one.
+    return Price(sgd.steps, seconds, needed, counted.get("flops", 0.0))

@@ -185,9 +185,10 @@ def test_killed_runs_are_compared_bitwise_with_one_left_alone(monkeypatch, tmp_p
 def test_a_grid_of_cells_is_priced_and_so_is_the_papers(monkeypatch, tmp_path):
     def price(model, recipe, spec, sgd, count, calls):
         """A machine that does eight cells in the time of one."""
-        return prices.Price(sgd.steps, max(0.01, 0.01 * count / 8), 2**20 * count)
+        return prices.Price(sgd.steps, max(0.01, 0.01 * count / 8), 2**20 * count, 1e9 * count)
 
     monkeypatch.setattr(grid.prices, "price", price)
+    monkeypatch.setitem(grid.PEAKS, grid.jax.devices()[0].device_kind, 8e12)
     bench.bench("grid", str(tmp_path), "digits", None)
     result = json.loads((tmp_path / "grid.json").read_text())
     assert result["rows"][0]["cell_steps_per_second"] == {"1": 100, "4": 400, "16": 800}
@@ -195,7 +196,8 @@ def test_a_grid_of_cells_is_priced_and_so_is_the_papers(monkeypatch, tmp_path):
     assert (vae["steps"], vae["trainings"]) == (20_000, 9 * 3 * 21)
     assert vae["hours"] == round(0.01 * 20_000 * 567 / 3600, 1)
     table = (tmp_path / "grid.md").read_text()
-    assert "| vae dense | 8 | 100 | 400 | 800 | 8.0 | 16 |" in table
+    assert "| vae dense | 8 | 100 | 400 | 800 | 8.0 | 16 | 800 | 10.0 |" in table
+    assert grid.table(result | {"peak_gigaflops_per_second": None}).count("| – |") == 9
     assert "| ddpm | 20,000 | 567 | 32 |" in table
 
 

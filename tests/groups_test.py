@@ -147,7 +147,7 @@ def test_more_memory_holds_more_cells():
     most = max(price.bytes for price in stages)
     assert [prices.most(job, limit) for limit in (0, 10.5 * most, 100.5 * most)] == [1, 7, 70]
     assert prices.most(job) == 1
-    assert all(price.seconds > 0 for price in stages)
+    assert all(price.seconds > 0 and price.flops > 1e4 for price in stages)
 
 
 def test_a_sweep_in_groups_has_every_record_and_one_cell_does_not_cost_the_others(

@@ -17,6 +17,15 @@ from fpu.dp.plan import DPSGD
 CALLS = 8
 COUNTS = {"cpu": (1, 4, 16), "gpu": (1, 4, 16, 64), "tpu": (1, 4, 16, 64)}
 N, BATCH = 100, 32
+# Operations a second at most, in the precision that jax multiplies float32 with unless told otherwise (TF32 without
+# sparsity on GPUs, bfloat16 on TPUs), from the makers' data sheets.
+PEAKS = {
+    "NVIDIA A100-SXM4-80GB": 156e12,
+    "NVIDIA H100 80GB HBM3": 494e12,
+    "NVIDIA H200": 494e12,
+    "TPU v4": 275e12,
+    "TPU v5 lite": 197e12,
+}
 NETWORKS = (  # label, size, what to change, pixels a side
     ("dense", "tiny", {}, 8),
     ("dense", "default", {}, 28),
@@ -44,9 +53,12 @@ def measure(say) -> dict:
             memory = {str(k): round(each.bytes / 2**20, 1) for k, each in priced.items()}
             rows.append({"network": f"{name} {label}", "pixels": pixels})
             rows[-1] |= {"cell_steps_per_second": speed, "megabytes": memory}
+            reached = max(each.flops / each.seconds for each in priced.values())
+            rows[-1]["gigaflops_per_second"] = round(reached / 1e9, 2)
             say(f"{rows[-1]['network']}, {pixels} pixels: {speed} cell-steps/s")
     device = jax.devices()[0].device_kind
     found = {"device": device, "n": N, "batch": BATCH, "counts": list(counts), "rows": rows}
+    found["peak_gigaflops_per_second"] = PEAKS[device] / 1e9 if device in PEAKS else None
     return found | {"paper": [_paper(say, name, counts) for name in models.MODELS]}
 
 
@@ -71,7 +83,7 @@ def _paper(say, name: str, counts) -> dict:
 
 def table(result: dict) -> str:
     """Cells x steps a second by count, with what the largest count gains; and the paper's grid."""
-    counts = [str(count) for count in result["counts"]]
+    counts, peak = [str(count) for count in result["counts"]], result["peak_gigaflops_per_second"]
     body = []
     for row in result["rows"]:
         speed = row["cell_steps_per_second"]
@@ -83,6 +95,8 @@ def table(result: dict) -> str:
                 *(f"{speed[c]:,.0f}" for c in counts),
                 f"{gain:.1f}",
                 f"{row['megabytes'][counts[-1]]:,.0f}",
+                f"{row['gigaflops_per_second']:,.0f}",
+                f"{100 * row['gigaflops_per_second'] / peak:.1f}" if peak else "–",
             ]
         )
     header = [
@@ -91,6 +105,8 @@ def table(result: dict) -> str:
         *(f"{c} cells" for c in counts),
         "best / 1",
         f"MB at {counts[-1]}",
+        "Gflop/s at best",
+        "% of peak",
     ]
     paper = [
         [r["model"], f"{r['steps']:,}", f"{r['trainings']:,}", f"{r['hours']:,.0f}"]
