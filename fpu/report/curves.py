@@ -7,9 +7,10 @@ it say what real images would give. Colours are those of Okabe and Ito, and ever
 import io
 import math
 from collections.abc import Sequence
-from textwrap import shorten
+from itertools import pairwise
+from textwrap import fill, shorten
 
-from fpu.report import records
+from fpu.report import findings, paired, records
 from fpu.report.tables import COLUMNS, ORDER, over_runs
 from fpu.report.wording import model_name
 
@@ -52,6 +53,12 @@ def png(drawn) -> bytes:
     return buffer.getvalue()
 
 
+def title(drawn, text: str) -> None:
+    """What a figure shows, above it, in lines that fit its width. A dollar is a dollar."""
+    width = int(10 * drawn.get_figwidth())
+    drawn.suptitle(fill(text, width).replace("$", r"\$"), fontsize=10)
+
+
 def figure(runs: Sequence[dict], against: str = "eps"):
     """A matplotlib Figure of the runs of ONE data set: a row for each metric.
 
@@ -61,8 +68,13 @@ def figure(runs: Sequence[dict], against: str = "eps"):
     """
     from matplotlib.figure import Figure  # half a second to import
 
-    along, across = (_eps, _count) if against == "eps" else (_count, _eps)
+    along, across = paired.rounded, _count
+    if against == "n":
+        along, across = across, along
     columns = sorted({across(r) for r in runs})
+    if against == "n":  # a column with one count shows no dependence on it
+        counts = {c: len({along(r) for r in runs if across(r) == c}) for c in columns}
+        columns = [c for c in columns if counts[c] > 1] or columns
     names = sorted({_name(r) for r in runs}, key=lambda name: (_rank(runs, name), name))
     rows = [row for row in _ROWS if any(records.known(COLUMNS[row][0](r)) for r in runs)]
     rows = rows or list(_ROWS)[:1]  # where every run diverged: empty, but a picture
@@ -71,10 +83,11 @@ def figure(runs: Sequence[dict], against: str = "eps"):
     finite = sorted({along(r) for r in runs} - {math.inf})
     end = 10 * max(finite, default=1.0)  # where infinity is drawn
     ticks = [*finite, *([end] if any(math.isinf(along(r)) for r in runs) else [])]
+    apart = min([1.06, *(math.exp(0.5 * math.log(b / a) / len(names)) for a, b in pairwise(ticks))])
     for row, line in zip(rows, axes, strict=True):
         for column, ax in zip(columns, line, strict=True):
             mine = [r for r in runs if across(r) == column]
-            _panel(ax, row, mine, names, (along, end))
+            _panel(ax, row, mine, names, (along, end), apart)
             ax.set_xscale("log")
             ax.set_xticks(ticks, [f"{t:,g}" if t in finite else "∞" for t in ticks])
             ax.minorticks_off()
@@ -84,6 +97,8 @@ def figure(runs: Sequence[dict], against: str = "eps"):
     sign = "n" if against == "eps" else "ε"
     for column, ax in zip(columns, axes[0], strict=True):
         ax.set_title(f"{sign} = {'∞' if math.isinf(column) else f'{column:,g}'}", fontsize=9)
+    said = findings.against_eps(runs) if against == "eps" else findings.against_n(runs)
+    title(drawn, said)
     drawn.supxlabel("ε" if against == "eps" else "members n", fontsize=9)
     handles = {}
     for ax in axes.ravel():
@@ -92,14 +107,14 @@ def figure(runs: Sequence[dict], against: str = "eps"):
     return drawn
 
 
-def _panel(ax, row, runs, names, place) -> None:
-    """One metric in one column: a line per model, and what real images give."""
+def _panel(ax, row, runs, names, place, step) -> None:
+    """One metric in one column: a line per model, a step from the next, and what real images give."""
     read, scale = COLUMNS[row]
     for i, name in enumerate(names):
         mine = [r for r in runs if _name(r) == name]
         if not mine:
             continue
-        apart = 1.06 ** (i - len(names) / 2)  # so that intervals do not hide each other
+        apart = step ** (i - len(names) / 2)  # so that intervals do not hide each other
         _line(ax, mine, read, scale, (*place, apart), name, style(mine))
     if row in _CLASSIFIER:
         path = "utility", "private_classifier", _CLASSIFIER[row]
@@ -154,11 +169,6 @@ def _name(record: dict) -> str:
 def _rank(runs, name) -> int:
     (model, *_) = (r["config"]["model"] for r in runs if _name(r) == name)
     return ORDER.index(model if model in ORDER else "")
-
-
-def _eps(record: dict) -> float:
-    """eps as printed: 0.99996, which calibration gives for 1, is 1."""
-    return float(f"{records.eps(record):.3g}")
 
 
 def _count(record: dict) -> int:

@@ -40,13 +40,18 @@ class Setting(NamedTuple):
 def setting(record: dict) -> Setting:
     """Of one run. Where nothing is private there is no delta."""
     data, sigma = record["data"], record["privacy"].get("noise_multiplier") or 0.0
-    eps = float(f"{records.eps(record):.3g}")
+    eps = rounded(record)
     delta = 0.0 if math.isinf(eps) else record["privacy"]["delta"]
     if nominal(record):
         return Setting(data["name"], data["n_members"], 0.0, sigma, f"σ = {sigma:g}")
     return Setting(
         data["name"], data["n_members"], delta, 1 / eps if eps else math.inf, f"ε = {number(eps)}"
     )
+
+
+def rounded(record: dict) -> float:
+    """eps as printed: 0.99996, which calibration gives for 1, is 1."""
+    return float(f"{records.eps(record):.3g}")
 
 
 def nominal(record: dict) -> bool:

@@ -6,7 +6,7 @@ ratio, accuracy in percent / max(|epsilon|, 0.1), and by the ECDF of the distanc
 
 from collections.abc import Sequence
 
-from fpu.report import curves, paired, records
+from fpu.report import curves, findings, paired, records
 from fpu.report.tables import COLUMNS, over_runs
 from fpu.report.wording import number
 
@@ -70,8 +70,7 @@ def figure(runs: Sequence[dict]):
         _distances(ax, name, mine, sigmas)
     upper.supxlabel("noise multiplier σ, and the ε that it really buys", fontsize=8)
     lower.supxlabel("distance to the closest training image", fontsize=8)
-    n = ", ".join(f"{n:,}" for n in sorted({r["data"]["n_members"] for r in runs}))
-    drawn.suptitle(f"{runs[0]['data']['name']}, n = {n}: the paper's protocol", fontsize=11)
+    curves.title(drawn, findings.nominal(runs))
     return drawn
 
 

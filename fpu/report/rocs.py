@@ -6,7 +6,7 @@ from textwrap import shorten
 import numpy as np
 
 from fpu.privacy import region
-from fpu.report import curves, paired, records
+from fpu.report import curves, findings, paired, records
 
 _MOST = 12  # panels of a figure
 _LEAST = 1e-3  # where both logarithmic axes begin
@@ -37,6 +37,7 @@ def figure(runs: Sequence[dict]):
     for ax in axes:
         handles |= dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
     drawn.legend(handles.values(), handles, loc="outside right upper", fontsize=8, frameon=False)
+    curves.title(drawn, findings.attacks(runs))
     drawn.supxlabel("false positive rate", fontsize=9)
     drawn.supylabel("true positive rate", fontsize=9)
     return drawn

@@ -75,11 +75,8 @@ def figure(runs: Sequence[dict]):
     drawn.legend(handles.values(), handles, loc="outside right upper", fontsize=8, frameon=False)
     whole = sum(any(min(v) > 0.9 for v in held.values()) for held in panels.values())
     said = "no model is" if not whole else f"in {whole} a model is"
-    drawn.suptitle(
-        f"{runs[0]['data']['name']}: in {plural(len(panels), 'setting')}, {said} within 10 %\n"
-        "of real images on all axes",
-        fontsize=10,
-    )
+    name, settings = runs[0]["data"]["name"], plural(len(panels), "setting")
+    curves.title(drawn, f"{name}: in {settings}, {said} within 10 % of real images on all axes")
     return drawn
 
 
