@@ -83,7 +83,7 @@ def figure(runs: Sequence[dict], against: str = "eps"):
     finite = sorted({along(r) for r in runs} - {math.inf})
     end = 10 * max(finite, default=1.0)  # where infinity is drawn
     ticks = [*finite, *([end] if any(math.isinf(along(r)) for r in runs) else [])]
-    apart = min([1.06, *(math.exp(0.5 * math.log(b / a) / len(names)) for a, b in pairwise(ticks))])
+    apart = min([1.06, *(math.exp(0.3 * math.log(b / a) / len(names)) for a, b in pairwise(ticks))])
     for row, line in zip(rows, axes, strict=True):
         for column, ax in zip(columns, line, strict=True):
             mine = [r for r in runs if across(r) == column]

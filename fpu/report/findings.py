@@ -58,7 +58,7 @@ def nominal(runs: Sequence[dict]) -> str:
 
 
 def _ends(head: str, runs, along: Callable, words: Callable) -> str:
-    """The best generator at both ends of an axis, beside the real members."""
+    """The best generator at both ends of an axis, beside the real members at the last."""
     for column, row, name, form in _UTILITY:
         read, scale = COLUMNS[column]
         best = {}
@@ -72,9 +72,10 @@ def _ends(head: str, runs, along: Callable, words: Callable) -> str:
             }
             if means:
                 best[at] = max((found["value"], model) for model, found in means.items())
-        real = over_runs([records.metric(r, "utility", row, name) for r in runs])
         if not best:
             continue
+        last = [r for r in runs if along(r) == max(best)]
+        real = over_runs([records.metric(r, "utility", row, name) for r in last])
         ends = sorted({min(best), max(best)})
         said = [f"{form.format(scale * best[at][0])} {words(at)} ({best[at][1]})" for at in ends]
         beside = f"; the real members give {form.format(scale * real['value'])}" if real else ""
