@@ -61,6 +61,19 @@ def test_the_papers_story_is_confirmed_where_it_holds_and_refuted_where_it_does_
     assert where == "digits, n = 500, σ = 0 to σ = 0.4"  # the least and the most
 
 
+def test_losses_are_between_runs_of_one_delta_and_those_without_privacy_stand_in_each():
+    told = runs("gan", "inf", [0.9, 0.91])
+    for delta, accuracies in ((1e-5, [0.3, 0.31]), (2e-4, [0.5, 0.51])):
+        for one in runs("gan", 1.0, accuracies):
+            one["privacy"]["delta"] = delta
+            told.append(one)
+    kept = [c for c in claims.claims(told) if c.tested == "GAN keeps its utility"]
+    assert [(c.where.rpartition("δ = ")[2], c.effect.split()[0]) for c in kept] == [
+        ("1e-5", "60.0"),
+        ("2e-4", "40.0"),
+    ]
+
+
 def test_one_pair_proves_nothing_and_other_members_are_no_pair():
     one = [*runs("gan", "inf", [0.9]), *runs("gan", 1.0, [0.1])]
     assert claims.claims(one) == []

@@ -13,7 +13,7 @@ from scipy.stats import binomtest
 
 from fpu.report import paired
 from fpu.report.tables import over_runs
-from fpu.report.wording import plural
+from fpu.report.wording import number, plural
 
 MARGIN = 0.05  # a loss of no more than this is "kept"; of accuracy, AUC or coverage, all in [0, 1]
 CHANCE = 0.05  # pairs that chance alone would order oppositely, at most
@@ -78,7 +78,7 @@ def markdown(runs: Sequence[dict]) -> str:
 
 def _losses(runs):
     """(claim, tested, where, effect, verdict) of what noise takes from each model, and more from the VAE."""
-    for (dataset, n, way), mine in paired.by(runs, _family).items():
+    for (dataset, n, way, delta), mine in _families(runs):
         models = paired.by(mine, lambda r: r["config"]["model"])
         for which in ("utility", "fidelity"):
             lost = {name: _lost(models.get(name, []), which) for name in ("gan", "ddpm", "vae")}
@@ -87,7 +87,7 @@ def _losses(runs):
                 loss = over_runs(list(losses.values()))
                 if loss is None or loss["low"] is None:
                     continue
-                where = f"{dataset}, n = {n:,}{way}, {weak.noise} to {strong.noise}"
+                where = f"{dataset}, n = {n:,}{way}, {weak.noise} to {strong.noise}{delta}"
                 tested = f"{name.upper()} keeps its {which}"
                 yield 0, tested, where, _said(loss, "lost"), _verdict(loss, MARGIN, below=True)
                 if lost["vae"][:2] != (weak, strong):
@@ -97,6 +97,16 @@ def _losses(runs):
                 if more is not None and more["low"] is not None:
                     tested = f"VAE loses {which} faster than the {name.upper()}"
                     yield 1, tested, where, _said(more, "more"), _verdict(more, 0.0, below=False)
+
+
+def _families(runs):
+    """((data set, members, way of training, delta), its runs): losses are between runs of one delta. A run without a
+    guarantee has none, and stands in each."""
+    for family, mine in paired.by(runs, _family).items():
+        deltas = sorted({paired.setting(r).delta for r in mine} - {0.0}) or [0.0]
+        for delta in deltas:
+            words = f", δ = {number(delta)}" if delta else ""
+            yield (*family, words), [r for r in mine if paired.setting(r).delta in (0.0, delta)]
 
 
 def _family(record) -> tuple:
