@@ -1,7 +1,6 @@
 """Whatever comes from outside, bent at random: it is read, or refused in one line. Nothing else happens."""
 
 import copy
-import gc
 import gzip
 import io
 import json
@@ -150,9 +149,6 @@ def test_bent_flags(text):
         read_or_refused(read, *arguments)
 
 
-@pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning"
-)  # orbax drops coroutines
 def test_bent_checkpoints_are_gone_past_or_told_in_one_line(tmp_path):
     """Whatever one file of it holds: the state as saved, the one before it, or one line."""
     saved = {step: {"ema": jnp.full((4, 4), float(step))} for step in (1, 2)}
@@ -175,4 +171,3 @@ def test_bent_checkpoints_are_gone_past_or_told_in_one_line(tmp_path):
             np.testing.assert_array_equal(state["ema"], saved[step]["ema"])
             assert isinstance(layout, dict)
     assert {1, 2} <= set(found)
-    gc.collect()  # now: a coroutine that is found later is held against another test
