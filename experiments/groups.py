@@ -50,15 +50,17 @@ def formed(wanted: list, at_once: int | None, folder_of) -> list[list]:
     """
     if at_once == 1 or (not at_once and jax.default_backend() == "cpu"):
         return [[options] for options in wanted]
-    kinds, sizes = {}, {}
+    kinds, sizes, most = {}, {}, {}
     for number, options in enumerate(wanted):
         kind = number  # on its own: a baseline, or bad input, of which its run will tell
         with contextlib.suppress(Exception):
             job = prepared(options)
             if job.trained:
-                kind = program(job), reached(folder_of(options))
-                if kind not in sizes:
-                    sizes[kind] = jax.device_count() * (at_once or prices.most(job))
+                same = program(job)
+                if same not in most:  # to price a program is to compile it
+                    most[same] = jax.device_count() * (at_once or prices.most(job))
+                kind = same, reached(folder_of(options))
+                sizes[kind] = most[same]
         kinds.setdefault(kind, []).append(options)
     return [
         group[first : first + sizes.get(kind, 1)]

@@ -144,13 +144,13 @@ def main(argv: list[str]) -> int:
     folder = run(settings.from_flags(), given.tensorboard, addresses=addresses)
     from fpu import distributed  # not above: bad input should not wait for jax
 
-    if not distributed.leads():
-        return 0
-    print(folder / "report.html")
-    code, line = failure(folder / "record.json") or (0, "")
-    if line:
-        progress.say(line)
-    return code
+    code = 0
+    if distributed.leads():
+        print(folder / "report.html")
+        code, line = failure(folder / "record.json") or (0, "")
+        if line:
+            progress.say(line)
+    return int(distributed.of_the_first(np.int32(code)))  # all leave with it, and none waits
 
 
 if __name__ == "__main__":

@@ -132,9 +132,11 @@ def _released(job, pool, mask, n, key, public):
     noise = job.plan.stages[0].noise_multiplier
     if not job.trained:
         return BASELINES[job.options.model](job.spec).fit(members, n, noise, key)
-    release = gaussian.fit(job.spec, members, n, noise, key)
+    # Each process does both alone, and another machine may round otherwise.
+    release = distributed.of_the_first(gaussian.fit(job.spec, members, n, noise, key))
     model, _ = fitting.built(job)
-    return jax.tree.map(lambda x: x[0], fitting.warmed_up(job, model, [release], public[None]))
+    params = distributed.of_the_first(fitting.warmed_up(job, model, [release], public[None]))
+    return jax.tree.map(lambda x: x[0], params)
 
 
 def _side_by_side(job, pool, cells, start):

@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import os
+import socket
 
 import jax
 import jax.numpy as jnp
@@ -60,10 +61,25 @@ def initialize(
         raise InputError(
             f"process_id={process_id}: must lie between 0 and num_processes - 1 = {num_processes - 1}"
         )
-    if not coordinator.rpartition(":")[2].isdigit():
+    port = coordinator.rpartition(":")[2]
+    if not (port.isdigit() and 0 < int(port) < 2**16):
         raise InputError(f"coordinator={coordinator}: write host:port")
     if num_processes > 1:
+        if process_id == 0:
+            _refuse_taken(coordinator, int(port))
         _start(coordinator, num_processes, process_id)
+
+
+def _refuse_taken(coordinator: str, port: int) -> None:
+    """InputError where process 0 cannot listen at the port: jax would end in a crash."""
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind(("", port))
+        except OSError as error:
+            raise InputError(
+                f"coordinator={coordinator}: process 0 cannot listen there ({error.strerror}); name a free port"
+            ) from error
 
 
 def _detected() -> None:

@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import math
 import os
+import secrets
 import struct
 import zipfile
 from pathlib import Path
@@ -25,7 +26,8 @@ def atomic(path):
     Raises InputError where the folder cannot be written.
     """
     path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # Not by process number: in containers that share a disk every process is number 1.
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part.touch()

@@ -6,7 +6,7 @@
 #   launch/tpu_vm.sh --dry-run --name=... --zone=... --type=... -- ...      # prints every command, starts nothing
 #
 # Needs gcloud, logged in, with a project set. A run is fetched as runs/, a sweep as its --out (unless that is a bucket).
-# What was made is fetched, and the VM deleted, also when the work fails. Data of your own travel with --copy=FILE, and are
+# What was made is fetched, and the VM deleted, also when the work fails; where nothing can be fetched it is kept. Data of your own travel with --copy=FILE, and are
 # ../FILE there. A VM holds private data while it lives: use a project that may.
 set -euo pipefail
 
@@ -41,10 +41,19 @@ tpu() { run gcloud compute tpus tpu-vm "$1" "${@:2}" --zone="$zone"; }
 module=$1 hosts=0 made=records
 if [[ $module == experiments.run ]]; then hosts=all made=runs; fi # its processes find each other; a sweep is one process
 for word in "$@"; do
-  if [[ $word == --out=* ]]; then made=${word#*=}; fi
+  case $word in
+    --out | --out=/* | --workdir*)
+      echo "error: $word: what is made there is not fetched; write --out=FOLDER or --out=gs://..., and no --workdir" >&2
+      exit 2
+      ;;
+    --out=*) made=${word#*=} ;;
+  esac
 done
 finish() {
-  if [[ $made != *://* ]]; then tpu scp --recurse --worker=0 "$name:fpu/$made" . || true; fi
+  if [[ $made != *://* ]] && ! tpu scp --recurse --worker=0 "$name:fpu/$made" .; then
+    echo "error: $made could not be fetched, so $name is kept, and costs: fetch it, or delete the VM" >&2
+    return
+  fi
   tpu delete "$name" --quiet
 }
 
@@ -54,5 +63,5 @@ run tar --exclude=./runs --exclude=./.venv --exclude=./.git -czf /tmp/fpu.tar.gz
 tpu scp --worker="$hosts" /tmp/fpu.tar.gz "$name:"
 if [[ -n $copy ]]; then tpu scp --worker="$hosts" "$copy" "$name:"; fi
 printf -v words '%q ' "$@"
-work="mkdir -p fpu && cd fpu && tar xzf ../fpu.tar.gz && pip install -q uv && uv run --extra tpu python -m $words"
+work="mkdir -p fpu && cd fpu && tar xzf ../fpu.tar.gz && python3 -m pip install -q uv && python3 -m uv run --extra tpu python -m $words"
 tpu ssh "$name" --worker="$hosts" --command="$work"

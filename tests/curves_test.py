@@ -48,6 +48,13 @@ def test_against_n_there_is_a_column_for_each_eps():
         np.testing.assert_allclose(y, [10, 50])
 
 
+def test_an_eps_with_one_count_is_neither_a_column_against_n_nor_in_the_title():
+    runs = [record(eps=10.0, accuracy=n / 1000, n=n) for n in (100, 500)]
+    figure = curves.figure([*runs, record(eps=1.0, accuracy=0.5, n=500)], against="n")
+    assert figure.axes[0].get_title() == "ε = 10"
+    assert figure.get_suptitle().startswith("digits, ε = 10: at best 10.0 %")
+
+
 def test_infinity_ends_the_axis_and_real_images_are_lines_beside():
     figure = curves.figure([record(eps=1.0), record("copycat", "inf", accuracy=0.9)])
     x, _ = line(figure, "utility: accuracy %", "copycat")

@@ -144,6 +144,7 @@ def test_an_address_is_passed_on(started):
         ({"process_id": 0, "num_processes": 2}, ["coordinator: missing", "host:port"]),
         ({"coordinator": "host:1", "process_id": 2, "num_processes": 2}, ["process_id=2"]),
         ({"coordinator": "host", "process_id": 0, "num_processes": 2}, ["coordinator=host:"]),
+        ({"coordinator": "host:99999", "process_id": 0, "num_processes": 2}, ["host:99999:"]),
     ],
 )
 def test_half_an_address_is_refused(started, given, words):
@@ -151,6 +152,18 @@ def test_half_an_address_is_refused(started, given, words):
         distributed.initialize(**given)
     assert all(word in str(told.value) for word in words)
     assert started == []
+
+
+def test_a_port_that_is_taken_is_refused_by_the_process_that_would_listen_there(started):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        where = f"127.0.0.1:{other.getsockname()[1]}"
+        with pytest.raises(InputError, match=f"coordinator={where}: .*name a free port"):
+            distributed.initialize(where, 0, 2)
+        assert started == []
+        distributed.initialize(where, 1, 2)
+    assert started == [(where, 2, 1)]
 
 
 def test_one_process_agrees_with_itself_and_keeps_its_key():

@@ -136,7 +136,11 @@ def test_runs_that_are_trained_already_are_not_grouped_with_others(monkeypatch, 
         return held.get(int(place.parts[-3]), {}).get(place.name, [])
 
     monkeypatch.setattr(checkpoint, "steps", steps)
-    found = groups.formed(wanted, 4, lambda options: tmp_path / str(options.seed))
+    priced = []
+    monkeypatch.setattr(prices, "most", lambda job: priced.append(job) or 4)
+    monkeypatch.setattr(groups.jax, "default_backend", lambda: "gpu")
+    found = groups.formed(wanted, None, lambda options: tmp_path / str(options.seed))
+    assert len(priced) == 1
     assert [[o.seed for o in group] for group in found] == [[0, 1], [2], [3, 4]]
 
 

@@ -106,6 +106,34 @@ def test_a_tpu_is_made_and_deleted_and_what_was_made_is_fetched(command, hosts, 
     assert shlex.split(work)[-len(command) :] == command
 
 
+@pytest.mark.parametrize("words", [["--out", "mine"], ["--out=/mine"], ["--workdir=mine"]])
+def test_what_would_be_left_on_a_tpu_is_refused(words):
+    flags = "--dry-run", "--name=n", "--zone=z", "--type=v4-8"
+    code, out, err = said("tpu_vm.sh", *flags, "--", "experiments.sweep", *words)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+
+
+@pytest.mark.parametrize(
+    ("failing", "code", "deleted"), [("--command", 9, True), ("--recurse", 0, False)]
+)
+def test_a_tpu_whose_work_failed_is_fetched_and_deleted_one_that_cannot_be_fetched_is_kept(
+    tmp_path, failing, code, deleted
+):
+    for name in ("gcloud", "tar"):
+        (tmp_path / name).write_text(
+            f'#!/bin/sh\necho "$*" >> {tmp_path}/log\ncase "$*" in *{failing}*) exit 9;; esac\n'
+        )
+        (tmp_path / name).chmod(0o755)
+    flags = "--name=n", "--zone=z", "--type=v4-8"
+    path = f"{tmp_path}:/usr/bin:/bin"
+    found, _, err = said("tpu_vm.sh", *flags, "--", "experiments.sweep", "--out=mine", PATH=path)
+    log = (tmp_path / "log").read_text()
+    assert found == code
+    assert "n:fpu/mine" in log
+    assert ("tpu-vm delete n" in log) is deleted
+    assert ("n is kept" in err) is not deleted
+
+
 def test_a_tpu_command_without_what_it_needs_is_refused():
     code, _, err = said("tpu_vm.sh", "--dry-run", "--name=n")
     assert (code, err.count("\n")) == (2, 1)

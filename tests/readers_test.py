@@ -129,3 +129,12 @@ def test_failed_write_leaves_the_old_file(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(InputError, match="cannot write here"), readers.atomic(path / "y.npz"):
         pass
+
+
+def test_two_that_write_one_file_do_not_share_what_is_not_yet_whole(tmp_path):
+    path = tmp_path / "file"
+    with readers.atomic(path) as mine, readers.atomic(path) as other:  # of equal process numbers
+        mine.write_text("mine")
+        other.write_text("other")
+    assert path.read_text() == "mine"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]

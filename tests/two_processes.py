@@ -8,6 +8,7 @@ import os
 import pathlib
 import signal
 import time
+import types
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +19,7 @@ import shared_run
 import tiny
 from guarantees_test import duet
 
-from experiments import progress, workdir
+from experiments import progress, run, workdir
 from fpu import InputError, checkpoint, distributed, training
 
 ME = int(os.environ["PROCESS"])
@@ -136,6 +137,19 @@ def test_a_run_is_refused_in_both(monkeypatch, tmp_path):
     (tmp_path / "run" / "thesis.tex").write_text("")
     with pytest.raises(InputError, match=("holds files of something else", "process 0")[ME]):
         shared_run.do(tmp_path / "run", monkeypatch)
+
+
+def test_all_leave_with_the_code_of_the_first(monkeypatch, tmp_path):
+    given = types.SimpleNamespace(
+        tensorboard=False, coordinator=None, process_id=None, num_processes=None
+    )
+    monkeypatch.setattr(run, "flags", types.SimpleNamespace(FLAGS=given))
+    monkeypatch.setattr(run.settings, "from_flags", lambda: None)
+    monkeypatch.setattr(run, "run", lambda *_, **__: tmp_path)
+    monkeypatch.setattr(
+        run, "failure", lambda path: (run.REFUTED, "refuted") if ME == 0 else refuse()
+    )
+    assert run.main(["run"]) == run.REFUTED
 
 
 def test_what_one_says_all_know():

@@ -75,6 +75,7 @@ def figure(runs: Sequence[dict], against: str = "eps"):
     if against == "n":  # a column with one count shows no dependence on it
         counts = {c: len({along(r) for r in runs if across(r) == c}) for c in columns}
         columns = [c for c in columns if counts[c] > 1] or columns
+        runs = [r for r in runs if across(r) in columns]
     names = sorted({_name(r) for r in runs}, key=lambda name: (_rank(runs, name), name))
     rows = [row for row in _ROWS if any(records.known(COLUMNS[row][0](r)) for r in runs)]
     rows = rows or list(_ROWS)[:1]  # where every run diverged: empty, but a picture
