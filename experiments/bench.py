@@ -18,8 +18,10 @@ import pathlib
 
 from absl import flags
 
-from experiments import cli, progress, settings, workdir
-from fpu import InputError, readers
+from fpu import InputError
+from fpu.commands import door
+from fpu.files import safe
+from fpu.pipeline import progress, settings, workdir
 
 SUITES = ("engine", "audit", "fidelity", "attacks", "ablation", "faults", "grid", "devices")
 _ON_IMAGES = ("fidelity", "attacks", "ablation")
@@ -52,7 +54,7 @@ def bench(suite: str, out: str | None, dataset: str, data_dir: str | None) -> No
         workdir.write_json(folder / f"{name}.json", {"command": command, **result})
         workdir.write_text(folder / f"{name}.md", f"`{command}`\n\n{table}")
         if hasattr(module, "figure"):
-            with readers.atomic(folder / f"{name}.png") as part:
+            with safe.atomic(folder / f"{name}.png") as part:
                 module.figure(result).savefig(part, format="png", dpi=130)
 
 
@@ -66,4 +68,4 @@ def main(argv: list[str]) -> None:
 
 if __name__ == "__main__":
     define_flags()
-    cli.main(main)
+    door.main(main)

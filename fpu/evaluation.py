@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fpu import InputError, fidelity, inception, protocols
+from fpu import InputError, fidelity
 from fpu.data import class_matched
 from fpu.fidelity import features, memorisation
 from fpu.intervals import missing
 from fpu.privacy import attacks, distance, samples_only, targets
+from fpu.utility import protocols
 
 _IMAGES = 1000  # compared on each side, at most: FD, recall and coverage depend on the count
 _ATTACKED = {True: 1000, False: 5000}  # members, and as many others, at most
@@ -31,7 +32,6 @@ def evaluate(
     shadows=None,
     beside=None,
     budget=None,
-    weights=None,
     seed=0,
     secret=None,
     quick=True,
@@ -48,8 +48,6 @@ def evaluate(
       shadows: None, or an attack by shadow models: (targets.Targets, scores) -> {name: float [n]}.
       beside: None, or {name: (images, labels)} of rival sets; each has a row of its own in 'utility'.
       budget: (eps, delta) that a DP-SGD classifier of the members may spend, or None for no such rival.
-      weights: None, or the file of the FID Inception's weights (see inception.load): FID and KID on its
-        features too, at a quarter to half a second an image on a CPU.
       seed: public.
       secret: None, or a typed key as secret as the data, for the noise of the DP-SGD classifier; without it that
         noise is new each time.
@@ -72,15 +70,12 @@ def evaluate(
         for name, index in vars(split).items()
         if name != "notes"
     }
-    published = None if weights is None else inception.load(weights)
     compared = _compared(np.random.default_rng([seed, 1, 0]), real, synthetic, k)
     judged, seconds, clock = {}, {}, time.monotonic()
     networks = _networks(compared[3], real["test"], k, seed, quick, progress)
     seconds["features"] = time.monotonic() - clock
     parts = {
-        "fidelity": lambda: _fidelity(
-            real, synthetic, compared, networks, published, seed, progress
-        ),
+        "fidelity": lambda: _fidelity(real, synthetic, compared, networks, seed, progress),
         "attacks": lambda: _attacks(
             dataset, split, synthetic, networks, scores, shadows, seed, quick, progress
         ),
@@ -183,7 +178,7 @@ def _networks(reference, test, n_classes, seed, quick, progress) -> _Networks:
     return _Networks("domain", embed, plain, params, len(images))
 
 
-def _fidelity(real, synthetic, compared, networks, published, seed, progress):
+def _fidelity(real, synthetic, compared, networks, seed, progress):
     """The rows 'synthetic' and 'real' (the zero line), and 'features'."""
 
     def rng(purpose):  # its own for each part, so that no row depends on another's draws
@@ -195,7 +190,7 @@ def _fidelity(real, synthetic, compared, networks, published, seed, progress):
     rows = {}
     for row, images in sides.items():
         if len(images) == len(test[0]):
-            rows[row] = _distance(test, images, networks, published, rng(1), progress)
+            rows[row] = _distance(test, images, networks, rng(1))
         else:
             reason = f"{len(images)} unseen real images; a zero line needs as many as are compared"
             rows[row] = dict.fromkeys(rows["synthetic"], missing(reason))
@@ -212,14 +207,11 @@ def _fidelity(real, synthetic, compared, networks, published, seed, progress):
     return rows | {"features": used}
 
 
-def _distance(test, images, networks, published, rng, progress):
+def _distance(test, images, networks, rng):
     """Every distance of images from the test images, on each kind of features; images[i] is of class test[1][i]."""
     found = fidelity.compare(networks.embed(test[0]), networks.embed(images), test[1], rng)
     if networks.control is not networks.embed:
         found |= fidelity.control(networks.control(test[0]), networks.control(images), test[1], rng)
-    if published is not None:
-        progress(f"Inception features of {2 * len(images)} images")
-        found |= fidelity.published(published(test[0]), published(images), test[1], rng)
     return found
 
 

@@ -28,7 +28,7 @@ def quick_compiles():
 @pytest.fixture(scope="module")
 def short_training(request):
     """Classifiers of the utility rows train for no more than the module's TRAINING_STEPS."""
-    from fpu import protocols
+    from fpu.utility import protocols
 
     kept = protocols.STEPS
     protocols.STEPS = dict.fromkeys(kept, request.module.TRAINING_STEPS)

@@ -10,16 +10,19 @@ import struct
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import toy
 from fake_records import record
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from npz_test import arrays
 
-from experiments import settings as flags
-from experiments import sweep, workdir
-from fpu import InputError, checkpoint, npz, readers, report, training
+from fpu import InputError, report, training
+from fpu.data import npz
+from fpu.files import safe
 from fpu.models import vae
+from fpu.pipeline import settings as flags
+from fpu.pipeline import sweep, workdir
 from fpu.report import records, tables
+from fpu.training import checkpoint
 
 SOME = settings(max_examples=150, deadline=None)
 JSON = st.recursive(
@@ -50,15 +53,15 @@ def read_or_refused(read, *arguments):
 
 def _npz() -> bytes:
     file = io.BytesIO()
-    np.savez_compressed(file, **arrays())
+    np.savez_compressed(file, **toy.arrays())
     return file.getvalue()
 
 
 IDX = b"\0\0\x08\x03" + struct.pack(">3I", 2, 5, 5) + bytes(50)
 FILES = {
     "mine.npz": (_npz(), npz.read),
-    "images-idx3-ubyte": (IDX, readers.read_idx),
-    "images-idx3-ubyte.gz": (gzip.compress(IDX, mtime=0), readers.read_idx),
+    "images-idx3-ubyte": (IDX, safe.read_idx),
+    "images-idx3-ubyte.gz": (gzip.compress(IDX, mtime=0), safe.read_idx),
 }
 
 

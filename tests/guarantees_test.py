@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fpu import training
-from fpu.dp import fast
-from fpu.models import Example, Model
+from fpu.dp import _bookkeeping
+from fpu.models import Example
 
 pytestmark = pytest.mark.usefixtures("quick_compiles")
 
@@ -54,7 +54,7 @@ def summed(name, microbatch=None):
             return model.loss(private, params["public"], example, 0, key)
 
         keys = jax.random.split(jax.random.key(3), SLOTS)
-        return fast.clipped_sum(
+        return _bookkeeping.clipped_sum(
             loss, params["private"], Example(images, labels), valid, keys, clip, microbatch
         )
 
@@ -153,32 +153,11 @@ def test_a_state_holds_no_key():
         assert leaf.dtype != jnp.uint32
 
 
-def duet():
-    """A small model with a private and a public part that learn from each other."""
-
-    def init(key):
-        k1, k2 = jax.random.split(key)
-        return {
-            "private": {"w": jax.random.normal(k1, tiny.SPEC.shape)},
-            "public": {"v": jax.random.normal(k2, tiny.SPEC.shape)},
-        }
-
-    def loss(private, public, example, step, key):
-        jitter = jax.random.normal(key, tiny.SPEC.shape)
-        seen = jnp.sum(private["w"] * (example.image + 0.1 * jitter))
-        return jnp.tanh(seen - jnp.sum(public["v"] * private["w"])) + step * seen, {}
-
-    def public_loss(public, private, key):
-        return jnp.sum(public["v"] * private["w"] * jax.random.normal(key, tiny.SPEC.shape))
-
-    return Model(init, loss, public_loss, None, None)
-
-
 def test_cells_side_by_side_end_where_they_end_one_by_one():
     masks = np.array([[1, 1, 1, 1, 1, 1], [1, 1, 0, 0, 0, 0]])
     ends = [
         training.fit(
-            duet(), tiny.PLAN, tiny.RECIPE, tiny.pool(), tiny.cells(masks), slice_size=size
+            tiny.duet(), tiny.PLAN, tiny.RECIPE, tiny.pool(), tiny.cells(masks), slice_size=size
         )
         for size in (1, 2)
     ]

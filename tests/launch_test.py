@@ -1,6 +1,7 @@
 """launch/: every launcher says what it would do, and calls commands and flags that exist."""
 
 import dataclasses
+import pathlib
 import re
 import shlex
 import shutil
@@ -8,10 +9,10 @@ import subprocess
 
 import pytest
 import yaml
-from imports_test import ROOT
 
-from experiments import grids, settings, sweep
+from fpu.pipeline import grids, settings, sweep
 
+ROOT = pathlib.Path(__file__).parents[1]
 LAUNCH = ROOT / "launch"
 SCRIPTS = ("slurm.sbatch", "tpu_vm.sh")
 
@@ -59,17 +60,19 @@ def test_a_slurm_task_does_its_shard(env, shard):
     code, out, _ = said("slurm.sbatch", "--dry-run", "--out=records", "--preset=smoke", **env)
     assert code == 0
     assert out.split() == [
-        *("uv", "run", "python", "-m", "experiments.sweep"),
+        *("uv", "run", "python", "-m", "fpu.commands.sweep"),
         *(f"--shard={shard}", "--out=records", "--preset=smoke"),
     ]
     sweep.shard(shard, [])
 
 
 def test_a_slurm_run_over_several_nodes_is_one_run():
-    code, out, _ = said("slurm.sbatch", "--dry-run", "experiments.run", "--eps=1", FPU_EXTRA="cuda")
+    code, out, _ = said(
+        "slurm.sbatch", "--dry-run", "fpu.commands.run", "--eps=1", FPU_EXTRA="cuda"
+    )
     assert (code, out.split()) == (
         0,
-        ["uv", "run", "--extra", "cuda", "python", "-m", "experiments.run", "--eps=1"],
+        ["uv", "run", "--extra", "cuda", "python", "-m", "fpu.commands.run", "--eps=1"],
     )
 
 
@@ -86,9 +89,9 @@ gcloud compute tpus tpu-vm delete n --quiet --zone=z
 @pytest.mark.parametrize(
     ("command", "hosts", "made"),
     [
-        (["experiments.run", "--eps=1", "--labels=0,1"], "all", "runs"),
-        (["experiments.sweep", "--out=mine", "--set", "eps=1"], "0", "mine"),
-        (["experiments.sweep", "--out=gs://bucket/records"], "0", None),
+        (["fpu.commands.run", "--eps=1", "--labels=0,1"], "all", "runs"),
+        (["fpu.commands.sweep", "--out=mine", "--set", "eps=1"], "0", "mine"),
+        (["fpu.commands.sweep", "--out=gs://bucket/records"], "0", None),
     ],
 )
 def test_a_tpu_is_made_and_deleted_and_what_was_made_is_fetched(command, hosts, made):
@@ -109,7 +112,7 @@ def test_a_tpu_is_made_and_deleted_and_what_was_made_is_fetched(command, hosts, 
 @pytest.mark.parametrize("words", [["--out", "mine"], ["--out=/mine"], ["--workdir=mine"]])
 def test_what_would_be_left_on_a_tpu_is_refused(words):
     flags = "--dry-run", "--name=n", "--zone=z", "--type=v4-8"
-    code, out, err = said("tpu_vm.sh", *flags, "--", "experiments.sweep", *words)
+    code, out, err = said("tpu_vm.sh", *flags, "--", "fpu.commands.sweep", *words)
     assert (code, out, err.count("\n")) == (2, "", 1)
 
 
@@ -126,7 +129,7 @@ def test_a_tpu_whose_work_failed_is_fetched_and_deleted_one_that_cannot_be_fetch
         (tmp_path / name).chmod(0o755)
     flags = "--name=n", "--zone=z", "--type=v4-8"
     path = f"{tmp_path}:/usr/bin:/bin"
-    found, _, err = said("tpu_vm.sh", *flags, "--", "experiments.sweep", "--out=mine", PATH=path)
+    found, _, err = said("tpu_vm.sh", *flags, "--", "fpu.commands.sweep", "--out=mine", PATH=path)
     log = (tmp_path / "log").read_text()
     assert found == code
     assert "n:fpu/mine" in log
@@ -182,7 +185,7 @@ def test_a_slice_has_a_pod_for_each_host():
     assert chips * job["spec"]["completions"] == int(rows) * int(columns)
     assert container["resources"]["requests"] == container["resources"]["limits"]
     words = container["args"][0].split()
-    named = {word[2:].split("=")[0] for word in words[words.index("experiments.run") + 1 :]}
+    named = {word[2:].split("=")[0] for word in words[words.index("fpu.commands.run") + 1 :]}
     assert named <= {field.name for field in dataclasses.fields(settings.Options)}
 
 

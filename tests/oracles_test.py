@@ -9,7 +9,9 @@ from oracles import waves
 
 from fpu import fidelity
 
-FROZEN = json.loads((pathlib.Path(__file__).parent / "oracles" / "fidelity.json").read_text())
+FROZEN = json.loads(
+    (pathlib.Path(__file__).parent / "support" / "oracles" / "fidelity.json").read_text()
+)
 
 
 def value(name, real, fake, labels):

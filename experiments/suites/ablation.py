@@ -15,9 +15,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.special import stdtrit
 
-from experiments import settings
 from experiments.suites import drawing, making
-from fpu import classifier, data
+from fpu import data
+from fpu.pipeline import settings
+from fpu.utility import classifier
 
 N = 1000  # members
 SEEDS = (0, 1, 2)  # of all randomness: subset, noise, initialisation, classifier

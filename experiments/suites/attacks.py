@@ -10,13 +10,14 @@ import math
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments import settings
 from experiments.suites import drawing, making
-from fpu import classifier, data, models
+from fpu import data, models
 from fpu.dp import accounting
 from fpu.dp.plan import Plan, Release
 from fpu.fidelity import features
+from fpu.pipeline import settings
 from fpu.privacy import attacks, audit, samples_only, targets
+from fpu.utility import classifier
 
 COUNTS = (50, 100, 500)
 SEEDS = (0, 1)

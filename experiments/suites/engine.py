@@ -15,7 +15,7 @@ import numpy as np
 import optax
 
 from fpu import models, training
-from fpu.dp import clipping, fast
+from fpu.dp import _bookkeeping, clipping
 from fpu.dp.plan import DPSGD, Plan
 
 ROUNDS = 9
@@ -115,12 +115,12 @@ def _ratios(say, label, name, changes, size, shape, rounds):
     loss, params, examples, keys = _problem(name, changes, size, shape)
     contestants = {
         "plain": _plain(loss),
-        "fast": _private(fast, loss),
+        "fast": _private(_bookkeeping, loss),
         "vmap": _private(clipping, loss),
     }
     seconds, compiling = interleaved(contestants, (params, examples, keys), rounds)
     one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), (examples, keys))
-    rules = list(fast.rules(loss, params, *one).values())
+    rules = list(_bookkeeping.rules(loss, params, *one).values())
     row = {
         "network": label,
         "pixels": shape[0],
@@ -157,7 +157,7 @@ def _peers(say, label, name, changes, size, shape, rounds):
 
     contestants = {
         "plain": _plain(loss),
-        "fpu": _private(fast, loss),
+        "fpu": _private(_bookkeeping, loss),
         "jax_privacy": jax_privacy,
         "optax.contrib": optax_contrib,
     }
@@ -183,8 +183,8 @@ def _memory(say):
             loss, params, examples, keys = _problem(name, changes, size, shape, count)
             row = {"network": label, "pixels": shape[0], "batch": count}
             for how, engine, microbatch in (
-                ("fast", fast, None),
-                ("fast, microbatch 64", fast, 64),
+                ("fast", _bookkeeping, None),
+                ("fast, microbatch 64", _bookkeeping, 64),
                 ("vmap", clipping, None),
             ):
                 clipped = functools.partial(

@@ -20,8 +20,8 @@ import sys
 import tempfile
 import time
 
-from experiments import stopping
 from experiments.suites import drawing
+from fpu.pipeline import signals
 
 MODELS = ("vae", "gan", "ddpm")
 KILLS = (signal.SIGKILL,) * 15 + (signal.SIGTERM,) * 3
@@ -37,10 +37,10 @@ FLAGS = (
 )
 # A checkpoint after every call, so that a kill finds many of them: a short run has none before its end.
 _CHILD = """
-from experiments import cli, fitting, run, settings
+from fpu.commands import door, run
+from fpu.pipeline import fitting
 fitting.CHECKPOINT_SECONDS = 0
-settings.define_flags()
-cli.main(run.main)
+door.enter(run)
 """
 _PLACES = (  # the first of these files that is there tells how far a killed run had come
     ("report.html", "after the report"),
@@ -137,7 +137,7 @@ def table(result) -> str:
             places = [r["place"] for r in mine]
             where = ", ".join(f"{p} {places.count(p)}" for p in dict.fromkeys(places))
             term = kind == signal.SIGTERM.name
-            told = [r for r in mine if r["told"] and r["code"] == stopping.CODE]
+            told = [r for r in mine if r["told"] and r["code"] == signals.CODE]
             row = [model, kind, len(mine), where, sum(r["equal"] for r in mine)]
             rows.append([*row, sum(r["release_whole"] for r in mine), len(told) if term else ""])
     header = ["model", "signal", "kills", "where", "bitwise equal in the end"]

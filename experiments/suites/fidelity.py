@@ -10,8 +10,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.suites import drawing
-from fpu import classifier, data, fidelity
+from fpu import data, fidelity
 from fpu.fidelity import features, memorisation
+from fpu.utility import classifier
 
 COUNTS = (50, 100, 500, 1000)
 REPEATS = 10

@@ -8,11 +8,11 @@ import dataclasses
 
 import jax
 
-from experiments import presets, prices
 from experiments.suites import drawing
 from fpu import models, training
 from fpu.dp import sampling
 from fpu.dp.plan import DPSGD
+from fpu.pipeline import cost, defaults
 
 CALLS = 8
 COUNTS = {"cpu": (1, 4, 16), "gpu": (1, 4, 16, 64), "tpu": (1, 4, 16, 64)}
@@ -46,7 +46,7 @@ def measure(say) -> dict:
             model = module.make(dataclasses.replace(module.SIZES[size], **changes), spec)
             sgd = DPSGD(N, BATCH / N, 10_000, 0.0, sampling.capacity(N, BATCH / N))
             priced = {
-                count: prices.price(model, training.Recipe(), spec, sgd, count, CALLS)
+                count: cost.price(model, training.Recipe(), spec, sgd, count, CALLS)
                 for count in counts
             }
             speed = {str(k): round(k / each.seconds, 1) for k, each in priced.items()}
@@ -66,12 +66,12 @@ def _paper(say, name: str, counts) -> dict:
     """Hours of the paper's grid for one model, at the best of two counts of cells."""
     module, spec = models.load(name), models.Spec((28, 28, 1), 10)
     model = module.make(module.SIZES["paper"], spec)
-    steps, rate, recipe = presets.defaults("paper", name, N, private=True)
+    steps, rate, recipe = defaults.defaults("paper", name, N, private=True)
     sgd = DPSGD(N, rate, steps, 0.0, sampling.capacity(N, rate))
     # A network of this size fills a CPU alone, and one step of it takes seconds.
     tried = counts[:1] if counts == COUNTS["cpu"] else counts[:2]
     seconds = {
-        str(count): prices.price(model, recipe, spec, sgd, count, 3).seconds / count
+        str(count): cost.price(model, recipe, spec, sgd, count, 3).seconds / count
         for count in tried
     }
     trainings = NOISES * SEEDS * TRAININGS

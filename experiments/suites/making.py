@@ -6,14 +6,14 @@ import tempfile
 import jax
 import numpy as np
 
-from experiments import fitting, pipeline, run, settings, workdir
+from fpu.pipeline import fitting, jobs, run, settings, workdir
 
 COUNT = 1000  # images drawn
 
 
 def made(options: settings.Options):
     """(job, images uint8 [COUNT, H, W, C], labels [COUNT] in turn, scores of the model or None)."""
-    job = pipeline.prepare(options, *run.resolve(options))
+    job = jobs.prepare(options, *run.resolve(options))
     public = jax.random.key(options.seed)
     labels = np.arange(COUNT) % job.dataset.n_classes
     with tempfile.TemporaryDirectory() as folder:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fpu.dp import fast, sampling
+from fpu.dp import _bookkeeping, sampling
 from fpu.dp.noise import ClippedSum
 from fpu.dp.plan import Plan
 
@@ -119,7 +119,7 @@ def clipped_grad(
             raise ValueError(
                 f"loss must return one float for ONE example and nothing else, not {given}"
             )
-        total, _ = fast.clipped_sum(
+        total, _ = _bookkeeping.clipped_sum(
             with_aux, params, batch.examples, batch.valid, batch.keys, clip_norm, microbatch
         )
         std = sgd.noise_multiplier * clip_norm if noisy else 0.0

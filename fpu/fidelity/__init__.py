@@ -1,26 +1,10 @@
-"""How close synthetic images are to real ones that the generator never saw.
-
-FIDELITY has one line per metric. A metric is a function (real [n, d], fake [n, d], labels [n]) ->
-statistic, on features of class-matched images: row i of both has class labels[i]. statistic(i, j)
-is its value on the rows i of the real and j of the fake features, so that `compare` can put an
-interval around it. The interval is for the images at hand, not for a generator trained anew. What
-the generator repeats of its training images is measured beside it, in memorisation.py.
-
-Measured on Gaussian features, fresh and noisy (d = 64, ten classes, 200 and 500 images a side): the
-95 % intervals hold the mean over samples 92 to 100 % of the time for neighbour counts and Vendi,
-and always but once in a hundred for KID, FD and FD_inf, where they are 1.4 to 2.2 times too wide.
-"""
-
-from collections.abc import Callable
-from typing import NamedTuple
-
-import numpy as np
+"""Fidelity: how close synthetic images are to real ones that the generator never saw."""
 
 from fpu.fidelity.distances import fd, fd_inf, frechet, kid
-from fpu.fidelity.diversity import CLASS, vendi, vendi_error
-from fpu.fidelity.manifold import K, coverage, coverage_ceiling, density, precision, recall
+from fpu.fidelity.diversity import vendi
+from fpu.fidelity.manifold import coverage, coverage_ceiling, density, precision, recall
 from fpu.fidelity.memorisation import authenticity, data_copying, near_copies
-from fpu.intervals import jackknife, missing, normal, share
+from fpu.fidelity.metrics import FIDELITY, Metric, compare, control
 
 __all__ = [
     "FIDELITY",
@@ -38,111 +22,6 @@ __all__ = [
     "kid",
     "near_copies",
     "precision",
-    "published",
     "recall",
     "vendi",
 ]
-
-_RARE = 6  # classes with fewer images are taken as one: a third left out must leave pairs
-_CONTROL = ("kid", "fd")
-
-
-class Metric(NamedTuple):
-    """One line of FIDELITY."""
-
-    function: Callable
-    least: Callable[[int], int]  # images needed on each side, given the number of features
-    bounds: tuple[float, float]
-    each: int = 1  # images that one class at least must have
-    error: Callable | None = None  # (real, fake, labels) -> standard error, not the jackknife's
-
-
-def _local(d):
-    return 10 * K  # with fewer, a ball of K neighbours holds over a tenth of all images
-
-
-def _full_rank(d):
-    return max(_local(d), 2 * d)  # so that the covariances are of full rank with a third left out
-
-
-def _thirds(d):
-    return max(_local(d), 4 * d)  # so that they are in every third of the images
-
-
-FIDELITY = {
-    "kid": Metric(kid, _local, (-np.inf, np.inf), _RARE),
-    "fd": Metric(fd, _full_rank, (0.0, np.inf)),
-    "fd_inf": Metric(fd_inf, _thirds, (-np.inf, np.inf)),
-    "precision": Metric(precision, _local, (0.0, 1.0)),
-    "recall": Metric(recall, _local, (0.0, 1.0)),
-    "density": Metric(density, _local, (0.0, np.inf)),
-    "coverage": Metric(coverage, _local, (0.0, 1.0)),
-    "vendi": Metric(vendi, _local, (1.0, np.inf), CLASS, vendi_error),
-}
-
-
-def compare(real, fake, labels, rng, metrics=FIDELITY):
-    """Every metric of `metrics` on features of class-matched images.
-
-    Args:
-      real, fake: float [n, d]; row i of both has class labels[i]. labels: ints [n].
-      rng: numpy Generator.
-
-    Returns: {name: metric}, n the images on each side; missing where there are too few, where a
-    feature is not finite, or where one side is a single image over and over.
-    """
-    real, fake = real.astype(np.float64), fake.astype(np.float64)
-    counts = np.unique_counts(labels)
-    labels = np.where(np.isin(labels, counts.values[counts.counts < _RARE]), -1, labels)
-    return {name: _measure(metric, real, fake, labels, rng) for name, metric in metrics.items()}
-
-
-def control(real, fake, labels, rng):
-    """`compare` on features of a random network: kid_random, fd_random.
-
-    A network trained on the domain sees what tells its classes apart and may be blind to the rest.
-    Where it ranks generators otherwise than random features do, neither is to be relied on.
-    """
-    found = compare(real, fake, labels, rng, {name: FIDELITY[name] for name in _CONTROL})
-    return {f"{name}_random": metric for name, metric in found.items()}
-
-
-def published(real, fake, labels, rng):
-    """fd_inception and kid_inception on 2048-d Inception features, for comparison with numbers in print.
-
-    FD as others report it: one number without an interval's 50 repeats of a 2048 x 2048 eigenproblem, strongly
-    biased upwards at few images (in print it rests on 10,000 to 50,000).
-    """
-    found = compare(real, fake, labels, rng, {"kid": FIDELITY["kid"]})
-    n = len(labels)
-    if n < 2 or not np.isfinite(np.concatenate([real, fake])).all():
-        fid = missing(f"{n} images on each side, or features that are not finite")
-    else:
-        sides = [f(x) for x in (real, fake) for f in (lambda x: x.mean(0), lambda x: np.cov(x.T))]
-        value = float(frechet(*sides))
-        fid = {"value": value, "low": None, "high": None, "n": n}
-    return {"fd_inception": fid, "kid_inception": found["kid"]}
-
-
-def _measure(metric, real, fake, labels, rng):
-    n, least = len(labels), metric.least(real.shape[1])
-    if n < least:
-        return missing(f"{n} images on each side; at least {least} are needed")
-    # Classes too small to tell apart are one by now: KID is then biased (measured: by 2 sd at 5 a class).
-    largest = np.bincount(labels[labels >= 0], minlength=1).max()
-    if metric.each > 1 and largest < metric.each:
-        return missing(f"fewer than {metric.each} images in every class")
-    for name, x in (("real", real), ("synthetic", fake)):
-        if not np.isfinite(x).all():
-            return missing(f"the features of the {name} images are not all finite")
-        if not np.ptp(x, axis=0).any():
-            return missing(f"all {name} images are the same")
-    statistic = metric.function(real, fake, labels)
-    value = statistic(np.arange(n), np.arange(n))
-    if metric.error is None:
-        error = jackknife(statistic, labels, rng)
-    else:
-        error = metric.error(real, fake, labels)
-    if metric.bounds == (0.0, 1.0):
-        return share(value, error, n)
-    return normal(value, error, n, floor=metric.bounds[0])

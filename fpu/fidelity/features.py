@@ -6,7 +6,7 @@ rules a distance by its size alone.
 
 import numpy as np
 
-from fpu import classifier
+from fpu.utility import classifier
 
 _SCALE = 2000
 

@@ -3,7 +3,7 @@
 import flax.linen as linen
 import jax.numpy as jnp
 
-from fpu import nn
+from fpu.models import layers
 
 
 class _Residual(linen.Module):
@@ -13,8 +13,8 @@ class _Residual(linen.Module):
 
     @linen.compact
     def __call__(self, x):
-        first = linen.gelu(nn.GroupNorm(8)(nn.Conv(self.features)(x)))
-        second = linen.gelu(nn.GroupNorm(8)(nn.Conv(self.features)(first)))
+        first = linen.gelu(layers.GroupNorm(8)(layers.Conv(self.features)(x)))
+        second = linen.gelu(layers.GroupNorm(8)(layers.Conv(self.features)(first)))
         return (first + second) / jnp.sqrt(2.0)
 
 
@@ -30,18 +30,20 @@ class UNet(linen.Module):
         full = x
         for features in (self.width, 2 * self.width):
             shapes.append(x.shape)
-            x = nn.Conv(features, strides=2)(_Residual(features)(x))
+            x = layers.Conv(features, strides=2)(_Residual(features)(x))
             skips.append(x)
         # The bottleneck summarises the image and broadcasts it back.
         summary = linen.gelu(jnp.mean(x, axis=(0, 1)))
         x = jnp.broadcast_to(linen.Dense(2 * self.width)(summary)[None, None], x.shape)
-        x = linen.relu(nn.GroupNorm(8)(x))
+        x = linen.relu(layers.GroupNorm(8)(x))
         for features, skip, shape in zip(
             (2 * self.width, self.width), reversed(skips), reversed(shapes), strict=True
         ):
             scale = linen.Dense(features)(linen.gelu(linen.Dense(features)(label)))
             shift = linen.Dense(features)(linen.gelu(linen.Dense(features)(time)))
-            x = nn.Conv(features)(x) * scale[None, None] + shift[None, None]
-            x = _Residual(features)(nn.crop(nn.upsample(jnp.concatenate([x, skip], -1)), shape))
-        x = linen.relu(nn.GroupNorm(8)(nn.Conv(self.width)(jnp.concatenate([x, full], -1))))
-        return nn.Conv(image.shape[-1])(x)
+            x = layers.Conv(features)(x) * scale[None, None] + shift[None, None]
+            x = _Residual(features)(
+                layers.crop(layers.upsample(jnp.concatenate([x, skip], -1)), shape)
+            )
+        x = linen.relu(layers.GroupNorm(8)(layers.Conv(self.width)(jnp.concatenate([x, full], -1))))
+        return layers.Conv(image.shape[-1])(x)

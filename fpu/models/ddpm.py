@@ -7,8 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fpu import nn
-from fpu.models import Model, Spec, one_hot
+from fpu.models import Model, Spec, layers, one_hot
 from fpu.models._unet import UNet
 
 
@@ -196,15 +195,15 @@ class _Mixer(linen.Module):
     @linen.compact
     def __call__(self, x, t, label):
         c = self.config
-        patch = nn.patch_side(c.patch, self.spec.shape)
-        condition = linen.Dense(c.width)(nn.time_embedding(t, 32)) + linen.Dense(c.width)(label)
+        patch = layers.patch_side(c.patch, self.spec.shape)
+        condition = linen.Dense(c.width)(layers.time_embedding(t, 32)) + linen.Dense(c.width)(label)
         condition = linen.gelu(condition)
-        tokens = linen.Dense(c.width)(nn.patchify(x, patch))
-        tokens = nn.Mixer(c.depth, c.width, 2 * c.width)(tokens, condition)
+        tokens = linen.Dense(c.width)(layers.patchify(x, patch))
+        tokens = layers.Mixer(c.depth, c.width, 2 * c.width)(tokens, condition)
         out = linen.Dense(patch**2 * self.spec.shape[2], kernel_init=linen.initializers.zeros)(
             tokens
         )
-        return nn.unpatchify(out, self.spec.shape, patch)
+        return layers.unpatchify(out, self.spec.shape, patch)
 
 
 class _UNet(linen.Module):
@@ -213,4 +212,4 @@ class _UNet(linen.Module):
 
     @linen.compact
     def __call__(self, x, t, label):
-        return UNet(self.config.width)(x, nn.time_embedding(t, 64), label)
+        return UNet(self.config.width)(x, layers.time_embedding(t, 64), label)

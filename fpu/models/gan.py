@@ -11,8 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fpu import nn
-from fpu.models import Model, Spec, one_hot
+from fpu.models import Model, Spec, layers, one_hot
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,17 +128,17 @@ class _MixerGenerator(linen.Module):
     @linen.compact
     def __call__(self, z, label):
         c, shape = self.config, self.spec.shape
-        patch = nn.patch_side(c.patch, shape)
-        h, w = nn.token_grid(shape, patch)
+        patch = layers.patch_side(c.patch, shape)
+        h, w = layers.token_grid(shape, patch)
         z = jnp.concatenate([z, label])
         condition = linen.gelu(linen.Dense(c.width)(z))
         x = linen.Dense(h * w * c.width)(z).reshape(h * w, c.width)
-        x = nn.Mixer(c.depth, c.width, 2 * c.width)(x, condition)
+        x = layers.Mixer(c.depth, c.width, 2 * c.width)(x, condition)
         # A tenth of the usual variance: fresh draws are near grey, not noise to be unlearned first (from
         # 0 the modes collapse).
         small = linen.initializers.variance_scaling(0.1, "fan_in", "truncated_normal")
         x = linen.Dense(patch**2 * shape[2], kernel_init=small)(x)
-        return jax.nn.sigmoid(nn.unpatchify(x, shape, patch))
+        return jax.nn.sigmoid(layers.unpatchify(x, shape, patch))
 
 
 class _MixerCritic(linen.Module):
@@ -151,11 +150,11 @@ class _MixerCritic(linen.Module):
     @linen.compact
     def __call__(self, image, label):
         c = self.config
-        patch = nn.patch_side(c.patch, self.spec.shape)
+        patch = layers.patch_side(c.patch, self.spec.shape)
         condition = linen.Dense(c.width)(label)
-        x = linen.Dense(c.width)(nn.patchify(2 * image - 1, patch))
-        x = nn.Mixer(c.depth, c.width, 2 * c.width)(x, condition)
-        x = linen.gelu(linen.Dense(nn.readout_width(len(x), c.width))(x)).reshape(-1)
+        x = linen.Dense(c.width)(layers.patchify(2 * image - 1, patch))
+        x = layers.Mixer(c.depth, c.width, 2 * c.width)(x, condition)
+        x = linen.gelu(linen.Dense(layers.readout_width(len(x), c.width))(x)).reshape(-1)
         return linen.Dense(1)(x)[0] + jnp.dot(linen.Dense(len(x), use_bias=False)(label), x)
 
 
@@ -167,12 +166,12 @@ class _ConvGenerator(linen.Module):
 
     @linen.compact
     def __call__(self, z, label):
-        h, w = nn.token_grid(self.spec.shape, 4)
+        h, w = layers.token_grid(self.spec.shape, 4)
         x = linen.Dense(h * w * 128)(jnp.concatenate([z, label])).reshape(h, w, 128)
         for features in (128, 64):
-            x = nn.Conv(features)(nn.upsample(nn.GroupNorm(32)(x)))
+            x = layers.Conv(features)(layers.upsample(layers.GroupNorm(32)(x)))
             x = linen.leaky_relu(x, 0.2)
-        x = nn.crop(nn.Conv(self.spec.shape[2])(nn.GroupNorm(32)(x)), self.spec.shape)
+        x = layers.crop(layers.Conv(self.spec.shape[2])(layers.GroupNorm(32)(x)), self.spec.shape)
         return jax.nn.sigmoid(x)
 
 
@@ -187,5 +186,7 @@ class _ConvCritic(linen.Module):
         planes = jnp.broadcast_to(label[None, None], (*image.shape[:2], len(label)))
         x = jnp.concatenate([image, planes], -1)
         for features, strides in ((64, 2), (128, 2), (256, 2), (512, 1)):
-            x = linen.leaky_relu(nn.GroupNorm(32)(nn.Conv(features, (3, 3), strides)(x)), 0.2)
+            x = linen.leaky_relu(
+                layers.GroupNorm(32)(layers.Conv(features, (3, 3), strides)(x)), 0.2
+            )
         return linen.Dense(1)(jnp.mean(x, axis=(0, 1)))[0]

@@ -6,8 +6,7 @@ import flax.linen as linen
 import jax
 import jax.numpy as jnp
 
-from fpu import nn
-from fpu.models import Model, Spec, one_hot
+from fpu.models import Model, Spec, layers, one_hot
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,11 +101,11 @@ class _MixerEncoder(linen.Module):
     @linen.compact
     def __call__(self, image, label):
         c = self.config
-        patch = nn.patch_side(c.patch, self.spec.shape)
+        patch = layers.patch_side(c.patch, self.spec.shape)
         condition = linen.gelu(linen.Dense(c.width)(label))
-        x = linen.Dense(c.width)(nn.patchify(2 * image - 1, patch))
-        x = nn.Mixer(c.depth, c.width, 2 * c.width)(x, condition)
-        x = linen.gelu(linen.Dense(nn.readout_width(len(x), c.width))(x)).reshape(-1)
+        x = linen.Dense(c.width)(layers.patchify(2 * image - 1, patch))
+        x = layers.Mixer(c.depth, c.width, 2 * c.width)(x, condition)
+        x = linen.gelu(linen.Dense(layers.readout_width(len(x), c.width))(x)).reshape(-1)
         mean, logvar = jnp.split(linen.Dense(2 * c.latent)(x), 2)
         return mean, jnp.clip(logvar, -6.0, 4.0)
 
@@ -118,14 +117,14 @@ class _MixerDecoder(linen.Module):
     @linen.compact
     def __call__(self, z, label):
         c, shape = self.config, self.spec.shape
-        patch = nn.patch_side(c.patch, shape)
-        h, w = nn.token_grid(shape, patch)
+        patch = layers.patch_side(c.patch, shape)
+        h, w = layers.token_grid(shape, patch)
         z = jnp.concatenate([z, label])
         condition = linen.gelu(linen.Dense(c.width)(z))
-        narrow = nn.readout_width(h * w, c.width)
+        narrow = layers.readout_width(h * w, c.width)
         x = linen.Dense(c.width)(linen.Dense(h * w * narrow)(z).reshape(h * w, narrow))
-        x = nn.Mixer(c.depth, c.width, 2 * c.width)(x, condition)
-        return nn.unpatchify(linen.Dense(patch**2 * shape[2])(x), shape, patch)
+        x = layers.Mixer(c.depth, c.width, 2 * c.width)(x, condition)
+        return layers.unpatchify(linen.Dense(patch**2 * shape[2])(x), shape, patch)
 
 
 class _ConvEncoder(linen.Module):
@@ -139,7 +138,7 @@ class _ConvEncoder(linen.Module):
         planes = jnp.broadcast_to(label[None, None], (*image.shape[:2], len(label)))
         x = jnp.concatenate([image, planes], -1)
         for features, kernel, strides in ((32, 4, 2), (64, 4, 2), (128, 3, 1)):
-            x = nn.GroupNorm(8)(nn.Conv(features, (kernel, kernel), strides)(x))
+            x = layers.GroupNorm(8)(layers.Conv(features, (kernel, kernel), strides)(x))
             x = linen.gelu(x)
         mean, logvar = jnp.split(linen.Dense(2 * self.config.latent)(x.reshape(-1)), 2)
         return mean, jnp.clip(logvar, -4.0, 4.0)
@@ -153,10 +152,10 @@ class _ConvDecoder(linen.Module):
 
     @linen.compact
     def __call__(self, z, label):
-        h, w = nn.token_grid(self.spec.shape, 4)
+        h, w = layers.token_grid(self.spec.shape, 4)
         x = linen.gelu(linen.Dense(256)(jnp.concatenate([z, label])))
         x = linen.gelu(linen.Dense(h * w * 128)(x)).reshape(h, w, 128)
-        x = linen.gelu(nn.GroupNorm(8)(nn.Conv(256)(x)))
+        x = linen.gelu(layers.GroupNorm(8)(layers.Conv(256)(x)))
         for features in (128, 64):
-            x = linen.gelu(nn.GroupNorm(8)(nn.Conv(features)(nn.upsample(x))))
-        return nn.crop(nn.Conv(self.spec.shape[2])(x), self.spec.shape)
+            x = linen.gelu(layers.GroupNorm(8)(layers.Conv(features)(layers.upsample(x))))
+        return layers.crop(layers.Conv(self.spec.shape[2])(x), self.spec.shape)

@@ -32,7 +32,7 @@ from scipy import optimize, special, stats
 from fpu import InputError
 from fpu.dp import accounting
 from fpu.dp.plan import Plan
-from fpu.privacy import region
+from fpu.privacy import bounds
 
 _GRID = 48  # values of eps at which a claim is known
 _LEAST = 10  # runs in each world, or canaries on each side
@@ -48,7 +48,7 @@ class Claim(NamedTuple):
 
     def tpr(self, fpr: float) -> float:
         """The true positive rate of the optimal attack at a false positive rate."""
-        return min((region.highest_tpr(fpr, *pair) for pair in self.curve), default=1.0)
+        return min((bounds.highest_tpr(fpr, *pair) for pair in self.curve), default=1.0)
 
     def auc(self) -> float:
         """The area under the optimal attack's ROC curve."""

@@ -1,6 +1,6 @@
 """The paper's own figures, from records of its preset: against nominal noise, with the eps that it really buys.
 
-arXiv:2606.07640 judges by test accuracy, by an empirical epsilon (see fpu/privacy/empirical_epsilon.py), by their
+arXiv:2606.07640 judges by test accuracy, by an empirical epsilon (see fpu/privacy/paper_epsilon.py), by their
 ratio, accuracy in percent / max(|epsilon|, 0.1), and by the ECDF of the distance to the closest training image.
 """
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from html import escape
 
-from fpu.privacy import region
+from fpu.privacy import bounds
 from fpu.report import records
 from fpu.report.axes import Row, cell
 from fpu.report.figures import bar_svg, roc_svg
@@ -63,7 +63,7 @@ def _attacks(record: dict) -> str:
     if not tried:
         return "<p>None was tried.</p>"
     ranked = [name for name, _ in records.attacks(record)]
-    limits = region.ceiling(record["privacy"])
+    limits = bounds.ceiling(record["privacy"])
     shown = {key: row for key, row in _ATTACK.items() if key != _RARE or _resolved(record, key)}
     lines = []
     for name in [*ranked, *(name for name in tried if name not in ranked)]:
@@ -130,8 +130,8 @@ def _curves(record: dict) -> str:
     drawn = {name: (roc["fpr"], roc["tpr"]) for name, roc in [r for r in ranked if r[1]][:_DRAWN]}
     if not drawn:
         return ""
-    swap = region.swapped(record["privacy"])
-    allowed = (lambda fpr: region.highest_tpr(fpr, *swap)) if swap else None
+    swap = bounds.swapped(record["privacy"])
+    allowed = (lambda fpr: bounds.highest_tpr(fpr, *swap)) if swap else None
     return roc_svg(drawn, allowed) + (
         '<p class="note">Shares of members found against shares of non-members falsely accused, of the'
         " strongest attacks; higher is worse. Rates of less than one image cannot be seen.</p>"

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import fpu
-from fpu import places
+from fpu.files import storage
 from fpu.report import schema
 
 SCHEMA = 1
@@ -35,9 +35,9 @@ def read(paths: Iterable[str | Path]) -> list[dict]:
     another.
     """
     files: dict[Path, Path] = {}
-    for path in map(places.place, paths):
+    for path in map(storage.place, paths):
         for file in _search(path):
-            files.setdefault(file if places.remote(file) else file.resolve(), file)
+            files.setdefault(file if storage.remote(file) else file.resolve(), file)
     if not files:
         raise fpu.InputError("no record given: name a record.json, or a folder that holds some")
     found: dict[str, Path] = {}
@@ -56,17 +56,17 @@ def read(paths: Iterable[str | Path]) -> list[dict]:
 
 
 def _search(path: Path) -> list[Path]:
-    with places.reached(path):
+    with storage.reached(path):
         if not path.is_dir():
             return [path]
-    if not (found := places.records(path)):
+    if not (found := storage.records(path)):
         raise fpu.InputError(f"{path}: no record.json in this folder or below it")
     return found
 
 
 def _load(file: Path) -> dict:
     try:
-        with places.reached(file):
+        with storage.reached(file):
             content = file.read_bytes()
     except OSError as error:
         raise fpu.InputError(f"{file}: cannot be read ({error.strerror})") from error

@@ -5,7 +5,7 @@ from textwrap import shorten
 
 import numpy as np
 
-from fpu.privacy import region
+from fpu.privacy import bounds
 from fpu.report import curves, findings, paired, records
 
 _MOST = 12  # panels of a figure
@@ -52,8 +52,8 @@ def _strongest(run: dict) -> dict | None:
 
 def _panel(ax, where, pairs) -> None:
     at = np.geomspace(_LEAST, 1, 61)
-    if swap := region.swapped(pairs[0][0]["privacy"]):
-        limit = [region.highest_tpr(float(rate), *swap) for rate in at]
+    if swap := bounds.swapped(pairs[0][0]["privacy"]):
+        limit = [bounds.highest_tpr(float(rate), *swap) for rate in at]
         ax.fill_between(at, limit, 1, color="#d55e00", alpha=0.15, lw=0, label="excluded by (ε, δ)")
     ax.plot(at, at, color="#333333", lw=0.8, ls=":", label="guessing")
     for run, roc in pairs:

@@ -89,14 +89,6 @@ FIDELITY = {
         "lower",
         "FD in an untrained network: it should rank generators alike.",
     ),
-    "kid_inception": Row(
-        "KID, Inception features", "lower", "For comparison with numbers in print."
-    ),
-    "fd_inception": Row(
-        "FID at this n",
-        "lower",
-        "As in print, where it rests on 10,000 images or more; here biased up.",
-    ),
 }
 UTILITY = {
     "accuracy": Row(

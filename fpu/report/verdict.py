@@ -4,7 +4,7 @@ import math
 from statistics import NormalDist
 from typing import NamedTuple
 
-from fpu.privacy.region import ceiling
+from fpu.privacy.bounds import ceiling
 from fpu.report import records
 from fpu.report.wording import model_name, number, plural, shape_name, spoken
 

@@ -1,0 +1,1 @@
+"""Commands: the flags and the main function of each command."""

@@ -1,0 +1,224 @@
+"""Judge any synthetic set, also one that another tool made.
+
+    python -m experiments.evaluate --synthetic=file.npz --dataset=digits --members=manifest.json --out=FOLDER
+    python -m experiments.evaluate --synthetic=file.npz --dataset=scans.npz --members=train --out=FOLDER
+    python -m experiments.evaluate --model_dir=runs/ddpm-digits-eps1-50each-seed0 --out=FOLDER
+
+Leaves record.json, report.html, samples.png and manifest.json in FOLDER, of the same form as a run's. They show
+real images and what was measured on them without noise: keep them inside.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import math
+import pathlib
+import time
+import typing
+
+import jax
+import numpy as np
+from absl import flags
+
+from fpu import InputError, data, evaluation, models, record, report
+from fpu.data import manifests, sources
+from fpu.pipeline import fitting, progress, settings, workdir
+from fpu.training import checkpoint
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The flags, as typed."""
+
+    synthetic: str | None = None
+    dataset: str | None = None
+    members: str | None = None
+    out: str | None = None
+    model_dir: str | None = None
+    data_dir: str | None = None
+    eps: float | None = None
+    delta: float | None = None
+    evaluation: str = "full"
+    seed: int | None = None
+
+
+_HELP = {
+    "synthetic": "the synthetic set: an .npz in MedMNIST's format (its train_images and train_labels)",
+    "dataset": "the real data: digits, mnist, a 2-D MedMNIST name, or a path to an .npz",
+    "members": "what the generator was trained on: a run's manifest.json, a JSON list of positions in the data "
+    "set, or train (its whole train split)",
+    "out": "folder for record.json, report.html, samples.png and manifest.json",
+    "model_dir": "a run's folder: its model is attacked too, and what is left out above is taken from it",
+    "data_dir": "folder that holds the data set's files already",
+    "eps": "the budget that the generator's maker claims; left out: no guarantee is known",
+    "delta": "the delta of that claim",
+    "evaluation": "quick or full",
+    "seed": "public: non-members (where the manifest names none), what is compared, classifiers (default 0)",
+}
+
+
+def define_flags() -> None:
+    """One absl flag for each field of Options."""
+    define = {int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string}
+    for field in dataclasses.fields(Options):
+        kind = (*typing.get_args(field.type), field.type)[0]  # X of X | None
+        define[kind](field.name, field.default, _HELP[field.name])
+
+
+def evaluate(options: Options) -> pathlib.Path:
+    """Judge the set and write everything into its folder, which is returned. InputError for bad input."""
+    begun = time.monotonic()
+    options, run = _completed(options)
+    _check(options)
+    out = pathlib.Path(options.out).expanduser()
+    try:  # before the long work, not after it
+        out.mkdir(parents=True, exist_ok=True)
+        out.chmod(0o700)
+    except OSError as error:
+        raise InputError(
+            f"--out={out}: {error.strerror}; name a folder you may write to"
+        ) from error
+    dataset = data.load(options.dataset, options.data_dir)
+    images, labels = data.load_images(options.synthetic)
+    split = _split(dataset, options)
+    privacy = run["privacy"] if run else _claim(options)
+    eps = float(privacy["eps"])
+    judged = evaluation.evaluate(
+        dataset,
+        split,
+        images,
+        labels,
+        scores=_scores(options, run, dataset) if run else None,
+        budget=None if math.isinf(eps) else (eps, privacy["delta"]),
+        seed=options.seed or 0,
+        quick=options.evaluation == "quick",
+        cache=sources.cache_dir() / "floors",
+        progress=progress.say,
+    )
+    seconds = judged["seconds"] | {"total": time.monotonic() - begun}
+    found = _record(options, run, dataset, split, images, privacy, judged, seconds)
+    members = dataset.images[split.members], dataset.labels[split.members]
+    report.samples_png(out / "samples.png", images, labels, dataset.class_names, *members)
+    workdir.write_json(out / "manifest.json", data.manifest(dataset, split))
+    workdir.write_json(out / "record.json", found)
+    picture = (out / "samples.png").read_bytes()
+    workdir.write_text(out / "report.html", report.page(found, picture))
+    return out
+
+
+def _completed(options: Options) -> tuple[Options, dict | None]:
+    """The options with what the run of --model_dir says where they say nothing; that run's record."""
+    if options.model_dir is None:
+        return options, None
+    folder = pathlib.Path(options.model_dir).expanduser()
+    if options.eps is not None or options.delta is not None:
+        raise InputError("--eps and --delta: the run of --model_dir has its own; leave them out")
+    if not (folder / "record.json").is_file():
+        raise InputError(
+            f"--model_dir={folder}: no record.json in it; name the folder of a finished run"
+        )
+    run = report.read([folder / "record.json"])[0]
+    known = {
+        "synthetic": str(folder / "release" / "synthetic.npz"),
+        "dataset": run["config"].get("dataset"),
+        "members": str(folder / "manifest.json"),
+        "seed": run["config"].get("seed"),
+    }
+    left_out = {k: v for k, v in known.items() if getattr(options, k) is None}
+    return dataclasses.replace(options, **left_out), run
+
+
+def _check(options: Options) -> None:
+    for name in ("synthetic", "dataset", "members", "out"):
+        if getattr(options, name) is None:
+            raise InputError(f"--{name} is missing: {_HELP[name]}")
+    settings.named("--evaluation=", options.evaluation, ("quick", "full"))
+    if (options.eps is None) != (options.delta is None):
+        raise InputError("--eps and --delta: give both, or neither")
+    if options.eps is not None and not (options.eps > 0 and 0 < options.delta < 1):
+        raise InputError(
+            f"--eps={options.eps:g} --delta={options.delta:g}: need eps > 0 and delta between 0 and 1"
+        )
+    if options.seed is not None and not 0 <= options.seed < 2**32:
+        raise InputError(f"--seed={options.seed}: must be 0 or more, and below 2^32")
+    out = pathlib.Path(options.out).expanduser()
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"--out={out}: is there already and not empty; name another folder")
+
+
+def _split(dataset, options: Options) -> data.Split:
+    seed = options.seed or 0
+    if options.members == "train":
+        return data.partition(dataset, seed=seed)
+    path = pathlib.Path(options.members).expanduser()
+    return data.around(dataset, *manifests.read(path, dataset), seed=seed)
+
+
+def _claim(options: Options) -> dict:
+    """The record's `privacy` of a set whose making is unknown."""
+    if options.eps is None:
+        text = "Nothing is known of how this set was made: no guarantee."
+        return {"eps": "inf", "delta": 0.0, "statement": text}
+    eps = "inf" if math.isinf(options.eps) else options.eps
+    text = (
+        f"Whoever made this set claims ({options.eps:g}, {options.delta:g})-differential privacy. The claim was "
+        "not checked here: attacks that fail do not prove it, and its unit and neighbours are not known."
+    )
+    return {"eps": eps, "delta": options.delta, "statement": text}
+
+
+def _scores(options: Options, run: dict, dataset):
+    """The membership scores of the run's model; None of a baseline, which has none."""
+    name = run["config"]["model"]
+    if name not in models.MODELS:
+        return None
+    folder = pathlib.Path(options.model_dir).expanduser() / "checkpoints"
+    # "0" is DP-SGD; without it the warm-up was all.
+    params = checkpoint.averaged(folder / "0") or checkpoint.averaged(folder / "warmup")
+    if params is None:
+        raise InputError(f"--model_dir={options.model_dir}: holds no checkpoint of its {name}")
+    module = models.load(name)
+    spec = models.Spec(tuple(dataset.shape), dataset.n_classes)
+    model = module.make(module.Config(**run["config"]["model_config"]), spec)
+    return functools.partial(fitting.scores, model, params, jax.random.key(run["config"]["seed"]))
+
+
+def _record(options, run, dataset, split, images, privacy, judged, seconds) -> dict:
+    """A record of schema 1; its config tells what was judged, and how."""
+    path = pathlib.Path(options.synthetic)
+    config = {
+        "model": run["config"]["model"] if run else path.stem,
+        "dataset": options.dataset,
+        "eps": privacy["eps"],
+        "preset": "corrected",
+        "evaluation": options.evaluation,
+        "seed": options.seed or 0,
+        "n_samples": len(images),
+        "synthetic": path.name,
+        "sha256_synthetic": hashlib.sha256(np.ascontiguousarray(images)).hexdigest(),
+    }
+    if run:
+        config = run["config"] | config
+    cost = {
+        "seconds": {name: round(value, 2) for name, value in seconds.items()},
+        "device": jax.devices()[0].device_kind,
+    }
+    subset = {"subset": "as given", "seed": config["seed"]}
+    return {
+        "schema": record.SCHEMA,
+        "config": config,
+        "data": record.data_section(dataset, split, subset),
+        "privacy": privacy | record.attacked(judged),
+        "fidelity": judged["fidelity"],
+        "utility": judged["utility"],
+        "cost": (run["cost"] | cost) if run else cost,
+        "versions": record.versions(),
+    }
+
+
+def main(argv: list[str]) -> None:
+    """Judge what the flags say."""
+    if len(argv) > 1:
+        raise InputError(f"{argv[1]}: not a flag; write --name=value")
+    given = {f.name: getattr(flags.FLAGS, f.name) for f in dataclasses.fields(Options)}
+    print(evaluate(Options(**given)) / "report.html")

@@ -1,0 +1,59 @@
+"""Many runs, one record each: the product of the values given to any flags of experiments.run.
+
+    python -m experiments.sweep --out=DIR --set model=vae,gan --set eps=1,10,inf --set seed=0,1,2
+    python -m experiments.sweep --out=DIR --preset=corrected --set dataset=octmnist --shard=0/4
+
+Records land in DIR as NAME.record.json, written whole. A sweep that was killed goes on where it was;
+a run that fails does not stop the others, and is listed at the end (exit code 1); so is one whose audit
+refutes its claim (exit code 3; the alarms of all audits share one probability of 1e-4). The run folders
+stay under runs/, which is private. A preset is a grid of fpu/pipeline/grids.py; --set replaces or adds an axis. With
+--shard=i/k this process does every k-th run from the i-th on, so that k machines do them all.
+"""
+
+from absl import flags
+
+from fpu import InputError
+from fpu.baselines import BASELINES
+from fpu.files import storage
+from fpu.pipeline import grids, progress, run, settings, sweep
+
+
+def define_flags() -> None:
+    """Of this command alone: a test may import it beside another that has an --out too."""
+    flags.DEFINE_string("out", None, "folder for the records, here or gs://BUCKET/...")
+    flags.DEFINE_multi_string("set", [], "FLAG=VALUE,VALUE,... of experiments.run; repeatable")
+    flags.DEFINE_string("preset", None, f"a grid: {', '.join(grids.GRIDS)}")
+    flags.DEFINE_string("shard", "0/1", "i/k: the part of this process, i = 0 to k - 1")
+    flags.DEFINE_bool("dry_run", False, "list groups, runs, steps, seconds and memory; start none")
+    flags.DEFINE_integer(
+        "cells_at_once",
+        0,
+        "runs that train side by side on one device, as one program; 0: what its memory holds, on a CPU 1",
+    )
+
+
+def main(argv: list[str]) -> int:
+    """Run what the flags say; exit code 3 where an audit refutes a claim, else 1 where a run failed."""
+    if len(argv) > 1:
+        raise InputError(f"{argv[1]}: not a flag; write --set FLAG=VALUES")
+    wanted = sweep.cells(flags.FLAGS.set, flags.FLAGS.preset)
+    if not wanted:
+        raise InputError(
+            f"--set: no run is left ({', '.join(filter(settings.unprotected, BASELINES))} need eps=inf)"
+        )
+    count, wanted = len(wanted), sweep.shard(flags.FLAGS.shard, wanted)
+    if flags.FLAGS.dry_run:
+        from fpu.pipeline import forecast
+
+        print("\n".join(forecast.lines(wanted, flags.FLAGS.cells_at_once)))
+        return 0
+    if flags.FLAGS.out is None:
+        raise InputError("--out is missing: name a folder for the records")
+    failed, refuted = sweep.sweep(
+        wanted, storage.place(flags.FLAGS.out), count, flags.FLAGS.cells_at_once
+    )
+    for label in failed:
+        progress.say(f"failed: {label}")
+    for line in refuted:
+        progress.say(line)
+    return run.REFUTED if refuted else int(bool(failed))

@@ -1,0 +1,98 @@
+"""Manifests: which images a run used, written so that another program can judge its synthetic set later."""
+
+import hashlib
+import json
+
+import numpy as np
+
+from fpu import InputError
+from fpu.data.subsets import units
+
+_MOST_BYTES = 2**28  # of a manifest; one line for each of ten million images is less
+
+
+def manifest(dataset, split):
+    """JSON-able account of which images were used; the names are those of the record's `data`.
+
+    Indices point into Dataset.images (of an .npz: its train, then val, then test). A sha256 is over
+    the uint8 pixels of the set in ascending index order, then its labels as little-endian int32.
+    """
+
+    def per_class(indices):
+        return np.bincount(dataset.labels[indices], minlength=dataset.n_classes).tolist()
+
+    return {
+        "name": dataset.name,
+        "source": dataset.source,
+        "unit": "image" if dataset.groups is None else "group",
+        "n_members": len(split.members),
+        "n_units": len(units(dataset, split.members)[1]),
+        "n_nonmembers": len(split.nonmembers),
+        "n_reference": len(split.reference),
+        "n_test": len(split.test),
+        "members_per_class": per_class(split.members),
+        "nonmembers_per_class": per_class(split.nonmembers),
+        "reference_per_class": per_class(split.reference),
+        "test_per_class": per_class(split.test),
+        "sha256_members": _sha256(dataset, split.members),
+        "sha256_nonmembers": _sha256(dataset, split.nonmembers),
+        "notes": dict(split.notes),
+        "members": split.members.tolist(),
+        "nonmembers": split.nonmembers.tolist(),
+    }
+
+
+def read(path, dataset):
+    """(members, nonmembers or None): indices into dataset.images, ascending, as a manifest names them.
+
+    Args:
+      path: a run's manifest.json, any JSON object with a list "members", or such a list itself. "nonmembers"
+        and the SHA-256 of the members' pixels and labels are read where they are given.
+
+    Raises InputError for a file that is no such thing, names images that `dataset` does not have, or was
+    made from other images.
+    """
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise InputError(f"{path}: too large for a manifest")
+        held = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not JSON, perhaps cut short") from error
+    held = held if isinstance(held, dict) else {"members": held}
+    members = _indices(path, dataset, held, "members")
+    nonmembers = _indices(path, dataset, held, "nonmembers") if "nonmembers" in held else None
+    if len(members) == 0:
+        raise InputError(f"{path}: its list of members is empty")
+    if nonmembers is not None and np.intersect1d(members, nonmembers).size:
+        raise InputError(f"{path}: some images are members and non-members at once")
+    digest = held.get("sha256_members")
+    if digest is not None and digest != _sha256(dataset, members):
+        raise InputError(
+            f"{path}: was made from other images than those of {dataset.name} (SHA-256 of the members)"
+        )
+    return members, nonmembers
+
+
+def _indices(path, dataset, held, name):
+    values, n = held.get(name), len(dataset.labels)
+    whole = isinstance(values, list) and all(type(value) is int for value in values)
+    if not whole:
+        raise InputError(
+            f"{path}: needs a list {name} of whole numbers, positions in {dataset.name}"
+        )
+    if values and not 0 <= min(values) <= max(values) < n:
+        raise InputError(
+            f"{path}: {name} run to {max(values)}; {dataset.name} has images 0 to {n - 1}"
+        )
+    indices = np.unique(np.asarray(values, np.int64))
+    if len(indices) < len(values):
+        raise InputError(f"{path}: {name} holds some image twice")
+    return indices
+
+
+def _sha256(dataset, indices):
+    digest = hashlib.sha256(np.ascontiguousarray(dataset.images[indices]))
+    digest.update(dataset.labels[indices].astype("<i4"))
+    return digest.hexdigest()

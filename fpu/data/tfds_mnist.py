@@ -1,0 +1,84 @@
+"""MNIST through tensorflow-datasets, without TensorFlow.
+
+The stock builder reads its files with TensorFlow and writes TFRecords. This one keeps the stock
+builder's name, version, addresses, checksums and features, reads the files itself and writes
+array_record, so that `tfds.data_source("mnist", data_dir=...)` opens the result like any other.
+"""
+
+import sys
+import urllib.request
+
+import numpy as np
+import tensorflow_datasets as tfds
+from PIL import Image
+from tensorflow_datasets.image_classification import mnist as stock
+
+from fpu import InputError
+from fpu.files import safe
+
+_FILES = {
+    "train": ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"),
+    "test": ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"),
+}
+
+
+class MNIST(stock.MNIST, skip_registration=True):  # or the stock builder of that name would clash
+    url_infos = (
+        stock.MNIST.url_infos
+    )  # the official sizes and sha256; not looked up beside this file
+
+    def _info(self):
+        info = super()._info()
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description=info.description,
+            features=info.features,
+            supervised_keys=info.supervised_keys,
+            homepage=info.homepage,
+            citation=info.citation,
+            disable_shuffling=True,  # the official order: "the first ten of a class" has a meaning
+        )
+
+    def _split_generators(self, dl_manager):
+        urls = {split: [self.URL + name for name in names] for split, names in _FILES.items()}
+        paths = dl_manager.download(urls)
+        return {split: self._generate_examples(*paths[split]) for split in _FILES}
+
+    def _generate_examples(self, images_path, labels_path):
+        images, labels = safe.read_idx(images_path), safe.read_idx(labels_path)
+        for i, (image, label) in enumerate(zip(images, labels, strict=True)):
+            # As PIL images: arrays would be encoded by TensorFlow.
+            yield i, {"image": Image.fromarray(image), "label": int(label)}
+
+
+def _ask(url):
+    """Raise OSError at once where nothing answers: tensorflow-datasets would try for minutes."""
+    with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=30):
+        pass
+
+
+def read(folder):
+    """Prepare MNIST in `folder` unless it is there, and decode it.
+
+    Returns {train_images [N, 28, 28], train_labels [N], test_images, test_labels}, uint8, in the
+    official order. Raises InputError where the download fails or has a wrong checksum.
+    """
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()
+    try:
+        builder = MNIST(data_dir=folder, file_format="array_record")
+        if not builder.data_path.exists():
+            _ask(MNIST.URL + _FILES["test"][1])
+        builder.download_and_prepare()
+    except Exception as error:  # it raises many kinds, and most are private to it
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"mnist: tensorflow-datasets could not get it ({reason}); "
+            "fetch the four idx .gz files another way and give their folder with --data_dir"
+        ) from error
+    arrays = {}
+    for split in _FILES:
+        examples = list(builder.as_data_source(split))
+        arrays[f"{split}_images"] = np.stack([e["image"][..., 0] for e in examples])
+        arrays[f"{split}_labels"] = np.array([e["label"] for e in examples], np.uint8)
+    return arrays

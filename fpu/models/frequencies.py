@@ -1,0 +1,33 @@
+"""The lowest frequencies of an image: a public basis, whatever the data."""
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+
+KEPT = 100  # coefficients of all channels together; an 8x8 image keeps all of its 64
+
+
+class Basis(NamedTuple):
+    """Orthonormal rows; public."""
+
+    rows: np.ndarray  # [d, P]
+    band: np.ndarray  # int [d], rounded frequency of each row
+    indicator: np.ndarray  # [d, bands], one-hot of band
+
+
+@functools.cache
+def basis(shape) -> Basis:
+    """The lowest frequencies of the orthonormal 2-D cosine transform, each for every channel."""
+    h, w, c = shape
+
+    def cosines(n):
+        k, i = np.arange(n)[:, None], np.arange(n)[None] + 0.5
+        return np.sqrt(np.where(k == 0, 1.0, 2.0) / n) * np.cos(np.pi * k * i / n)
+
+    both = np.einsum("ih,jw->ijhw", cosines(h), cosines(w)).reshape(h * w, h * w)
+    frequency = np.hypot(np.arange(h)[:, None], np.arange(w)[None]).ravel()
+    lowest = np.argsort(frequency, kind="stable")[: max(64, KEPT // c)]
+    band = np.repeat(np.round(frequency[lowest]).astype(int), c)
+    rows = np.kron(both[lowest], np.eye(c))
+    return Basis(rows.astype(np.float32), band, np.eye(band.max() + 1, dtype=np.float32)[band])

@@ -1,0 +1,1 @@
+"""Pipeline: one run, from its settings to its record and report."""

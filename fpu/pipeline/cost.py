@@ -1,0 +1,78 @@
+"""What a step of training costs, measured on made-up images before anything is started: seconds and bytes."""
+
+import dataclasses
+import itertools
+import time
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from fpu import training
+from fpu.dp.plan import DPSGD, Plan
+from fpu.pipeline import fitting
+from fpu.training import warmup
+
+SHARE = 0.7  # of an accelerator's memory that cells may fill
+
+
+class Price(NamedTuple):
+    """Of one compiled stage of training."""
+
+    steps: int  # of the stage
+    seconds: float  # of one step of all cells
+    bytes: int  # of all cells: data, state and what a step needs beside them
+    flops: float = 0.0  # floating-point operations of one step of all cells, as XLA counts them
+
+
+def dpsgd(job) -> DPSGD | None:
+    """A job's DP-SGD without its noise, which is each cell's own and no part of a program; or None."""
+    stages = [stage for stage in job.plan.stages if isinstance(stage, DPSGD)]
+    return dataclasses.replace(stages[0], noise_multiplier=0.0) if stages else None
+
+
+def stages(job, count: int = 1) -> list[Price]:
+    """A price for each stage of training that `job` has, with `count` cells side by side. Compiles both."""
+    model, recipe = fitting.built(job)
+    plans = [dpsgd(job)] if dpsgd(job) else []
+    if job.config["warmup"] != "none":
+        plans.insert(0, warmup.sgd(warmup.DRAWS, job.config["warmup_steps"]))
+    return [price(model, recipe, job.spec, sgd, count) for sgd in plans]
+
+
+def most(job, limit: float | None = None) -> int:
+    """How many cells of this job's kind fit side by side into `limit` bytes (default: the device's); 1 on a CPU.
+
+    On a CPU cells gain little from running side by side (`experiments.bench --suite=grid`).
+    """
+    if limit is None:
+        if jax.default_backend() == "cpu":
+            return 1
+        limit = (jax.devices()[0].memory_stats() or {}).get("bytes_limit", 0)
+    return max(1, int(SHARE * limit / max(each.bytes for each in stages(job))))
+
+
+def price(model, recipe, spec, sgd: DPSGD, count: int = 1, calls: int = 4) -> Price:
+    """Of `count` cells of one stage, side by side, each with a pool of its own; the least of `calls` - 1 steps."""
+    numbers = jnp.arange(sgd.n)
+    images = jnp.zeros((sgd.n, *spec.shape), jnp.uint8)
+    pool = training.Pool(images, numbers % spec.n_classes, numbers[:, None], jnp.ones_like(numbers))
+    keys = jax.random.split(jax.random.key(0), (2, count))
+    same = jnp.ones(count)
+    cells = training.Cell(jnp.ones((count, sgd.n), bool), same, same, *keys)
+    pools = jax.tree.map(lambda x: jnp.stack([x] * count), pool)
+    if count == 1:
+        pools, cells = jax.tree.map(lambda x: x[0], (pools, cells))
+    made = training.compiled(model, Plan(0.5, (sgd,)), recipe, count > 1, own_pools=True)
+    state = made.first(cells, None)
+    program = made.jitted.lower(pools, cells, state, jnp.int32(0)).compile()
+    held, counted = program.memory_analysis(), program.cost_analysis() or {}
+    needed = held.argument_size_in_bytes + held.temp_size_in_bytes + held.output_size_in_bytes
+    marks = []
+    for stop in range(1, calls + 1):
+        state = jax.block_until_ready(made.run(pools, cells, state, jnp.int32(stop)))
+        marks.append(time.perf_counter())
+    # The least: the first call compiles, and what else the machine does can only add to the others.
+    seconds = min(after - before for before, after in itertools.pairwise(marks))
+    # Where the device loops over steps, XLA does not know how many there are, and counts one.
+    return Price(sgd.steps, seconds, needed, counted.get("flops", 0.0))

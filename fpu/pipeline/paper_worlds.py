@@ -1,0 +1,140 @@
+"""The three worlds of the paper (arXiv:2606.07640), as cells of one training program.
+
+    full      all members: the run itself, which fidelity and utility look at
+    ablated   all members but those of one class
+    victim    ablated, and ONE image of that class: the query
+
+Every class is left out in turn, and has `queries` images as queries: its first members, so that with one
+query a class the paper's own (of class 0, or 3 for OrganAMNIST) is among them. All worlds run the plan of the
+run with its constants: N is the number of all members, also where 90 or 91 of 100 take part.
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fpu.baselines import BASELINES, RELEASES
+from fpu.intervals import missing
+from fpu.pipeline import copies, fitting
+from fpu.privacy import paper_epsilon
+
+SAMPLES = 100  # of each class, from each world
+NOTE = (
+    "Not a bound on eps: an estimate, in a plane and at chosen images, of how much denser one training's "
+    "samples lie than another's."
+)
+
+
+class Worlds(NamedTuple):
+    """Masks over the members' pool. World i of `victim` differs from ablated[of[i]] by the unit query[i]."""
+
+    ablated: np.ndarray  # bool [A, U], one for each class that has members
+    victim: np.ndarray  # bool [V, U]
+    classes: np.ndarray  # ints [A], the class that is left out
+    query: np.ndarray  # ints [V]
+    of: np.ndarray  # ints [V]
+
+
+def worlds(labels, queries: int) -> Worlds:
+    """The worlds of members with these labels [U], with the first `queries` members of each class as queries."""
+    labels = np.asarray(labels)
+    classes = np.unique(labels)
+    ablated = labels != classes[:, None]
+    firsts = [np.flatnonzero(labels == c)[:queries] for c in classes]
+    query = np.concatenate([*firsts, np.arange(0)])
+    of = np.repeat(np.arange(len(classes)), [len(f) for f in firsts])
+    victim = ablated[of] | (np.arange(len(labels)) == query[:, None])
+    return Worlds(ablated, victim, classes, query, of)
+
+
+def judge(job, key, progress, queries: int = 1, runs: int = 1) -> dict:
+    """The paper's empirical epsilon of a run's model: the record's privacy['empirical_epsilon'].
+
+    Trains runs * (A + V) models for A classes and V = A * queries queries, each with keys of its own. From each
+    100 images of EVERY class are drawn, as the paper does, so also of the class that the ablated world has no
+    member of: its label is asked for, and the model answers with what it makes of a label it never saw.
+
+    Args:
+      job: the pipeline.Job of the run: a trained model, or a one-shot release.
+      key: typed key, as secret as the members.
+      progress: called with one line before each long part.
+      queries: images of each class that take their turn as query.
+      runs: trainings of each world.
+
+    Returns: {'overall', 'per_class', 'spread_over_runs', 'unchanged'} as fpu.privacy.empirical_epsilon has
+    them, beside the counts; or a metric that is missing, with the reason.
+    """
+    dataset, split = job.dataset, job.split
+    labels = dataset.labels[split.members]
+    if not (job.trained or job.options.model in RELEASES):
+        return missing(f"{job.options.model} is not trained: worlds of it would be copies")
+    if dataset.groups is not None:
+        return missing("a world differs by one image; the privacy unit of these data is a group")
+    if len(np.unique(labels)) < 2:
+        return missing("all members are of one class: without it there is nothing to train on")
+    real = np.sort(np.concatenate([split.members, split.nonmembers, split.reference]))
+    progress("empirical epsilon: fitting Isomap, up to a minute")
+    try:
+        plane = paper_epsilon.embedding(dataset.images[real], dataset.labels[real])
+    except ValueError as reason:
+        return missing(reason)
+    all_ = worlds(labels, queries)
+    masks = np.tile(np.concatenate([all_.ablated, all_.victim]), (runs, 1))
+    progress(
+        f"empirical epsilon: {len(masks)} trainings: {runs} of each of {len(all_.ablated)} worlds without a "
+        f"class and {len(all_.victim)} with one image of it"
+    )
+    k_train, k_draw = jax.random.split(key)
+    params = copies.train(job, fitting.pool(dataset, split.members), masks, k_train)
+    diverged = sum(not _finite(model) for model in copies.each(params))
+    if diverged:
+        return missing(f"{diverged} of {len(masks)} trainings diverged")
+    progress(f"empirical epsilon: {SAMPLES} images a class from each of {len(masks)} models")
+    points = [plane.embed(images) for images in _drawn(job, params, k_draw)]
+    own = plane.embed(dataset.images[split.members])
+    counts = {
+        "k": paper_epsilon.K,
+        "neighbours": paper_epsilon.NEIGHBOURS,
+        "dimension": paper_epsilon.DIMENSION,
+        "embedded_per_class": {str(c): n for c, n in plane.per_class.items()},
+        "embedded": plane.n,
+        "samples_per_class": SAMPLES,
+        "queries": len(all_.query),
+        "runs": runs,
+        "trainings": len(masks),
+    }
+    return {"note": NOTE, **counts, **_ratios(all_, own, points, runs)}
+
+
+def _finite(model) -> bool:
+    return all(bool(jnp.isfinite(x).all()) for x in jax.tree.leaves(model))
+
+
+def _drawn(job, params, key):
+    """uint8 images of every class in turn, from one model after the other."""
+    if job.trained:
+        sample = jax.jit(fitting.built(job)[0].sample)
+    else:
+        sample = BASELINES[job.options.model](job.spec).sample
+    labels = np.repeat(np.arange(job.dataset.n_classes, dtype=np.int32), SAMPLES)
+    for i, model in enumerate(copies.each(params)):
+        mine = jax.random.fold_in(key, i)
+        yield fitting.draw(functools.partial(sample, model), mine, labels, fitting.CHUNK)
+
+
+def _ratios(all_: Worlds, own, points, runs: int) -> dict:
+    """The metrics, of the members' points [U, 2] and the samples' points of each world, run by run."""
+    at_query, beside = np.empty((runs, len(all_.query))), []
+    first = len(all_.ablated)
+    for run in range(runs):
+        here = points[run * (first + len(all_.victim)) :]
+        for v, (query, a) in enumerate(zip(all_.query, all_.of, strict=True)):
+            found = paper_epsilon.log_ratio(own, here[a], here[first + v])
+            at_query[run, v] = found[query]
+            beside.append(found[all_.ablated[a]])
+    return paper_epsilon.summary(at_query, all_.classes[all_.of]) | {
+        "unchanged": paper_epsilon.unchanged(np.concatenate(beside))
+    }

@@ -1,0 +1,81 @@
+"""One run by several processes: all compute alike; the first alone has the folder, the key and a voice."""
+
+import contextlib
+import itertools
+import os
+import pathlib
+
+import jax
+import numpy as np
+from orbax.checkpoint import multihost
+
+from fpu import InputError, distributed
+from fpu.pipeline import workdir
+from fpu.training import checkpoint
+
+_PATIENCE = 24 * 3600  # seconds that processes wait for the last to finish
+_ENDS = itertools.count()
+
+
+@contextlib.contextmanager
+def opened(folder: pathlib.Path, config: dict):
+    """workdir.opened, in the first process; yields whether the run has ended before. Call it in all of them.
+
+    The others say nothing inside, and leave when the first has written everything.
+
+    Raises:
+      InputError: see workdir.opened; or the processes were given different flags or data.
+    """
+    distributed.agree(**{name: repr(value) for name, value in config.items()})
+    with contextlib.ExitStack() as held:
+
+        def enter() -> bool:
+            held.enter_context(workdir.opened(folder, config))
+            return workdir.finished(folder)
+
+        ended = _by_the_first(enter)
+        if not distributed.leads():
+            nowhere = held.enter_context(open(os.devnull, "w"))
+            held.enter_context(contextlib.redirect_stderr(nowhere))
+        yield distributed.anyone(bool(ended))
+        if jax.process_count() > 1:
+            everybody = set(range(jax.process_count()))  # named, or the time is not looked at
+            name = f"run {next(_ENDS)} of this process has ended"
+            multihost.sync_global_processes(name, timeout=_PATIENCE, processes=everybody)
+
+
+def secret_key(folder: pathlib.Path, noise_seed: int | None):
+    """workdir.secret_key of the first process, in all of them: one sample and one noise."""
+    own = _by_the_first(lambda: workdir.secret_key(folder, noise_seed))
+    return distributed.one_key(jax.random.key(0) if own is None else own)
+
+
+def save(folder: pathlib.Path, step: int, state, layout: dict) -> None:
+    """checkpoint.save by the first process of a state that each of them holds whole."""
+    if distributed.leads():
+        several = jax.process_count() > 1
+        checkpoint.save(folder, step, jax.tree.map(np.asarray, state) if several else state, layout)
+
+
+def restored(folder: pathlib.Path, like):
+    """checkpoint.restore by the first process, for all of them: (step, state, layout) or None."""
+    if jax.process_count() == 1:
+        return checkpoint.restore(folder, like)
+    like = jax.tree.map(np.asarray, like)
+    found = _by_the_first(lambda: checkpoint.restore(folder, like))
+    step, state, layout = found or (-1, like, distributed.layout())
+    step = int(distributed.of_the_first(np.int32(step)))
+    return None if step < 0 else (step, distributed.of_the_first(state), layout)
+
+
+def _by_the_first(act):
+    """What act() returns in the first process, None in the others; where it is refused, all of them are."""
+    value = refused = None
+    if distributed.leads():
+        try:
+            value = act()
+        except InputError as error:
+            refused = error
+    if distributed.anyone(refused is not None):
+        raise refused or InputError("process 0 was refused, and has said why")
+    return value

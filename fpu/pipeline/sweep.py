@@ -1,0 +1,177 @@
+"""Many runs, one record each: the product of the values given to any settings of a run."""
+
+import dataclasses
+import itertools
+import math
+import pathlib
+import typing
+
+from fpu import InputError
+from fpu.files import storage
+from fpu.pipeline import grids, progress, run, settings
+
+
+def cells(axes: list[str], preset: str | None = None) -> list[settings.Options]:
+    """Every combination, of the preset's products with these axes put in. None appears twice.
+
+    Baselines without a mechanism appear at eps = inf alone. Raises InputError for an unknown flag or preset (with
+    the nearest) or a value of the wrong type.
+    """
+    if preset is None:
+        return _product(axes)
+    settings.named("--preset=", preset, tuple(grids.GRIDS))
+    own = dict(axis.partition("=")[::2] for axis in axes if "=" in axis)
+    wrong = [axis for axis in axes if "=" not in axis]
+    products = []
+    for given in grids.GRIDS[preset]:
+        fixed = grids.BASELINES if grids.BASELINES.items() <= given.items() else {}
+        products.append(_product([*wrong, *(f"{k}={v}" for k, v in (given | own | fixed).items())]))
+    return list(dict.fromkeys(itertools.chain(*products)))
+
+
+def shard(text: str, wanted: list) -> list:
+    """Every k-th of `wanted` from the i-th on, for "i/k"."""
+    i, _, k = text.partition("/")
+    if not (i.isdecimal() and k.isdecimal() and int(i) < int(k)):
+        raise InputError(f"--shard={text}: write i/k with i from 0 to k - 1, as 0/4 to 3/4")
+    return wanted[int(i) :: int(k)]
+
+
+def _product(axes: list[str]) -> list[settings.Options]:
+    kinds = {
+        f.name: (*typing.get_args(f.type), f.type)[0] for f in dataclasses.fields(settings.Options)
+    }
+    del kinds["workdir"]
+    kinds["set"] = _one_override
+    values = {}
+    for axis in axes:
+        name, equals, text = axis.partition("=")
+        if not equals:
+            raise InputError(f"--set={axis}: write FLAG=VALUE,VALUE,...")
+        settings.named("--set=", name, tuple(kinds))
+        try:
+            values[name] = [kinds[name](part) for part in text.split(",")]
+        except ValueError:
+            raise InputError(f"--set={axis}: {name} is a {kinds[name].__name__}") from None
+    combined = [
+        settings.Options(**dict(zip(values, combination, strict=True)))
+        for combination in itertools.product(*values.values())
+    ]
+    kept = [
+        options
+        for options in combined
+        if not (settings.unprotected(options.model) and (options.eps or math.inf) < math.inf)
+    ]
+    for options in kept:
+        settings.check(options)
+    return kept
+
+
+def _one_override(text: str) -> tuple[str, ...]:
+    """Of the flag --set of a run: one setting, or none."""
+    return (text,) if text else ()
+
+
+def name(options: settings.Options) -> str:
+    """What tells one run of a sweep from the others: its flags that are not the default."""
+    given = {
+        field.name: getattr(options, field.name)
+        for field in dataclasses.fields(options)
+        if getattr(options, field.name) != field.default and field.name != "data_dir"
+    }
+    given["dataset"] = pathlib.Path(options.dataset).stem
+    given["model"] = options.model
+    if options.set:
+        given["set"] = "+".join(options.set)
+    return "-".join(
+        f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in sorted(given.items())
+    )
+
+
+def sweep(
+    wanted, out: pathlib.Path, siblings: int | None = None, at_once: int = 1
+) -> tuple[list[str], list[str]]:
+    """Do every run that has no record in `out` yet.
+
+    Args:
+      wanted: Options of the runs.
+      siblings: how many runs all shards have together, among which an audit's alarms are shared out.
+      at_once: see groups.formed. What training side by side changes is f32 rounding alone.
+
+    Returns: the names of those that failed, and a line for each whose audit refutes its claim.
+    """
+    _refuse_twins(wanted)
+    from fpu.pipeline import groups  # it imports jax, and bad input should be refused before
+
+    failed, refuted, done = [], [], 0
+    missing = [options for options in wanted if not storage.exists(_kept(out, options))]
+    there = [[options] for options in wanted if options not in missing]
+    for group in itertools.chain(there, groups.formed(missing, at_once, folder)):
+        if len(group) > 1:
+            _trained(group)
+        for options in group:
+            done += 1
+            code, line = _finished(options, out, f"[{done}/{len(wanted)}]", siblings or len(wanted))
+            if code == run.REFUTED:
+                refuted.append(f"{name(options)}: {line}")
+            elif code:
+                progress.say(f"error: {name(options)}: {line}")
+                failed.append(name(options))
+    return failed, refuted
+
+
+def _refuse_twins(wanted) -> None:
+    """Two files of one name in different folders: the record of the first would be taken for the second's."""
+    known = {}
+    for options in wanted:
+        if (other := known.setdefault(name(options), options)) != options:
+            raise InputError(
+                f"--set: {other.dataset} and {options.dataset} would both be called {name(options)}; rename one file"
+            )
+
+
+def _kept(out: pathlib.Path, options) -> pathlib.Path:
+    return out / f"{name(options)}.record.json"
+
+
+def folder(options) -> pathlib.Path:
+    """Where a run of a sweep works."""
+    return pathlib.Path("runs") / name(options)
+
+
+def _own(options) -> settings.Options:
+    return dataclasses.replace(options, workdir=str(folder(options)))
+
+
+def _trained(group) -> None:
+    """Train a group as one program; where that fails its runs train one by one, and tell of what is wrong."""
+    from fpu.pipeline import groups
+
+    progress.say(f"training {len(group)} runs side by side, the first is {name(group[0])}")
+    try:
+        groups.train([_own(options) for options in group])
+    except (
+        Exception
+    ) as error:  # not enough memory, or one cell's folder; the others must not pay for it
+        why = " ".join(str(error).split())[:200]
+        if len(group) > 3 and "RESOURCE_EXHAUSTED" in why:
+            progress.say("they do not fit the memory: in halves")
+            middle = len(group) // 2
+            _trained(group[:middle])
+            _trained(group[middle:])
+        else:
+            progress.say(f"one by one instead: {type(error).__name__}: {why}")
+
+
+def _finished(options, out: pathlib.Path, place: str, siblings: int) -> tuple[int, str]:
+    """(exit code, line) of one run, done if it has no record yet."""
+    label, kept = name(options), _kept(out, options)
+    try:
+        there = storage.exists(kept)
+        progress.say(f"{place} {label}{' has its record' if there else ''}")
+        if not there:
+            made = run.run(_own(options), siblings=siblings)
+            storage.write(kept, (made / "record.json").read_bytes())
+        return run.failure(kept) or (0, "")
+    except Exception as error:  # one cell must not cost the others
+        return 1, f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -1,0 +1,151 @@
+"""The folder of a run: private as a whole, lockable, resumable. Only release/ may leave the house."""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import pathlib
+
+import jax
+import jax.numpy as jnp
+
+from fpu import InputError
+from fpu.files import safe
+from fpu.training.checkpoint import fingerprint
+
+SECRET = "secret.key"
+_NOTE = "side_by_side.json"
+
+
+@contextlib.contextmanager
+def opened(path: pathlib.Path, config: dict):
+    """Create or re-enter the folder of the run that `config` describes, and hold its lock.
+
+    Raises:
+      InputError: it cannot be written, holds something else, or another process works in it.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        known = path / "config.json"
+        # A run killed while it wrote its first file leaves a .part behind.
+        strangers = [p.name for p in path.iterdir() if p.name != ".lock" and p.suffix != ".part"]
+        if strangers and not known.is_file():
+            raise InputError(
+                f"--workdir={path}: holds files of something else ({strangers[0]}); name another"
+            )
+        path.chmod(0o700)
+        lock = open(path / ".lock", "w")  # noqa: SIM115 (held until the run ends)
+    except OSError as error:
+        raise InputError(
+            f"--workdir={path}: {error.strerror}; name a folder you may write to"
+        ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InputError(f"--workdir={path}: another process is working in it") from None
+        _same_run(known, config)
+        if finished(path):  # killed between its last file and this
+            destroy_secret(path)
+        yield path
+
+
+def finished(path: pathlib.Path) -> bool:
+    """Whether the run of this folder has ended: nothing is left to do in it."""
+    return all((path / name).is_file() for name in ("record.json", "report.html"))
+
+
+def _same_run(known: pathlib.Path, config: dict) -> None:
+    if known.is_file():
+        try:
+            before = json.loads(known.read_text())
+            same, held = before["fingerprint"] == fingerprint(config), dict(before["config"])
+        except (ValueError, TypeError, KeyError):
+            raise InputError(f"{known}: is damaged; name another --workdir") from None
+        if not same:
+            now = json.loads(json.dumps(config))  # tuples become lists, as in the file
+            changed = [k for k in now if held.get(k) != now[k]]
+            raise InputError(
+                f"--workdir={known.parent}: holds another run ({', '.join(changed[:4]) or 'unknown'} "
+                "differ); name another"
+            )
+        return
+    write_json(known, {"fingerprint": fingerprint(config), "config": config})
+
+
+def write_json(path: pathlib.Path, value) -> None:
+    """The whole file or none of it."""
+    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def write_note(folder: pathlib.Path, cells: int, seconds: float) -> None:
+    """That this run trained as one of so many cells of a program, and its share of their seconds. Kept once."""
+    if not (folder / _NOTE).exists():
+        write_json(folder / _NOTE, {"cells": cells, "seconds": round(seconds, 2)})
+
+
+def note(folder: pathlib.Path) -> dict:
+    """What `write_note` left; {} of a run that trained alone."""
+    path = folder / _NOTE
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def write_text(path: pathlib.Path, text: str) -> None:
+    """The whole file or none of it."""
+    with safe.atomic(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def secret_key(folder: pathlib.Path, noise_seed: int | None):
+    """The root key of sampling, noise and per-example draws: as secret as the data.
+
+    64 bits of the operating system's randomness in a file of mode 600, on disk before the first
+    step so that a killed run repeats the same noise, and never in a checkpoint, log or record.
+    A noise seed replaces it for research; the record then says that the noise is disclosed.
+
+    Raises:
+      InputError: the key is damaged, or gone while what it made is still here. A new key would make
+        a second, differently noised release of the same data, which nobody has accounted for.
+    """
+    if noise_seed is not None:
+        # Hashed, so that it is not the public key of the same --seed.
+        return _key(hashlib.sha256(f"noise seed {noise_seed}".encode()).digest()[:8])
+    path = folder / SECRET
+    if not path.exists():
+        made = [name for name in ("checkpoints", "release") if (folder / name).exists()]
+        if made:
+            raise InputError(
+                f"{folder}: its {SECRET} is gone but {made[0]}/ is here, so the run cannot be repeated "
+                "with the same noise; name another --workdir"
+            )
+        part = folder / f".{SECRET}.part"
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(os.urandom(8))
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    data = path.read_bytes()
+    if len(data) != 8 or not any(data):  # all zero: killed while it was being destroyed
+        raise InputError(
+            f"{path}: is damaged, and the run cannot go on without it; name another --workdir"
+        )
+    return _key(data)
+
+
+def _key(data: bytes):
+    """A typed key of 8 bytes."""
+    words = [int.from_bytes(data[:4], "little"), int.from_bytes(data[4:], "little")]
+    return jax.random.wrap_key_data(jnp.asarray(words, jnp.uint32), impl="threefry2x32")
+
+
+def destroy_secret(folder: pathlib.Path) -> None:
+    """Overwrite and delete the key of a run that has ended. (A copying file system may keep blocks.)"""
+    path = folder / SECRET
+    if path.exists():
+        with open(path, "r+b") as file:
+            file.write(bytes(8))
+            file.flush()
+            os.fsync(file.fileno())
+        path.unlink()

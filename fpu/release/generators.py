@@ -1,0 +1,117 @@
+"""A trained generator as two files that hold no code: its numbers (.npz) and what they belong to (.json).
+
+What is written is what draws images, nothing of how it was trained: no optimizer state, key, step or member.
+Reading is done with suspicion, since a release travels: sizes are bounded before anything is built.
+"""
+
+import functools
+import json
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import traverse_util
+
+from fpu import InputError, models
+from fpu.baselines import RELEASES
+from fpu.files import safe
+
+NUMBERS, FACTS = "generator.npz", "generator.json"
+_MOST = 10**5  # any integer of a config, and the arrays of a generator
+_MOST_BYTES = 2**20  # of generator.json
+_MOST_WEIGHT = 2**28  # bytes of all its numbers together: ten times the largest model there is
+
+
+class Generator(NamedTuple):
+    """All that is needed to draw images, without the data."""
+
+    model: str  # one of models.MODELS, or of baselines.RELEASES
+    config: dict | None  # of the model; None for a one-shot release
+    spec: models.Spec
+    class_names: tuple[str, ...]
+    params: Any
+
+    def sample(self, key, labels):
+        """float32 [n, H, W, C] in [0, 1] for labels [n]."""
+        return _sampler(self.model, _frozen(self.config), self.spec)(self.params, key, labels)
+
+
+def save(folder: Path, generator: Generator) -> None:
+    """Write both files."""
+    flat = traverse_util.flatten_dict(generator.params, sep="/")
+    arrays = {name: np.asarray(leaf) for name, leaf in flat.items()}
+    with safe.atomic(folder / NUMBERS) as part, open(part, "wb") as file:
+        np.savez_compressed(file, **arrays)
+    facts = {
+        "model": generator.model,
+        "config": generator.config,
+        "shape": list(generator.spec.shape),
+        "n_classes": generator.spec.n_classes,
+        "class_names": list(generator.class_names),
+    }
+    with safe.atomic(folder / FACTS) as part:
+        part.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+
+
+def load(folder: Path) -> Generator:
+    """What `save` wrote. Raises InputError, naming the file, for anything else."""
+    facts = _facts(folder / FACTS)
+    path = folder / NUMBERS
+    names = safe.npz_names(path, _MOST)
+    headers = safe.npz_headers(path, names)
+    if wrong := [name for name in names if headers[name][1] != np.float32]:
+        raise InputError(f"{path}: {wrong[0]} is not float32, so this is no generator of fpu")
+    if sum(math.prod(shape) * 4 for shape, _ in headers.values()) > _MOST_WEIGHT:
+        raise InputError(f"{path}: holds more than {_MOST_WEIGHT} bytes: no generator of fpu does")
+    arrays = {name: safe.npz_array(path, name) for name in names}
+    if wrong := [name for name in names if not np.isfinite(arrays[name]).all()]:
+        raise InputError(f"{path}: {wrong[0]} holds numbers that are not finite: damaged")
+    with safe.one_line(path, f"a {facts.model} of this shape"):
+        params = traverse_util.unflatten_dict(arrays, sep="/")
+        if facts.model in models.MODELS:
+            params = {"private": {}, "public": {}} | params
+        generator = facts._replace(params=jax.tree.map(jnp.asarray, params))
+        labels = jax.ShapeDtypeStruct((2,), jnp.int32)
+        drawn = jax.eval_shape(generator.sample, jax.random.key(0), labels)
+        if drawn.shape != (2, *facts.spec.shape):
+            raise ValueError(f"it draws {drawn.shape[1:]}")
+    return generator
+
+
+def _facts(path: Path) -> Generator:
+    """A Generator without params."""
+    with safe.one_line(path, "what a release of fpu says of its generator"):
+        if path.stat().st_size > _MOST_BYTES:
+            raise ValueError("too long")
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        model, config = facts["model"], facts["config"]
+        height, width, channels = facts["shape"]
+        classes, names = facts["n_classes"], facts["class_names"]
+        if model not in (*models.MODELS, *RELEASES):
+            raise ValueError(f"no model {model!r}")
+        whole = [height, width, channels, classes, *(config or {}).values()]
+        if any(type(v) is int and not 0 <= v <= _MOST for v in whole):
+            raise ValueError("a size is out of bounds")
+        if not (8 <= height <= 64 and 8 <= width <= 64 and channels in (1, 3) and classes >= 1):
+            raise ValueError("no such images")
+        if len(names) != classes or not all(type(name) is str for name in names):
+            raise ValueError("class names and classes differ in number")
+        spec = models.Spec((height, width, channels), classes)
+        _sampler(model, _frozen(config), spec)
+        return Generator(model, config, spec, tuple(names), None)
+
+
+def _frozen(config: dict | None):
+    return None if config is None else tuple(sorted(config.items()))
+
+
+@functools.lru_cache(maxsize=8)
+def _sampler(model: str, config, spec):
+    """(params, key, labels) -> images, compiled once."""
+    if model in RELEASES:
+        return jax.jit(functools.partial(RELEASES[model].sample, spec))
+    module = models.load(model)
+    return jax.jit(module.make(module.Config(**dict(config)), spec).sample)

@@ -1,0 +1,49 @@
+"""fpu/baselines/__init__.py: what is handed out, and whose images they are."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+
+from fpu import baselines
+from fpu.models import Spec
+
+pytestmark = pytest.mark.usefixtures("quick_compiles")
+
+SPEC = Spec((8, 8, 1), 3)
+
+
+@pytest.mark.parametrize("name", baselines.RELEASES)
+def test_a_release_is_private_and_draws_any_class(name, monkeypatch):
+    monkeypatch.setattr(baselines.merf, "STEPS", 2)
+    baseline = baselines.BASELINES[name](SPEC)
+    assert (baseline.source, baseline.private) == ("members", True)
+    params = baseline.fit(tiny.pool(6), 6.0, 1.0, jax.random.key(0))
+    assert baseline.sample(params, jax.random.key(1), jnp.array([0, 2])).shape == (2, 8, 8, 1)
+
+
+@pytest.mark.parametrize(("name", "source"), [("copycat", "members"), ("fresh", "nonmembers")])
+def test_the_others_hand_out_real_images_of_the_wanted_class(name, source):
+    baseline = baselines.BASELINES[name](SPEC)
+    assert (baseline.source, baseline.private) == (source, False)
+    pool = tiny.pool(9)
+    params = baseline.fit(pool, 9.0, 0.0, jax.random.key(0))
+    labels = np.repeat([0, 1, 2], 40)
+    drawn = np.round(
+        255 * np.asarray(baseline.sample(params, jax.random.key(1), jnp.asarray(labels)))
+    )
+    for label in range(3):
+        mine = {x.tobytes() for x in drawn[labels == label].astype(np.uint8)}
+        theirs = {x.tobytes() for x in np.asarray(pool.images)[np.asarray(pool.labels) == label]}
+        assert mine == theirs
+
+
+def test_noise_is_uniform_and_knows_nothing():
+    baseline = baselines.BASELINES["noise"](SPEC)
+    drawn = baseline.sample(
+        baseline.fit(None, 9.0, 0.0, None), jax.random.key(1), jnp.zeros(50, int)
+    )
+    counts, _ = np.histogram(drawn, 10, (0, 1))
+    assert drawn.shape == (50, 8, 8, 1)
+    assert abs(counts - 320).max() < 5 * np.sqrt(320)

@@ -1,0 +1,104 @@
+"""experiments/evaluate.py: any synthetic set judged, a run judged again, and bad input in one line."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from fpu import InputError, data, report
+from fpu.commands import evaluate
+from fpu.commands.evaluate import Options
+from fpu.pipeline import run
+from fpu.pipeline.settings import Options as RunOptions
+
+pytestmark = pytest.mark.usefixtures("quick_compiles", "short_training")
+TRAINING_STEPS = 30
+
+
+@pytest.fixture(scope="module")
+def members():
+    """What a foreign generator was trained on: the first 30 of each class of the digits."""
+    digits = data.load("digits")
+    train = digits.split == 0
+    mine = [np.flatnonzero(train & (digits.labels == k))[:30] for k in range(10)]
+    return digits, np.sort(np.concatenate(mine))
+
+
+def foreign(tmp_path, members, **more):
+    """Options for a set that hands out the members, with a bare list as manifest."""
+    digits, index = members
+    data.save_npz(tmp_path / "theirs.npz", digits.images[index], digits.labels[index], 10)
+    (tmp_path / "list.json").write_text(json.dumps(index.tolist()))
+    given = {
+        "synthetic": str(tmp_path / "theirs.npz"),
+        "dataset": "digits",
+        "members": str(tmp_path / "list.json"),
+        "out": str(tmp_path / "judged"),
+        "evaluation": "quick",
+    }
+    return Options(**(given | more))
+
+
+def test_a_copycat_of_another_tool_is_caught_and_its_claim_is_told_as_a_claim(tmp_path, members):
+    out = evaluate.evaluate(foreign(tmp_path, members, eps=1.0, delta=1e-4))
+    (found,) = report.read([out / "record.json"])
+    assert found["fidelity"]["synthetic"]["near_copies"]["value"] == 1
+    assert found["privacy"]["attacks"]["nearest"]["auc"]["value"] > 0.99
+    assert found["privacy"]["eps"] == 1
+    assert "claims (1, 0.0001)" in found["privacy"]["statement"]
+    assert found["utility"]["private_classifier"]["accuracy"]["value"] is not None
+    assert found["config"]["model"] == "theirs"
+    assert found["data"]["n_members"] == 300
+    assert json.loads((out / "manifest.json").read_text())["members"] == members[1].tolist()
+    assert "theirs on digits at ε = 1" in (out / "report.html").read_text()
+    assert out.stat().st_mode & 0o77 == 0
+
+
+def test_a_run_judged_again_gets_the_numbers_it_had(tmp_path):
+    options = RunOptions(
+        model="vae", eps=float("inf"), n_per_class=30, steps=20, workdir=str(tmp_path / "run"),
+        set=("model.width=8", "model.depth=1", "model.latent=4"), n_samples=200,
+    )  # fmt: skip
+    folder = run.run(options)
+    out = evaluate.evaluate(
+        Options(model_dir=str(folder), out=str(tmp_path / "again"), evaluation="quick")
+    )
+    before, after = (json.loads((f / "record.json").read_text()) for f in (folder, out))
+    for section in ("fidelity", "utility"):
+        assert after[section] == before[section]
+    assert after["privacy"]["attacks"] == before["privacy"]["attacks"]
+    assert {"elbo", "reconstruction"} <= set(after["privacy"]["attacks"])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"synthetic": None}, "--synthetic is missing"),
+        ({"members": None}, "--members is missing"),
+        ({"out": None}, "--out is missing"),
+        ({"synthetic": "none.npz"}, "none.npz"),
+        ({"members": "none.json"}, "none.json: cannot be read"),
+        ({"dataset": "digit"}, "--dataset=digit"),
+        ({"eps": 1.0}, "--eps and --delta: give both"),
+        ({"eps": -1.0, "delta": 0.1}, "need eps > 0"),
+        ({"eps": float("nan"), "delta": 0.1}, "need eps > 0"),
+        ({"evaluation": "fast"}, "--evaluation=fast"),
+        ({"seed": -1}, "--seed=-1"),
+        ({"model_dir": "nowhere"}, "--model_dir=nowhere: no record.json"),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path, members, change, words):
+    with pytest.raises(InputError) as told:
+        evaluate.evaluate(dataclasses.replace(foreign(tmp_path, members), **change))
+    assert words in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+def test_a_folder_with_something_in_it_is_left_alone(tmp_path, members):
+    options = foreign(tmp_path, members)
+    (tmp_path / "judged").mkdir()
+    (tmp_path / "judged" / "record.json").write_text("precious")
+    with pytest.raises(InputError, match="not empty; name another folder"):
+        evaluate.evaluate(options)
+    assert (tmp_path / "judged" / "record.json").read_text() == "precious"

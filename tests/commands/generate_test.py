@@ -1,0 +1,74 @@
+"""experiments/generate.py: more images from a release, at the command line."""
+
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+import tiny
+
+from fpu import InputError, data
+from fpu.baselines import gaussian
+from fpu.commands import generate
+from fpu.release import generators
+
+pytestmark = pytest.mark.usefixtures("quick_compiles")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A release of a one-shot generator of three classes."""
+    path = tmp_path_factory.mktemp("release")
+    params = gaussian.fit(tiny.SPEC, tiny.pool(9), 9.0, 1.0, jax.random.key(0))
+    generators.save(
+        path, generators.Generator("gaussian", None, tiny.SPEC, ("a", "b", "c"), params)
+    )
+    return path
+
+
+def test_images_of_the_wanted_classes_and_a_picture(folder, tmp_path):
+    target = generate.generate(str(folder), 7, "2,0,2", 0, str(tmp_path / "more.npz"))
+    images, labels = data.load_images(target)
+    assert images.shape == (7, 8, 8, 1)
+    assert np.bincount(labels, minlength=3).tolist() == [2, 0, 5]
+    assert (tmp_path / "more.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_seed_repeats_and_another_gives_other_images(folder, tmp_path):
+    def drawn(seed):
+        file = generate.generate(str(folder), 5, None, seed, str(tmp_path / f"{seed}.npz"))
+        return data.load_images(file)[0]
+
+    np.testing.assert_array_equal(drawn(3), drawn(3))
+    assert (drawn(3) != drawn(4)).any()
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"n": 0}, "--n=0"),
+        ({"n": 10**12}, "--n="),
+        ({"seed": -1}, "--seed=-1"),
+        ({"labels": "3"}, "--labels=3"),
+        ({"out": "more.png"}, "--out=more.png"),
+        ({"release": "nowhere"}, "--release=nowhere"),
+    ],
+)
+def test_bad_flags_are_refused_in_one_line(folder, tmp_path, change, word):
+    given = {
+        "release": str(folder),
+        "n": 3,
+        "labels": None,
+        "seed": 0,
+        "out": str(tmp_path / "x.npz"),
+    }
+    with pytest.raises(InputError, match=word):
+        generate.generate(**(given | change))
+
+
+def test_the_command_needs_a_release_and_says_so():
+    command = [sys.executable, "-m", "fpu.commands.generate", "--out=x.npz"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "--release is missing" in done.stderr

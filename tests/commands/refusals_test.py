@@ -1,0 +1,99 @@
+"""Impossible runs, typed as a user would: one line with the reason and the nearest possible run, exit code 2."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+# One process for all commands: most of the time would go into starting Python.
+PROGRAM = """
+import contextlib, io, json, sys
+from absl import flags
+from fpu.commands import door, run
+
+run.define_flags()
+told = []
+for command in json.load(sys.stdin):
+    for name in flags.FLAGS:
+        flags.FLAGS[name].unparse()
+    sys.argv = ["run", *command]
+    error = io.StringIO()
+    with contextlib.redirect_stderr(error):
+        try:
+            door.main(run.main)
+        except SystemExit as end:
+            told.append((end.code, error.getvalue()))
+print(json.dumps(told))
+"""
+
+COMMANDS = {
+    "--eps=1e-4 --steps=10000000 --sample_rate=1": [
+        "10,000,000 steps, q = 1",
+        "eps = 0.0001 cannot be reached at delta = 0.001",
+        "the smallest is eps = 0.00192",
+        "or use --steps=29101",
+    ],
+    "--eps=1 --steps=1000000000": ["--steps=1000000000", "at most 10000000"],
+    "--eps=1e9 --warmup=none": ["eps = 1e+09 cannot be reached", "the largest is eps = 5.49e+06"],
+    "--eps=0": ["--eps=0", "such as --eps=1"],
+    "--eps=1 --sample_rate=1.5": ["--sample_rate=1.5", "1 is everybody"],
+    "--eps=1 --sample_rate=nan": ["--sample_rate=nan", "(0, 1]"],
+    "--eps=1 --clip_norm=0": ["--clip_norm=0", "usual is 1"],
+    "--eps=1 --clip_norm=-1": ["--clip_norm=-1", "usual is 1"],
+    "--eps=1 --delta=0.01": ["--delta=0.01", "1/n = 0.01", "left out"],
+    "--eps=1 --delta=2": ["--delta=2", "left out"],
+    "--eps=1 --steps=0": ["--steps=0", "at least 1"],
+    "--eps=1 --steps=1e3": ["--steps"],
+    "--noise_multiplier=inf": ["--noise_multiplier=inf", "finite"],
+    "--eps=1 --n_per_class=100000": ["--n_per_class=100000"],
+    "--eps=1 --dataset=nan.npz": ["nan.npz", "uint8"],
+    "--eps=1 --dataset=constant.npz": ["constant.npz", "the same image"],
+    "--eps=1 --dataset=labels.npz": ["labels.npz"],
+    "--eps=1 --workdir=gs://bucket/run": ["--workdir=gs://bucket/run", "this machine"],
+    "--eps=1 --coordinator=host:1": ["process_id and num_processes: missing"],
+}
+
+
+def write(path, images, labels):
+    np.savez(path, train_images=images, train_labels=labels)
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    """{command: (exit code, stderr)}, and the folder it ran in."""
+    folder = tmp_path_factory.mktemp("user")
+    labels = np.arange(60) % 3
+    images = np.random.default_rng(0).integers(0, 256, (60, 8, 8), np.uint8)
+    write(folder / "nan.npz", np.full((60, 8, 8), np.nan, np.float32), labels)
+    write(folder / "constant.npz", np.full_like(images, 7), labels)
+    write(folder / "labels.npz", images, np.full(60, np.nan))
+    few = ["--model=vae", "--n_per_class=10"]
+    commands = [[*few, *command.split()] for command in COMMANDS]
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        input=json.dumps(commands),
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(pathlib.Path(__file__).parents[2])},
+    )
+    return dict(zip(COMMANDS, json.loads(done.stdout), strict=True)), folder
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_is_refused_in_one_line(told, command):
+    code, line = told[0][command]
+    assert code == 2, line
+    assert line.startswith("error: ")
+    assert line.count("\n") == 1
+    for words in COMMANDS[command]:
+        assert words in line
+
+
+def test_nothing_is_left_behind(told):
+    assert sorted(p.name for p in told[1].iterdir()) == ["constant.npz", "labels.npz", "nan.npz"]

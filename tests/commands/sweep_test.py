@@ -1,0 +1,117 @@
+"""experiments/sweep.py: which runs a grid holds, and how shards share them out."""
+
+import dataclasses
+
+import pytest
+
+from fpu import InputError
+from fpu.pipeline import cost, forecast, grids, settings, sweep
+
+
+def test_axes_are_multiplied_and_baselines_appear_at_infinity_alone():
+    wanted = sweep.cells(["model=vae,copycat", "eps=1,inf", "seed=0,1"])
+    assert [(o.model, o.eps, o.seed) for o in wanted] == [
+        ("vae", 1.0, 0),
+        ("vae", 1.0, 1),
+        ("vae", float("inf"), 0),
+        ("vae", float("inf"), 1),
+        ("copycat", float("inf"), 0),
+        ("copycat", float("inf"), 1),
+    ]
+
+
+@pytest.mark.parametrize("name", grids.GRIDS)
+def test_every_preset_is_a_list_of_good_runs_with_names_of_their_own(name):
+    wanted = sweep.cells([], name)
+    for options in wanted:
+        settings.check(options)
+    assert len({sweep.name(options) for options in wanted}) == len(wanted) > 1
+
+
+def test_an_axis_replaces_that_of_the_preset_but_baselines_stay():
+    wanted = sweep.cells(["model=ddpm", "eps=3", "seed=7"], "corrected")
+    assert {(o.model, o.eps) for o in wanted} == {
+        ("ddpm", 3.0),
+        ("copycat", float("inf")),
+        ("fresh", float("inf")),
+    }
+    assert {o.seed for o in wanted} == {7}
+    assert {o.n_per_class for o in wanted} == {10, 50, 100, 500, 0}
+
+
+def test_an_ablation_changes_one_thing_at_a_time():
+    base, *others = [
+        {k: v for k, v in dataclasses.asdict(o).items() if v is not None}
+        for o in sweep.cells(["model=ddpm", "seed=0"], "ablation")
+    ]
+    changed = [{k for k in {**base, **o} if base.get(k) != o.get(k)} for o in others]
+    assert {"subset"} in changed
+    assert {"set"} in changed
+    assert {"eps", "noise_multiplier"} in changed
+    assert {"preset", "n_per_class", "warmup"} in changed
+    assert all(len(names) == 1 for names in changed if not names & {"eps", "preset"})
+    (guided,) = [
+        o for o in sweep.cells(["seed=0", "size=tiny"], "ablation") if "guidance" in str(o.set)
+    ]
+    assert sweep.name(guided).endswith("set=model.guidance=0-size=tiny")
+
+
+def test_two_files_of_one_name_are_refused(tmp_path):
+    wanted = sweep.cells(["model=gaussian", "eps=1", "dataset=a/scans.npz,b/scans.npz"])
+    with pytest.raises(InputError, match=r"a/scans.npz and b/scans.npz would both .* rename"):
+        sweep.sweep(wanted, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("count", [1, 3, 5])
+def test_shards_share_all_runs_out_once(count):
+    wanted = sweep.cells([], "smoke")
+    parts = [sweep.shard(f"{i}/{count}", wanted) for i in range(count)]
+    assert sorted(sweep.name(options) for part in parts for options in part) == sorted(
+        map(sweep.name, wanted)
+    )
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+@pytest.mark.parametrize("text", ["4/4", "1", "-1/2", "a/b", "0/0", ""])
+def test_a_bad_shard_is_refused(text):
+    with pytest.raises(InputError, match="--shard="):
+        sweep.shard(text, [])
+
+
+@pytest.mark.parametrize(
+    ("axes", "preset", "word"),
+    [
+        (["modle=vae"], None, "did you mean model"),
+        (["eps=one"], None, "eps is a float"),
+        (["eps"], "smoke", "--set=eps"),
+        ([], "smok", "did you mean smoke"),
+    ],
+)
+def test_bad_axes_are_refused(axes, preset, word):
+    with pytest.raises(InputError, match=word):
+        sweep.cells(axes, preset)
+
+
+def test_a_dry_run_prices_every_kind_of_program_once_and_tells_what_will_fail(monkeypatch):
+    asked = []
+
+    def stages(job, count):
+        asked.append((job.options.model, count))
+        return [cost.Price(100, 0.5, 2**20), cost.Price(10, 2.0, 2**21)]
+
+    monkeypatch.setattr(cost, "stages", stages)
+    wanted = sweep.cells(["model=vae,gaussian", "eps=1", "n_per_class=10", "seed=0,1,2"])
+    wanted.append(settings.Options(model="vae", eps=1.0, dataset="none.npz"))
+    said = forecast.lines(wanted, 2)
+    groups = [line for line in said if not line.startswith("  ")]
+    assert groups[0] == "2 side by side: vae, 110 steps, 70.0 s, 2 MB"
+    assert groups[1] == "alone: vae, 110 steps, 70.0 s, 2 MB"
+    assert groups[2:5] == ["alone: gaussian, not trained"] * 3
+    assert groups[5].startswith("alone: will fail: none.npz: cannot be read")
+    assert groups[6] == "7 runs in 6 groups: 2.3 min of training on this machine"
+    assert asked == [("vae", 2), ("vae", 1)]
+    assert [line.strip() for line in said if line.startswith("  ")] == [
+        sweep.name(options)
+        for options in (wanted[0], wanted[1], wanted[2], *wanted[3:6], wanted[6])
+    ]

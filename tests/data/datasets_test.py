@@ -1,0 +1,128 @@
+"""fpu/data/datasets.py: every way to name a data set."""
+
+import numpy as np
+import pytest
+
+from fpu import InputError, data
+from fpu.data import sources
+from fpu.files import safe
+
+DIGITS_TEST = [4, 5, 9, 10, 12, 16]
+DIGITS_MEMBERS = [17, 353, 827, 1040, 1060, 1069, 1153, 1481, 1588, 1659]
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path, monkeypatch):
+    """Each test has an empty home folder and an empty cache."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def arrays(n=(12, 6, 6), side=9, channels=None, n_classes=3, seed=0):
+    """A set in MedMNIST's format, classes in turn."""
+    rng = np.random.default_rng(seed)
+    shape = (side, side) if channels is None else (side, side, channels)
+    made = {}
+    for split, size in zip(("train", "val", "test"), n, strict=True):
+        made[f"{split}_images"] = rng.integers(0, 256, (size, *shape), np.uint8)
+        made[f"{split}_labels"] = (np.arange(size) % n_classes).astype(np.uint8)[:, None]
+    return made
+
+
+def saved(path, **fields):
+    np.savez_compressed(path, **fields)
+    return path
+
+
+def test_digits_are_whole_and_split_for_good():
+    ds = data.load("digits")
+    assert ds.images.shape == (1797, 8, 8, 1)
+    assert ds.images.dtype == np.uint8
+    assert ds.shape == (8, 8, 1)
+    assert ds.n_classes == 10
+    assert (ds.images.min(), ds.images.max()) == (0, 255)
+    assert np.bincount(ds.split).tolist() == [1437, 0, 360]
+    # Published results depend on these: they may never move, whatever numpy does.
+    assert np.flatnonzero(ds.split == 2)[:6].tolist() == DIGITS_TEST
+    assert data.partition(ds, n_per_class=1).members.tolist() == DIGITS_MEMBERS
+    split = data.partition(ds, n_per_class=50)
+    for indices in (split.members, split.nonmembers):
+        assert np.bincount(ds.labels[indices]).tolist() == [50] * 10
+    assert np.array_equal(split.test, np.flatnonzero(ds.split == 2))
+    assert split.notes == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("octmnst", "octmnist"),
+        ("digit", "digits"),
+        ("zzz", "known are digits, mnist"),
+        ("chestmnist", "multi-label"),
+        ("chestmnist_64", "multi-label"),
+        ("organmnist3d", "3-D"),
+        ("absent.npz", "absent.npz: cannot be read"),
+    ],
+)
+def test_unknown_names_are_refused(name, says):
+    with pytest.raises(InputError, match=says) as caught:
+        data.load(name)
+    assert "\n" not in str(caught.value)
+
+
+def test_absent_data_dir_is_refused(tmp_path):
+    with pytest.raises(InputError, match="--data_dir"):
+        data.load("digits", tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(("name", "n_classes"), [("octmnist", 4), ("organamnist", 11)])
+def test_official_name_needs_official_bytes_a_path_does_not(tmp_path, monkeypatch, name, n_classes):
+    made = arrays((3 * n_classes, n_classes, n_classes), 28, n_classes=n_classes)
+    path = saved(tmp_path / f"{name}.npz", **made)
+    with pytest.raises(InputError, match=f"{name}.npz: not the official"):
+        data.load(name, tmp_path)
+    own = data.load(path)
+    assert own.name == name
+    assert own.n_classes == n_classes
+    assert own.shape == (28, 28, 1)
+    assert own.source.startswith("own file")
+    assert np.array_equal(own.images[..., 0], np.concatenate([made[k] for k in made][::2]))
+    assert np.array_equal(own.labels, np.concatenate([made[k] for k in made][1::2])[:, 0])
+    assert np.bincount(own.split).tolist() == [3 * n_classes, n_classes, n_classes]
+
+    # With the official md5 the same file is the official set, by name or by path.
+    entry = (n_classes, safe.file_md5(path), "-")
+    monkeypatch.setitem(sources.MEDMNIST, name, entry)
+    monkeypatch.setattr(sources, "_info", dict)
+    for official in (data.load(name, tmp_path), data.load(path)):
+        assert "MedMNIST" in official.source
+        assert np.array_equal(official.images, own.images)
+
+
+@pytest.mark.parametrize(("side", "channels"), [(8, None), (64, 3), (28, 1), (9, None), (13, 3)])
+def test_own_npz_loads_grey_and_rgb(tmp_path, side, channels):
+    made = arrays(side=side, channels=channels)
+    ds = data.load(str(saved(tmp_path / "mine.npz", **made)))
+    assert ds.name == "mine"
+    assert ds.images.shape == (24, side, side, channels or 1)
+    assert ds.images.dtype == np.uint8
+    assert ds.labels.dtype == np.int32
+    assert ds.class_names == ("0", "1", "2")
+    assert np.array_equal(ds.images[:12].reshape(made["train_images"].shape), made["train_images"])
+    assert ds.groups is None
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "says"),
+    [
+        ([0] * 6, [0] * 6, "one class only"),
+        ([1, 2] * 3, [1] * 6, "no image of class 0"),
+        ([0, 2] * 3, [0] * 6, "no image of class 1"),
+        ([0, 1] * 3, [2] * 6, "no image of class 2"),
+        ([0, 2**31 - 1] * 3, [0] * 6, "no image of class 1"),
+    ],
+)
+def test_classes_are_numbered_without_a_gap(tmp_path, train, test, says):
+    made = arrays((6, 0, 6)) | {"train_labels": np.array(train), "test_labels": np.array(test)}
+    with pytest.raises(InputError, match=f"mine.npz: train_labels has {says}"):
+        data.load(saved(tmp_path / "mine.npz", **made))

@@ -1,0 +1,156 @@
+"""fpu/data/sources.py and fpu/data/tfds_mnist.py: official images by every route, and nothing else."""
+
+import functools
+import gzip
+import hashlib
+import http.server
+import struct
+import threading
+
+import numpy as np
+import pytest
+
+from fpu import InputError, data
+from fpu.data import sources
+from fpu.files import safe
+
+IDX = {
+    "train_images": "train-images-idx3-ubyte",
+    "train_labels": "train-labels-idx1-ubyte",
+    "test_images": "t10k-images-idx3-ubyte",
+    "test_labels": "t10k-labels-idx1-ubyte",
+}
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path, monkeypatch):
+    """Each test has an empty home folder and an empty cache."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def test_builtin_table_agrees_with_medmnist(monkeypatch, capsys):
+    from_info = {name: sources.facts(name) for name in sources.MEDMNIST_NAMES}
+    assert capsys.readouterr().out == ""
+    info = sources._info()
+    single = [k for k, v in info.items() if "multi-label" not in v["task"] and "3d" not in k]
+    assert sorted(single) == sorted(sources.MEDMNIST)
+    monkeypatch.setattr(sources, "_info", dict)
+    for name, facts in from_info.items():
+        builtin = sources.facts(name)
+        assert builtin["url"] == facts["url"]
+        assert builtin["md5"] == facts["md5"]
+        assert len(builtin["class_names"]) == len(facts["class_names"])
+    assert len(info["organamnist"]["label"]) == len(sources.facts("organamnist")["class_names"])
+    assert from_info["octmnist"]["class_names"][0] == info["octmnist"]["label"]["0"]
+
+
+def test_medmnist_is_downloaded_once_checked_and_whole(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "remote.npz"
+    data.save_npz(path, np.zeros((8, 28, 28, 1), np.uint8), np.arange(8) % 4, n_classes=4)
+    monkeypatch.setattr(sources, "_info", dict)
+    monkeypatch.setattr(sources, "URL", tmp_path.as_uri() + "/remote.npz#{}")
+    monkeypatch.setitem(sources.MEDMNIST, "octmnist", (4, "0" * 32, "-"))
+    with pytest.raises(InputError, match="wrong md5"):
+        data.load("octmnist")
+    assert not list(sources.cache_dir().iterdir())
+
+    monkeypatch.setitem(sources.MEDMNIST, "octmnist", (4, safe.file_md5(path), "-"))
+    first = data.load("octmnist")
+    assert "downloading octmnist.npz" in capsys.readouterr().err  # no bar: this is no terminal
+    path.unlink()
+    again = data.load("octmnist")
+    assert np.array_equal(first.images, again.images)
+    with pytest.raises(InputError, match="--data_dir"):
+        data.load("bloodmnist")
+    assert [p.name for p in sources.cache_dir().iterdir()] == ["octmnist.npz"]
+
+
+@pytest.fixture
+def tiny_mnist(monkeypatch):
+    """MNIST's four arrays, small, and the table of checksums made to fit."""
+    rng = np.random.default_rng(0)
+    made = {}
+    for split, n in (("train", 40), ("test", 20)):
+        made[f"{split}_images"] = rng.integers(0, 256, (n, 28, 28), np.uint8)
+        made[f"{split}_labels"] = (np.arange(n) * 7 % 10).astype(np.uint8)
+    for field, array in made.items():
+        stem, _, keras = sources.MNIST[field]
+        entry = (stem, hashlib.md5(idx_bytes(array)).hexdigest(), keras)
+        monkeypatch.setitem(sources.MNIST, field, entry)
+    return made
+
+
+def idx_bytes(array):
+    head = b"\0\0\x08" + bytes([array.ndim])
+    return head + b"".join(struct.pack(">I", n) for n in array.shape) + array.tobytes()
+
+
+def write_idx(folder, made, pack=gzip.compress, ending=".gz"):
+    folder.mkdir(exist_ok=True)
+    for field, array in made.items():
+        (folder / (IDX[field] + ending)).write_bytes(pack(idx_bytes(array)))
+    return folder
+
+
+def same_mnist(ds, made):
+    assert ds.name == "mnist"
+    images = np.concatenate([made["train_images"], made["test_images"]])
+    labels = np.concatenate([made["train_labels"], made["test_labels"]])
+    return np.array_equal(ds.images[..., 0], images) and np.array_equal(ds.labels, labels)
+
+
+def test_mnist_content_counts_not_its_packing(tmp_path, tiny_mnist):
+    for i, level in enumerate((1, 9)):
+        pack = functools.partial(gzip.compress, compresslevel=level)
+        folder = write_idx(tmp_path / str(i), tiny_mnist, pack)
+        assert same_mnist(data.load("mnist", folder), tiny_mnist)
+    plain = write_idx(tmp_path / "plain", tiny_mnist, bytes, "")
+    assert same_mnist(data.load("mnist", plain), tiny_mnist)
+    keras = {sources.MNIST[field][2]: array for field, array in tiny_mnist.items()}
+    (tmp_path / "keras").mkdir()
+    np.savez(tmp_path / "keras" / "mnist.npz", **keras)
+    assert same_mnist(data.load("mnist", tmp_path / "keras"), tiny_mnist)
+
+
+def test_mnist_files_that_are_not_mnists_are_refused(tmp_path, tiny_mnist):
+    changed = tiny_mnist | {"test_labels": tiny_mnist["test_labels"][::-1]}
+    folder = write_idx(tmp_path / "a", changed)
+    with pytest.raises(InputError, match="t10k-labels-idx1-ubyte does not hold"):
+        data.load("mnist", folder)
+    (folder / "t10k-labels-idx1-ubyte.gz").unlink()
+    with pytest.raises(InputError, match=r"lacks t10k-labels-idx1-ubyte\.gz"):
+        data.load("mnist", folder)
+
+
+class _Silent(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+def test_mnist_through_tensorflow_datasets_without_tensorflow(tmp_path, tiny_mnist, monkeypatch):
+    import tensorflow_datasets as tfds
+
+    from fpu.data import tfds_mnist
+
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    folder = write_idx(tmp_path / "served", tiny_mnist)
+    handler = functools.partial(_Silent, directory=folder)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr(tfds_mnist.MNIST, "URL", f"http://127.0.0.1:{server.server_port}/")
+        assert same_mnist(data.load("mnist"), tiny_mnist)
+        server.shutdown()
+    # The stock reader opens what was prepared; the second load needs neither it nor the server.
+    prepared = sources.cache_dir() / "tensorflow_datasets"
+    examples = tfds.data_source("mnist", split="test", data_dir=prepared, download=False)
+    assert [e["label"] for e in examples] == tiny_mnist["test_labels"].tolist()
+    assert np.array_equal(examples[3]["image"][..., 0], tiny_mnist["test_images"][3])
+    with monkeypatch.context() as patched:
+        patched.setattr(tfds_mnist, "read", None)
+        assert same_mnist(data.load("mnist"), tiny_mnist)
+    # Nothing cached, nobody answers: one line, at once.
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
+    with pytest.raises(InputError, match=r"mnist: .*--data_dir"):
+        data.load("mnist")
+    assert "https://storage.googleapis.com" in next(iter(tfds_mnist.MNIST.url_infos))

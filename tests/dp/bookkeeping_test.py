@@ -1,0 +1,363 @@
+"""Book-keeping against the vmapped reference, closed forms, and the sensitivity itself."""
+
+import flax.linen as linen
+import hypothesis
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+from fpu.dp import _bookkeeping, _products, clipping
+from fpu.models import Example, Spec, ddpm, gan, layers, vae
+
+SPEC = Spec((8, 8, 1), 3)
+SMALL = {
+    "vae": (vae, vae.Config(patch=4, width=8, depth=1, latent=2)),
+    "gan": (gan, gan.Config(patch=4, width=8, depth=1, latent=2, penalty=1.0)),
+    "ddpm": (ddpm, ddpm.Config(patch=4, width=8, depth=1, multiplicity=2)),
+}
+
+
+@pytest.fixture
+def all_ghosts(monkeypatch):
+    """Book-keep every matrix that can be, also where its gradient would be cheaper."""
+    monkeypatch.setattr(_bookkeeping, "_COST", float("inf"))
+
+
+def random_like(shapes, seed):
+    """Parameters with no leaf at zero, where initialisation leaves biases and read-outs."""
+    rng = np.random.default_rng(seed)
+    return jax.tree.map(lambda s: jnp.asarray(rng.normal(0, 0.3, s.shape), jnp.float32), shapes)
+
+
+def batch(count, seed=0, shape=SPEC.shape):
+    images = jax.random.uniform(jax.random.key(seed), (count, *shape))
+    labels = jnp.arange(count) % SPEC.n_classes
+    return Example(images, labels), jax.random.split(jax.random.key(seed + 1), count)
+
+
+def assert_same(found, expected, tolerance=2e-5):
+    """Sums and diagnostics agree, relative to the length of the whole sum."""
+    length = np.sqrt(sum(float(jnp.sum(jnp.square(g))) for g in jax.tree.leaves(expected[0])))
+    assert jax.tree.structure(found) == jax.tree.structure(expected)
+    for ours, theirs in zip(jax.tree.leaves(found[0]), jax.tree.leaves(expected[0]), strict=True):
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance * length)
+    np.testing.assert_allclose(found[1].loss, expected[1].loss, rtol=1e-5)
+    assert found[1].clipped == expected[1].clipped
+    assert found[1].dropped == expected[1].dropped
+
+
+def both(loss, params, examples, valid, keys, clip, **options):
+    """(fast, reference), compiled."""
+
+    def run(engine):
+        compiled = jax.jit(lambda *a: engine.clipped_sum(loss, *a, **options))
+        return compiled(params, examples, valid, jax.random.clone(keys), clip)
+
+    return run(_bookkeeping), run(clipping)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_equals_the_reference_for_every_model(name, all_ghosts):
+    # gan: a weight is used on real, fake, and transposed in the penalty's inner gradient. ddpm: K draws.
+    module, config = SMALL[name]
+    model = module.make(config, SPEC)
+    params = random_like(jax.eval_shape(model.init, jax.random.key(0)), 1)
+    examples, keys = batch(5)
+    examples = examples._replace(image=examples.image.at[1].set(jnp.nan))
+    valid = jnp.array([True, True, True, False, True])
+
+    def loss(private, example, key):
+        return model.loss(private, params["public"], example, jnp.int32(3), key)
+
+    found, expected = both(loss, params["private"], examples, valid, keys, jnp.float32(2.0))
+    # Ghost norms are rounded up by what many tokens might lose, so the sum comes out a little short.
+    assert_same(found, expected, tolerance=3e-3)
+    free = both(loss, params["private"], examples, valid, keys, jnp.float32(jnp.inf))
+    assert_same(*free)
+    assert found[1].dropped == 1
+
+
+class Everything(linen.Module):
+    """Embed, Conv, GroupNorm, Dense, a tied weight, attention, a weight in a scan and one in a penalty."""
+
+    @linen.compact
+    def __call__(self, image, label):
+        embed = linen.Embed(3, 8)
+        x = layers.GroupNorm(2)(layers.Conv(4, strides=2)(image))
+        x = linen.Conv(8, (2, 2), strides=2)(x).reshape(4, 8) + embed(label)[None]
+        x = linen.MultiHeadDotProductAttention(2)(x[None])[0]
+        tied = self.param("tied", linen.initializers.normal(0.5), (8, 6))
+        x = jnp.tanh(x @ tied) @ tied.T
+        looped = self.param("looped", linen.initializers.normal(0.5), (8, 8))
+        x, _ = jax.lax.scan(lambda x, _: (jnp.tanh(x @ looped), None), x, length=2)
+        x = linen.remat(linen.Dense)(5, dtype=jnp.bfloat16)(x).astype(jnp.float32)
+        return jnp.sum(jnp.square(embed.attend(x @ jnp.ones((5, 8))))) + 0.1 * jnp.sum(tied**2)
+
+
+def test_equals_the_reference_for_any_flax_network(all_ghosts):
+    net = Everything()
+    examples, keys = batch(4)
+    one = examples.image[0], examples.label[0]
+    params = random_like(jax.eval_shape(net.init, jax.random.key(2), *one), 3)
+
+    def loss(params, example, key):
+        return net.apply(params, example.image, example.label) + jax.random.normal(key), {}
+
+    valid = jnp.array([True, True, True, False])
+    # One dense layer computes in bfloat16, where two orders of the same sum differ.
+    assert_same(*both(loss, params, examples, valid, keys, 0.5), tolerance=3e-3)
+
+
+class Convolutions(linen.Module):
+    """Strides, dilation, padding of all kinds, a transposed and a grouped convolution, a batch of its own."""
+
+    @linen.compact
+    def __call__(self, image, label):
+        x = linen.Conv(4, (3, 2), strides=(2, 1), padding="VALID", name="strided")(image)
+        x = linen.Conv(4, (3, 3), kernel_dilation=2, padding="CIRCULAR", name="dilated")(x)
+        x = linen.ConvTranspose(4, (3, 3), strides=(2, 2), name="transposed")(jnp.tanh(x))
+        x = linen.Conv(4, (3, 3), feature_group_count=2, name="grouped")(x)
+        x = linen.Conv(3, (2,), name="flat")(jnp.stack([x, jnp.sin(x)]).reshape(2, -1, 4))
+        return jnp.sum(x[0] * x[1]) + linen.Embed(3, 2, name="embed")(label).sum()
+
+
+@pytest.mark.parametrize("cost", [0.0, np.inf])
+def test_convolutions_and_look_ups_are_products(cost, monkeypatch):
+    monkeypatch.setattr(_bookkeeping, "_COST", cost)
+    net = Convolutions()
+    examples, keys = batch(3)
+    one = examples.image[0], examples.label[0]
+    params = random_like(jax.eval_shape(net.init, jax.random.key(2), *one), 3)
+
+    def loss(params, example, key):
+        return net.apply(params, example.image, example.label), {}
+
+    rules = _bookkeeping.rules(loss, params, jax.tree.map(lambda x: x[0], examples), keys[0])
+    expected = "ghost" if cost else "instantiate"
+    for path, rule in rules.items():
+        assert rule == ("vmap" if "bias" in path or "grouped" in path else expected), path
+    some = jnp.array([True, False, True])
+    assert_same(*both(loss, params, examples, some, keys, 0.5), 3e-3 if cost else 1e-4)
+    assert_same(*both(loss, params, examples, some, keys, jnp.inf), 1e-4)
+
+
+@pytest.mark.parametrize("mode", ["fill", "clip", "wrap"])
+def test_look_ups_beyond_the_table(mode, all_ghosts):
+    def loss(table, row, key):
+        picked = jnp.take(table, row, axis=0, mode=mode)
+        return jnp.sum(jnp.where(jnp.isfinite(picked), picked, 0.0) ** 2), {}
+
+    rows = jnp.array([[0, -1], [7, 2]])
+    table = random_like(np.zeros((3, 4)), 0)
+    assert _bookkeeping.rules(loss, table, rows[0], jax.random.key(0)) == {"": "ghost"}
+    keys = jax.random.split(jax.random.key(1), 2)
+    assert_same(*both(loss, table, rows, jnp.array([True, True]), keys, 1.0))
+
+
+def test_a_use_that_comes_to_nothing_is_none():
+    def loss(w, x, key):
+        jnp.sum(jnp.tanh(w))  # computed, and not used
+        return jnp.sum(x @ w), {}
+
+    rules = _bookkeeping.rules(loss, jnp.ones((4, 6)), jnp.ones((2, 4)), jax.random.key(0))
+    assert rules == {"": "ghost"}
+
+
+def test_a_large_leaf_without_a_rule_is_said(caplog, monkeypatch):
+    monkeypatch.setattr(_bookkeeping, "_LARGE", 10)
+
+    def loss(w, x, key):
+        return jnp.sum(x @ jnp.tanh(w["odd"])), {}
+
+    _bookkeeping.rules(loss, {"odd": jnp.ones((4, 6))}, jnp.ones((2, 4)), jax.random.key(0))
+    assert "['odd']" in caplog.text
+
+
+def dense_loss(params, example, key):
+    """A small dense network with a tied weight; its input is the example, whatever that holds."""
+    del key
+    hidden = jnp.tanh(example @ params["first"]["kernel"] + params["first"]["bias"])
+    return jnp.sum(jnp.square((hidden @ params["tied"]) @ params["tied"].T)), {}
+
+
+def dense_params(seed):
+    first = {"kernel": np.zeros((3, 4)), "bias": np.zeros(4)}
+    return random_like({"first": first, "tied": np.zeros((4, 2))}, seed)
+
+
+def test_microbatches_and_padding_change_nothing(all_ghosts):
+    params, keys = dense_params(0), jax.random.split(jax.random.key(1), 7)
+    rows = jax.random.normal(jax.random.key(2), (7, 3)).at[4].set(jnp.inf)
+    valid = jnp.arange(7) != 2
+    whole, expected = both(dense_loss, params, rows, valid, keys, 1.0)
+    assert_same(whole, expected)
+
+    @jax.jit
+    def other(rows, valid):
+        keys = jax.random.split(jax.random.key(1), 7)
+        return _bookkeeping.clipped_sum(dense_loss, params, rows, valid, keys, 1.0, microbatch=3)
+
+    assert_same(other(rows, valid), expected)
+    for content in (jnp.nan, 0.0, 1e30):
+        same = other(rows.at[2].set(content), valid)
+        jax.tree.map(np.testing.assert_array_equal, other(rows, valid), same)
+    empty = other(rows, valid & False)
+    assert all(jnp.all(leaf == 0) for leaf in jax.tree.leaves(empty))
+
+
+def test_cells_in_a_loop(all_ghosts):
+    rows = jax.random.normal(jax.random.key(2), (2, 5, 3))
+    params = jax.tree.map(lambda *p: jnp.stack(p), dense_params(0), dense_params(1))
+    clips, shifts = jnp.array([0.5, jnp.inf]), jnp.array([0.0, 1.0])
+
+    def train(engine):
+        def cell(params, rows, clip, shift):
+            def loss(params, example, key):  # closes over what varies between cells
+                value, aux = dense_loss(params, example + shift, key)
+                return value * (1.0 + jax.random.uniform(key)), aux
+
+            def step(i, params):
+                keys = jax.random.split(jax.random.fold_in(jax.random.key(5), i), 5)
+                total, _ = engine.clipped_sum(loss, params, rows, jnp.arange(5) < 4, keys, clip)
+                return jax.tree.map(lambda p, g: p - 0.01 * g, params, total)
+
+            return jax.lax.fori_loop(0, 3, step, params)
+
+        return jax.jit(jax.vmap(cell))(params, rows, clips, shifts)
+
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
+        train(_bookkeeping),
+        train(clipping),
+    )
+
+
+def test_a_weight_used_twice_has_the_norm_of_the_sum(all_ghosts):
+    # Two parallel uses: the gradient is outer(x, c) + outer(x, c), of norm 2 |x| |c|; the per-use norms
+    # would give sqrt(2) |x| |c| and a sum longer than the clip norm.
+    c = jnp.array([1.0, -2.0, 0.5])
+
+    def loss(w, x, key):
+        return (x @ w) @ c + (2 * x / 2) @ w @ c, {}
+
+    def clipped(clip):
+        keys = jax.random.split(jax.random.key(0), 1)
+        return _bookkeeping.clipped_sum(loss, jnp.ones((2, 3)), x, jnp.array([True]), keys, clip)
+
+    x = jnp.array([[3.0, 4.0]])
+    truth = 2 * 5.0 * float(jnp.linalg.norm(c))
+    total, seen = clipped(truth * 1.01)
+    np.testing.assert_allclose(total, 2 * x[0][:, None] * c[None], rtol=1e-5)
+    assert seen.clipped == 0
+    total, seen = clipped(truth * 0.8)
+    assert seen.clipped == 1
+    np.testing.assert_allclose(jnp.linalg.norm(total), truth * 0.8, rtol=1e-5)
+    assert jnp.linalg.norm(total) <= truth * 0.8 * (1 + 1e-6)
+
+
+def test_uses_that_cancel(all_ghosts):
+    # outer(x, c) - outer(x, c) + a little: the ghost norm cancels, the sum must still be bounded.
+    def loss(w, x, key):
+        return jnp.sum(x @ w) - jnp.sum((x * (1 + 1e-4)) @ w), {}
+
+    x = 1e3 * jax.random.normal(jax.random.key(0), (1, 16))
+    keys = jax.random.split(jax.random.key(1), 1)
+    total, _ = _bookkeeping.clipped_sum(loss, jnp.ones((16, 8)), x, jnp.array([True]), keys, 0.1)
+    assert jnp.linalg.norm(total) <= 0.1 * (1 + 1e-5)
+
+
+@pytest.mark.parametrize("q", [64, 1024, 4096])
+def test_tokens_that_nearly_cancel_in_many_dimensions(q):
+    # The Gram entries are long f32 sums, whose roundings exceed what is left of the square.
+    def loss(w, y, key):
+        return jnp.sum((jnp.ones((2, 4)) @ w) * y), {}
+
+    @jax.jit
+    def length(y):
+        keys = jax.random.split(jax.random.key(0), 1)
+        total, _ = _bookkeeping.clipped_sum(
+            loss, jnp.ones((4, q)), y[None], jnp.array([True]), keys, 1.0
+        )
+        return jnp.linalg.norm(total)
+
+    assert _bookkeeping.rules(loss, jnp.ones((4, q)), jnp.ones((2, q)), jax.random.key(0)) == {
+        "": "ghost"
+    }
+    for c in (1.0, 37.7, 1e4):
+        for s in np.logspace(-3.5, -1.5, 40):
+            assert length(jnp.stack([jnp.full(q, c), jnp.full(q, -(1 - s) * c)])) <= 1 + 1e-5
+
+
+@pytest.mark.parametrize(
+    ("use", "expected"),
+    [
+        (lambda w, x: x @ w, [(False, (4, 6))]),
+        (lambda w, x: w.T @ x.T, [(False, (4, 6))]),
+        (lambda w, x: x[:, :3] @ w.reshape(3, 8), [(False, (3, 8))]),
+        (lambda w, x: x[:, :2] @ w.T[:, :, None].reshape(6, 2, 2)[0], None),  # a slice
+        (lambda w, x: x[:, :3] @ w.T.reshape(3, 8), None),  # entries in another order
+        (lambda w, x: (x @ w) @ w.T, [(False, (4, 6)), (True, (4, 6))]),
+        (lambda w, x: (x @ w)[:, :3] @ w.reshape(3, 8), None),  # two layouts
+        (lambda w, x: jax.vmap(lambda x: jax.jit(jnp.dot)(x, w))(x), [(False, (4, 6))]),
+        (lambda w, x: jnp.einsum("tp,tpq->tq", x, jnp.broadcast_to(w, (5, 4, 6))), None),
+        (lambda w, x: x @ w + jnp.sum(w), None),  # used outside of a product
+        (lambda w, x: x @ jnp.tanh(w), None),
+        (lambda w, x: x, None),  # not used
+    ],
+)
+def test_products(use, expected):
+    program = _products.program(lambda w, x: jnp.sum(use(w, x)), jnp.ones((4, 6)), jnp.ones((5, 4)))
+    found = _products.products(program, [(4, 6)]).get(0)
+    assert (found and [(p.transposed, p.shape) for p in found]) == expected
+
+
+def test_the_cheaper_form():
+    def ghosts(tokens, p, q):
+        return _bookkeeping._ghost_is_cheaper([_products.Product(0, 1, tokens, False, (p, q))])
+
+    assert ghosts(1, 784, 256)
+    assert ghosts(8, 128, 128)
+    assert not ghosts(400, 64, 64)
+    two = [_products.Product(i, 1, 30, False, (64, 64)) for i in range(2)]
+    assert _bookkeeping._ghost_is_cheaper(two[:1])
+    assert not _bookkeeping._ghost_is_cheaper(two)  # all uses count
+
+
+NUMBERS = st.sampled_from(
+    [0.0, 1.0, -1.0, 1e-3, 37.5, -1e4, 1e-20, 1e-30, 1e-42, 1e18, -1e30, 3e38, np.inf, np.nan]
+) | st.floats(-4, 4, width=32)
+
+
+# Two uses whose factors are huge in turn: the gradient is 1e8, no factor of it is.
+BALANCED = [1e18] * 3 + [1e-10] * 6 + [1e18] * 3
+
+
+@jax.jit
+def _linear_sum(rows, valid, clip):
+    """Sum for the loss <a W, d> twice over: the gradient is outer(a, d) + outer(b, e), of any size."""
+
+    def loss(w, row, key):
+        a, b, d, e = row
+        return jnp.sum((a @ w) * d) + jnp.sum((b @ w) * e), {}
+
+    keys = jax.random.split(jax.random.key(0), len(rows))
+    return _bookkeeping.clipped_sum(loss, jnp.zeros((3, 3)), rows, valid, keys, clip)[0]
+
+
+@hypothesis.settings(deadline=None, max_examples=150, derandomize=True)
+@hypothesis.example(rows=BALANCED + [1.0] * 24, clip=1.0)
+@hypothesis.example(rows=([3e38] * 3 + [1e-20] * 9) * 3, clip=1e-3)  # 1 / 3e38 is denormal
+@hypothesis.given(
+    rows=st.lists(NUMBERS, min_size=36, max_size=36), clip=st.sampled_from([1e-3, 1.0, 50.0])
+)
+def test_one_example_never_moves_the_sum_beyond_clip(rows, clip):
+    rows = jnp.asarray(rows, jnp.float32).reshape(3, 4, 3)
+    together = _linear_sum(rows, jnp.array([True, True, True]), clip)
+    assert jnp.all(jnp.isfinite(together))
+    for without in range(3):
+        apart = _linear_sum(rows, jnp.arange(3) != without, clip)
+        # 3e-7 * 3 clip: rounding of the sums that are subtracted here
+        assert jnp.linalg.norm(together - apart) <= clip * (1 + 1e-5 + 1e-6)

@@ -1,0 +1,77 @@
+"""fpu/files/cache.py: asked once, answered from disk; whatever is wrong with the file is solved again."""
+
+import json
+
+import numpy as np
+import pytest
+
+from fpu.files import cache
+
+ANSWER = {"members": {"accuracy": {"value": 1 / 3, "low": 0.1, "high": 0.7, "n": 9}}}
+
+
+class Solver:
+    def __init__(self, answer=ANSWER):
+        self.calls, self.answer = 0, answer
+
+    def __call__(self):
+        self.calls += 1
+        return self.answer
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "a" / "kept"
+
+
+def test_a_question_is_solved_once(folder):
+    solve = Solver()
+    answers = [cache.remembered(folder, {"n": 1}, solve) for _ in range(3)]
+    assert answers == [ANSWER] * 3
+    assert solve.calls == 1
+    assert cache.remembered(folder, {"n": 2}, Solver({"other": None})) == {"other": None}
+
+
+def test_the_folder_is_the_users_alone(folder):
+    cache.remembered(folder, {}, Solver())
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert [file.suffix for file in folder.iterdir()] == [".json"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: "",
+        lambda text: text[: len(text) // 2],
+        lambda text: text.replace("0.7", "0.8"),
+        lambda text: json.dumps([]),
+        lambda text: text.replace("question", "questions"),
+        lambda text: "\xff",
+    ],
+)
+def test_a_damaged_file_is_solved_and_written_again(folder, damage):
+    cache.remembered(folder, {"n": 1}, Solver())
+    (file,) = folder.iterdir()
+    whole = file.read_text()
+    file.write_bytes(damage(whole).encode("latin-1"))
+    solve = Solver()
+    assert cache.remembered(folder, {"n": 1}, solve) == ANSWER
+    assert solve.calls == 1
+    assert file.read_text() == whole
+
+
+def test_no_folder_and_a_folder_that_cannot_be_cost_time_only(tmp_path):
+    (tmp_path / "file").write_text("")
+    for folder in (None, tmp_path / "file" / "kept"):
+        solve = Solver()
+        assert [cache.remembered(folder, {}, solve) for _ in range(2)] == [ANSWER] * 2
+        assert solve.calls == 2
+
+
+def test_the_digest_sees_every_pixel_the_shape_and_the_type():
+    images = np.zeros((3, 2, 2), np.uint8)
+    other = images.copy()
+    other[2, 1, 1] = 1
+    variants = [images, other, images.reshape(3, 4), images.astype(np.int8), images[:2]]
+    assert len({cache.digest(v, np.arange(3)) for v in variants}) == 5
+    assert cache.digest(images) == cache.digest(images.copy())

@@ -1,0 +1,205 @@
+"""fpu/pipeline/auditing.py: what refutes a claim, and a broken mechanism through the whole door."""
+
+import json
+import math
+import types
+
+import jax
+import numpy as np
+import pytest
+import quick_run
+
+from fpu import InputError, models
+from fpu.commands import run as command
+from fpu.dp.plan import DPSGD, Plan
+from fpu.pipeline import auditing, copies, jobs, run, settings, sweep
+from fpu.pipeline.settings import Options
+from fpu.privacy import audit
+
+pytestmark = [
+    pytest.mark.usefixtures("quick_compiles"),
+    pytest.mark.filterwarnings("default::DeprecationWarning:jax_privacy"),
+]
+
+
+def sides(gap, n=60):
+    rng = np.random.default_rng(0)
+    return rng.normal(gap, 1, n), rng.normal(0, 1, n)
+
+
+def claimed(noise, delta=1e-6):
+    return audit.claim(Plan(delta, (DPSGD(4, 1.0, 1, noise, 4),)))
+
+
+@pytest.mark.parametrize("method", [audit.one_run, audit.two_worlds])
+def test_a_bound_above_the_claim_refutes_it_and_one_below_does_not(method):
+    rows = {"weak": sides(0.0), "strong": sides(9.0)}
+    broken = auditing.judge(method, rows, claimed(30.0))
+    assert broken["refuted"]
+    assert not any(row["refuted"] for row in broken["scores"]["weak"].values())
+    for row in broken["scores"]["strong"].values():
+        assert row["refuted"]
+        assert row["refutable"]
+        assert row["claim"] < 0.2 < 1 < row["bound"] <= row["limit"]
+        assert row["ceiling"] < row["claim"]
+        assert row["confidence"] == 0.95
+    honest = auditing.judge(method, rows, claimed(0.3))
+    assert not honest["refuted"]
+    assert [row["refutable"] for row in honest["scores"]["strong"].values()] == [False, False]
+    assert json.loads(json.dumps(broken)) == broken
+
+
+def test_the_alarm_is_shared_by_all_tests_of_a_sweep(monkeypatch):
+    asked = []
+
+    def method(inside, outside, claim, confidence):
+        asked.append(1 - confidence)
+        return {name: {"bound": 0.0, "ceiling": 1.0, "limit": 2.0} for name in "xyz"}
+
+    found = auditing.judge(method, {"a": sides(0.0), "b": sides(0.0)}, claimed(1.0), siblings=5)
+    assert found["alarm"] == pytest.approx(1e-4 / 30)
+    assert sorted(asked) == pytest.approx([1e-4 / 30] * 2 + [0.05] * 2)
+
+
+def test_nothing_refutes_a_run_that_claims_nothing():
+    found = auditing.judge(audit.one_run, {"s": sides(9.0)}, claimed(0.0))
+    row = found["scores"]["s"]["one_run"]
+    assert (found["refuted"], row["claim"]) == (False, "inf")
+    assert row["bound"] > 1
+    json.dumps(found, allow_nan=False)
+
+
+def test_copies_that_diverged_prove_nothing():
+    lost = np.full(60, np.nan)
+    found = auditing.judge(audit.two_worlds, {"s": (lost, sides(0.0)[1])}, claimed(30.0))
+    assert not found["refuted"]
+    assert found["scores"]["s"]["gaussian"]["bound"] == 0
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), (28, 28, 3), (9, 13, 1)])
+def test_the_canary_is_black_and_white_in_squares(shape):
+    image = auditing.canary(models.Spec(shape, 2))
+    assert (image.shape, image.dtype) == ((1, *shape), np.uint8)
+    assert set(np.unique(image)) == {0, 255}
+    assert 0.4 < (image == 255).mean() < 0.6
+    assert (image == image[..., :1]).all()
+
+
+# Through the whole door, with the judges away. 15 steps of much noise claim eps = .06.
+
+
+def flags(folder, **change):
+    given = {
+        "model": "vae", "size": "tiny", "set": (*quick_run.TINY, "recipe.learning_rate=1e-2"), "n_per_class": 10,
+        "n_samples": 50, "noise_multiplier": 100.0, "steps": 15, "sample_rate": 1.0, "workdir": str(folder),
+        "audit": "two_worlds", "audit_runs": 20,
+    }  # fmt: skip
+    return Options(**(given | change))
+
+
+def ended(options, monkeypatch):
+    """The exit code of experiments.run."""
+    monkeypatch.setattr(settings, "from_flags", lambda: options)
+    given = types.SimpleNamespace(
+        tensorboard=False, coordinator=None, process_id=None, num_processes=None
+    )
+    monkeypatch.setattr(command, "flags", types.SimpleNamespace(FLAGS=given))
+    return command.main(["run"])
+
+
+def test_a_refuted_run_keeps_its_record_and_ends_with_code_3(
+    tmp_path,
+    quick,
+    monkeypatch,
+    capsys,
+):
+    monkeypatch.setattr(jobs, "_compilation_cache", lambda: None)
+    honest = tmp_path / "honest"
+    assert ended(flags(honest), monkeypatch) == 0
+    found = json.loads((honest / "record.json").read_text())
+    assert found["privacy"]["eps"] < 0.5
+    assert found["privacy"]["audit"]["refuted"] is False
+    assert found["privacy"]["audit"]["runs"] == 20
+    assert "not private" in found["privacy"]["audit"]["note"]
+    assert found["cost"]["seconds"]["audit"] > 0
+    assert "REFUTED" not in capsys.readouterr().err
+
+    # Copies that give the canary away, as those of a mechanism without its noise do.
+    monkeypatch.setattr(auditing, "_two_worlds", lambda *_: {"elbo": sides(9.0, 20)})
+    broken = tmp_path / "broken"
+    assert ended(flags(broken), monkeypatch) == run.REFUTED == 3
+    said = [line for line in capsys.readouterr().err.splitlines() if "REFUTED" in line]
+    assert len(said) == 1
+    found = json.loads((broken / "record.json").read_text())
+    assert found["privacy"]["audit"]["refuted"] is True
+    assert found["privacy"]["eps"] < 0.5
+    assert (broken / "report.html").exists()
+    assert ended(flags(broken), monkeypatch) == 3  # finished, and still refuted
+
+    monkeypatch.setattr(sweep, "name", lambda options: options.workdir.rpartition("/")[2])
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").symlink_to(tmp_path)
+    wanted = [flags(honest), flags(broken), flags("bad", model="nope")]
+    failed, refuted = sweep.sweep(wanted, tmp_path / "out")
+    assert failed == ["bad"]
+    assert [line.partition(":")[0] for line in refuted] == ["broken"]
+
+
+def test_one_run_tosses_a_coin_for_each_member_and_repeats_itself(tmp_path, monkeypatch):
+    options = flags(tmp_path, audit="one_run", audit_runs=None, steps=2)
+    job = jobs.prepare(options, *run.resolve(options))
+    seen, train = [], copies.train
+
+    def watched(job, pool, masks, *keys):
+        seen.append(np.array(masks))
+        return train(job, pool, masks, *keys)
+
+    monkeypatch.setattr(copies, "train", watched)
+    found = [auditing.run(job, jax.random.key(i), jax.random.key(0)) for i in (3, 3, 4)]
+    assert found[0] == found[1]
+    assert (seen[0] == seen[1]).all()
+    assert (seen[0] != seen[2]).any()
+    for mask in seen:
+        assert mask.shape == (1, 100)
+        assert 30 < mask.sum() < 70
+    assert found[0]["canaries"] == 100
+    for rows in found[0]["scores"].values():
+        assert set(rows) == {"one_run", "one_run_gaussian"}
+
+
+def test_too_few_members_leave_a_reason():
+    options = flags("", audit="one_run", audit_runs=None, n_per_class=None, n_train=12, steps=2)
+    job = jobs.prepare(options, *run.resolve(options))
+    found = auditing.run(job, jax.random.key(3), jax.random.key(0))
+    assert found["refuted"] is False
+    assert "10 scores" in found["reason"]
+    assert auditing.refutation({"privacy": {"audit": found, "eps": 1.0}}) is None
+
+
+def test_keys_of_models_beside_the_run_are_none_of_its_own():
+    root = jax.random.key(8)
+    own = jax.random.key_data(jax.random.split(root, 1000)).tolist()
+    folded = [jax.random.fold_in(root, p) for p in (jobs.SHADOWS, jobs.AUDIT)]
+    words = [jax.random.key_data(key).tolist() for key in folded]
+    assert words[0] != words[1]
+    assert not [word for word in words if word in own]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"shadows": 3}, "--shadows=3: must be even"),
+        ({"shadows": 2}, "--shadows=2: must be even, and 4 or more"),
+        ({"shadows": -4}, "4 or more"),
+        ({"model": "gaussian", "shadows": 4}, "--shadows: --model=gaussian"),
+        ({"model": "gaussian", "audit": "one_run"}, "--audit: --model=gaussian"),
+        ({"audit": "onerun"}, "did you mean one_run"),
+        ({"audit_runs": 20}, "--audit_runs: only"),
+        ({"audit": "two_worlds", "audit_runs": 9}, "10 or more"),
+    ],
+)
+def test_a_bad_flag_is_refused_in_one_line(change, words):
+    with pytest.raises(InputError) as told:
+        settings.check(Options(**({"model": "vae", "eps": math.inf} | change)))
+    assert words in str(told.value)
+    assert "\n" not in str(told.value)

@@ -1,0 +1,171 @@
+"""fpu/pipeline/copies.py: models beside a run see their own members only; LiRA finds those of an overfitted one."""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tiny import leaves, same
+
+from fpu.baselines import gaussian
+from fpu.data import Dataset, Split
+from fpu.pipeline import copies, fitting, jobs, run
+from fpu.pipeline.settings import Options
+from fpu.privacy import attacks, targets
+
+pytestmark = pytest.mark.usefixtures("quick_compiles")
+
+TINY = ("model.width=8", "model.depth=1", "model.latent=4")
+KEY = jax.random.key(11)
+
+
+@functools.cache
+def job(**change):
+    flags = {"model": "vae", "size": "tiny", "set": TINY, "n_train": 20}
+    options = Options(**(flags | change))
+    return jobs.prepare(options, *run.resolve(options))
+
+
+RUNS = {
+    "DP-SGD": {"noise_multiplier": 2.0, "steps": 2},
+    "both": {"eps": 8.0, "warmup_steps": 2, "warmup_share": 0.5, "steps": 2},
+    "gaussian": {"model": "gaussian", "eps": 8.0, "size": None, "set": ()},
+}
+
+
+def pool_and_masks(of):
+    """All members and as many others; three cells with the plan's n, or fewer, of them."""
+    pool = fitting.pool(of.dataset, np.concatenate([of.split.members, of.split.nonmembers[:20]]))
+    masks = np.zeros((3, 40), bool)
+    masks[0, :20] = masks[1, 10:25] = masks[2, :20] = True
+    return pool, masks
+
+
+def test_models_of_one_public_key_begin_alike_and_have_secrets_of_their_own(monkeypatch):
+    of = job(**RUNS["DP-SGD"])
+    cells = {}
+    monkeypatch.setattr(copies, "_side_by_side", lambda job, pool, cells, start: cells)
+    pool, masks = pool_and_masks(of)
+    for name, public in (("own", ()), ("one", (jax.random.key(0),))):
+        cells[name] = copies.train(of, pool, masks, KEY, *public)
+
+    def kinds(keys):
+        return len(np.unique(jax.random.key_data(keys), axis=0))
+
+    assert [kinds(cells[name].secret) for name in cells] == [3, 3]
+    assert [kinds(cells[name].public) for name in cells] == [3, 1]
+
+
+@pytest.mark.parametrize("kind", RUNS)
+def test_a_model_depends_on_its_mask_and_its_place_alone(kind):
+    of = job(**RUNS[kind])
+    pool, masks = pool_and_masks(of)
+    found = list(copies.each(copies.train(of, pool, masks, KEY)))
+    assert all(np.isfinite(x).all() for x in leaves(found))
+    assert not same(found[0], found[2])  # the same members, other keys
+    others = pool._replace(images=jnp.where(masks[1][:, None, None, None], pool.images, 255))
+    again = list(copies.each(copies.train(of, others, masks[:2], KEY)))
+    assert same(again[1], found[1])  # however many there are, and whatever is not in it
+    assert not same(again[0], found[0])
+
+
+def test_the_constants_stay_those_of_the_run():
+    of = job(**RUNS["gaussian"])
+    pool, masks = pool_and_masks(of)
+    found = copies.train(of, pool, masks[1:2], KEY)
+    key = jax.random.split(jax.random.fold_in(KEY, 0), 3)[1]
+    mine = fitting.pool(of.dataset, np.concatenate([of.split.members, of.split.nonmembers])[10:25])
+    wanted = gaussian.fit(of.spec, mine, 20.0, of.plan.stages[0].noise_multiplier, key)
+    assert same(next(copies.each(found)), wanted)
+    one = fitting.cell(job(**RUNS["DP-SGD"]), masks[1], KEY, KEY)
+    assert (float(one.clip), float(one.noise_std)) == (1.0, 2.0)
+
+
+def test_masks_that_the_plan_does_not_cover_are_refused():
+    of = job(**RUNS["gaussian"])
+    pool, _ = pool_and_masks(of)
+    for masks in (np.ones((1, 40), bool), np.zeros((2, 40), bool), np.ones((1, 20), bool)):
+        with pytest.raises(ValueError, match="not of 1 to 20 of 40 units"):
+            copies.train(of, pool, masks, KEY)
+
+
+def test_progress_is_told(capsys):
+    of = job(**RUNS["DP-SGD"])
+    copies.train(of, *pool_and_masks(of), KEY)
+    assert "models beside the run: 3 of 3, 0 s left" in capsys.readouterr().err
+
+
+# LiRA. One model, plan and program; what makes it private is in the cell.
+
+OVERFITTED = {
+    "eps": math.inf, "steps": 100, "n_train": 40, "sample_rate": 1.0,
+    "set": ("model.width=32", "model.depth=1", "model.latent=8", "recipe.learning_rate=1e-2"),
+}  # fmt: skip
+
+
+def aucs(folder, count=6):
+    """{attack: AUC} on a run's model, from 40 members and 40 others."""
+    of, public = job(**OVERFITTED), jax.random.key(0)
+    folder.mkdir()
+    scores = fitting.train(of, folder, jax.random.key(5), public, False).scores
+    index = np.concatenate([of.split.members, of.split.nonmembers[:40]])
+    whom = targets.Targets(index, np.arange(80), 40, 40, "image")
+    found = copies.attack(of, whom, scores, count, jax.random.key(6), public)
+    found |= scores(of.dataset.images[index], of.dataset.labels[index])
+    rng = np.random.default_rng(0)
+    return {
+        name: attacks.membership(values[:40], values[40:], rng)["auc"]["value"]
+        for name, values in found.items()
+    }
+
+
+def test_lira_finds_the_members_of_an_overfitted_model_and_not_of_a_private_one(
+    tmp_path, monkeypatch
+):
+    found = aucs(tmp_path / "open")
+    assert found["lira_reconstruction"] > 0.1 + found["reconstruction"] > 0.7
+    honest = fitting.cell
+
+    def private(*arguments):
+        return honest(*arguments)._replace(clip=jnp.float32(1), noise_std=jnp.float32(50))
+
+    monkeypatch.setattr(fitting, "cell", private)
+    found = aucs(tmp_path / "private")
+    names = [name for name in found if name.startswith("lira_")]
+    assert len(names) == len(found) / 2
+    for name in names:  # six standard deviations of 40 against 40
+        assert abs(found[name] - 0.5) < 0.25
+
+
+def test_a_target_is_its_group_and_members_that_are_none_stay_in_every_shadow(monkeypatch):
+    """Groups of two images: 0 to 9 are members; 0 to 5 and 10 to 15 are targets."""
+    of = job(**RUNS["DP-SGD"])
+    rng = np.random.default_rng(1)
+    groups = rng.permutation(np.repeat(np.arange(20), 2)).astype(np.int32)
+    images = rng.integers(0, 256, (40, 8, 8, 1), np.uint8)
+    dataset = Dataset("d", images, groups % 2, np.zeros(40, np.int8), groups, ("a", "b"), "")
+    of = of._replace(
+        dataset=dataset, split=Split(np.flatnonzero(groups < 10), *[np.arange(0)] * 3, {})
+    )
+    first = np.array([np.flatnonzero(groups == g)[0] for g in (*range(6), *range(10, 16))])
+    seen = {}
+
+    def train(job, pool, masks, key, public):
+        own = groups[np.isin(groups, [*range(10), *range(10, 16)])][np.asarray(pool.units)]
+        assert (own[:, 0] == own[:, 1]).all()
+        seen.update(zip(own[:, 0].tolist(), masks.T, strict=True))
+        assert (masks.sum(1) == 10).all()  # as many as the run
+        return jnp.zeros((len(masks), 1))
+
+    monkeypatch.setattr(copies, "train", train)
+    fake = iter(rng.normal(size=(5, 12)))
+    monkeypatch.setattr(fitting, "scores", lambda *_: {"s": next(fake)})
+    whom = targets.Targets(first, np.arange(12), 6, 6, "group")
+    found = copies.attack(of, whom, lambda *_: {"s": np.zeros(12)}, 4, KEY, KEY)
+    assert list(found) == ["lira_s"]
+    assert found["lira_s"].shape == (12,)
+    assert sorted(seen) == list(range(16))
+    for group, inside in seen.items():
+        assert inside.sum() == (4 if 6 <= group < 10 else 2)

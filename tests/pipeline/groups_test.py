@@ -1,0 +1,173 @@
+"""fpu/pipeline/groups.py: cells of one program end where runs alone end, are stopped and go on; what they cost."""
+
+import dataclasses
+import json
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+from quick_run import JUDGED, TINY
+
+from fpu import evaluation, training
+from fpu.dp import accounting
+from fpu.pipeline import cost, fitting, groups, run, sweep, workdir
+from fpu.pipeline.settings import Options
+from fpu.training import checkpoint
+
+pytestmark = pytest.mark.usefixtures("quick_compiles")
+
+BOTH = Options(
+    model="vae",
+    eps=10.0,
+    n_per_class=10,
+    warmup_share=0.5,
+    warmup_steps=7,
+    steps=5,
+    n_samples=20,
+    noise_seed=1,
+    set=TINY,
+)
+CELLS = [BOTH, dataclasses.replace(BOTH, seed=1), dataclasses.replace(BOTH, eps=3.0)]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Three calls for a stage, and noise that nobody has solved for."""
+    monkeypatch.setattr(training.loop, "STEPS_PER_CALL", 3)
+    monkeypatch.setattr(accounting, "calibrate", lambda make_plan, eps: make_plan(3 / eps))
+    monkeypatch.setattr(accounting, "epsilon", lambda plan: (1.0, "pld"))
+
+
+def inside(folder, wanted=CELLS) -> list[Options]:
+    return [
+        dataclasses.replace(options, workdir=str(folder / str(i)))
+        for i, options in enumerate(wanted)
+    ]
+
+
+def ends(wanted, stage="0"):
+    return [
+        checkpoint.averaged(pathlib.Path(options.workdir) / "checkpoints" / stage)
+        for options in wanted
+    ]
+
+
+def test_cells_of_a_group_end_where_runs_alone_end(tmp_path, monkeypatch):
+    wanted = inside(tmp_path)
+    groups.train(wanted)
+    grouped = ends(wanted)
+    assert workdir.note(tmp_path / "2")["cells"] == 3
+    alone = []
+    for i, options in enumerate(inside(tmp_path / "alone")):
+        job, folder = groups.prepared(options), pathlib.Path(options.workdir)
+        folder.mkdir(parents=True)
+        key = workdir.secret_key(folder, options.noise_seed)
+        fitting.train(job, folder, key, jax.random.key(options.seed), False)
+        alone += ends([options])
+        for mine, other in zip(*map(jax.tree.leaves, (alone[i], grouped[i])), strict=True):
+            np.testing.assert_allclose(mine, other, atol=2e-4)
+    for a, b in ((0, 1), (0, 2), (1, 2)):  # and nowhere else: neither pool nor noise was shared
+        far = jax.tree.map(lambda x, y: np.abs(x - y).max(), grouped[a], grouped[b])
+        assert max(jax.tree.leaves(far)) > 1e-2
+
+    # What comes after finds a training that has ended, and trains no step.
+    steps = []
+    compiled = training.compiled
+
+    def counted(*arguments, **named):
+        made = compiled(*arguments, **named)
+        return made._replace(run=lambda *a: steps.append(1) or made.run(*a))
+
+    monkeypatch.setattr(training.loop, "compiled", counted)
+    monkeypatch.setattr(evaluation, "evaluate", lambda *_, **__: dict(JUDGED))
+    folder = run.run(wanted[1])
+    assert steps == []
+    cost = json.loads((folder / "record.json").read_text())["cost"]
+    assert cost["trained_side_by_side"] == 3
+    assert cost["seconds"]["train"] >= workdir.note(folder)["seconds"] > 0
+
+
+@pytest.mark.parametrize("stage", ["warmup", "0"])
+def test_a_group_that_was_stopped_ends_where_it_would_have(tmp_path, monkeypatch, stage):
+    monkeypatch.setattr(groups, "SECONDS", 0.0)  # a checkpoint after every call
+    wanted, save = inside(tmp_path / "stopped"), checkpoint.save
+
+    def dies(folder, step, state, layout):
+        if folder == tmp_path / "stopped" / "1" / "checkpoints" / stage and step > 3:
+            raise KeyboardInterrupt  # the first cell is a checkpoint ahead
+        save(folder, step, state, layout)
+
+    monkeypatch.setattr(checkpoint, "save", dies)
+    with pytest.raises(KeyboardInterrupt):
+        groups.train(wanted)
+    kept = [
+        checkpoint.steps(tmp_path / "stopped" / str(i) / "checkpoints" / stage) for i in range(3)
+    ]
+    assert kept[0][-1] > kept[1][-1] == 3
+    monkeypatch.setattr(checkpoint, "save", save)
+    groups.train(wanted)
+    whole = inside(tmp_path / "whole")
+    groups.train(whole)
+    for a, b in zip(ends(wanted), ends(whole), strict=True):
+        jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+def test_groups_hold_what_shares_a_program_and_lose_no_run():
+    wanted = [
+        BOTH,
+        dataclasses.replace(BOTH, eps=3.0),
+        Options(model="gaussian", eps=1.0),
+        dataclasses.replace(BOTH, n_per_class=11),
+        dataclasses.replace(BOTH, seed=5),
+        dataclasses.replace(BOTH, steps=6),
+        Options(model="vae", eps=1.0, dataset="no such data"),
+    ]
+    numbers = [[wanted.index(o) for o in group] for group in groups.formed(wanted, 2, sweep.folder)]
+    assert sorted(numbers) == [[0, 1], [2], [3], [4], [5], [6]]
+    # A CPU takes one at a time.
+    assert groups.formed(wanted, 0, sweep.folder) == [[options] for options in wanted]
+
+
+def test_runs_that_are_trained_already_are_not_grouped_with_others(monkeypatch, tmp_path):
+    wanted = [dataclasses.replace(BOTH, seed=seed) for seed in range(5)]
+    held = {0: {"warmup": [7], "0": [3, 5]}, 1: {"warmup": [7], "0": [5]}, 2: {"warmup": [3]}}
+
+    def steps(place):
+        return held.get(int(place.parts[-3]), {}).get(place.name, [])
+
+    monkeypatch.setattr(checkpoint, "steps", steps)
+    priced = []
+    monkeypatch.setattr(cost, "most", lambda job: priced.append(job) or 4)
+    monkeypatch.setattr(groups.jax, "default_backend", lambda: "gpu")
+    found = groups.formed(wanted, None, lambda options: tmp_path / str(options.seed))
+    assert len(priced) == 1
+    assert [[o.seed for o in group] for group in found] == [[0, 1], [2], [3, 4]]
+
+
+def test_more_memory_holds_more_cells():
+    job = groups.prepared(BOTH)
+    stages = cost.stages(job)
+    assert [price.steps for price in stages] == [7, 5]
+    most = max(price.bytes for price in stages)
+    assert [cost.most(job, limit) for limit in (0, 10.5 * most, 100.5 * most)] == [1, 7, 70]
+    assert cost.most(job) == 1
+    assert all(price.seconds > 0 and price.flops > 1e4 for price in stages)
+
+
+def test_a_sweep_in_groups_has_every_record_and_one_cell_does_not_cost_the_others(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(evaluation, "evaluate", lambda *_, **__: dict(JUDGED))
+    wanted = [*CELLS, Options(model="gaussian", eps=1.0, n_per_class=10, n_samples=20)]
+    taken = pathlib.Path("runs") / sweep.name(wanted[2])
+    taken.mkdir(parents=True)
+    (taken / "stranger").write_text("")
+    failed, refuted = sweep.sweep(wanted, pathlib.Path("out"), at_once=2)
+    assert (failed, refuted) == ([sweep.name(wanted[2])], [])
+    made = {path.name.removesuffix(".record.json") for path in pathlib.Path("out").iterdir()}
+    assert made == {sweep.name(options) for options in wanted} - set(failed)
+    told = capsys.readouterr().err
+    assert "training 2 runs side by side" in told
+    assert "[4/4]" in told

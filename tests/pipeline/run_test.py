@@ -1,0 +1,297 @@
+"""experiments/run.py: bad input writes nothing; a run from flags to report, killed and started again."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+from unittest import mock
+
+import jax
+import numpy as np
+import pytest
+from quick_run import PNG, SECRET, Killed, files, options, tells_the_secret
+
+from fpu import InputError, distributed, report, training
+from fpu.baselines import gaussian
+from fpu.pipeline import fitting, jobs, run, workdir
+from fpu.pipeline.settings import Options
+from fpu.release import pack
+from fpu.training import checkpoint
+
+pytestmark = pytest.mark.usefixtures("quick_compiles")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"dataset": "mnits"}, ["--dataset=mnits", "mnist"]),
+        ({"dataset": "none.npz"}, ["none.npz"]),
+        ({"model": "ddmp"}, ["--model=ddmp", "did you mean ddpm?"]),
+        ({"noise_multiplier": 1.0}, ["--eps and --noise_multiplier"]),
+        ({"eps": 0.0}, ["--eps=0"]),
+        ({"delta": 0.01}, ["--delta=0.01", "1/n = 0.01"]),
+        ({"n_per_class": 5000}, ["--n_per_class=5000"]),
+        ({"n_per_class": None, "n_train": 10**6}, ["--n_train=1000000"]),
+        ({"labels": "0,10"}, ["--labels=0,10", "from 0 to 9"]),
+        ({"set": ("model.widht=8",)}, ["--set=model.widht", "did you mean width?"]),
+        ({"eps": 1e9}, ["no plan for these flags", "ask for"]),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(tmp_path, change, words):
+    folder = tmp_path / "run"
+    options = {"model": "vae", "eps": 1.0, "n_per_class": 10, "workdir": str(folder)} | change
+    with pytest.raises(InputError) as told:
+        run.run(Options(**options))
+    assert "\n" not in str(told.value)
+    for word in words:
+        assert word in str(told.value)
+    assert not folder.exists()
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_the_work(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(jobs, "carry_out", None)
+    with pytest.raises(InputError, match=r"--workdir=.*name a folder you may write to"):
+        run.run(Options(model="gaussian", eps=1.0, workdir=str(tmp_path / "file" / "run")))
+
+
+def test_the_command_ends_with_one_line_and_code_2(tmp_path):
+    command = [sys.executable, "-m", "experiments.run", "--model=ddmp", "--eps=1"]
+    root = str(pathlib.Path(__file__).parents[2])
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": root},
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: --model=ddmp is unknown: did you mean ddpm?")
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_killed_run_goes_on_and_ends_bitwise_where_it_would_have_ended(tmp_path, quick, capsys):
+    save = checkpoint.save
+
+    def save_and_die(folder, step, state, layout):
+        save(folder, step, state, layout)
+        if step == 2:
+            raise Killed
+
+    folder = tmp_path / "killed"
+    before = {"slice_size": 1, "devices": 1}
+    elsewhere = mock.patch.object(distributed, "layout", return_value=before)
+    with mock.patch.object(checkpoint, "save", save_and_die), elsewhere, pytest.raises(Killed):
+        run.run(options(folder))
+    assert tells_the_secret(folder) == {workdir.SECRET}
+    assert (folder / workdir.SECRET).stat().st_mode & 0o777 == 0o600
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert not {"record.json", "release"} & {p.name for p in folder.iterdir()}
+
+    before = files(folder)
+    for change in (
+        {"steps": 4},
+        {"noise_multiplier": 3.0},
+        {"clip_norm": 2.0},
+        {"seed": 1},
+        {"noise_seed": 1},
+    ):
+        with pytest.raises(InputError, match="holds another run"):
+            run.run(options(folder, **change))
+    assert files(folder) == before
+
+    capsys.readouterr()
+    assert run.run(options(folder)) == folder
+    told = capsys.readouterr().err
+    assert "continuing from step 2" in told
+    assert "saved with slice size 1, devices 1, now slice size 1, devices 1, device kind" in told
+    assert "rounding, not bitwise" in told
+    straight = run.run(options(tmp_path / "straight"))
+    mine, theirs = (np.load(f / "release" / "synthetic.npz") for f in (folder, straight))
+    assert mine["train_images"].shape[:1] == (50,)
+    for name in mine.files:
+        np.testing.assert_array_equal(mine[name], theirs[name])
+
+    assert tells_the_secret(folder) == set()
+    assert files(folder) - files(folder / "checkpoints") >= {
+        *("config.json", "record.json", "manifest.json", "log.jsonl", "samples.png", "report.html"),
+        *("release/synthetic.npz", "release/samples.png"),
+    }
+    assert files(folder / "release") == {*pack.FILES, *pack.TEXTS}
+    assert not [name for name in files(folder) if name.endswith(".part")]
+
+    record = json.loads((folder / "record.json").read_text())
+    privacy = record["privacy"]
+    assert 0.5 < privacy["eps"] < 3
+    assert (privacy["delta"], privacy["steps"]) == (1e-3, 3)
+    assert (privacy["accountant"], privacy["noise_seed_disclosed"]) == ("pld", False)
+    assert record["data"]["n_members"] == 100
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3]
+
+    # Once more: nothing to do, and a key that a last-moment kill had left behind goes.
+    (folder / workdir.SECRET).write_bytes(SECRET)
+    written = (folder / "report.html").stat().st_mtime_ns
+    run.run(options(folder))
+    assert "is finished" in capsys.readouterr().err
+    assert (folder / "report.html").stat().st_mtime_ns == written
+    assert not (folder / workdir.SECRET).exists()
+
+
+def test_a_run_that_diverged_says_so_in_its_record_and_is_not_repeated(tmp_path, quick, capsys):
+    def nan(*_):
+        return np.full((50, 8, 8, 1), np.nan, np.float32)
+
+    folder = tmp_path / "diverged"
+    broken = mock.Mock(return_value=fitting.Made(nan, {}, None, {}))
+    with mock.patch.object(fitting, "train", broken):
+        run.run(options(folder))
+        run.run(options(folder))
+    assert broken.call_count == 1
+    record = json.loads((folder / "record.json").read_text())
+    assert "not finite" in record["diverged"]
+    assert (record["fidelity"], record["utility"]) == ({}, {})
+    assert record["privacy"]["eps"] > 0  # what was spent is spent
+    assert not (folder / "release").exists()
+    assert tells_the_secret(folder) == set()
+    assert run.failure(folder / "record.json") == (run.DIVERGED, record["diverged"])
+
+
+def test_sigterm_saves_the_training_and_the_same_command_goes_on(tmp_path, quick, capsys):
+    fit = training.fit
+
+    def terminated(*arguments, observe, **rest):
+        def observe_then_stop(number, step, state):
+            if step == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+            observe(number, step, state)
+
+        return fit(*arguments, observe=observe_then_stop, **rest)
+
+    folder = tmp_path / "stopped"
+    with (
+        mock.patch.object(fitting, "CHECKPOINT_SECONDS", 1e9),
+        mock.patch.object(training, "fit", terminated),
+        pytest.raises(SystemExit) as left,
+    ):
+        run.run(options(folder))
+    assert left.value.code == 143
+    assert capsys.readouterr().err.count("stopped by SIGTERM") == 1
+    run.run(options(folder))
+    assert "continuing from step 2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("share", [None, 0.5])
+def test_a_run_killed_in_its_warm_up_goes_on_with_the_same_release(tmp_path, quick, capsys, share):
+    flags = {"noise_multiplier": None, "eps": 5.0, "warmup_steps": 3, "warmup_share": share}
+    flags["steps"] = share and 2
+    save = checkpoint.save
+
+    def save_and_die(folder, step, state, layout):
+        save(folder, step, state, layout)
+        if (folder.name, step) == ("warmup", 2):
+            raise Killed
+
+    folder = tmp_path / "killed"
+    with mock.patch.object(checkpoint, "save", save_and_die), pytest.raises(Killed):
+        run.run(options(folder, **flags))
+    assert tells_the_secret(folder) == {workdir.SECRET}
+    run.run(options(folder, **flags))
+    assert "continuing from step 2" in capsys.readouterr().err
+    straight = run.run(options(tmp_path / "straight", **flags))
+    mine, theirs = (np.load(f / "release" / "synthetic.npz") for f in (folder, straight))
+    np.testing.assert_array_equal(mine["train_images"], theirs["train_images"])
+    privacy = json.loads((folder / "record.json").read_text())["privacy"]
+    assert 4.97 < privacy["eps"] <= 5.0
+    assert [stage.get("steps") for stage in privacy["stages"]] == ([None, 2] if share else [None])
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert "warmup/loss" in lines[0]
+    assert ("nonprivate/loss" in lines[-1]) == bool(share)
+
+
+def test_release_rival_and_dpsgd_have_secret_keys_of_their_own(tmp_path, quick, monkeypatch):
+    keys = {"root": jax.random.wrap_key_data(np.frombuffer(SECRET, np.uint32))}
+    pack, fit = gaussian.fit, training.fit
+
+    def released(spec, pool, denominator, noise_multiplier, key):
+        keys[f"release {noise_multiplier:.3f}"] = key
+        return pack(spec, pool, denominator, noise_multiplier, key)
+
+    def fitted(model, plan, recipe, pool, cells, **hooks):
+        if not plan.private:  # the warm-up, on draws
+            return fit(model, plan, recipe, pool, cells, **hooks)
+        keys["DP-SGD"] = cells.secret[0]
+        raise Killed
+
+    monkeypatch.setattr(gaussian, "fit", released)
+    monkeypatch.setattr(training, "fit", fitted)
+    flags = {"noise_multiplier": None, "eps": 5.0, "warmup_steps": 1, "warmup_share": 0.5}
+    with pytest.raises(Killed):
+        run.run(options(tmp_path / "run", **flags))
+    assert len(keys) == 4
+    words = {tuple(np.asarray(jax.random.key_data(key))) for key in keys.values()}
+    assert len(words) == 4
+
+
+def test_all_devices_are_used(tmp_path, quick, monkeypatch):
+    seen = []
+
+    def fit(*_, mesh, **__):
+        seen.append(mesh)
+        raise Killed
+
+    monkeypatch.setattr(training, "fit", fit)
+    for devices in (1, 4):
+        monkeypatch.setattr(distributed, "layout", lambda n=devices: {"devices": n})
+        monkeypatch.setattr(distributed, "mesh", lambda: "all")
+        with pytest.raises(Killed):
+            run.run(options(tmp_path / str(devices)))
+    assert seen == [None, "all"]
+
+
+def test_what_may_leave_the_house_shows_no_real_image(tmp_path, quick, monkeypatch):
+    shown = {}
+
+    def samples(path, images, labels, class_names, *members):
+        shown[path.parent.name] = len(members)
+        path.write_bytes(PNG)
+
+    monkeypatch.setattr(report, "samples_png", samples)
+    run.run(options(tmp_path / "run", model="gaussian", steps=None, size=None, set=()))
+    assert shown == {".release.part": 0, "run": 2}
+
+
+def test_a_one_shot_release_is_not_made_twice(tmp_path, quick):
+    flags = options(tmp_path, model="gaussian", steps=None, size=None, set=())
+    folder = run.run(flags)
+    assert tells_the_secret(folder) == set()
+    (folder / "report.html").unlink()
+    with pytest.raises(InputError, match="same noise"):
+        run.run(flags)
+
+
+def test_a_noise_seed_is_disclosed_and_repeats_the_run(tmp_path, quick):
+    drawn = []
+    for name in ("one", "two"):
+        flags = options(
+            tmp_path / name, model="gaussian", steps=None, size=None, set=(), noise_seed=3
+        )
+        folder = run.run(flags)
+        record = json.loads((folder / "record.json").read_text())
+        assert record["privacy"]["noise_seed_disclosed"] is True
+        assert record["privacy"]["statement"].startswith("The noise seed is disclosed")
+        drawn.append(np.load(folder / "release" / "synthetic.npz")["train_images"])
+    np.testing.assert_array_equal(*drawn)
+
+
+def test_without_privacy_the_statement_says_so(tmp_path, quick):
+    folder = run.run(
+        options(tmp_path, model="copycat", noise_multiplier=None, steps=None, size=None, set=())
+    )
+    record = json.loads((folder / "record.json").read_text())
+    assert record["privacy"]["eps"] == "inf"
+    assert "No differential privacy" in record["privacy"]["statement"]

@@ -1,0 +1,158 @@
+"""fpu/pipeline/settings.py: every bad flag is one line that names it and the way out."""
+
+import dataclasses
+import math
+
+import pytest
+
+from fpu import InputError
+from fpu.models import vae
+from fpu.pipeline import settings
+from fpu.pipeline.settings import Options
+from fpu.training import Recipe
+
+GOOD = Options(eps=1.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"model": "ddmp"}, ["--model=ddmp", "did you mean ddpm?"]),
+        ({"model": "gausian"}, ["--model=gausian", "did you mean gaussian?"]),
+        ({"preset": "papper"}, ["--preset=papper", "did you mean paper?"]),
+        ({"evaluation": "ful"}, ["--evaluation=ful", "did you mean full?"]),
+        ({"size": "tinny"}, ["--size=tinny", "did you mean tiny?"]),
+        ({"noise_multiplier": 1.0}, ["--eps and --noise_multiplier", "give one"]),
+        ({"eps": None}, ["--eps is missing", "--eps=1"]),
+        ({"eps": 0.0}, ["--eps=0", "must be positive"]),
+        ({"eps": -1.0}, ["--eps=-1", "must be positive"]),
+        ({"eps": math.nan}, ["--eps=nan", "must be positive"]),
+        ({"model": "copycat"}, ["--model=copycat", "only --eps=inf"]),
+        ({"model": "fresh", "eps": None, "noise_multiplier": 1.0}, ["--model=fresh", "--eps=inf"]),
+        ({"eps": None, "noise_multiplier": -1.0}, ["--noise_multiplier=-1", "0 or more"]),
+        ({"eps": None, "noise_multiplier": math.inf}, ["--noise_multiplier=inf"]),
+        ({"clip_norm": 0.0}, ["--clip_norm=0", "positive"]),
+        ({"clip_norm": math.inf}, ["--clip_norm=inf", "finite"]),
+        ({"clip_norm": math.nan}, ["--clip_norm=nan"]),
+        ({"sample_rate": 0.0}, ["--sample_rate=0", "(0, 1]"]),
+        ({"sample_rate": 1.5}, ["--sample_rate=1.5", "(0, 1]"]),
+        ({"delta": 0.0}, ["--delta=0"]),
+        ({"delta": 1.0}, ["--delta=1"]),
+        ({"steps": 0}, ["--steps=0", "at least 1"]),
+        ({"n_samples": 0}, ["--n_samples=0", "at least 1"]),
+        ({"n_per_class": -1}, ["--n_per_class=-1", "negative"]),
+        ({"n_train": -1}, ["--n_train=-1", "negative"]),
+        ({"seed": -1}, ["--seed=-1", "negative"]),
+        ({"seed": 2**32}, ["--seed=4294967296", "below 2^32"]),
+        ({"clip_norm": 1e-46}, ["--clip_norm=1e-46", "1e-6"]),
+        ({"noise_seed": -1}, ["--noise_seed=-1", "negative"]),
+        ({"n_per_class": 5, "n_train": 50}, ["--n_per_class and --n_train", "one of them"]),
+    ],
+)
+def test_a_bad_flag_is_refused_in_one_line(change, words):
+    with pytest.raises(InputError) as told:
+        settings.check(dataclasses.replace(GOOD, **change))
+    line = str(told.value)
+    assert "\n" not in line
+    for word in words:
+        assert word in line
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"eps": math.inf},
+        {"eps": None, "noise_multiplier": 0.0},
+        {"model": "copycat", "eps": None},
+        {"model": "fresh", "eps": math.inf},
+        {"model": "gaussian", "n_train": 0},
+        {"sample_rate": 1.0, "steps": 1, "size": "paper", "preset": "paper"},
+    ],
+)
+def test_good_flags_pass(change):
+    settings.check(dataclasses.replace(GOOD, **change))
+
+
+def test_set_reaches_model_and_recipe_with_the_types_they_have():
+    pairs = ("model.width=64", "model.beta=2", "recipe.learning_rate=1e-2", "model.net=conv")
+    model, recipe = settings.override(pairs, vae.Config(), Recipe())
+    assert model == vae.Config(width=64, beta=2.0, net="conv")
+    assert isinstance(model.beta, float)
+    assert recipe == Recipe(learning_rate=0.01)
+
+
+@pytest.mark.parametrize(
+    ("pair", "words"),
+    [
+        ("model.widht=64", ["--set=model.widht", "did you mean width?"]),
+        ("recipe.emma=1", ["--set=recipe.emma", "did you mean ema?"]),
+        ("model.width=wide", ["--set=model.width=wide", "is a int"]),
+        ("model.width=1.5", ["is a int"]),
+        ("recipe.ema=x", ["is a float"]),
+        ("width=64", ["--set=width=64", "model.NAME=VALUE"]),
+        ("model.width", ["model.NAME=VALUE"]),
+        ("plan.q=1", ["model.NAME=VALUE"]),
+    ],
+)
+def test_a_bad_set_is_refused_in_one_line(pair, words):
+    with pytest.raises(InputError) as told:
+        settings.override((pair,), vae.Config(), Recipe())
+    assert "\n" not in str(told.value)
+    for word in words:
+        assert word in str(told.value)
+
+
+def test_a_baseline_has_nothing_to_set():
+    with pytest.raises(InputError, match=r"--set=model\.width"):
+        settings.override(("model.width=64",), None, None)
+
+
+def test_sampling_labels_come_from_the_flag_or_evenly_from_all_classes():
+    assert settings.sampling_labels(None, 3, 7) == [0, 0, 0, 1, 1, 2, 2]
+    assert settings.sampling_labels("2,0,0", 3, 6) == [0, 0, 0, 0, 2, 2]
+    for text, word in (("0,3", "from 0 to 2"), ("-1", "from 0 to 2"), ("a", "class numbers")):
+        with pytest.raises(InputError, match=word):
+            settings.sampling_labels(text, 3, 5)
+
+
+@pytest.mark.parametrize(
+    ("flags", "share"),
+    [
+        ({"eps": 1.0}, 1.0),
+        ({"eps": math.inf}, 0.0),
+        ({"noise_multiplier": 1.0}, 0.0),
+        ({"eps": 1.0, "steps": 300}, 0.0),  # a DP-SGD of one's own
+        ({"eps": 1.0, "preset": "paper"}, 0.0),
+        ({"eps": 1.0, "warmup": "none"}, 0.0),
+        ({"eps": 1.0, "steps": 300, "warmup_share": 0.5}, 0.5),
+        ({"eps": 1.0, "preset": "paper", "warmup": "moments"}, 1.0),
+        ({"eps": 1.0, "model": "gaussian"}, 0.0),
+    ],
+)
+def test_the_share_of_a_warm_up_follows_from_flags_alone(flags, share):
+    options = settings.Options(**flags)
+    settings.check(options)
+    assert settings.warmup_share(options) == share
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ({"warmup": "means"}, ["--warmup=means", "moments"]),
+        ({"warmup_share": 0.0}, ["--warmup_share=0", "(0, 1]"]),
+        ({"warmup_share": 1.5}, ["--warmup_share=1.5"]),
+        ({"warmup_steps": 0}, ["--warmup_steps=0"]),
+        ({"warmup": "none", "warmup_share": 0.5}, ["--warmup_share", "--warmup=none"]),
+        ({"eps": math.inf, "warmup": "moments"}, ["--warmup=moments", "--eps=inf"]),
+        ({"eps": None, "noise_multiplier": 1.0, "warmup_steps": 5}, ["give --eps"]),
+        ({"model": "gaussian", "warmup_share": 0.5}, ["--model=gaussian"]),
+        ({"warmup": "moments", "steps": 10}, ["--steps", "--warmup_share=0.5"]),
+    ],
+)
+def test_a_warm_up_that_cannot_be_is_refused_in_one_line(flags, words):
+    with pytest.raises(InputError) as told:
+        settings.check(settings.Options(**({"eps": 1.0} | flags)))
+    assert "\n" not in str(told.value)
+    for word in words:
+        assert word in str(told.value)

@@ -1,0 +1,128 @@
+"""fpu/release/generators.py: what is loaded draws what was saved, and strangers' files are refused in one line."""
+
+import dataclasses
+import json
+import zipfile
+
+import hypothesis
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+from hypothesis import strategies as st
+
+from fpu import InputError, models
+from fpu.baselines import RELEASES
+from fpu.release import generators
+
+pytestmark = pytest.mark.usefixtures("quick_compiles")
+
+NAMES = ("no", "yes", "perhaps")
+
+
+def config(name):
+    module = models.load(name)
+    return dataclasses.asdict(dataclasses.replace(module.SIZES["tiny"], **tiny._SMALL[name]))
+
+
+def made(name):
+    if name in tiny.NAMES:
+        params = tiny.model(name).init(jax.random.key(0))
+        return generators.Generator(name, config(name), tiny.SPEC, NAMES, params)
+    params = RELEASES[name].fit(tiny.SPEC, tiny.pool(9), 9.0, 1.0, jax.random.key(0))
+    return generators.Generator(name, None, tiny.SPEC, NAMES, params)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A folder with a saved VAE."""
+    folder = tmp_path_factory.mktemp("vae")
+    generators.save(folder, made("vae"))
+    return folder
+
+
+@pytest.mark.parametrize("name", [*tiny.NAMES, *RELEASES])
+def test_what_is_loaded_draws_the_same_images(tmp_path, monkeypatch, name):
+    monkeypatch.setattr("fpu.baselines.merf.STEPS", 1)
+    generator = made(name)
+    generators.save(tmp_path, generator)
+    loaded = generators.load(tmp_path)
+    labels = jnp.array([0, 2])
+    before, after = (each.sample(jax.random.key(1), labels) for each in (generator, loaded))
+    np.testing.assert_array_equal(before, after)
+    assert loaded.class_names == NAMES
+
+
+def facts(folder, **changes):
+    held = json.loads((folder / generators.FACTS).read_text())
+    return json.dumps(held | changes)
+
+
+CHANGES = {
+    "unknown model": {"model": "os.system"},
+    "a size that would not fit": {"config": {"width": 10**12}},
+    "a depth that would not end": {"config": {"depth": 10**9}},
+    "another size": {"config": {"net": "mixer", "width": 9}},
+    "an unknown setting": {"config": {"wide": 3}},
+    "other images": {"shape": [8, 9, 1]},
+    "huge images": {"shape": [10**6, 10**6, 1]},
+    "more classes": {"n_classes": 4},
+    "names that are no text": {"class_names": [1, 2, 3]},
+    "another kind": {"model": "gaussian", "config": None},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_facts_that_do_not_fit_are_refused_in_one_line(tmp_path, saved, change):
+    (tmp_path / generators.FACTS).write_text(facts(saved, **CHANGES[change]))
+    (tmp_path / generators.NUMBERS).write_bytes((saved / generators.NUMBERS).read_bytes())
+    with pytest.raises(InputError) as error:
+        generators.load(tmp_path)
+    assert str(tmp_path) in str(error.value)
+
+
+@hypothesis.settings(max_examples=40, deadline=None, derandomize=True, database=None)
+@hypothesis.given(data=st.data())
+def test_damaged_files_are_refused_or_still_a_generator(saved, tmp_path_factory, data):
+    folder = tmp_path_factory.mktemp("damaged")
+    for name in (generators.FACTS, generators.NUMBERS):
+        whole = (saved / name).read_bytes()
+        at = data.draw(st.integers(0, len(whole) - 1))
+        other = data.draw(st.binary(max_size=12))
+        (folder / name).write_bytes(whole[:at] + other + whole[at + len(other) :])
+    try:
+        loaded = generators.load(folder)
+        assert loaded.spec.n_classes == 3
+    except InputError as refusal:
+        if str(folder) not in str(refusal):
+            raise
+
+
+def test_numbers_that_are_not_finite_are_refused(tmp_path):
+    generator = made("vae")
+    spoilt = jax.tree.map(lambda x: x.at[(0,) * x.ndim].set(jnp.nan), generator.params)
+    generators.save(tmp_path, generator._replace(params=spoilt))
+    with pytest.raises(InputError, match="not finite"):
+        generators.load(tmp_path)
+
+
+def test_a_small_file_of_many_numbers_is_refused_before_they_are_read(tmp_path, saved, monkeypatch):
+    (tmp_path / generators.FACTS).write_text(facts(saved))
+    held = dict(np.load(saved / generators.NUMBERS))
+    extra = {f"private/x{i}": np.zeros(2**24, np.float32) for i in range(5)}
+    np.savez_compressed(tmp_path / generators.NUMBERS, **held, **extra)
+    monkeypatch.setattr(generators.readers, "npz_array", None)
+    with pytest.raises(InputError, match="no generator of fpu does"):
+        generators.load(tmp_path)
+
+
+@pytest.mark.parametrize("names", [("a", "a/b"), ("/".join("a" * 100_000),)], ids=["both", "deep"])
+def test_names_that_make_no_tree_are_refused(tmp_path, saved, names):
+    (tmp_path / generators.FACTS).write_text(facts(saved))
+    with zipfile.ZipFile(tmp_path / generators.NUMBERS, "w") as archive:
+        for name in names:
+            with archive.open(f"{name[:60_000]}.npy", "w") as member:
+                np.lib.format.write_array(member, np.zeros(1, np.float32))
+    with pytest.raises(InputError, match=generators.NUMBERS):
+        generators.load(tmp_path)

@@ -1,0 +1,330 @@
+"""The checks of the mechanism on a mesh of four devices, and faults of sharding that they must see.
+
+Not collected by itself: distributed_test.py runs it in a process that has four devices.
+"""
+
+import dataclasses
+import functools
+from unittest import mock
+
+import checks
+import faults_test
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import reference
+import tiny
+from jax.sharding import PartitionSpec as P
+
+from fpu import InputError, distributed, training
+from fpu.dp import _bookkeeping, noise, sampling, sharding
+from fpu.models import Example
+from fpu.pipeline import fitting
+from fpu.training import checkpoint
+from fpu.utility import classifier
+
+pytestmark = pytest.mark.usefixtures("quick_compiles")
+
+MESH = distributed.mesh()
+TRACE, STEP, JIT = checks.trace, training.step, jax.jit
+SHARD_MAP, ADD_UP = jax.shard_map, sharding.add_up
+
+
+def on_mesh(function, *out, check_vma=False):
+    return JIT(SHARD_MAP(function, mesh=MESH, in_specs=P(), out_specs=P(*out), check_vma=check_vma))
+
+
+def on_every_device(function, check_vma=False):
+    """Compiled; its result is that of the first device, after a look at whether all have the same."""
+
+    def stacked(*arguments):
+        return jax.tree.map(lambda x: x[None], function(*arguments))
+
+    def call(*arguments):
+        result = on_mesh(stacked, "examples", check_vma=check_vma)(*arguments)
+        result = jax.tree.map(np.asarray, result)
+        assert all(np.array_equal(x, np.stack([x[0]] * 4)) for x in jax.tree.leaves(result))
+        return tiny.first(result)
+
+    return call
+
+
+def sharded(check, check_vma=False):
+    """A check of checks.py, of a step whose examples are split over four devices."""
+
+    def trace(*arguments, **named):
+        step = mock.patch.object(training, "step", functools.partial(STEP, axis="examples"))
+        jit = mock.patch.object(jax, "jit", functools.partial(on_every_device, check_vma=check_vma))
+        with step, jit:
+            return TRACE(*arguments, **named)
+
+    with mock.patch.object(checks, "trace", trace):
+        check()
+
+
+CHECKS = [
+    checks.uniform_truncation,
+    checks.noise_scale,
+    checks.public_denominator,
+    checks.sensitivity,
+    checks.group_sensitivity,
+]
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_a_sharded_step_keeps(check):
+    sharded(check)
+
+
+def here():
+    return jax.lax.axis_index("examples")
+
+
+def not_added_up(summed, diagnostics, valid, axis):
+    return summed, diagnostics
+
+
+def averaged(summed, diagnostics, valid, axis):
+    return jax.lax.pmean(summed, axis), diagnostics
+
+
+def noise_before_the_sum(tree, key, std):
+    """Of every device's share, each with a draw of its own, as if the sum over devices came after it."""
+    shares = jax.tree.map(lambda x: x / 4, tree)
+    return jax.lax.psum(noise_of_its_own_on_each_device(shares, key, std), "examples")
+
+
+def noise_of_its_own_on_each_device(tree, key, std):
+    return faults_test.REAL_NOISE(tree, jax.random.fold_in(key, here()), std)
+
+
+def sample_of_its_own_on_each_device(key, mask, q, slots):
+    return faults_test.REAL_POISSON(jax.random.fold_in(key, here()), mask, q, slots)
+
+
+def everything_on_each_device(units, valid, axis):
+    return units, valid
+
+
+FAULTS = [
+    (sharding, "add_up", not_added_up, checks.public_denominator),
+    (sharding, "add_up", averaged, checks.public_denominator),
+    (noise, "gaussian", noise_before_the_sum, checks.noise_scale),
+    (noise, "gaussian", noise_of_its_own_on_each_device, checks.noise_scale),
+    (sampling, "poisson", sample_of_its_own_on_each_device, checks.sensitivity),
+    (sharding, "share", everything_on_each_device, checks.sensitivity),
+]
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "fault", "check"), FAULTS, ids=[f[2].__name__ for f in FAULTS]
+)
+def test_is_caught(module, name, fault, check):
+    faults_test.assert_caught(module, name, fault, lambda: sharded(check))
+
+
+def test_gradients_that_jax_sums_over_devices_before_the_clip_are_caught():
+    """Rule 11: with varying-type checks on, and parameters that are not cast to varying first."""
+    engine = mock.patch.object(
+        _bookkeeping, "clipped_sum", faults_test.summing(faults_test.correct)
+    )
+    with engine, jax.debug_key_reuse(False):
+        sharded(checks.sensitivity)
+        with pytest.raises(AssertionError):
+            sharded(checks.sensitivity, check_vma=True)
+
+
+@pytest.mark.parametrize("slots", [1, 4, 6, 9])
+def test_shares_are_a_partition_of_the_batch(slots):
+    def share(units, valid):
+        mine = sharding.share(units, valid, "examples")
+        return jax.lax.all_gather(mine, "examples", tiled=True)
+
+    wanted = np.arange(slots) % 3 > 0
+    units, valid = on_every_device(share)(jnp.arange(slots) + 5, jnp.asarray(wanted))
+    assert units[valid].tolist() == (np.arange(slots) + 5)[wanted].tolist()
+    assert len(units) == 4 * -(-slots // 4)
+
+
+@functools.cache
+def fitted(name):
+    """{step: State} of a training on the mesh; 4 is the last."""
+    states = {}
+
+    def observe(number, step, state):
+        states[step] = jax.tree.map(jnp.copy, state)
+
+    tiny.fit(name, mesh=MESH, observe=observe)
+    return states
+
+
+@pytest.mark.parametrize("name", tiny.NAMES)
+def test_a_training_is_that_of_one_device(name):
+    states = fitted(name)
+    for step in (1, 4):
+        reference.check(name, step, states[step])
+    for leaf in jax.tree.leaves(states[4]):
+        first, *others = (np.asarray(shard.data) for shard in leaf.addressable_shards)
+        assert len(others) == 3
+        assert all(np.array_equal(first, other) for other in others)
+
+
+@pytest.mark.parametrize("name", tiny.NAMES)
+def test_one_example_on_one_device_moves_the_sum_by_at_most_the_clip_norm(name):
+    model, params, slots = tiny.model(name), fitted(name)[4].params, 6
+
+    def total(params, images, labels, valid, clip):
+        def loss(private, example, key):
+            return model.loss(private, params["public"], example, 0, key)
+
+        rows, valid = sharding.share(jnp.arange(slots), valid, "examples")
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(3), rows)
+        examples = Example(images[rows], labels[rows])
+        found = _bookkeeping.clipped_sum(loss, params["private"], examples, valid, keys, clip)
+        return sharding.add_up(*found, valid, "examples")
+
+    run = on_mesh(total)
+    pool = tiny.pool(slots)
+    images, labels = np.array(pool.images) / np.float32(255), np.array(pool.labels)
+    images[1, :2], images[2], images[4] = np.nan, 1e30, -np.inf
+    for clip in np.float32([1e-3, 1e3]):
+        whole, facts = run(params, images, labels, np.ones(slots, bool), clip)
+        assert all(np.isfinite(x).all() for x in tiny.leaves((whole, facts)))
+        moved = []
+        for one in range(slots):
+            less, _ = run(params, images, labels, np.arange(slots) != one, clip)
+            moved.append(tiny.norm(tiny.difference(whole, less)))
+        assert max(moved) <= clip * checks.MARGIN
+        assert moved[1] == 0
+        assert int(facts.dropped) >= 1
+    assert max(moved) > 0
+
+
+MASKS = np.array([[1, 1, 1, 1, 1, 1], [1, 1, 0, 0, 0, 0], [0, 0, 1, 0, 1, 1]])
+
+
+DUET = tiny.duet()
+
+
+def fit(masks=MASKS, recipe=tiny.RECIPE, **arguments):
+    return training.fit(DUET, tiny.PLAN, recipe, tiny.pool(), tiny.cells(masks), **arguments)
+
+
+def close(ends, others):
+    for a, b in zip(*map(tiny.leaves, (ends, others)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def one_by_one():
+    return fit()
+
+
+@pytest.mark.parametrize(
+    ("cells", "side_by_side", "microbatch", "backend"),
+    [(2, 1, 1, "cpu"), (2, 2, 0, "cpu"), (2, 1, 0, "gpu")],
+)
+def test_cells_over_the_mesh_end_where_they_end_one_by_one(
+    cells, side_by_side, microbatch, backend, one_by_one, monkeypatch
+):
+    """Three cells, which neither divides; steps of the host, or a loop on the devices."""
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    training.compiled.cache_clear()
+    seen = []
+    ends = fit(
+        recipe=dataclasses.replace(tiny.RECIPE, microbatch=microbatch),
+        mesh=distributed.mesh(cells),
+        slice_size=side_by_side,
+        observe=lambda number, step, state: seen.append((number, step, len(state.step))),
+    )
+    width = cells * side_by_side
+    assert seen == [(number, 4, width) for number in range(-(-3 // width))]
+    close(ends, one_by_one)
+
+
+@pytest.mark.parametrize(("cells", "side_by_side"), [(4, 1), (2, 2)])
+def test_cells_with_pools_of_their_own_end_where_each_alone_ends(cells, side_by_side):
+    pool = tiny.pool()
+    pools = [pool._replace(images=jnp.roll(pool.images, shift, 0)) for shift in range(len(MASKS))]
+    alone = [
+        training.fit(DUET, tiny.PLAN, tiny.RECIPE, own, tiny.cells(MASKS[i : i + 1]))
+        for i, own in enumerate(pools)
+    ]
+    ends = training.fit(
+        DUET,
+        tiny.PLAN,
+        tiny.RECIPE,
+        tiny.stacked(*pools),
+        tiny.cells(MASKS),
+        mesh=distributed.mesh(cells),
+        slice_size=side_by_side,
+    )
+    close(ends, jax.tree.map(lambda *x: jnp.concatenate(x), *alone))
+
+
+def test_a_checkpoint_goes_on_with_other_devices_and_bitwise_with_the_same(
+    tmp_path, monkeypatch, one_by_one
+):
+    monkeypatch.setattr(training.loop, "STEPS_PER_CALL", 2)
+
+    def observe(folder):
+        def save(number, step, state):
+            if step == 2:
+                checkpoint.save(tmp_path / folder, step, state, distributed.layout())
+
+        return save
+
+    def restore(folder):
+        def load(number, like):
+            step, state, layout = checkpoint.restore(tmp_path / folder, like)
+            assert (step, layout["devices"]) == (2, 4)
+            return state
+
+        return load
+
+    ends = {
+        folder: fit(MASKS[:1], mesh=mesh, observe=observe(folder))
+        for folder, mesh in (("mesh", MESH), ("one", None))
+    }
+    for folder, mesh in (("mesh", MESH), ("one", None), ("mesh", None), ("one", MESH)):
+        again = fit(MASKS[:1], mesh=mesh, restore=restore(folder))
+        close(again, tiny.first(jax.tree.map(lambda x: x[None, :1], one_by_one)))
+        if mesh == (MESH if folder == "mesh" else None):
+            assert tiny.same(again, ends[folder])
+
+
+@pytest.mark.parametrize("name", tiny.NAMES)
+def test_rows_over_the_devices_are_drawn_and_scored_as_by_one(name):
+    """Seven rows: one device has one too few. Draws are counted by row, so filling up changes none of them."""
+    model, params = tiny.model(name), distributed.whole(fitted(name)[4].ema)
+    labels = np.arange(7) % 3
+    drawn = tiny.draw(name)
+    wanted = drawn(params, jax.random.key(5), labels)
+    found = distributed.over_rows(drawn, (params, jax.random.key(5)), labels)
+    assert found.shape == wanted.shape
+    np.testing.assert_allclose(found, wanted, atol=1e-4)
+
+    words = jax.random.key_data(jax.random.split(jax.random.key(6), 7))
+    score = fitting._scorer(model)
+    wanted = score(params, tiny.pool(7).images, labels, words)
+    found = distributed.over_rows(
+        score, (params,), tiny.pool(7).images, labels, words, devices=jax.local_devices()
+    )
+    assert found.keys() == wanted.keys()
+    for kind, values in wanted.items():
+        np.testing.assert_allclose(found[kind], values, rtol=1e-3, atol=1e-4)
+
+
+def test_images_are_looked_at_by_all_devices_as_by_one():
+    images = np.asarray(tiny.pool(9).images)
+    params = classifier.initial((8, 8, 1), 3, seed=0)
+    with mock.patch.object(classifier, "_look", wraps=classifier._look) as look:
+        found = classifier.features(params, images)
+    assert {len(call.args[1].devices()) for call in look.call_args_list} == {4}
+    np.testing.assert_allclose(found, classifier._look(params, images)[1], rtol=1e-4, atol=1e-4)
+
+
+def test_a_mesh_must_divide_the_devices():
+    with pytest.raises(InputError, match="cells=3: does not divide the 4 devices"):
+        distributed.mesh(3)

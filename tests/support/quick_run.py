@@ -1,0 +1,65 @@
+"""A whole run with the judges, which are tested elsewhere, replaced by one that takes no time."""
+
+import functools
+import os
+
+import pytest
+
+from fpu import evaluation, report, training
+from fpu.models import vae
+from fpu.pipeline import fitting, jobs
+from fpu.pipeline.settings import Options
+
+TINY = ("model.width=8", "model.depth=1", "model.latent=4")
+SECRET = b"\x8f\x13\xa7\xe2\x5b\x90\x01\xcc"
+JUDGED = {"fidelity": {}, "utility": {}, "attacks": {}, "seconds": {}}
+
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(4) + b"IEND" + bytes(4)  # of no pixels
+
+
+class Killed(BaseException):
+    """What SIGKILL does, as far as a test can tell."""
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """No judges, no pages, one step a call, a checkpoint after each; one program for all runs."""
+    monkeypatch.setattr(evaluation, "evaluate", lambda *_, **__: dict(JUDGED))
+    monkeypatch.setattr(report, "page", lambda record, picture: "<html></html>")
+    monkeypatch.setattr(report, "samples_png", lambda path, *_: path.write_bytes(PNG))
+    monkeypatch.setattr(jobs, "_compilation_cache", lambda: None)
+    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(fitting, "CHUNK", 50)
+    monkeypatch.setattr(training.loop, "STEPS_PER_CALL", 1)
+    monkeypatch.setattr(vae, "make", _made)
+    monkeypatch.setattr(os, "urandom", lambda count: SECRET[:count])
+
+
+@functools.cache
+def _made(config, spec, make=vae.make):
+    return make(config, spec)
+
+
+def options(folder, **change):
+    flags = {
+        "model": "vae",
+        "noise_multiplier": 4.0,
+        "steps": 3,
+        "n_per_class": 10,
+        "n_samples": 50,
+    }
+    return Options(**(flags | {"size": "tiny", "set": TINY, "workdir": str(folder)} | change))
+
+
+def files(folder):
+    return {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+
+
+def tells_the_secret(folder):
+    """Files that hold the key in any form it might be written in."""
+    words = [
+        int.from_bytes(SECRET[i : i + 4], order) for i in (0, 4) for order in ("little", "big")
+    ]
+    forms = [SECRET, SECRET.hex().encode(), *(str(word).encode() for word in words)]
+    return {name for name in files(folder) if any(f in (folder / name).read_bytes() for f in forms)}

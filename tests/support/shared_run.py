@@ -1,0 +1,54 @@
+"""A run from its flags to its record that one process does, and two do together."""
+
+import numpy as np
+
+from fpu import distributed, evaluation, report, training
+from fpu.pipeline import fitting, jobs, processes, run
+from fpu.pipeline.settings import Options
+from fpu.training import checkpoint
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(4) + b"IEND" + bytes(4)  # of no pixels
+
+
+class Killed(BaseException):
+    """What SIGKILL does, as far as a test can tell."""
+
+
+def options(folder, **change) -> Options:
+    flags = {
+        "model": "vae", "size": "tiny", "set": ("model.width=8", "model.depth=1", "model.latent=4"), "eps": 5.0,
+        "warmup_share": 0.5, "warmup_steps": 3, "steps": 4, "n_per_class": 10, "n_samples": 70, "noise_seed": 7,
+    }  # fmt: skip
+    return Options(**(flags | {"workdir": str(folder)} | change))
+
+
+def do(folder, monkeypatch, killed_at: int | None = None, **change) -> None:
+    """The run, its judges replaced by one that keeps the scores of 70 images in FOLDER.PROCESS.npz."""
+    keep = checkpoint.save
+
+    def judge(dataset, split, images, labels, *, scores, **_):
+        del split, images, labels
+        found = scores(dataset.images[:70], dataset.labels[:70])
+        np.savez(f"{folder}.{distributed.jax.process_index()}.npz", **found)
+        return {"fidelity": {}, "utility": {}, "attacks": {}, "seconds": {}}
+
+    def save(path, step, state, layout):
+        assert distributed.leads()
+        keep(path, step, state, layout)
+
+    def together_save(path, step, state, layout, real=processes.save):
+        real(path, step, state, layout)
+        if path.name == "0" and step == killed_at:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluation, "evaluate", judge)
+        patch.setattr(report, "page", lambda record, picture: "<html></html>")
+        patch.setattr(report, "samples_png", lambda path, *_: path.write_bytes(PNG))
+        patch.setattr(jobs, "_compilation_cache", lambda: None)
+        patch.setattr(checkpoint, "save", save)
+        patch.setattr(processes, "save", together_save)
+        patch.setattr(fitting, "CHECKPOINT_SECONDS", -1.0)
+        patch.setattr(fitting, "CHUNK", 50)
+        patch.setattr(training.loop, "STEPS_PER_CALL", 2)
+        run.run(options(folder, **change))

@@ -1,0 +1,145 @@
+"""Tiny models, pools, plans and cells that several tests share. Each model is compiled once."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fpu import models, training
+from fpu.dp.plan import DPSGD, Plan
+
+SPEC = models.Spec((8, 8, 1), 3)
+NAMES = models.MODELS
+_SMALL = {
+    "vae": {"patch": 4, "width": 8, "depth": 1, "latent": 4},
+    "gan": {"patch": 0, "width": 8, "depth": 1, "latent": 4, "generator_batch": 4},
+    "ddpm": {"patch": 0, "width": 8, "depth": 1, "multiplicity": 2, "sampling_steps": 3},
+}
+
+
+@functools.cache
+def model(name: str) -> models.Model:
+    """The model of this name at its smallest."""
+    module = models.load(name)
+    return module.make(dataclasses.replace(module.SIZES["tiny"], **_SMALL[name]), SPEC)
+
+
+def plan(n=6, q=0.5, steps=4, noise=1.0, slots=None) -> Plan:
+    """A plan of DP-SGD, untruncated unless `slots` says otherwise."""
+    return Plan(1e-2, (DPSGD(n, q, steps, noise, slots or n),))
+
+
+def pool(n=6, shape=(8, 8, 1), n_classes=3) -> training.Pool:
+    """n random images, each its own unit."""
+    images = np.random.default_rng(0).integers(0, 256, (n, *shape), np.uint8)
+    units = jnp.arange(n, dtype=jnp.int32)
+    return training.Pool(
+        jnp.asarray(images), units % n_classes, units[:, None], jnp.ones_like(units)
+    )
+
+
+def cells(masks, clip=0.5, std=0.5, seed=0) -> training.Cell:
+    """One cell for each row of `masks`, all with the same keys."""
+    masks = jnp.asarray(masks, bool)
+    same = jnp.zeros(len(masks), int)
+    return training.Cell(
+        masks,
+        jnp.full(len(masks), clip, jnp.float32),
+        jnp.full(len(masks), std, jnp.float32),
+        jax.random.split(jax.random.key(seed + 17), 1)[same],
+        jax.random.split(jax.random.key(seed), 1)[same],
+    )
+
+
+def duet() -> models.Model:
+    """A small model with a private and a public part that learn from each other."""
+
+    def init(key):
+        k1, k2 = jax.random.split(key)
+        return {
+            "private": {"w": jax.random.normal(k1, SPEC.shape)},
+            "public": {"v": jax.random.normal(k2, SPEC.shape)},
+        }
+
+    def loss(private, public, example, step, key):
+        jitter = jax.random.normal(key, SPEC.shape)
+        seen = jnp.sum(private["w"] * (example.image + 0.1 * jitter))
+        return jnp.tanh(seen - jnp.sum(public["v"] * private["w"])) + step * seen, {}
+
+    def public_loss(public, private, key):
+        return jnp.sum(public["v"] * private["w"] * jax.random.normal(key, SPEC.shape))
+
+    return models.Model(init, loss, public_loss, None, None)
+
+
+PLAN = plan()
+RECIPE = training.Recipe(learning_rate=1e-2, critic_steps=2)
+
+
+@functools.cache
+def start(name: str) -> training.State:
+    """The state of one cell before its first step."""
+    program = training.compiled(model(name), PLAN, RECIPE, False)
+    return program.first(first(cells([[True] * 6])), None)
+
+
+@functools.cache
+def fitted(name: str):
+    """{step: State} of four private steps of one cell on pool(), copied out of `fit`; 0 is the first."""
+    states = {0: start(name)}
+
+    def observe(number, step, state):
+        states[step] = jax.tree.map(jnp.copy, state)
+
+    fit(name, observe=observe)
+    return states
+
+
+@functools.cache
+def draw(name: str):
+    """(params, key, labels) -> images, compiled."""
+    return jax.jit(model(name).sample)
+
+
+def fit(name: str, masks=((True,) * 6,), **arguments):
+    """training.fit of the shared set-up, one step a call."""
+    kept, training.loop.STEPS_PER_CALL = training.loop.STEPS_PER_CALL, 1
+    try:
+        return training.fit(model(name), PLAN, RECIPE, pool(), cells(masks), **arguments)
+    finally:
+        training.loop.STEPS_PER_CALL = kept
+
+
+def stacked(*trees):
+    """Trees as the cells of a group."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+def first(tree):
+    """The first of a group."""
+    return jax.tree.map(lambda x: x[0], tree)
+
+
+def leaves(tree) -> list[np.ndarray]:
+    """Leaves as numpy arrays."""
+    return [np.asarray(x) for x in jax.tree.leaves(tree)]
+
+
+def same(a, b) -> bool:
+    """Whether two pytrees are equal to the last bit."""
+    return all(
+        x.dtype == y.dtype and np.array_equal(x, y, equal_nan=True)
+        for x, y in zip(leaves(a), leaves(b), strict=True)
+    )
+
+
+def norm(tree) -> float:
+    """l2 norm in float64."""
+    return float(np.sqrt(sum(np.square(x.astype(np.float64)).sum() for x in leaves(tree))))
+
+
+def difference(a, b):
+    """a - b in float64."""
+    return jax.tree.map(lambda x, y: np.asarray(x, np.float64) - np.asarray(y, np.float64), a, b)

@@ -1,0 +1,159 @@
+"""Training across two processes over the loopback interface, two devices each.
+
+Not collected by itself: distributed_test.py runs it in both processes.
+"""
+
+import contextlib
+import os
+import pathlib
+import signal
+import time
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import reference
+import shared_run
+import tiny
+
+from fpu import InputError, distributed, training
+from fpu.pipeline import progress, run, workdir
+from fpu.training import checkpoint
+
+ME = int(os.environ["PROCESS"])
+distributed.initialize(os.environ["COORDINATOR"], ME, 2)
+
+pytestmark = pytest.mark.usefixtures("quick_compiles")
+
+DUET = tiny.duet()
+
+
+def cells(secret):
+    """Two cells."""
+    one = tiny.cells([[1, 1, 1, 1, 1, 1], [1, 1, 0, 0, 0, 0]])
+    return one._replace(secret=jax.vmap(jax.random.fold_in, (None, 0))(secret, jnp.arange(2)))
+
+
+def fit(cells, **arguments):
+    return training.fit(DUET, tiny.PLAN, tiny.RECIPE, tiny.pool(), cells, **arguments)
+
+
+def test_both_see_all_devices():
+    assert (jax.process_count(), jax.process_index()) == (2, ME)
+    assert (jax.device_count(), jax.local_device_count()) == (4, 2)
+
+
+@pytest.mark.parametrize("name", ["ddpm"])
+def test_a_training_is_that_of_one_device(name):
+    states = []
+
+    def observe(number, step, state):
+        if step in reference.STEPS:
+            reference.check(name, step, state)
+            states.append(step)
+
+    tiny.fit(name, mesh=distributed.mesh(), observe=observe)
+    assert states == [1, 4]
+
+
+def test_each_process_has_a_secret_key_and_that_of_the_first_is_used():
+    mine = jax.random.key(100 + ME)
+    with pytest.raises(InputError, match=r"cells\.secret: differs between processes") as told:
+        fit(cells(mine), mesh=distributed.mesh(2))
+    words = jax.random.key_data(cells(mine).secret).ravel().tolist()
+    assert not any(str(word) in str(told.value) for word in words)
+
+    shared = distributed.one_key(mine)
+    assert jax.random.key_data(shared).tolist() == [0, 100]
+    # Cell 0 is trained by process 0, cell 1 by process 1, the examples of each on its two devices.
+    ends = fit(cells(shared), mesh=distributed.mesh(2))
+    alone = fit(cells(shared))
+    for leaf, wanted in zip(jax.tree.leaves(ends), tiny.leaves(alone), strict=True):
+        assert leaf.shape == wanted.shape
+        for shard in leaf.addressable_shards:
+            assert shard.data.shape[0] == 1
+            np.testing.assert_allclose(shard.data, wanted[ME : ME + 1], rtol=1e-4, atol=1e-5)
+
+
+def test_processes_that_disagree_on_anything_else_are_told_of_what():
+    for change in ({"slice_size": 1 + ME}, {"restore": lambda number, like: (None, like)[ME]}):
+        with pytest.raises(InputError, match=r"(slice_size|restored_step): differs"):
+            fit(cells(jax.random.key(0)), mesh=distributed.mesh(), **change)
+
+
+def refuse(*_):
+    raise AssertionError("this process is not the one that writes")
+
+
+def test_a_run_killed_and_started_again_by_both(monkeypatch, capfd):
+    """Its end is compared with that of one process in distributed_test.py."""
+    folder = pathlib.Path(os.environ[reference.FILE]).parent / "two"
+    if ME:
+        for name in ("write_text", "secret_key", "destroy_secret"):
+            monkeypatch.setattr(workdir, name, refuse)
+    with pytest.raises(shared_run.Killed):
+        shared_run.do(folder, monkeypatch, killed_at=2)
+    shared_run.do(folder, monkeypatch)
+    told = capfd.readouterr().err
+    assert ("continuing from step 2" in told) is (ME == 0)
+    assert (folder / "record.json").is_file()
+    shared_run.do(folder, monkeypatch)  # finished: nothing is left to do
+    assert ("is finished" in capfd.readouterr().err) is (ME == 0)
+
+
+def test_sigterm_to_one_stops_both_when_the_first_has_saved(monkeypatch):
+    folder, observe = pathlib.Path(os.environ[reference.FILE]).parent / "told", progress.training
+
+    @contextlib.contextmanager
+    def telling(*arguments, **named):
+        with observe(*arguments, **named) as show:
+
+            def shown(step, diagnostics):
+                show(step, diagnostics)
+                if ME:
+                    os.kill(os.getpid(), signal.SIGTERM)
+
+            yield shown
+
+    def slow(path, step, state, layout, save=checkpoint.save):
+        time.sleep(2)
+        save(path, step, state, layout)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(progress, "training", telling)
+        patch.setattr(checkpoint, "save", slow)
+        with pytest.raises(SystemExit) as left:
+            shared_run.do(folder, patch)
+    assert left.value.code == 143
+    assert checkpoint.steps(folder / "checkpoints" / "warmup") == [2]
+
+
+def test_a_run_is_refused_in_both(monkeypatch, tmp_path):
+    with pytest.raises(InputError, match=r"^eps: differs between processes"):
+        shared_run.do(tmp_path / "run", monkeypatch, eps=1.0 + ME)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.tex").write_text("")
+    with pytest.raises(InputError, match=("holds files of something else", "process 0")[ME]):
+        shared_run.do(tmp_path / "run", monkeypatch)
+
+
+def test_all_leave_with_the_code_of_the_first(monkeypatch, tmp_path):
+    given = types.SimpleNamespace(
+        tensorboard=False, coordinator=None, process_id=None, num_processes=None
+    )
+    monkeypatch.setattr(run, "flags", types.SimpleNamespace(FLAGS=given))
+    monkeypatch.setattr(run.settings, "from_flags", lambda: None)
+    monkeypatch.setattr(run, "run", lambda *_, **__: tmp_path)
+    monkeypatch.setattr(
+        run, "failure", lambda path: (run.REFUTED, "refuted") if ME == 0 else refuse()
+    )
+    assert run.main(["run"]) == run.REFUTED
+
+
+def test_what_one_says_all_know():
+    assert [distributed.anyone(number == ME) for number in (0, 1, 2)] == [True, True, False]
+    spread = distributed.place(np.arange(8.0), distributed.mesh(), jax.P("examples"))
+    assert not spread.is_fully_addressable
+    assert distributed.whole({"x": spread})["x"].tolist() == list(range(8))

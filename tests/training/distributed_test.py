@@ -1,0 +1,237 @@
+"""fpu/distributed.py, fpu/dp/sharding.py and fit on a mesh, in processes of their own that see several devices."""
+
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+import reference
+import shared_run
+
+from fpu import InputError, distributed
+
+SUPPORT = pathlib.Path(__file__).parents[1] / "support"
+
+pytestmark = pytest.mark.usefixtures("quick_compiles")
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def begin(file, devices, environment):
+    """pytest on a file of this folder in a process that sees so many devices."""
+    settings = {
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "NPROC": "16",  # threads: collectives of more devices than cores wait for each other
+        **environment,
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", str(SUPPORT / file)],
+        env=os.environ | settings,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    """{file: processes}, all at once: they compile more than they compute."""
+    path = tmp_path_factory.mktemp("reference") / "reference.npz"
+    reference.write(path)
+    environment = {reference.FILE: str(path), "COORDINATOR": f"127.0.0.1:{free_port()}"}
+    processes = {
+        "four_devices.py": [begin("four_devices.py", 4, environment)],
+        "two_processes.py": [
+            begin("two_processes.py", 2, environment | {"PROCESS": str(i)}) for i in range(2)
+        ],
+    }
+    processes["two_processes.py"][0].folder = path.parent
+    yield processes
+    for process in (p for group in processes.values() for p in group):
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("file", ["four_devices.py", "two_processes.py"])
+def test_all_tests_pass_in(file, running):
+    for process in running[file]:
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, output[-6000:]
+
+
+def test_a_run_of_two_processes_is_that_of_one(running, monkeypatch):
+    two = running["two_processes.py"][0].folder / "two"
+    one = two.with_name("one")
+    shared_run.do(one, monkeypatch)
+    images = [np.load(f / "release" / "synthetic.npz")["train_images"] for f in (one, two)]
+    apart = np.abs(images[0].astype(int) - images[1])
+    assert apart.max() <= 1
+    assert (apart > 0).mean() < 0.01
+    scores = [np.load(f"{name}.npz") for name in (f"{one}.0", f"{two}.0", f"{two}.1")]
+    assert len(scores[0]) > 0
+    for name, wanted in scores[0].items():
+        for found in scores[1:]:
+            np.testing.assert_allclose(found[name], wanted, rtol=1e-3, atol=1e-3)
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Calls of jax.distributed.initialize, which are not made."""
+    calls = []
+    monkeypatch.setattr(jax.distributed, "initialize", lambda *given, **_: calls.append(given))
+    monkeypatch.setattr(distributed.importlib.util, "find_spec", lambda name: None)
+    for name in distributed._SLURM:
+        monkeypatch.delenv(name, raising=False)
+    return calls
+
+
+def test_a_single_process_is_left_alone(started):
+    distributed.initialize()
+    distributed.initialize("127.0.0.1:1", 0, 1)
+    assert started == []
+
+
+@pytest.mark.parametrize(("tasks", "calls"), [("1", []), ("4", [()])])
+def test_slurm_is_asked_where_it_has_started_several_tasks(started, monkeypatch, tasks, calls):
+    for name in distributed._SLURM:
+        monkeypatch.setenv(name, tasks)
+    distributed.initialize()
+    assert started == calls
+
+
+def test_a_shell_inside_a_slurm_job_is_one_process(started, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    monkeypatch.setenv("SLURM_NTASKS", "4")
+    distributed.initialize()
+    assert started == []
+
+
+def test_a_tpu_host_is_asked_and_its_library_alone_is_none(started, monkeypatch):
+    monkeypatch.setattr(distributed.importlib.util, "find_spec", lambda name: name == "libtpu")
+    distributed.initialize()
+    assert started == [()]
+    for reason, known in (("coordinator_address should be defined.", True), ("else", False)):
+
+        def fail(reason=reason, **_):
+            raise ValueError(reason)
+
+        monkeypatch.setattr(jax.distributed, "initialize", fail)
+        if known:
+            distributed.initialize()
+        else:
+            with pytest.raises(ValueError, match=reason):
+                distributed.initialize()
+
+
+def test_an_address_is_passed_on(started):
+    distributed.initialize("host:1234", 1, 2)
+    assert started == [("host:1234", 2, 1)]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"coordinator": "host:1"}, ["process_id and num_processes: missing"]),
+        ({"process_id": 0, "num_processes": 2}, ["coordinator: missing", "host:port"]),
+        ({"coordinator": "host:1", "process_id": 2, "num_processes": 2}, ["process_id=2"]),
+        ({"coordinator": "host", "process_id": 0, "num_processes": 2}, ["coordinator=host:"]),
+        ({"coordinator": "host:99999", "process_id": 0, "num_processes": 2}, ["host:99999:"]),
+    ],
+)
+def test_half_an_address_is_refused(started, given, words):
+    with pytest.raises(InputError) as told:
+        distributed.initialize(**given)
+    assert all(word in str(told.value) for word in words)
+    assert started == []
+
+
+def test_a_port_that_is_taken_is_refused_by_the_process_that_would_listen_there(started):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        where = f"127.0.0.1:{other.getsockname()[1]}"
+        with pytest.raises(InputError, match=f"coordinator={where}: .*name a free port"):
+            distributed.initialize(where, 0, 2)
+        assert started == []
+        distributed.initialize(where, 1, 2)
+    assert started == [(where, 2, 1)]
+
+
+def test_one_process_agrees_with_itself_and_keeps_its_key():
+    key = jax.random.key(2**31)
+    distributed.agree(key=key, value=np.ones(2))
+    same = distributed.one_key(key)
+    assert jax.random.key_data(same).tolist() == jax.random.key_data(key).tolist()
+
+
+def test_digests_tell_values_apart_but_not_where_they_lie():
+    array = np.arange(4, dtype=np.int32)
+    different = [array, array[:3], array.reshape(2, 2), array.astype(np.uint32), "a", 1, 2]
+    keys = [jax.random.key(0), jax.random.key(1)]
+    digests = {distributed._digest(leaf).tobytes() for leaf in (*different, *keys)}
+    assert len(digests) == len(different) + len(keys)
+    assert np.array_equal(distributed._digest(array), distributed._digest(jax.numpy.asarray(array)))
+
+
+def test_a_process_that_was_joined_still_ends_when_it_is_told_to():
+    """jax.distributed alone would swallow SIGTERM."""
+    program = (
+        "import time, jax; from fpu import distributed; "
+        f"distributed._start('127.0.0.1:{free_port()}', 1, 0); print('up', flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout.readline() == "up\n"
+        process.terminate()
+        assert process.wait(20) == -signal.SIGTERM
+    finally:
+        process.kill()
+        process.communicate()
+
+
+LEAVES = """
+import sys, time
+from fpu import InputError
+from fpu.commands import door
+from fpu import distributed
+
+def run(argv):
+    distributed.initialize({where!r}, {number}, 2)
+    print("up", flush=True)
+    if {number} == 0:
+        raise {error}
+    time.sleep(60)
+
+door.main(run)
+"""
+
+
+@pytest.mark.parametrize(("error", "code"), [("InputError('no')", 2), ("SystemExit(143)", 143)])
+def test_a_process_that_leaves_does_not_wait_for_the_others_and_keeps_its_code(error, code):
+    where = f"127.0.0.1:{free_port()}"
+    pair = [
+        subprocess.Popen(
+            [sys.executable, "-c", LEAVES.format(where=where, number=i, error=error)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for i in range(2)
+    ]
+    try:
+        assert pair[0].stdout.readline() == "up\n"
+        assert pair[0].wait(8) == code  # jax would abort it after ten seconds, with 134
+        assert pair[0].stderr.read() == ("error: no\n" if code == 2 else "")
+    finally:
+        for process in pair:
+            process.kill()
+            process.communicate()

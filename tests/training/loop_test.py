@@ -1,0 +1,100 @@
+"""fpu/training/loop.py: schedules, averages, whose turn it is, what `fit` refuses. Slices: guarantees_test.py."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+
+from fpu import training
+from fpu.dp import noise
+
+pytestmark = pytest.mark.usefixtures("quick_compiles")
+
+
+def test_the_learning_rate_warms_up_in_a_line():
+    recipe = training.Recipe(learning_rate=0.1, public_learning_rate=0.2, warmup_steps=3)
+    private, public = training.optimizers(tiny.plan(steps=5), recipe)
+    gradient = {"w": jnp.ones(2)}
+    states = [private.init(gradient), public.init(gradient)]
+    for step, part in enumerate((0.25, 0.5, 0.75, 1.0, 1.0)):
+        clipped = noise.ClippedSum(gradient, 0.0, jax.random.key(step))
+        mine, states[0] = private.update(clipped, states[0], gradient)
+        theirs, states[1] = public.update(gradient, states[1], gradient)
+        np.testing.assert_allclose(mine["w"], -0.1 * part, rtol=1e-4)  # Adam: the rate itself
+        np.testing.assert_allclose(theirs["w"], -0.2 * part, rtol=1e-4)
+
+
+def test_the_average_follows_closely_at_first():
+    states = tiny.fitted("ddpm")
+    for step in (1, 2, 3):
+        decay = step / (9 + step)
+        want = jax.tree.map(
+            lambda mean, new, d=decay: d * mean + (1 - d) * new,
+            states[step - 1].ema,
+            states[step].params,
+        )
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), states[step].ema, want
+        )
+
+
+def test_the_generator_moves_once_in_critic_steps():
+    states = tiny.fitted("gan")
+    assert tiny.RECIPE.critic_steps == 2
+    for step, moves in ((1, False), (2, True), (3, False), (4, True)):
+        before, after = states[step - 1].params, states[step].params
+        assert tiny.same(before["public"], after["public"]) != moves
+        assert not tiny.same(before["private"], after["private"])
+
+
+def test_fit_tells_every_call_and_begins_where_it_is_told(monkeypatch):
+    monkeypatch.setattr(training.loop, "STEPS_PER_CALL", 3)
+    told = []
+
+    def fit(**arguments):
+        return training.fit(
+            tiny.model("ddpm"),
+            tiny.PLAN,
+            tiny.RECIPE,
+            tiny.pool(),
+            tiny.cells([[True] * 6]),
+            **arguments,
+        )
+
+    def observe(number, step, state):
+        told.append((number, step, int(state.step)))
+
+    end = fit(observe=observe)
+    assert told == [(0, 3, 3), (0, 4, 4)]
+    assert tiny.same(tiny.first(end).params, tiny.fitted("ddpm")[4].params)
+    told.clear()
+    done = jax.tree.map(jnp.copy, tiny.fitted("ddpm")[4])
+    fit(observe=observe, restore=lambda number, like: done)
+    assert told == []
+
+
+@pytest.mark.parametrize(
+    ("members", "units", "word"),
+    [(6, 6, "more members than the n = 5"), (5, 5, "are not of 1 cells")],
+)
+def test_fit_refuses_cells_that_the_plan_or_the_pool_does_not_know(members, units, word):
+    cells = tiny.cells(np.arange(units)[None] < members)
+    with pytest.raises(ValueError, match=word):
+        training.fit(tiny.model("vae"), tiny.plan(n=5), tiny.RECIPE, tiny.pool(6), cells)
+
+
+def test_the_plan_decides_the_noise_multiplier_but_the_cell_carries_it():
+    """One program for a grid of noises: what the plan says of noise does not enter the computation."""
+    cell, state = tiny.first(tiny.cells([[True] * 6])), tiny.start("ddpm")
+    other = dataclasses.replace(tiny.PLAN.sgd(), noise_multiplier=7.0)
+    plans = tiny.PLAN, dataclasses.replace(tiny.PLAN, stages=(other,))
+    texts = {
+        training.compiled(tiny.model("ddpm"), plan, tiny.RECIPE, False)
+        .jitted.lower(tiny.pool(), cell, state, jnp.int32(1))
+        .as_text()
+        for plan in plans
+    }
+    assert len(texts) == 1

@@ -1,0 +1,51 @@
+"""fpu/training/warmup.py: what a model is taught before it sees any image."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+
+from fpu import training
+from fpu.baselines import gaussian
+from fpu.training import warmup
+
+pytestmark = pytest.mark.usefixtures("quick_compiles")
+
+
+def release(noise=0.1):
+    return gaussian.fit(tiny.SPEC, tiny.pool(30), 30.0, noise, jax.random.key(0))
+
+
+def test_draws_take_classes_in_turn_and_are_images():
+    pool = warmup.draws(tiny.SPEC, release(), jax.random.key(1), 2005)
+    assert pool.images.shape == (2005, 8, 8, 1)
+    assert pool.images.dtype == jnp.uint8
+    assert np.array_equal(np.asarray(pool.labels), np.arange(2005) % 3)
+    assert np.array_equal(np.asarray(pool.units), np.arange(2005)[:, None])
+    # Each draw is its own, across the chunks in which they are made too.
+    assert len(np.unique(np.asarray(pool.images).reshape(2005, -1), axis=0)) > 2000
+    again = warmup.draws(tiny.SPEC, release(), jax.random.key(1), 2005)
+    assert tiny.same(pool, again)
+
+
+def test_a_model_learns_from_draws_and_dpsgd_begins_where_it_ended(monkeypatch):
+    model, pool = tiny.model("vae"), warmup.draws(tiny.SPEC, release(), jax.random.key(1), 60)
+    losses = []
+
+    def observe(number, step, state):
+        losses.append(float(state.diagnostics.loss))
+
+    monkeypatch.setattr(training.loop, "STEPS_PER_CALL", 10)
+    recipe = training.Recipe(learning_rate=1e-2)
+    params = warmup.pretrain(
+        model, recipe, tiny.stacked(pool), jax.random.key(2)[None], 40, observe=observe
+    )
+    assert losses[-1] < losses[0] - 1
+    # A clip norm of 0 leaves noise alone, and that is 0 too: DP-SGD then stays where it began.
+    still = tiny.cells(np.ones((1, 6), bool), clip=0.0, std=0.0)
+    end = training.fit(model, tiny.PLAN, tiny.RECIPE, tiny.pool(), still, start=params)
+    for began, ended in zip(*map(tiny.leaves, (params, end.params)), strict=True):
+        np.testing.assert_array_equal(began, ended)
+    fresh = training.fit(model, tiny.PLAN, tiny.RECIPE, tiny.pool(), still)
+    assert not tiny.same(fresh.params, end.params)
