@@ -1,5 +1,6 @@
-"""Training: the DP-SGD step, cells that share one program, checkpoints, several devices, warm-up."""
+"""Training: the DP-SGD step, cells that share one program, checkpoints, warm-up on draws."""
 
-from fpu.training.loop import Cell, Pool, Recipe, State, compiled, fit, initial, step
+from fpu.training.dpsgd import Cell, Pool, Recipe, State, initial, optimizers, step
+from fpu.training.loop import compiled, fit
 
-__all__ = ["Cell", "Pool", "Recipe", "State", "compiled", "fit", "initial", "step"]
+__all__ = ["Cell", "Pool", "Recipe", "State", "compiled", "fit", "initial", "optimizers", "step"]
