@@ -10,11 +10,15 @@ import math
 from collections.abc import Iterable
 from pathlib import Path
 
+from etils import epath
+
 import fpu
 from fpu.files import storage
 from fpu.report import schema
 
+Place = Path | epath.Path  # of this machine, or in a bucket
 SCHEMA = 1
+_TRAINING_LOG = "log.jsonl"
 BASELINES = ("gaussian", "merf", "fresh", "copycat", "noise")
 _REQUIRED = {
     "config": ("model",),
@@ -28,69 +32,89 @@ _REQUIRED = {
 
 
 def read(paths: Iterable[str | Path]) -> list[dict]:
-    """The records in `paths`: files, or folders searched for record.json and *.record.json.
+    """The records in `paths`.
 
-    Each file is read once, however often it is named; the order is that of `paths`, then by name.
-    Raises fpu.InputError, naming the file, if one is missing, damaged, no record of this schema, or a copy of
-    another.
+    Args:
+      paths: record.json files; .jsonl files with one record a line; folders, searched for record.json,
+        *.record.json and *.jsonl (but for log.jsonl, a run's training log). Here or in a bucket.
+
+    Each file is read once, however often it is named. The order is that of `paths`, then by name, then by line.
+    Raises fpu.InputError, naming the file (and the line of a .jsonl file), if a record is missing, damaged, of
+    another schema, or a copy of another.
     """
-    files: dict[Path, Path] = {}
+    files: dict[Place, Place] = {}
     for path in map(storage.place, paths):
         for file in _search(path):
             files.setdefault(file if storage.remote(file) else file.resolve(), file)
     if not files:
-        raise fpu.InputError("no record given: name a record.json, or a folder that holds some")
-    found: dict[str, Path] = {}
+        raise fpu.InputError(
+            "no record given: name a record.json, a .jsonl of records, or a folder that holds some"
+        )
+    sources: dict[str, str] = {}  # a record's content: where it was read
     runs = []
     for file in files.values():
-        runs.append(_load(file))
-        held = runs[-1] | {
-            "data": runs[-1]["data"] | {"members": None}
-        }  # known in run folders only
-        content = json.dumps(held, sort_keys=True)
-        if (other := found.setdefault(content, file)) != file:
-            raise fpu.InputError(
-                f"{file}: the same run as {other}, and would count twice; name one of them"
-            )
+        for where, text in _texts(file):
+            record = _parsed(where, text)
+            if (other := sources.setdefault(json.dumps(record, sort_keys=True), where)) != where:
+                raise fpu.InputError(
+                    f"{where}: the same run as {other}, and would count twice; name one of them"
+                )
+            record["data"]["members"] = _members(file, record)
+            runs.append(record)
     return runs
 
 
-def _search(path: Path) -> list[Path]:
+def _search(path: Place) -> list[Place]:
     with storage.reached(path):
         if not path.is_dir():
             return [path]
-    if not (found := storage.records(path)):
-        raise fpu.InputError(f"{path}: no record.json in this folder or below it")
-    return found
+        lines = path.glob("*.jsonl") if storage.remote(path) else path.rglob("*.jsonl")
+        studies = [file for file in lines if file.name != _TRAINING_LOG]
+    if not (files := sorted({*storage.records(path), *studies})):
+        raise fpu.InputError(f"{path}: no record.json and no .jsonl in this folder or below it")
+    return files
 
 
-def _load(file: Path) -> dict:
+def _texts(file: Place) -> list[tuple[str, bytes]]:
+    """(where, JSON text) of each record of a file: one, or one a line. Empty lines are passed over."""
     try:
         with storage.reached(file):
             content = file.read_bytes()
     except OSError as error:
         raise fpu.InputError(f"{file}: cannot be read ({error.strerror})") from error
+    if file.suffix != ".jsonl":
+        return [(str(file), content)]
+    lines = enumerate(content.split(b"\n"), start=1)
+    texts = [(f"{file}, line {number}", line) for number, line in lines if line.strip()]
+    if not texts:
+        raise fpu.InputError(f"{file}: no record in this file")
+    return texts
+
+
+def _parsed(where: str, text: bytes) -> dict:
+    """A record, checked. InputError that begins with `where` if it is none."""
     try:
-        record = json.loads(content.decode("utf-8"))
-    except ValueError as error:  # not UTF-8, or not JSON
-        raise fpu.InputError(f"{file}: not JSON, perhaps cut short ({error})") from error
+        record = json.loads(text.decode("utf-8"))
+    except (ValueError, RecursionError) as error:  # not UTF-8, or not JSON, or nested too deeply
+        raise fpu.InputError(f"{where}: not JSON, perhaps cut short ({error})") from error
     if not isinstance(record, dict) or "schema" not in record:
-        raise fpu.InputError(f"{file}: not a record of fpu (no 'schema' in it)")
+        raise fpu.InputError(f"{where}: not a record of fpu (no 'schema' in it)")
     if record["schema"] != SCHEMA:
-        held = f"schema {record['schema']!r}, but this fpu reads {SCHEMA}"
-        raise fpu.InputError(f"{file}: {held}; use the fpu that wrote it")
-    for section, keys in _REQUIRED.items():
-        held = record.get(section)
-        missing = [key for key in keys if key not in held] if isinstance(held, dict) else [section]
+        problem = f"schema {record['schema']!r}, but this fpu reads {SCHEMA}"
+        raise fpu.InputError(f"{where}: {problem}; use the fpu that wrote it")
+    for name, keys in _REQUIRED.items():
+        section = record.get(name)
+        missing = (
+            [key for key in keys if key not in section] if isinstance(section, dict) else [name]
+        )
         if missing:
-            raise fpu.InputError(f"{file}: damaged record, '{section}' lacks {missing[0]!r}")
+            raise fpu.InputError(f"{where}: damaged record, '{name}' lacks {missing[0]!r}")
     if (path := schema.wrong(record)) is not None:
-        raise fpu.InputError(f"{file}: damaged record, {path} is not what it should be")
-    record["data"]["members"] = _members(file, record)
+        raise fpu.InputError(f"{where}: damaged record, {path} is not what it should be")
     return record
 
 
-def _members(file: Path, record: dict) -> list[int] | None:
+def _members(file: Place, record: dict) -> list[int] | None:
     """Which images the members are, from the manifest in the run's own folder: a record does not tell."""
     try:
         manifest = json.loads((file.parent / "manifest.json").read_text(encoding="utf-8"))

@@ -32,6 +32,29 @@ def test_a_copy_of_a_run_is_refused_since_it_would_count_twice(tmp_path):
     assert str(copy) in str(caught.value)
 
 
+def test_a_study_is_one_file_with_a_record_a_line(tmp_path):
+    lines = [json.dumps(record(seed=seed)) for seed in range(3)]
+    study = write(tmp_path / "studies" / "digits.jsonl", "\n".join(lines) + "\n")
+    write(tmp_path / "run" / "record.json", record("vae"))
+    write(tmp_path / "run" / "log.jsonl", '{"step": 1}\n')  # a training log holds no records
+    runs = records.read([study, tmp_path])
+    assert [r["config"]["seed"] for r in runs] == [0, 1, 2, 0]
+    assert runs[-1]["config"]["model"] == "vae"
+    for damaged, problem in (
+        ([*lines, lines[1]], f"{study}, line 4: the same run as {study}, line 2"),
+        ([lines[0], lines[1][:-9], lines[2]], f"{study}, line 2: not JSON"),
+        (
+            [lines[0], "", json.dumps(record(eps="one"))],
+            f"{study}, line 3: damaged record, privacy.eps",
+        ),
+        ([""], f"{study}: no record"),
+    ):
+        write(study, "\n".join(damaged))
+        with pytest.raises(fpu.InputError) as caught:
+            records.read([study])
+        assert str(caught.value).startswith(problem)
+
+
 @pytest.mark.parametrize(
     ("held", "problem"),
     [
