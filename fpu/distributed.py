@@ -8,6 +8,7 @@ import socket
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax._src import distributed as jax_distributed  # nothing public gives the client
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
@@ -48,11 +49,11 @@ def initialize(
         "process_id": process_id,
         "num_processes": num_processes,
     }
-    missing = [name for name, value in given.items() if value is None]
-    if len(missing) == 3:
+    if all(value is None for value in given.values()):
         _detected()
         return
-    if missing:
+    if coordinator is None or process_id is None or num_processes is None:
+        missing = [name for name, value in given.items() if value is None]
         raise InputError(
             f"{' and '.join(missing)}: missing; coordinator (host:port), process_id and num_processes "
             "go together, or leave all three out"
@@ -121,6 +122,24 @@ def anyone(flag: bool) -> bool:
     if jax.process_count() == 1:
         return flag
     return bool(multihost_utils.process_allgather(np.array([flag])).any())
+
+
+def barrier(name: str, patience: float) -> None:
+    """Wait until every process has come here, at most `patience` seconds after the first. Call it in all of them.
+
+    It waits at jax's coordination service, not in a collective, whose timeout is the backend's own.
+
+    Args:
+      name: of this barrier. No process may use it twice.
+
+    Raises:
+      jax.errors.JaxRuntimeError: some process has not come, or has failed.
+    """
+    if jax.process_count() == 1:
+        return
+    client = jax_distributed.global_state.client
+    assert client is not None, "several processes are joined by jax.distributed"
+    client.wait_at_barrier(name, round(patience * 1000))
 
 
 def of_the_first(tree):

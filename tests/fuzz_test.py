@@ -4,7 +4,6 @@ import copy
 import gzip
 import io
 import json
-import shutil
 import struct
 
 import jax.numpy as jnp
@@ -152,25 +151,51 @@ def test_bent_flags(text):
         read_or_refused(read, *arguments)
 
 
-def test_bent_checkpoints_are_gone_past_or_told_in_one_line(tmp_path):
-    """Whatever one file of it holds: the state as saved, the one before it, or one line."""
-    saved = {step: {"ema": jnp.full((4, 4), float(step))} for step in (1, 2)}
-    for step, state in saved.items():
-        checkpoint.save(tmp_path / "whole", step, state, {"devices": 1})
-    # No hypothesis: what the files hold differs from run to run.
-    rng, found = np.random.default_rng(0), []
-    for number in range(40):
-        folder = tmp_path / str(number)
-        shutil.copytree(tmp_path / "whole", folder)
-        path = rng.choice(sorted(path for path in folder.rglob("*") if path.is_file()))
-        content = bytearray(path.read_bytes())
-        for place in rng.integers(0, max(1, len(content)), rng.integers(0, 6)):
-            content[place : place + 1] = rng.bytes(1)
-        path.write_bytes(content[: rng.integers(0, len(content) + 1)] + rng.bytes(rng.integers(9)))
-        read = read_or_refused(checkpoint.restore, folder, saved[1])
-        found.append(None if read is None else read[0])
-        if read is not None:
-            step, state, layout = read
-            np.testing.assert_array_equal(state["ema"], saved[step]["ema"])
-            assert isinstance(layout, dict)
-    assert {1, 2} <= set(found)
+@pytest.fixture
+def checkpoints(tmp_path):
+    """{step: (state, content of its file)} of the two checkpoints in tmp_path."""
+    states = {step: {"ema": jnp.full((4, 4), float(step))} for step in (1, 2)}
+    for step, state in states.items():
+        checkpoint.save(tmp_path, step, state, {"devices": 1})
+    return {step: (s, (tmp_path / f"{step}.ckpt").read_bytes()) for step, s in states.items()}
+
+
+def test_bent_checkpoints_are_passed_over(tmp_path, checkpoints):
+    """Whatever one file holds: a state as it was saved comes back, and the other file is readable."""
+
+    @SOME
+    @given(st.data(), st.sampled_from([1, 2]))
+    def check(data, step):
+        content = checkpoints[step][1]
+        changed = data.draw(bent(content))
+        (tmp_path / f"{step}.ckpt").write_bytes(changed)
+        read, state, layout = checkpoint.restore(tmp_path, checkpoints[1][0])
+        (tmp_path / f"{step}.ckpt").write_bytes(content)
+        assert read == (1 if step == 2 and changed != content else 2)
+        np.testing.assert_array_equal(state["ema"], checkpoints[read][0]["ema"])
+        assert layout == {"devices": 1}
+
+    check()
+
+
+def test_bent_content_of_a_checkpoint_under_a_right_digest(tmp_path, checkpoints):
+    """What no accident makes: it is a state of the right shape, or refused in one line."""
+    like, content = checkpoints[2]
+    start = checkpoint._HEADER.size + checkpoint._DIGEST
+    size = checkpoint._HEADER.unpack(content[: checkpoint._HEADER.size])[2]
+    (tmp_path / "1.ckpt").unlink()
+
+    @SOME
+    @given(bent(content[start : start + size]), bent(content[start + size :]), st.booleans())
+    def check(metadata, payload, of_metadata):
+        if of_metadata:
+            payload = content[start + size :]
+        else:
+            metadata = content[start : start + size]
+        path = tmp_path / "2.ckpt"
+        path.write_bytes(checkpoint._framed(metadata, payload))
+        read = read_or_refused(checkpoint.restore, tmp_path, like)
+        assert read is None or read[1]["ema"].shape == (4, 4)
+        read_or_refused(checkpoint.averaged, tmp_path)
+
+    check()

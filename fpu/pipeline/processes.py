@@ -7,7 +7,6 @@ import pathlib
 
 import jax
 import numpy as np
-from orbax.checkpoint import multihost
 
 from fpu import InputError, distributed
 from fpu.pipeline import workdir
@@ -38,10 +37,7 @@ def opened(folder: pathlib.Path, config: dict):
             nowhere = held.enter_context(open(os.devnull, "w"))
             held.enter_context(contextlib.redirect_stderr(nowhere))
         yield distributed.anyone(bool(ended))
-        if jax.process_count() > 1:
-            everybody = set(range(jax.process_count()))  # named, or the time is not looked at
-            name = f"run {next(_ENDS)} of this process has ended"
-            multihost.sync_global_processes(name, timeout=_PATIENCE, processes=everybody)
+        distributed.barrier(f"run {next(_ENDS)} of this process has ended", _PATIENCE)
 
 
 def secret_key(folder: pathlib.Path, noise_seed: int | None):
