@@ -1,12 +1,18 @@
-"""The contract of a generator, and how one is found by name.
+"""The contract of a generator, and how a model is found by name.
 
-To add a model, write one file here that exports `Config` (a frozen dataclass), `SIZES` (a dict of
-named configs with at least tiny, default and paper) and `make(config, spec) -> Model`, and add its
-name to MODELS. Everything else (privacy, training, evaluation, reports) then works on it.
+To add a model, write one file here and add its name to MODELS. The file exports
+
+    Config                        a frozen dataclass of sizes and loss weights
+    SIZES                         {'tiny', 'default', 'paper': Config}, and others
+    make(config, spec) -> Model   the five functions below
+    DEFAULTS                      how it is trained; where it is absent, `Defaults()`
+
+Everything else (privacy, training, evaluation, reports) then works on it. fpu/models/vae.py is the shortest to read.
 """
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType, ModuleType
 from typing import Any, NamedTuple
 
 import jax
@@ -30,7 +36,7 @@ class Example(NamedTuple):
 
 
 class Model(NamedTuple):
-    """Pure functions. Privacy by type: only `loss` sees an example; what takes none cannot leak.
+    """Pure functions. Privacy by type: only `loss` trains on an example; what takes none cannot leak.
 
     init(key) -> {'private': pytree, 'public': pytree}       {} where a part is not used
     loss(private, public, example, step, key) -> (scalar, aux)    ONE example, differentiated with
@@ -47,16 +53,43 @@ class Model(NamedTuple):
     scores: Callable[..., dict[str, jax.Array]]
 
 
+class Defaults(NamedTuple):
+    """How a model is trained where no flag says otherwise; fpu/pipeline/defaults.py makes recipes of it.
+
+    All numbers are public: none was chosen by looking at the members of a run.
+    """
+
+    steps: int = 1000  # of DP-SGD from scratch
+    learning_rate: float = 2e-3  # without noise, and on draws
+    # With noise larger rates pay: all gradients are clipped, so a step says little, and Adam averages the steps.
+    private_learning_rate: float = 3e-3
+    b1: float = 0.9  # of Adam, in every preset
+    ema: float = 0.99  # decay of the averaged parameters
+    critic_steps_after_draws: int = 1  # private steps for each public one, once taught by draws
+    config_on_draws: Mapping[str, Any] = MappingProxyType(
+        {}
+    )  # fields of Config, when taught by draws
+
+
 MODELS = ("vae", "gan", "ddpm")
 
 
-def load(name: str):
-    """The module of a model: its Config, SIZES and make."""
+def load(name: str) -> ModuleType:
+    """The module of a model: its Config, SIZES and make.
+
+    Raises:
+      ValueError: no model has this name.
+    """
     if name not in MODELS:
         raise ValueError(f"no model {name!r}; known: {', '.join(MODELS)}")
     return importlib.import_module(f"fpu.models.{name}")
 
 
-def one_hot(label, n_classes: int):
+def learning(name: str) -> Defaults:
+    """The Defaults of a model; the common ones where its file has none."""
+    return getattr(load(name), "DEFAULTS", Defaults())
+
+
+def one_hot(label: jax.Array, n_classes: int) -> jax.Array:
     """float32 [n_classes]; all zero for label = n_classes, the null label of guidance."""
     return (jnp.arange(n_classes) == label).astype(jnp.float32)

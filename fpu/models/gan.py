@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fpu.models import Model, Spec, layers, one_hot
+from fpu.models import Defaults, Model, Spec, layers, one_hot
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Config:
     depth: int = 3
     latent: int = 32
     penalty: float = (
-        1.0  # R1 (arXiv:1801.04406), weight of |grad_x critic(x)|^2 on the real example
+        1.0  # weight of R1 (arXiv:1801.04406), |grad_x critic(x)|^2 on the real example
     )
     generator_batch: int = 64
 
@@ -34,6 +34,15 @@ SIZES = {
     "default": Config(width=256, depth=2),
     "paper": Config(net="conv", latent=100, penalty=0.0),
 }
+DEFAULTS = Defaults(
+    learning_rate=1e-3,
+    private_learning_rate=1e-3,
+    b1=0.5,
+    ema=0.995,
+    # After the draws, noise moves the critic faster than the generator should follow.
+    critic_steps_after_draws=5,
+    config_on_draws={"penalty": 0.1},  # draws are smooth and need less regularisation
+)
 
 
 def make(config: Config, spec: Spec) -> Model:

@@ -6,7 +6,7 @@ import flax.linen as linen
 import jax
 import jax.numpy as jnp
 
-from fpu.models import Model, Spec, layers, one_hot
+from fpu.models import Defaults, Model, Spec, layers, one_hot
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Config:
     depth: int = 2
     latent: int = 16
     beta: float = 1.0  # weight of the KL term
-    warmup_steps: int = 0  # steps over which beta grows from 0 (a public schedule)
+    beta_steps: int = 0  # steps over which beta grows from 0 (a public schedule)
 
 
 SIZES = {
@@ -27,6 +27,8 @@ SIZES = {
     "default": Config(width=256, depth=2, latent=24),
     "paper": Config(net="conv", latent=128),
 }
+# Draws from a normal distribution are smooth, so a model taught by them needs less regularisation.
+DEFAULTS = Defaults(config_on_draws={"beta": 0.1})
 
 
 def make(config: Config, spec: Spec) -> Model:
@@ -60,7 +62,7 @@ def make(config: Config, spec: Spec) -> Model:
     def loss(private, public, example, step, key):
         del public
         reconstruction, kl = terms(private, example, key)
-        beta = config.beta * jnp.minimum(1.0, (step + 1) / max(config.warmup_steps, 1))
+        beta = config.beta * jnp.minimum(1.0, (step + 1) / max(config.beta_steps, 1))
         return reconstruction + beta * kl, {"reconstruction": reconstruction / pixels, "kl": kl}
 
     def sample(params, key, labels):

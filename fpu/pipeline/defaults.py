@@ -1,4 +1,6 @@
-"""What a run uses where its flags say nothing: sizes, steps, batches and recipes, by protocol.
+"""What a run uses where its flags say nothing: sizes, steps, batches and recipes, by preset.
+
+What differs from model to model is in the model's own file (DEFAULTS).
 
 corrected   our protocol: noise calibrated to eps, random subsets, budgets a laptop can bear
 paper       arXiv:2606.07640 as its public code has it: 10 images a class, the first in file order,
@@ -8,15 +10,16 @@ paper       arXiv:2606.07640 as its public code has it: 10 images a class, the f
 
 import dataclasses
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from fpu import models
 from fpu.training import Recipe
 
 PRESETS = ("corrected", "paper")
 
 
-class Defaults(NamedTuple):
-    """Learning-side defaults of one model."""
+class Learning(NamedTuple):
+    """How long, on which batches and by which recipe a model is trained."""
 
     steps: int
     sampling_rate: float
@@ -45,34 +48,23 @@ def subset(preset: str) -> str:
     return "first" if preset == "paper" else "random"
 
 
-def defaults(preset: str, model: str, n: int, private: bool, warm: bool = False) -> Defaults:
+def defaults(preset: str, model: str, n: int, private: bool, warm: bool = False) -> Learning:
     """Steps, sampling rate and recipe for n privacy units, with or without noise, after a warm-up or not."""
+    own = models.learning(model)
     if preset == "paper":
         batches = math.ceil(n / 64)
-        momentum = 0.5 if model == "gan" else 0.9
-        recipe = Recipe(learning_rate=1e-4, public_learning_rate=1e-4, b1=momentum, ema=0.0)
-        return Defaults(10_000 * batches, 1 / batches, recipe)
-    steps, rate, private_rate, recipe = _CORRECTED[model]
-    if warm:  # few, large and small-stepped: what is there already must not be lost
-        recipe = dataclasses.replace(recipe, learning_rate=1e-3, ema=0.95)
-        if model == "gan":  # its generator must not follow a critic that noise has just thrown
-            recipe = dataclasses.replace(recipe, critic_steps=5)
-        return Defaults(100, min(1.0, 2048 / n), recipe)
-    recipe = dataclasses.replace(recipe, learning_rate=private_rate if private else rate)
-    return Defaults(steps, min(1.0, 64 / n), recipe)
+        recipe = Recipe(learning_rate=1e-4, public_learning_rate=1e-4, b1=own.b1, ema=0.0)
+        return Learning(10_000 * batches, 1 / batches, recipe)
+    if warm:  # few steps, large batches, a small rate: what the draws taught must not be lost
+        recipe = Recipe(
+            learning_rate=1e-3, b1=own.b1, ema=0.95, critic_steps=own.critic_steps_after_draws
+        )
+        return Learning(100, min(1.0, 2048 / n), recipe)
+    rate = own.private_learning_rate if private else own.learning_rate
+    recipe = Recipe(learning_rate=rate, b1=own.b1, ema=own.ema)
+    return Learning(own.steps, min(1.0, 64 / n), recipe)
 
 
-def warmed(model: str, config):
-    """A model's config where draws from a normal distribution teach it: less regularised, they are smooth."""
-    return dataclasses.replace(config, **_WARMED.get(model, {}))
-
-
-_WARMED = {"vae": {"beta": 0.1}, "gan": {"penalty": 0.1}}
-
-# Steps; learning rate without and with noise; the rest. Under noise larger rates pay: all gradients
-# are clipped, so each step says little and Adam averages what it says.
-_CORRECTED = {
-    "vae": (1000, 2e-3, 3e-3, Recipe(ema=0.99)),
-    "gan": (1000, 1e-3, 1e-3, Recipe(b1=0.5, ema=0.995)),
-    "ddpm": (1000, 2e-3, 3e-3, Recipe(ema=0.99)),
-}
+def warmed(model: str, config: Any) -> Any:
+    """A model's config where draws of a release teach it."""
+    return dataclasses.replace(config, **models.learning(model).config_on_draws)

@@ -80,10 +80,10 @@ def test_samples_are_images_that_follow_key_and_label(name):
     np.testing.assert_array_equal(one[1], other[1])
 
 
-def test_the_loss_of_a_vae_is_its_elbo_and_beta_may_warm_up():
+def test_the_loss_of_a_vae_is_its_elbo_and_beta_may_grow():
     module = models.load("vae")
     config = dataclasses.replace(
-        module.SIZES["tiny"], width=8, depth=1, latent=4, beta=2.0, warmup_steps=4
+        module.SIZES["tiny"], width=8, depth=1, latent=4, beta=2.0, beta_steps=4
     )
     model = module.make(config, tiny.SPEC)
     params = jax.jit(model.init)(jax.random.key(0))

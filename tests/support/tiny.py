@@ -12,18 +12,28 @@ from fpu.dp.plan import DPSGD, Plan
 
 SPEC = models.Spec((8, 8, 1), 3)
 NAMES = models.MODELS
-_SMALL = {
-    "vae": {"patch": 4, "width": 8, "depth": 1, "latent": 4},
-    "gan": {"patch": 0, "width": 8, "depth": 1, "latent": 4, "generator_batch": 4},
-    "ddpm": {"patch": 0, "width": 8, "depth": 1, "multiplicity": 2, "sampling_steps": 3},
+SMALLEST = {
+    "width": 8,
+    "depth": 1,
+    "latent": 4,
+    "generator_batch": 4,
+    "multiplicity": 2,
+    "sampling_steps": 3,
 }
+
+
+def smallest(name: str):
+    """The config of a model at its smallest, whichever of the fields in SMALLEST it has."""
+    config = models.load(name).SIZES["tiny"]
+    fields = {field.name for field in dataclasses.fields(config)}
+    more = {"patch": 4} if name == "vae" else {}  # one model that mixes tokens
+    return dataclasses.replace(config, **{k: v for k, v in SMALLEST.items() if k in fields} | more)
 
 
 @functools.cache
 def model(name: str) -> models.Model:
     """The model of this name at its smallest."""
-    module = models.load(name)
-    return module.make(dataclasses.replace(module.SIZES["tiny"], **_SMALL[name]), SPEC)
+    return models.load(name).make(smallest(name), SPEC)
 
 
 def plan(n=6, q=0.5, steps=4, noise=1.0, slots=None) -> Plan:
