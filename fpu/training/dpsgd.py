@@ -23,7 +23,7 @@ class Recipe:
     public_learning_rate: float = 1e-3  # of what trains without data (the GAN's generator)
     b1: float = 0.9
     b2: float = 0.999
-    warmup_steps: int = 0  # linear warm-up of both learning rates
+    rate_warmup_steps: int = 0  # linear warm-up of both learning rates
     ema: float = 0.999  # decay; the average follows faster while few steps have been made
     critic_steps: int = 1  # private steps for each public one
     microbatch: int = 0  # examples differentiated at once; 0 = the whole batch
@@ -65,10 +65,9 @@ def optimizers(plan: Plan, recipe: Recipe):
     """(private, public) optax transformations. The private one starts by adding noise."""
 
     def adam(rate):
-        schedule = optax.linear_schedule(
-            rate / (recipe.warmup_steps + 1), rate, recipe.warmup_steps
-        )
-        return optax.adam(schedule if recipe.warmup_steps else rate, b1=recipe.b1, b2=recipe.b2)
+        steps = recipe.rate_warmup_steps
+        schedule = optax.linear_schedule(rate / (steps + 1), rate, steps)
+        return optax.adam(schedule if steps else rate, b1=recipe.b1, b2=recipe.b2)
 
     return (
         optax.chain(noise.add_noise(plan), adam(recipe.learning_rate)),

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("quick_compiles")
 
 
 def test_the_learning_rate_warms_up_in_a_line():
-    recipe = training.Recipe(learning_rate=0.1, public_learning_rate=0.2, warmup_steps=3)
+    recipe = training.Recipe(learning_rate=0.1, public_learning_rate=0.2, rate_warmup_steps=3)
     private, public = training.optimizers(tiny.plan(steps=5), recipe)
     gradient = {"w": jnp.ones(2)}
     states = [private.init(gradient), public.init(gradient)]
