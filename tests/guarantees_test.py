@@ -156,7 +156,7 @@ def test_a_state_holds_no_key():
 def test_cells_side_by_side_end_where_they_end_one_by_one():
     masks = np.array([[1, 1, 1, 1, 1, 1], [1, 1, 0, 0, 0, 0]])
     ends = [
-        training.fit(
+        training.fit_all(
             tiny.duet(), tiny.PLAN, tiny.RECIPE, tiny.pool(), tiny.cells(masks), slice_size=size
         )
         for size in (1, 2)

@@ -79,7 +79,7 @@ def trained(model, plan, masks, seed):
         jnp.asarray(masks), jnp.full(cells, CLIP), jnp.full(cells, std), secret, public
     )
     recipe = training.Recipe(b1=_B1, microbatch=500)
-    state = training.fit(model, plan, recipe, pool, group, slice_size=cells)
+    state = training.fit_all(model, plan, recipe, pool, group, slice_size=cells)
     moment = optax.tree.get(state.private_opt, "mu")
     return (np.asarray(moment["a"], np.float64) - np.asarray(moment["b"])) / (1 - _B1)
 

@@ -38,8 +38,8 @@ FLAGS = (
 # A checkpoint after every call, so that a kill finds many of them: a short run has none before its end.
 _CHILD = """
 from fpu.commands import door, run
-from fpu.pipeline import fitting
-fitting.CHECKPOINT_SECONDS = 0
+from fpu.pipeline import keep
+keep.SECONDS = 0
 door.enter(run)
 """
 _PLACES = (  # the first of these files that is there tells how far a killed run had come

@@ -6,22 +6,22 @@ import tempfile
 import jax
 import numpy as np
 
-from fpu.pipeline import fitting, jobs, run, settings, workdir
+from fpu.pipeline import draw, generator, jobs, settings, workdir
 
 COUNT = 1000  # images drawn
 
 
 def made(options: settings.Options):
     """(job, images uint8 [COUNT, H, W, C], labels [COUNT] in turn, scores of the model or None)."""
-    job = jobs.prepare(options, *run.resolve(options))
+    job = jobs.prepare(options)
     public = jax.random.key(options.seed)
     labels = np.arange(COUNT) % job.dataset.n_classes
     with tempfile.TemporaryDirectory() as folder:
         key = workdir.secret_key(pathlib.Path(folder), options.noise_seed)
         if job.trained:
-            generator = fitting.train(job, pathlib.Path(folder), key, public, False)
+            made = generator.trained(job, pathlib.Path(folder), key, public)
         else:
-            generator = fitting.one_shot(job, key)
-    size = fitting.CHUNK if job.trained else len(labels)
-    images = fitting.draw(generator.sample, jax.random.fold_in(public, 2), labels, size)
-    return job, images, labels, generator.scores
+            made = generator.one_shot(job, key)
+    size = draw.CHUNK if job.trained else len(labels)
+    images = draw.draw(made.sample, jax.random.fold_in(public, 2), labels, size)
+    return job, images, labels, made.scores

@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fpu import InputError, data
-from fpu.pipeline import copies, fitting, progress
+from fpu import InputError
+from fpu.pipeline import copies, draw, progress, train
 from fpu.privacy import attacks, audit
 
 ALARM = 1e-4  # that an honest run, or a sweep of them, is called refuted
@@ -48,7 +48,7 @@ def run(job, key, public, siblings: int = 1) -> dict | None:
     found = {"kind": kind, "note": NOTE}
     try:
         if kind == "one_run":
-            found["canaries"] = len(data.units(job.dataset, job.split.members)[1])
+            found["canaries"] = job.n
             sides = _one_run(job, key, public)
         else:
             found["runs"] = job.options.audit_runs or RUNS
@@ -106,30 +106,30 @@ def judge(method, sides, claim, siblings: int = 1) -> dict:
 def _one_run(job, key, public):
     """{score: (inside, outside)}: each member is in the one copy by the toss of a coin of its own."""
     k_coins, k_train = jax.random.split(key)
-    pool = fitting.pool(job.dataset, job.split.members)
+    pool = train.pool(job.dataset, job.split.members)
     n = len(pool.sizes)
     coins = copies.generator(k_coins).random(n) < 0.5
     if not coins.any():  # so few that no audit can tell anything
         raise InputError(f"none of the {n} members is in the copy")
-    params = copies.train(job, pool, coins[None], k_train, public)
+    params = copies.train_masks(job, pool, coins[None], k_train, public)
     owner = np.empty(len(pool.labels), int)
     owner[np.asarray(pool.units)] = np.arange(n)[:, None]
     images, labels = np.asarray(pool.images), np.asarray(pool.labels)
-    found = fitting.scores(fitting.built(job)[0], next(copies.each(params)), public, images, labels)
+    found = draw.scores(job.trainer.model, next(copies.each(params)), public, images, labels)
     units = {name: attacks.means(values, owner, n) for name, values in found.items()}
     return {name: (values[coins], values[~coins]) for name, values in units.items()}
 
 
 def _two_worlds(job, key, public, runs):
     """{score: (inside, outside)}: scores of the canary from copies with and without it."""
-    model, _ = fitting.built(job)
-    pool = fitting.pool(job.dataset, job.split.members)
+    model = job.trainer.model
+    pool = train.pool(job.dataset, job.split.members)
     image, label = canary(job.spec), np.zeros(1, np.int32)
     pool = _swapped(pool, image, label)
     masks = np.ones((2 * runs, len(pool.sizes)), bool)
     masks[runs:, -1] = False
-    params = copies.train(job, pool, masks, key, public)
-    found = [fitting.scores(model, own, public, image, label) for own in copies.each(params)]
+    params = copies.train_masks(job, pool, masks, key, public)
+    found = [draw.scores(model, own, public, image, label) for own in copies.each(params)]
     values = {name: np.array([row[name][0] for row in found]) for name in found[0]}
     return {name: (v[:runs], v[runs:]) for name, v in values.items()}
 

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fpu import training
-from fpu.dp.plan import DPSGD, Plan
-from fpu.pipeline import fitting
+from fpu import models, training
+from fpu.dp.plan import DPSGD, Plan, Release
+from fpu.pipeline import train
 from fpu.training import warmup
 
 SHARE = 0.7  # of an accelerator's memory that cells may fill
@@ -25,34 +25,42 @@ class Price(NamedTuple):
     flops: float = 0.0  # floating-point operations of one step of all cells, as XLA counts them
 
 
-def dpsgd(job) -> DPSGD | None:
-    """A job's DP-SGD without its noise, which is each cell's own and no part of a program; or None."""
-    stages = [stage for stage in job.plan.stages if isinstance(stage, DPSGD)]
-    return dataclasses.replace(stages[0], noise_multiplier=0.0) if stages else None
+def noiseless(plan: Plan) -> DPSGD | None:
+    """A plan's DP-SGD without its noise, which is each cell's own and no part of a program; or None."""
+    sgd = train.dpsgd(plan)
+    return None if sgd is None else dataclasses.replace(sgd, noise_multiplier=0.0)
 
 
-def stages(job, count: int = 1) -> list[Price]:
-    """A price for each stage of training that `job` has, with `count` cells side by side. Compiles both."""
-    model, recipe = fitting.built(job)
-    plans = [dpsgd(job)] if dpsgd(job) else []
-    if job.config["warmup"] != "none":
-        plans.insert(0, warmup.sgd(warmup.DRAWS, job.config["warmup_steps"]))
-    return [price(model, recipe, job.spec, sgd, count) for sgd in plans]
+def stages(trainer: train.Trainer, plan: Plan, count: int = 1) -> list[Price]:
+    """A price for each stage of a training under `plan`, with `count` cells side by side. Compiles all."""
+    parts = []
+    if isinstance(plan.stages[0], Release):
+        parts.append((warmup.sgd(warmup.DRAWS, trainer.draw_steps), trainer.draw_recipe))
+    if sgd := noiseless(plan):
+        parts.append((sgd, trainer.recipe))
+    return [price(trainer.model, recipe, trainer.spec, sgd, count) for sgd, recipe in parts]
 
 
-def most(job, limit: float | None = None) -> int:
-    """How many cells of this job's kind fit side by side into `limit` bytes (default: the device's); 1 on a CPU.
+def most(trainer: train.Trainer, plan: Plan, limit: float | None = None) -> int:
+    """How many such trainings fit side by side into `limit` bytes (default: the device's); 1 on a CPU.
 
     On a CPU cells gain little from running side by side (`experiments.bench --suite=grid`).
     """
     if limit is None:
         if jax.default_backend() == "cpu":
             return 1
-        limit = (jax.devices()[0].memory_stats() or {}).get("bytes_limit", 0)
-    return max(1, int(SHARE * limit / max(each.bytes for each in stages(job))))
+        limit = float((jax.devices()[0].memory_stats() or {}).get("bytes_limit", 0))
+    return max(1, int(SHARE * limit / max(each.bytes for each in stages(trainer, plan))))
 
 
-def price(model, recipe, spec, sgd: DPSGD, count: int = 1, calls: int = 4) -> Price:
+def price(
+    model: models.Model,
+    recipe: training.Recipe,
+    spec: models.Spec,
+    sgd: DPSGD,
+    count: int = 1,
+    calls: int = 4,
+) -> Price:
     """Of `count` cells of one stage, side by side, each with a pool of its own; the least of `calls` - 1 steps."""
     numbers = jnp.arange(sgd.n)
     images = jnp.zeros((sgd.n, *spec.shape), jnp.uint8)

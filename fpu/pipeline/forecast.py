@@ -1,6 +1,6 @@
 """What a sweep would do, and what its training would cost, from a few measured steps on made-up images."""
 
-from fpu.pipeline import cost, groups, progress, sweep
+from fpu.pipeline import cost, groups, jobs, progress, sweep
 
 
 def lines(wanted: list, at_once: int | None) -> list[str]:
@@ -26,7 +26,7 @@ def _kind(group, priced: dict) -> tuple[str, float | None]:
     """(a group in words, seconds of its training); a run that cannot be is told of, not raised."""
     size = f"{len(group)} side by side" if len(group) > 1 else "alone"
     try:
-        job = groups.prepared(group[0])
+        job = jobs.prepare(group[0])
     except Exception as error:
         return f"{size}: will fail: {' '.join(str(error).split())}", None
     if not job.trained:
@@ -34,7 +34,7 @@ def _kind(group, priced: dict) -> tuple[str, float | None]:
     key = groups.program(job), len(group)
     if key not in priced:
         progress.say(f"timing {group[0].model} on {len(job.split.members):,} images")
-        priced[key] = cost.stages(job, len(group))
+        priced[key] = cost.stages(job.trainer, job.plan, len(group))
     found = priced[key]
     steps = sum(price.steps for price in found)
     seconds = sum(price.steps * price.seconds for price in found)

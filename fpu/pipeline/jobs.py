@@ -1,42 +1,26 @@
-"""The parts of a run: plan, fit, sample, release, evaluate, record, report."""
+"""A run before anything of it exists: every choice made, the plan solved, nothing written."""
 
 import dataclasses
+import functools
 import math
 import os
-import pathlib
-import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
-from fpu import InputError, data, distributed, evaluation, models, record, report
+from fpu import InputError, data, models, training
 from fpu.baselines import RELEASES
-from fpu.data import sources
 from fpu.dp import accounting, sampling
 from fpu.dp import plan as plans
 from fpu.dp.plan import DPSGD, Plan, Release
-from fpu.pipeline import (
-    auditing,
-    copies,
-    defaults,
-    fitting,
-    paper_worlds,
-    processes,
-    progress,
-    settings,
-    workdir,
-)
-from fpu.release import generators, pack
-from fpu.report import thumbnails
-
-# What the secret key is folded with for models beside the run. Far from 0, 1, 2 ...: to split a key is to
-# fold it with these, and that is how the released model gets its own.
-SHADOWS, AUDIT, WORLDS, CLASSIFIER = 1001, 1002, 1003, 1004
+from fpu.files import cache
+from fpu.pipeline import defaults, settings, train
 
 
 class Job(NamedTuple):
-    """A run before anything of it exists: what was asked, on which data, under which plan."""
+    """What was asked, on which data, under which plan."""
 
     options: settings.Options
     dataset: data.Dataset
@@ -47,85 +31,179 @@ class Job(NamedTuple):
     @property
     def spec(self) -> models.Spec:
         """What a model may know of the data."""
-        return models.Spec(tuple(self.dataset.shape), self.dataset.n_classes)
+        return models.Spec(self.dataset.shape, self.dataset.n_classes)
 
     @property
     def trained(self) -> bool:
         """Whether the generator is a model, not a baseline."""
         return self.options.model in models.MODELS
 
+    @property
+    def n(self) -> int:
+        """The number of privacy units among the members, which is public."""
+        return len(data.units(self.dataset, self.split.members)[1])
 
-def prepare(options: settings.Options, dataset, split, config: dict) -> Job:
-    """Solve for the plan, and put the plan, the model's config and the recipe into `config`."""
-    _compilation_cache()
-    _refuse_constant(options, dataset.images[split.members])
-    n = len(data.units(dataset, split.members)[1])
-    unit = "image" if dataset.groups is None else "group of images"
-    share = settings.warmup_share(options)
-    if options.model in models.MODELS:
-        model_config = models.load(options.model).SIZES[config["size"]]
-        if share:
-            model_config = defaults.warmed(options.model, model_config)
-        private = not math.isinf(options.eps or math.inf) or bool(options.noise_multiplier)
-        steps, q, recipe = defaults.defaults(
-            options.preset, options.model, n, private and share < 1, 0 < share < 1
+    @property
+    def trainer(self) -> train.Trainer:
+        """What a training of this job shares with others; equal jobs share one model object and its programs."""
+        name = self.options.model
+        config = models.load(name).Config(**self.config["model_config"])
+        return train.Trainer(
+            model=_model(name, config, self.spec),
+            spec=self.spec,
+            recipe=training.Recipe(**self.config["recipe"]),
+            draw_recipe=defaults.defaults(self.options.preset, name, 1, private=False).recipe,
+            draw_steps=self.config["warmup_steps"] or 0,
         )
-        model_config, recipe = settings.override(options.set, model_config, recipe)
-        steps, q = options.steps or steps, options.sample_rate or q
-        sgd = DPSGD(n, q, steps, 1.0, sampling.capacity(n, q))
-        if share == 1:  # no DP-SGD, and none to tell of
-            steps = q = None
 
-        def make_plan(noise, steps=sgd.steps):
-            stages = plans.shared(noise, share, dataclasses.replace(sgd, steps=steps))
-            return Plan(config["delta"], stages, unit)
+    def task(
+        self,
+        release_key: jax.Array,
+        sgd_key: jax.Array,
+        public_key: jax.Array,
+        pool: training.Pool | None = None,
+        mask: np.ndarray | None = None,
+    ) -> train.Task:
+        """A training under this job's plan, on its members unless a pool and a mask are given."""
+        pool = train.pool(self.dataset, self.split.members) if pool is None else pool
+        mask = np.ones(len(pool.sizes), bool) if mask is None else mask
+        unclipped = not self.plan.private and self.options.noise_multiplier is None
+        clip = math.inf if unclipped else self.options.clip_norm
+        return train.Task(pool, mask, self.n, self.plan, clip, release_key, sgd_key, public_key)
+
+
+@functools.lru_cache(maxsize=8)
+def _model(name: str, config, spec: models.Spec) -> models.Model:
+    return models.load(name).make(config, spec)
+
+
+def prepare(options: settings.Options) -> Job:
+    """The job of these options. InputError for bad input."""
+    settings.check(options)
+    _compilation_cache()
+    dataset, split, config = _resolved(options)
+    n = config.pop("n_units")
+    unit = "image" if dataset.groups is None else "group of images"
+    if options.model in models.MODELS:
+        make_plan, choices = _trained(options, config, dataset, n, unit)
     else:
-        model_config = recipe = None
-        settings.override(options.set, None, None)
-        steps = q = None
-
-        def make_plan(noise, steps=None):
-            private = options.model in RELEASES
-            return Plan(config["delta"], (Release(noise),) if private else (), unit)
-
-    try:
-        if options.noise_multiplier is not None:
-            plan = accounting.settle(make_plan(options.noise_multiplier))
-        else:
-            plan = accounting.calibrate(make_plan, options.eps or math.inf)
-    except ValueError as error:
-        way_out = _fewer_steps(make_plan, steps, options.eps)
-        stage = "" if steps is None else f" ({steps:,} steps, q = {q:g})"
-        raise InputError(f"no plan for these flags{stage}: {error}{way_out}") from error
-    warmup_steps = options.warmup_steps or defaults.warmup_steps(dataset.shape)
-    config = config | {
-        "steps": steps,
-        "sample_rate": q,
-        "warmup": "moments" if share else "none",
-        "warmup_share": share,
-        "warmup_steps": warmup_steps if share else None,
-        "model_config": None if model_config is None else dataclasses.asdict(model_config),
-        "recipe": None if recipe is None else dataclasses.asdict(recipe),
-        "stages": [dataclasses.asdict(stage) for stage in plan.stages],
-    }
+        settings.override(options.set, None, None)  # refuses what a baseline has not
+        make_plan, choices = _untrained(options, config, unit), dict.fromkeys(_CHOICES)
+        choices |= {"warmup": "none", "warmup_share": 0.0}
+    plan = _solved(options, make_plan, choices["steps"], choices["sample_rate"])
+    config |= choices | {"stages": [dataclasses.asdict(stage) for stage in plan.stages]}
     return Job(options, dataset, split, config, plan)
 
 
-def _refuse_constant(options: settings.Options, images) -> None:
-    """Nothing can be learned from one image repeated: most likely the file is not what it should be."""
-    if len(images) > 1 and all(np.array_equal(image, images[0]) for image in images):
+_CHOICES = (
+    "steps",
+    "sample_rate",
+    "warmup",
+    "warmup_share",
+    "warmup_steps",
+    "model_config",
+    "recipe",
+)
+
+
+def _resolved(options: settings.Options) -> tuple[data.Dataset, data.Split, dict]:
+    """The data, and the choices that depend on nothing but flags and data."""
+    dataset = data.load(options.dataset, options.data_dir)
+    n_per_class, n_train = options.n_per_class, options.n_train
+    if n_per_class is None and n_train is None:
+        n_per_class = defaults.members_per_class(options.preset)
+    subset = options.subset or defaults.subset(options.preset)
+    split = data.partition(
+        dataset,
+        n_per_class=n_per_class or None,
+        n_train=n_train or None,
+        seed=options.seed,
+        subset=subset,
+    )
+    _refuse_constant(options, dataset.images[split.members])
+    n = len(data.units(dataset, split.members)[1])
+    source = split.nonmembers if options.model == "fresh" else split.members
+    fewest = int(np.bincount(dataset.labels[source], minlength=dataset.n_classes).min())
+    settings.sampling_labels(options.labels, dataset.n_classes, 1)  # refuse bad labels now
+    infinite = options.eps is not None and math.isinf(options.eps)
+    config = dataclasses.asdict(options) | {
+        "n_per_class": n_per_class,
+        "size": options.size or defaults.size(options.preset, dataset.shape),
+        "subset": subset,
+        "delta": options.delta or 1 / (10 * n),
+        "eps": "inf" if infinite else options.eps,
+        "sha256_members": data.manifest(dataset, split)["sha256_members"],
+        "n_samples": settings.sample_count(options, dataset.n_classes, fewest),
+        "n_units": n,
+    }
+    if config["delta"] >= 1 / n:
         raise InputError(
-            f"--dataset={options.dataset}: all {len(images):,} members are the same image; "
-            "check how the file was made"
+            f"--delta={config['delta']:g}: must be below 1/n = {1 / n:g}; left out, it is 1/(10 n)"
         )
+    for name in ("workdir", "data_dir"):
+        del config[name]
+    return dataset, split, config
 
 
-def _fewer_steps(make_plan, steps: int | None, eps: float | None) -> str:
+def _trained(options, config: dict, dataset: data.Dataset, n: int, unit: str):
+    """(noise, steps) -> Plan of a model, and the choices of its training."""
+    share = settings.warmup_share(options)
+    private = not math.isinf(options.eps or math.inf) or bool(options.noise_multiplier)
+    steps, rate, recipe = defaults.defaults(
+        options.preset, options.model, n, private and share < 1, 0 < share < 1
+    )
+    model_config = models.load(options.model).SIZES[config["size"]]
+    if share:
+        model_config = defaults.warmed(options.model, model_config)
+    model_config, recipe = settings.override(options.set, model_config, recipe)
+    steps, rate = options.steps or steps, options.sample_rate or rate
+    sgd = DPSGD(n, rate, steps, 1.0, sampling.capacity(n, rate))
+
+    def make_plan(noise: float, steps: int = steps) -> Plan:
+        stages = plans.shared(noise, share, dataclasses.replace(sgd, steps=steps))
+        return Plan(config["delta"], stages, unit)
+
+    warmup_steps = options.warmup_steps or defaults.warmup_steps(dataset.shape)
+    return make_plan, {
+        "steps": None if share == 1 else steps,  # there is no DP-SGD to tell of
+        "sample_rate": None if share == 1 else rate,
+        "warmup": "moments" if share else "none",
+        "warmup_share": share,
+        "warmup_steps": warmup_steps if share else None,
+        "model_config": dataclasses.asdict(model_config),
+        "recipe": dataclasses.asdict(recipe),
+    }
+
+
+def _untrained(options, config: dict, unit: str) -> Callable[..., Plan]:
+    """(noise, steps) -> Plan of a baseline: one release, or no mechanism."""
+
+    def make_plan(noise: float, steps: int | None = None) -> Plan:
+        del steps
+        private = options.model in RELEASES
+        return Plan(config["delta"], (Release(noise),) if private else (), unit)
+
+    return make_plan
+
+
+def _solved(options, make_plan: Callable[..., Plan], steps: int | None, rate: float | None) -> Plan:
+    """The plan with the noise given, or with the least noise that keeps the eps asked."""
+    try:
+        if options.noise_multiplier is not None:
+            return accounting.settle(make_plan(options.noise_multiplier))
+        return accounting.calibrate(make_plan, options.eps or math.inf)
+    except ValueError as error:
+        way_out = _fewer_steps(make_plan, steps, options.eps)
+        stage = "" if steps is None else f" ({steps:,} steps, q = {rate:g})"
+        raise InputError(f"no plan for these flags{stage}: {error}{way_out}") from error
+
+
+def _fewer_steps(make_plan: Callable[..., Plan], steps: int | None, eps: float | None) -> str:
     """ "; or use --steps=N" with the largest N that can keep eps, where there is one below `steps`."""
     if steps is None or eps is None:
         return ""
 
-    def kept(count):
+    def kept(count: int) -> bool:
         return accounting.reach(lambda noise: make_plan(noise, count))[0] <= eps
 
     low, high = 0, steps
@@ -135,130 +213,18 @@ def _fewer_steps(make_plan, steps: int | None, eps: float | None) -> str:
     return f"; or use --steps={low}" if low and low < steps - 1 else ""
 
 
-def carry_out(
-    job: Job, folder: pathlib.Path, begun: float, tensorboard: bool, siblings: int = 1
-) -> None:
-    """Everything from the secret key to the report. Repeats nothing that a killed run had finished.
-
-    Of several processes each computes all of it, and the first alone writes: the key in the folder is its own.
-
-    siblings: runs of the sweep that this one belongs to; see auditing.run.
-    """
-    options, dataset, split = job.options, job.dataset, job.split
-    seconds = {"calibrate": time.monotonic() - begun}
-    eps, accountant = accounting.epsilon(job.plan)
-    progress.say(job.plan.statement(options.noise_seed is not None))
-    key = processes.secret_key(folder, options.noise_seed)
-    public = jax.random.key(options.seed)
-
-    try:
-        made, images, labels, beside = _generate(job, folder, key, public, tensorboard, seconds)
-    except fitting.Diverged as error:  # a result too: left out, a grid would look better than it is
-        seconds["total"] = time.monotonic() - begun
-        nothing = {"fidelity": {}, "utility": {}}
-        found = record.make(job, eps, accountant, nothing, seconds) | {"diverged": str(error)}
-        if distributed.leads():
-            _finish(folder, found, None)
-        return
-    beside_others = workdir.note(folder)
-    seconds["train"] += beside_others.get("seconds", 0.0)
-    if distributed.leads():
-        _release(job, folder / "release", images, labels, made.params)
-        members = dataset.images[split.members], dataset.labels[split.members]
-        report.samples_png(folder / "samples.png", images, labels, dataset.class_names, *members)
-        workdir.write_json(folder / "manifest.json", data.manifest(dataset, split))
-
-    clock = time.monotonic()
-    judged = evaluation.evaluate(
-        dataset,
-        split,
-        images,
-        labels,
-        scores=made.scores,
-        shadows=_lira(job, key, public) if options.shadows else None,
-        beside=beside,
-        budget=(eps, job.plan.delta) if job.plan.private else None,
-        seed=options.seed,
-        secret=jax.random.fold_in(key, CLASSIFIER),
-        quick=options.evaluation == "quick",
-        cache=sources.cache_dir() / "floors",
-        progress=progress.say,
-    )
-    seconds |= judged["seconds"]
-    if options.queries:
-        judged["empirical_epsilon"] = paper_worlds.judge(
-            job, jax.random.fold_in(key, WORLDS), progress.say, options.queries
+def _refuse_constant(options: settings.Options, images: np.ndarray) -> None:
+    """Nothing can be learned from one image repeated: most likely the file is not what it should be."""
+    if len(images) > 1 and all(np.array_equal(image, images[0]) for image in images):
+        raise InputError(
+            f"--dataset={options.dataset}: all {len(images):,} members are the same image; "
+            "check how the file was made"
         )
-    seconds["evaluate"] = time.monotonic() - clock
-    clock = time.monotonic()
-    audited = auditing.run(job, jax.random.fold_in(key, AUDIT), public, siblings)
-    seconds |= {"audit": time.monotonic() - clock} if audited else {}
-    seconds["total"] = time.monotonic() - begun
-    found = record.make(job, eps, accountant, judged, seconds, audited)
-    found["cost"]["trained_side_by_side"] = beside_others.get("cells", 1)
-    if job.plan.private:
-        found["thumbnails"] = thumbnails.encode(images, labels)
-    if distributed.leads():
-        _finish(folder, found, (folder / "samples.png").read_bytes())
-
-
-def _generate(job: Job, folder, key, public, tensorboard, seconds):
-    """(the generator, its images, their labels, {rival: (images, labels)}); the time of both parts in `seconds`."""
-    clock = time.monotonic()
-    if job.trained:
-        made = fitting.train(job, folder, key, public, tensorboard)
-    else:
-        made = fitting.one_shot(job, key)
-    seconds["train"] = time.monotonic() - clock
-
-    clock = time.monotonic()
-    classes = job.dataset.n_classes
-    wanted = settings.sampling_labels(job.options.labels, classes, job.config["n_samples"])
-    labels = np.asarray(wanted, np.int32)
-    size = fitting.CHUNK if job.trained else len(labels)
-    images = fitting.draw(made.sample, jax.random.fold_in(public, 2), labels, size)
-    beside = {
-        name: (fitting.draw(rival, jax.random.fold_in(public, 6), labels, size), labels)
-        for name, rival in made.rivals.items()
-    }
-    seconds["sample"] = time.monotonic() - clock
-    return made, images, labels, beside
-
-
-def _finish(folder: pathlib.Path, found: dict, picture: bytes | None) -> None:
-    """Write record and report, and then destroy the key: nothing more will be drawn from it."""
-    workdir.write_json(folder / "record.json", found)
-    workdir.write_text(folder / "report.html", report.page(found, picture))
-    workdir.destroy_secret(folder)
-
-
-def _release(job: Job, folder: pathlib.Path, images, labels, params) -> None:
-    """Write the pack that may leave the house."""
-    names = tuple(map(str, job.dataset.class_names))
-    parts = job.options.model, job.config["model_config"], job.spec, names, params
-    pack.write(
-        folder,
-        pack.privacy(job.plan, job.options.noise_seed is not None),
-        images,
-        labels,
-        job.dataset,
-        None if params is None else generators.Generator(*parts),
-        lambda path: report.samples_png(path, images, labels, names),
-    )
-
-
-def _lira(job: Job, key, public):
-    """(Targets, scores) -> LiRA's scores, as evaluation.evaluate calls it."""
-
-    def attack(targets, scores):
-        secret = jax.random.fold_in(key, SHADOWS)
-        return copies.attack(job, targets, scores, job.options.shadows, secret, public)
-
-    return attack
 
 
 def _compilation_cache() -> None:
     """Compile once per machine, not once per run."""
-    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        jax.config.update("jax_compilation_cache_dir", str(sources.cache_dir() / "xla"))
+    folder = cache.folder("xla")
+    if folder is not None and not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

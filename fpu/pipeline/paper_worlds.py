@@ -18,7 +18,7 @@ import numpy as np
 
 from fpu.baselines import BASELINES, RELEASES
 from fpu.intervals import missing
-from fpu.pipeline import copies, fitting
+from fpu.pipeline import copies, draw, train
 from fpu.privacy import paper_epsilon
 
 SAMPLES = 100  # of each class, from each world
@@ -80,7 +80,7 @@ def judge(job, key, progress, queries: int = 1, runs: int = 1) -> dict:
     try:
         plane = paper_epsilon.embedding(dataset.images[real], dataset.labels[real])
     except ValueError as reason:
-        return missing(reason)
+        return missing(str(reason))
     all_ = worlds(labels, queries)
     masks = np.tile(np.concatenate([all_.ablated, all_.victim]), (runs, 1))
     progress(
@@ -88,7 +88,7 @@ def judge(job, key, progress, queries: int = 1, runs: int = 1) -> dict:
         f"class and {len(all_.victim)} with one image of it"
     )
     k_train, k_draw = jax.random.split(key)
-    params = copies.train(job, fitting.pool(dataset, split.members), masks, k_train)
+    params = copies.train_masks(job, train.pool(dataset, split.members), masks, k_train)
     diverged = sum(not _finite(model) for model in copies.each(params))
     if diverged:
         return missing(f"{diverged} of {len(masks)} trainings diverged")
@@ -116,13 +116,13 @@ def _finite(model) -> bool:
 def _drawn(job, params, key):
     """uint8 images of every class in turn, from one model after the other."""
     if job.trained:
-        sample = jax.jit(fitting.built(job)[0].sample)
+        sample = jax.jit(job.trainer.model.sample)
     else:
         sample = BASELINES[job.options.model](job.spec).sample
     labels = np.repeat(np.arange(job.dataset.n_classes, dtype=np.int32), SAMPLES)
     for i, model in enumerate(copies.each(params)):
         mine = jax.random.fold_in(key, i)
-        yield fitting.draw(functools.partial(sample, model), mine, labels, fitting.CHUNK)
+        yield draw.draw(functools.partial(sample, model), mine, labels, draw.CHUNK)
 
 
 def _ratios(all_: Worlds, own, points, runs: int) -> dict:

@@ -1,58 +1,39 @@
-"""A run from its settings to its folder."""
+"""A run from its settings to its folder: generate, release, judge, audit, record, report."""
 
-import dataclasses
 import json
 import math
 import pathlib
 import time
+from typing import Any
 
+import jax
 import numpy as np
 
-from fpu import InputError, data
-from fpu.pipeline import defaults, progress, settings, signals
+from fpu import data, distributed, evaluation, record, report
+from fpu.dp import accounting
+from fpu.files import cache
+from fpu.pipeline import (
+    auditing,
+    copies,
+    draw,
+    generator,
+    jobs,
+    paper_worlds,
+    processes,
+    progress,
+    settings,
+    signals,
+    workdir,
+)
+from fpu.pipeline.jobs import Job
+from fpu.release import generators, pack, texts
+from fpu.report import thumbnails
 
 DIVERGED, REFUTED = 1, 3  # exit codes
 
-
-def resolve(options: settings.Options):
-    """(dataset, split, config): every choice made, nothing written. config is JSON-able."""
-    settings.check(options)
-    preset = options.preset
-    dataset = data.load(options.dataset, options.data_dir)
-    n_per_class, n_train = options.n_per_class, options.n_train
-    if n_per_class is None and n_train is None:
-        n_per_class = defaults.members_per_class(preset)
-    subset = options.subset or defaults.subset(preset)
-    split = data.partition(
-        dataset,
-        n_per_class=n_per_class or None,
-        n_train=n_train or None,
-        seed=options.seed,
-        subset=subset,
-    )
-    n = len(data.units(dataset, split.members)[1])
-    size = options.size or defaults.size(preset, dataset.shape)
-    config = dataclasses.asdict(options) | {
-        "n_per_class": n_per_class,
-        "size": size,
-        "subset": subset,
-        "delta": options.delta or 1 / (10 * n),
-        "labels": options.labels,
-        "eps": _json_eps(options.eps),
-        "noise_seed": options.noise_seed,
-        "sha256_members": data.manifest(dataset, split)["sha256_members"],
-    }
-    if config["delta"] >= 1 / n:
-        raise InputError(
-            f"--delta={config['delta']:g}: must be below 1/n = {1 / n:g}; left out, it is 1/(10 n)"
-        )
-    source = split.nonmembers if options.model == "fresh" else split.members
-    fewest = np.bincount(dataset.labels[source], minlength=dataset.n_classes).min()
-    config["n_samples"] = settings.sample_count(options, dataset.n_classes, int(fewest))
-    settings.sampling_labels(options.labels, dataset.n_classes, 1)  # refuse bad labels now
-    for name in ("workdir", "data_dir"):
-        del config[name]
-    return dataset, split, config
+# What the secret key is folded with for models beside the run. Far from 0, 1, 2 ...: to split a key is to
+# fold it with these, and that is how the released model gets its own.
+SHADOWS, AUDIT, WORLDS, CLASSIFIER = 1001, 1002, 1003, 1004
 
 
 def run(
@@ -63,50 +44,159 @@ def run(
 ) -> pathlib.Path:
     """Do the whole run and return its folder. InputError for bad input.
 
-    siblings: runs of the sweep that this one belongs to, among which an audit's alarms are shared out.
-    addresses: arguments of distributed.initialize, where several processes may be doing this run.
+    Args:
+      siblings: runs of the sweep that this one belongs to, among which an audit's alarms are shared out.
+      addresses: arguments of distributed.initialize, where several processes may be doing this run.
     """
     begun = time.monotonic()
-    dataset, split, config = resolve(options)
-    folder = pathlib.Path(options.workdir or _default_workdir(dataset, config)).expanduser()
-
-    # Heavy imports only once the input is known to be good.
-    from fpu import distributed
-    from fpu.pipeline import jobs, processes
-
+    job = jobs.prepare(options)
+    folder = pathlib.Path(options.workdir or _default_workdir(job)).expanduser()
     if addresses is not None:
         distributed.initialize(*addresses)
-    job = jobs.prepare(options, dataset, split, config)
     with processes.opened(folder, job.config) as finished, signals.on_sigterm():
         if finished:
             progress.say(f"{folder} is finished: see report.html, or name another --workdir")
             return folder
-        jobs.carry_out(job, folder, begun, tensorboard, siblings)
+        carry_out(job, folder, begun, tensorboard, siblings)
     return folder
 
 
-def _json_eps(eps: float | None):
-    return "inf" if eps is not None and math.isinf(eps) else eps
+def carry_out(
+    job: Job, folder: pathlib.Path, begun: float, tensorboard: bool, siblings: int = 1
+) -> None:
+    """Everything from the secret key to the report. Repeats nothing that a killed run had finished.
+
+    Of several processes each computes all of it, and the first alone writes: the key in the folder is its own.
+    """
+    seconds = {"calibrate": time.monotonic() - begun}
+    eps, accountant = accounting.epsilon(job.plan)
+    progress.say(job.plan.statement(job.options.noise_seed is not None))
+    key = processes.secret_key(folder, job.options.noise_seed)
+    public = jax.random.key(job.options.seed)
+    try:
+        made, images, labels, rivals = _generated(job, folder, key, public, tensorboard, seconds)
+    except draw.Diverged as error:  # a result too: left out, a grid would look better than it is
+        seconds["total"] = time.monotonic() - begun
+        nothing = {"fidelity": {}, "utility": {}}
+        result = record.make(job, eps, accountant, nothing, seconds) | {"diverged": str(error)}
+        if distributed.leads():
+            _finish(folder, result, None)
+        return
+    group = workdir.note(folder)
+    seconds["train"] += group.get("seconds", 0.0)
+    if distributed.leads():
+        _write_images(job, folder, images, labels, made.params)
+
+    judged = _judged(job, key, public, made, images, labels, rivals, seconds)
+    clock = time.monotonic()
+    audited = auditing.run(job, jax.random.fold_in(key, AUDIT), public, siblings)
+    seconds |= {"audit": time.monotonic() - clock} if audited else {}
+    seconds["total"] = time.monotonic() - begun
+    result = record.make(job, eps, accountant, judged, seconds, audited)
+    result["cost"]["trained_side_by_side"] = group.get("cells", 1)
+    if job.plan.private:
+        result["thumbnails"] = thumbnails.encode(images, labels)
+    if distributed.leads():
+        _finish(folder, result, (folder / "samples.png").read_bytes())
 
 
-def _default_workdir(dataset, config: dict) -> pathlib.Path:
+def _generated(job: Job, folder, key, public, tensorboard, seconds: dict):
+    """(the generator, its images, their labels, {rival: (images, labels)}); both parts' time in `seconds`."""
+    clock = time.monotonic()
+    if job.trained:
+        made = generator.trained(job, folder, key, public, tensorboard)
+    else:
+        made = generator.one_shot(job, key)
+    seconds["train"] = time.monotonic() - clock
+
+    clock = time.monotonic()
+    classes, count = job.dataset.n_classes, job.config["n_samples"]
+    labels = np.asarray(settings.sampling_labels(job.options.labels, classes, count), np.int32)
+    size = draw.CHUNK if job.trained else len(labels)
+    images = draw.draw(made.sample, jax.random.fold_in(public, 2), labels, size)
+    rivals = {
+        name: (draw.draw(rival, jax.random.fold_in(public, 6), labels, size), labels)
+        for name, rival in made.rivals.items()
+    }
+    seconds["sample"] = time.monotonic() - clock
+    return made, images, labels, rivals
+
+
+def _write_images(job: Job, folder: pathlib.Path, images, labels, params: Any) -> None:
+    """The release, and beside it, for the data holder alone, the picture and the manifest."""
+    dataset, members = job.dataset, job.split.members
+    names = tuple(map(str, dataset.class_names))
+    parts = job.options.model, job.config["model_config"], job.spec, names, params
+    pack.write(
+        folder / "release",
+        texts.privacy(job.plan, job.options.noise_seed is not None),
+        images,
+        labels,
+        dataset,
+        None if params is None else generators.Generator(*parts),
+        lambda path: report.samples_png(path, images, labels, names),
+    )
+    real = dataset.images[members], dataset.labels[members]
+    report.samples_png(folder / "samples.png", images, labels, dataset.class_names, *real)
+    workdir.write_json(folder / "manifest.json", data.manifest(dataset, job.split))
+
+
+def _judged(job: Job, key, public, made, images, labels, rivals, seconds: dict) -> dict:
+    """What evaluation.evaluate says, and the paper's empirical epsilon where it was asked for."""
+    options, clock = job.options, time.monotonic()
+
+    def shadows(targets, scores):
+        secret = jax.random.fold_in(key, SHADOWS)
+        return copies.attack(job, targets, scores, options.shadows, secret, public)
+
+    budget = (accounting.epsilon(job.plan)[0], job.plan.delta) if job.plan.private else None
+    judged = evaluation.evaluate(
+        job.dataset,
+        job.split,
+        images,
+        labels,
+        scores=made.scores,
+        shadows=shadows if options.shadows else None,
+        beside=rivals,
+        budget=budget,
+        seed=options.seed,
+        secret=jax.random.fold_in(key, CLASSIFIER),
+        quick=options.evaluation == "quick",
+        cache=cache.folder("floors"),
+        progress=progress.say,
+    )
+    seconds |= judged["seconds"]
+    if options.queries:
+        secret = jax.random.fold_in(key, WORLDS)
+        judged["empirical_epsilon"] = paper_worlds.judge(job, secret, progress.say, options.queries)
+    seconds["evaluate"] = time.monotonic() - clock
+    return judged
+
+
+def _finish(folder: pathlib.Path, result: dict, picture: bytes | None) -> None:
+    """Write record and report, and then destroy the key: nothing more will be drawn from it."""
+    workdir.write_json(folder / "record.json", result)
+    workdir.write_text(folder / "report.html", report.page(result, picture))
+    workdir.destroy_secret(folder)
+
+
+def _default_workdir(job: Job) -> pathlib.Path:
+    config = job.config
     privacy = (
         f"sigma{config['noise_multiplier']:g}"
         if config["noise_multiplier"] is not None
         else f"eps{float(config['eps'] or math.inf):g}"
     )
     many = f"n{config['n_train']}" if config["n_train"] else f"{config['n_per_class'] or 'all'}each"
-    name = f"{config['model']}-{dataset.name}-{privacy}-{many}-seed{config['seed']}"
-    return pathlib.Path("runs") / (
-        name if config["preset"] == "corrected" else f"{name}-{config['preset']}"
-    )
+    name = f"{config['model']}-{job.dataset.name}-{privacy}-{many}-seed{config['seed']}"
+    if config["preset"] != "corrected":
+        name += f"-{config['preset']}"
+    return pathlib.Path("runs") / name
 
 
-def failure(record: pathlib.Path) -> tuple[int, str] | None:
-    """(exit code, one loud line) where training diverged, or the audit refutes the claim of the run."""
-    from fpu.pipeline import auditing
-
-    held = json.loads(record.read_text())
-    if line := auditing.refutation(held):
+def failure(path: pathlib.Path) -> tuple[int, str] | None:
+    """(exit code, one line) where the record at `path` says that training diverged or its audit refutes it."""
+    result = json.loads(path.read_text())
+    if line := auditing.refutation(result):
         return REFUTED, line
-    return (DIVERGED, held["diverged"]) if "diverged" in held else None
+    return (DIVERGED, result["diverged"]) if "diverged" in result else None

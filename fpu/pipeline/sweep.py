@@ -149,7 +149,7 @@ def _trained(group) -> None:
 
     progress.say(f"training {len(group)} runs side by side, the first is {name(group[0])}")
     try:
-        groups.train([_own(options) for options in group])
+        groups.train_group([_own(options) for options in group])
     except (
         Exception
     ) as error:  # not enough memory, or one cell's folder; the others must not pay for it

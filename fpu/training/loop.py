@@ -1,10 +1,10 @@
-"""Training every cell of a group: `fit`, one compiled program for all cells that share a plan.
+"""Training: `fit` trains a group of cells side by side as one compiled program; `fit_all` many groups.
 
-On an accelerator many cells run side by side under one vmap.
+Cells that share a model, a plan and a recipe share one program. A single cell is not vmapped.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -29,7 +29,7 @@ def compiled(
     vmapped: bool,
     mesh: Mesh | None = None,
     own_pools: bool = False,
-):
+) -> programs.Programs:
     """The programs that train one cell, or a group of them side by side, on one pool or each on its own."""
     first = functools.partial(initial, model, plan, recipe)
     one_step = functools.partial(
@@ -48,84 +48,128 @@ def fit(
     pool: Pool,
     cells: Cell,
     *,
+    mesh: Mesh | None = None,
+    start: Any = None,
+    restore: Callable[[State], State | None] | None = None,
+) -> Iterator[tuple[int, State]]:
+    """Train a group of cells side by side; yield (step, State) every STEPS_PER_CALL steps and at the end.
+
+    Logging, saving and stopping are the caller's: `for step, state in fit(...): ...`. At least one pair
+    is yielded, also where `restore` returns a training that has ended.
+
+    Args:
+      plan: all cells keep to its steps, sampling rate and capacity. The noise is each cell's own.
+      pool: of all cells; or, with a leading axis on every leaf, one for each cell.
+      cells: with a leading axis [n].
+      mesh: as distributed.mesh makes it: cells are split over 'cells', the examples of each batch over
+        'examples' (the microbatch is a device's). Changes f32 rounding only. Where it spans several
+        processes, each calls `fit` with the same arguments, and the State is spread over them as its
+        sharding says. None: one device.
+      start: parameters to begin from, with the cells' leading axis, such as the `ema` of another
+        training; None: model.init's.
+      restore: called with a State like the one to restore; returns the State to continue from, or None.
+
+    Yields: the State has a leading axis [n], but none where n is 1. On a mesh it may be longer: the last
+      cell is repeated to fill up. It is donated to the next call: copy what is kept.
+
+    Raises:
+      ValueError: a cell has more members than the plan accounts for, its mask is not the pool's, or
+        processes disagree on an argument (two secret keys would be two samples and two noises).
+    """
+    total, count = plan.sgd().steps, len(cells.clip)
+    own_pools = pool.sizes.ndim == 2
+    _check(plan, pool, cells, own_pools)
+    width, vmapped = count, count > 1
+    if mesh is not None:
+        each = -(-count // mesh.shape["cells"])
+        width, vmapped = each * mesh.shape["cells"], each > 1
+        same = {"pool": pool, "cells": cells, "plan": plan, "recipe": recipe, "start": start}
+        distributed.agree(**same, slice_size=each)
+    cells, start = (_placed(tree, width, mesh) for tree in (cells, start))
+    if own_pools:
+        pool = _placed(pool, width, mesh)
+    elif mesh is not None:
+        pool = distributed.place(pool, mesh, PartitionSpec())
+    program = compiled(model, plan, recipe, vmapped, mesh, own_pools)
+    state = program.first(cells, start)
+    if restore is not None:
+        state = _continued(state, restore(state), mesh)
+    done = int(state.step.max())
+    if done >= total:
+        yield done, state
+    while done < total:
+        done = min(total, done - done % STEPS_PER_CALL + STEPS_PER_CALL)
+        state = program.run(pool, cells, state, jnp.int32(done))
+        if mesh is not None:  # collectives of two calls at once may starve each other on a CPU
+            jax.block_until_ready(state)
+        yield done, state
+
+
+def fit_all(
+    model: Model,
+    plan: Plan,
+    recipe: Recipe,
+    pool: Pool,
+    cells: Cell,
+    *,
     slice_size: int = 1,
     mesh: Mesh | None = None,
     start: Any = None,
     observe: Callable[[int, int, State], None] | None = None,
     restore: Callable[[int, State], State | None] | None = None,
 ) -> State:
-    """Train every cell of a group: cells and the result have a leading axis.
+    """Train any number of cells, `slice_size` side by side on each device; the result has a leading axis.
 
-    Args:
-      plan: all cells keep to its steps, sampling rate and capacity. The noise is each cell's own.
-      pool: of all cells; or, with a leading axis on every leaf, one for each cell.
-      slice_size: cells side by side under one vmap. Changes f32 rounding only, never members, keys or
-        mechanism. 1 (best on a CPU, where vmapped cells turn convolutions into grouped ones) is not
-        vmapped at all.
-      mesh: as distributed.mesh makes it: slices of cells run beside each other over 'cells' (one slice
-        a device), the examples of each batch are split over 'examples' (the microbatch is a device's).
-        Changes f32 rounding only. Where it spans several processes, each calls fit with the same
-        arguments, and the State is spread over them as its sharding says. None: one device.
-      start: parameters to begin from, with the cells' leading axis, such as the `ema` of another
-        training; None: model.init's.
-      observe: called with (slice number, step, the slice's State) after every STEPS_PER_CALL steps and
-        at the end: logs and checkpoints. The State is donated to the next call: copy what is kept.
-        On a mesh, all slices that run beside each other are one; the last repeats its last cell to fill up.
-      restore: called with (slice number, a State like the one to restore); returns the State to
-        continue from, or None to start afresh.
-
-    Raises:
-      ValueError: a cell has more members than the plan accounts for, its mask is not the pool's, or
-        processes disagree on an argument (two secret keys would be two samples and two noises).
+    Args: as those of `fit`, and
+      slice_size: changes f32 rounding only, never members, keys or mechanism. 1 is best on a CPU, where
+        vmapped cells turn convolutions into grouped ones.
+      observe: called with (slice number, step, the slice's State) as `fit` yields them.
+      restore: called with (slice number, a State like the one to restore).
     """
-    total = plan.sgd().steps
+    if mesh is not None:
+        distributed.agree(slice_size=slice_size)
     count, own_pools = len(cells.clip), pool.sizes.ndim == 2
-    shape = (count, pool.sizes.shape[-1])
+    width = slice_size * (1 if mesh is None else mesh.shape["cells"])
+    ends = []
+    for number, first in enumerate(range(0, count, width)):
+        rows = np.arange(first, first + width).clip(
+            max=count - 1
+        )  # the last cell fills up the last slice
+        group, data, begin = (
+            jax.tree.map(lambda x, rows=rows: x[rows], tree)
+            for tree in (cells, pool if own_pools else None, start)
+        )
+        continued = None if restore is None else functools.partial(restore, number)
+        state = None
+        for at, state in fit(
+            model, plan, recipe, data or pool, group, mesh=mesh, start=begin, restore=continued
+        ):
+            if observe is not None:
+                observe(number, at, state)
+        ends.append(state if width > 1 else jax.tree.map(lambda x: x[None], state))
+    return jax.tree.map(lambda *parts: jnp.concatenate(parts)[:count], *ends)
+
+
+def _check(plan: Plan, pool: Pool, cells: Cell, own_pools: bool) -> None:
+    shape = (len(cells.clip), pool.sizes.shape[-1])
     if cells.mask.shape != shape or (own_pools and pool.sizes.shape != shape):
         raise ValueError(
-            f"masks {cells.mask.shape} and pools {pool.sizes.shape} are not of {count} cells"
+            f"masks {cells.mask.shape} and pools {pool.sizes.shape} are not of {shape[0]} cells"
         )
     if int(jnp.sum(cells.mask, axis=1).max()) > plan.sgd().n:
         raise ValueError(f"a cell has more members than the n = {plan.sgd().n} of the plan")
-    width = slice_size
-    if mesh is not None:
-        width = slice_size * mesh.shape["cells"]
-        same = {"pool": pool, "cells": cells, "plan": plan, "recipe": recipe, "start": start}
-        distributed.agree(**same, slice_size=slice_size)
-        if not own_pools:
-            pool = distributed.place(pool, mesh, PartitionSpec())
-    shared = None if own_pools else pool
-    finished = []
-    for number, first in enumerate(range(0, count, width)):
-        group, begin = (_group(tree, first, width, mesh) for tree in (cells, start))
-        data = shared or _group(pool, first, width, mesh)
-        program = compiled(model, plan, recipe, slice_size > 1, mesh, own_pools)
-        state = program.first(group, begin)
-        if restore is not None:
-            state = _like(state, restore(number, state), mesh)
-        done = int(state.step.max())
-        while done < total:
-            done = min(total, done - done % STEPS_PER_CALL + STEPS_PER_CALL)
-            state = program.run(data, group, state, jnp.int32(done))
-            if mesh is not None:  # collectives of two calls at once may starve each other on a CPU
-                jax.block_until_ready(state)
-            if observe is not None:
-                observe(number, done, state)
-        finished.append(state if width > 1 else jax.tree.map(lambda x: x[None], state))
-    return jax.tree.map(lambda *parts: jnp.concatenate(parts)[:count], *finished)
 
 
-def _group(tree: Any, first: int, width: int, mesh: Mesh | None):
-    """Rows first, first + 1, ...: without an axis where it is one; on a mesh exactly `width` of them."""
-    group = jax.tree.map(lambda x: x[first : first + width], tree)
+def _placed(tree: Any, width: int, mesh: Mesh | None):
+    """`width` rows of a group, the last repeated to fill up, over the mesh; without an axis where it is one."""
     if mesh is not None:
-        group = jax.tree.map(lambda x: x[np.minimum(np.arange(width), len(x) - 1)], group)
+        tree = jax.tree.map(lambda x: x[np.arange(width).clip(max=len(x) - 1)], tree)
     if width == 1:
-        group = jax.tree.map(lambda x: x[0], group)
-    return group if mesh is None else distributed.place(group, mesh, programs.cells_spec(width > 1))
+        tree = jax.tree.map(lambda x: x[0], tree)
+    return tree if mesh is None else distributed.place(tree, mesh, programs.cells_spec(width > 1))
 
 
-def _like(state: State, restored: State | None, mesh: Mesh | None) -> State:
+def _continued(state: State, restored: State | None, mesh: Mesh | None) -> State:
     """The restored state where `state` lies, or `state` where there is none."""
     if mesh is not None:
         distributed.agree(restored_step=-1 if restored is None else int(restored.step.max()))

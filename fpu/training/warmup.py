@@ -1,24 +1,28 @@
 """Warm-up: teach a model on draws from a DP release before, or instead of, showing it any image.
 
-The draws are post-processing of the release (fpu/baselines/gaussian.py), so whatever is learned from them
-costs nothing more. At a few hundred images and eps = 1 this is worth far more than DP-SGD from scratch; the
-idea is that of DP-FETA (central images, then DP-SGD).
+The draws are post-processing of the release (fpu/baselines/gaussian.py), so whatever is learned from them costs
+nothing more. At a few hundred images and eps = 1 this is worth far more than DP-SGD from scratch. The idea is that of
+DP-FETA: central images first, then DP-SGD.
 """
+
+from collections.abc import Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from fpu import training
 from fpu.baselines import gaussian
 from fpu.dp import sampling
 from fpu.dp.plan import DPSGD, Plan
 from fpu.models import Model, Spec
+from fpu.training import loop
+from fpu.training.dpsgd import Cell, Pool, Recipe, State
 
 DRAWS = 10_000
 BATCH = 64
 
 
-def draws(spec: Spec, release, key, count: int = DRAWS) -> training.Pool:
+def draws(spec: Spec, release: Any, key: jax.Array, count: int = DRAWS) -> Pool:
     """A pool of `count` draws, classes in turn: the class counts of the data are private.
 
     Args:
@@ -27,43 +31,41 @@ def draws(spec: Spec, release, key, count: int = DRAWS) -> training.Pool:
     """
     labels = jnp.arange(count) % spec.n_classes
 
-    def part(chunk):
-        images = gaussian.sample(spec, release, jax.random.fold_in(key, chunk[0]), labels[chunk])
+    def part(rows):
+        images = gaussian.sample(spec, release, jax.random.fold_in(key, rows[0]), labels[rows])
         return jnp.round(255.0 * images).astype(jnp.uint8)
 
     chunks = [jnp.arange(i, min(i + 1000, count)) for i in range(0, count, 1000)]
     numbers = jnp.arange(count)
-    images = jnp.concatenate([part(chunk) for chunk in chunks])
-    return training.Pool(images, labels, numbers[:, None], jnp.ones_like(numbers))
+    images = jnp.concatenate([part(rows) for rows in chunks])
+    return Pool(images, labels, numbers[:, None], jnp.ones_like(numbers))
 
 
 def sgd(count: int, steps: int) -> DPSGD:
-    """The steps of a warm-up on `count` draws: DP-SGD's, without its noise."""
+    """The steps of a warm-up on `count` draws: those of DP-SGD, without its noise."""
     rate = min(1.0, BATCH / count)
     return DPSGD(count, rate, steps, 0.0, sampling.capacity(count, rate))
 
 
 def pretrain(
-    model: Model, recipe: training.Recipe, pools: training.Pool, keys, steps: int, **hooks
-):
-    """Train a cell on each pool of draws, without clip or noise; returns the averaged parameters.
+    model: Model, recipe: Recipe, pools: Pool, keys: jax.Array, steps: int, **arguments: Any
+) -> Iterator[tuple[int, State]]:
+    """Train a cell on each pool of draws, without clipping and noise: the (step, State) of loop.fit.
 
     Args:
       pools: draws, with a leading axis of cells on every leaf.
       keys: public keys [cells]; nothing here is secret.
-      hooks: slice_size, mesh, observe and restore of training.fit.
-
-    Returns: {'private': ..., 'public': ...} with a leading axis of cells, as training.fit's `start`.
+      arguments: mesh and restore of loop.fit.
     """
     count, n = pools.labels.shape
     # No guarantee is claimed for draws, and a plan without noise has eps = inf at any delta.
     plan = Plan(0.5, (sgd(n, steps),), "draw")
     purpose = jax.vmap(jax.random.fold_in, (0, None))
-    cells = training.Cell(
+    cells = Cell(
         mask=jnp.ones((count, n), bool),
         clip=jnp.full(count, jnp.inf),
         noise_std=jnp.zeros(count),
         secret=purpose(keys, 0),
         public=purpose(keys, 1),
     )
-    return training.fit(model, plan, recipe, pools, cells, **hooks).ema
+    return loop.fit(model, plan, recipe, pools, cells, **arguments)

@@ -147,14 +147,14 @@ def test_a_refuted_run_keeps_its_record_and_ends_with_code_3(
 
 def test_one_run_tosses_a_coin_for_each_member_and_repeats_itself(tmp_path, monkeypatch):
     options = flags(tmp_path, audit="one_run", audit_runs=None, steps=2)
-    job = jobs.prepare(options, *run.resolve(options))
-    seen, train = [], copies.train
+    job = jobs.prepare(options)
+    seen, train = [], copies.train_masks
 
     def watched(job, pool, masks, *keys):
         seen.append(np.array(masks))
         return train(job, pool, masks, *keys)
 
-    monkeypatch.setattr(copies, "train", watched)
+    monkeypatch.setattr(copies, "train_masks", watched)
     found = [auditing.run(job, jax.random.key(i), jax.random.key(0)) for i in (3, 3, 4)]
     assert found[0] == found[1]
     assert (seen[0] == seen[1]).all()
@@ -169,7 +169,7 @@ def test_one_run_tosses_a_coin_for_each_member_and_repeats_itself(tmp_path, monk
 
 def test_too_few_members_leave_a_reason():
     options = flags("", audit="one_run", audit_runs=None, n_per_class=None, n_train=12, steps=2)
-    job = jobs.prepare(options, *run.resolve(options))
+    job = jobs.prepare(options)
     found = auditing.run(job, jax.random.key(3), jax.random.key(0))
     assert found["refuted"] is False
     assert "10 scores" in found["reason"]
@@ -179,7 +179,7 @@ def test_too_few_members_leave_a_reason():
 def test_keys_of_models_beside_the_run_are_none_of_its_own():
     root = jax.random.key(8)
     own = jax.random.key_data(jax.random.split(root, 1000)).tolist()
-    folded = [jax.random.fold_in(root, p) for p in (jobs.SHADOWS, jobs.AUDIT)]
+    folded = [jax.random.fold_in(root, p) for p in (run.SHADOWS, run.AUDIT)]
     words = [jax.random.key_data(key).tolist() for key in folded]
     assert words[0] != words[1]
     assert not [word for word in words if word in own]

@@ -11,7 +11,7 @@ from tiny import leaves, same
 
 from fpu.baselines import gaussian
 from fpu.data import Dataset, Split
-from fpu.pipeline import copies, fitting, jobs, run
+from fpu.pipeline import copies, draw, generator, jobs, train
 from fpu.pipeline.settings import Options
 from fpu.privacy import attacks, targets
 
@@ -25,7 +25,7 @@ KEY = jax.random.key(11)
 def job(**change):
     flags = {"model": "vae", "size": "tiny", "set": TINY, "n_train": 20}
     options = Options(**(flags | change))
-    return jobs.prepare(options, *run.resolve(options))
+    return jobs.prepare(options)
 
 
 RUNS = {
@@ -37,7 +37,7 @@ RUNS = {
 
 def pool_and_masks(of):
     """All members and as many others; three cells with the plan's n, or fewer, of them."""
-    pool = fitting.pool(of.dataset, np.concatenate([of.split.members, of.split.nonmembers[:20]]))
+    pool = train.pool(of.dataset, np.concatenate([of.split.members, of.split.nonmembers[:20]]))
     masks = np.zeros((3, 40), bool)
     masks[0, :20] = masks[1, 10:25] = masks[2, :20] = True
     return pool, masks
@@ -45,28 +45,27 @@ def pool_and_masks(of):
 
 def test_models_of_one_public_key_begin_alike_and_have_secrets_of_their_own(monkeypatch):
     of = job(**RUNS["DP-SGD"])
-    cells = {}
-    monkeypatch.setattr(copies, "_side_by_side", lambda job, pool, cells, start: cells)
+    monkeypatch.setattr(copies, "_train_in_slices", lambda trainer, tasks, done: tasks)
     pool, masks = pool_and_masks(of)
-    for name, public in (("own", ()), ("one", (jax.random.key(0),))):
-        cells[name] = copies.train(of, pool, masks, KEY, *public)
 
     def kinds(keys):
-        return len(np.unique(jax.random.key_data(keys), axis=0))
+        return len({tuple(jax.random.key_data(key).tolist()) for key in keys})
 
-    assert [kinds(cells[name].secret) for name in cells] == [3, 3]
-    assert [kinds(cells[name].public) for name in cells] == [3, 1]
+    for public, wanted in ((None, 3), (jax.random.key(0), 1)):
+        tasks = copies.train_masks(of, pool, masks, KEY, public)
+        assert kinds(task.sgd_key for task in tasks) == kinds(t.release_key for t in tasks) == 3
+        assert kinds(task.public_key for task in tasks) == wanted
 
 
 @pytest.mark.parametrize("kind", RUNS)
 def test_a_model_depends_on_its_mask_and_its_place_alone(kind):
     of = job(**RUNS[kind])
     pool, masks = pool_and_masks(of)
-    found = list(copies.each(copies.train(of, pool, masks, KEY)))
+    found = list(copies.each(copies.train_masks(of, pool, masks, KEY)))
     assert all(np.isfinite(x).all() for x in leaves(found))
     assert not same(found[0], found[2])  # the same members, other keys
     others = pool._replace(images=jnp.where(masks[1][:, None, None, None], pool.images, 255))
-    again = list(copies.each(copies.train(of, others, masks[:2], KEY)))
+    again = list(copies.each(copies.train_masks(of, others, masks[:2], KEY)))
     assert same(again[1], found[1])  # however many there are, and whatever is not in it
     assert not same(again[0], found[0])
 
@@ -74,12 +73,12 @@ def test_a_model_depends_on_its_mask_and_its_place_alone(kind):
 def test_the_constants_stay_those_of_the_run():
     of = job(**RUNS["gaussian"])
     pool, masks = pool_and_masks(of)
-    found = copies.train(of, pool, masks[1:2], KEY)
+    found = copies.train_masks(of, pool, masks[1:2], KEY)
     key = jax.random.split(jax.random.fold_in(KEY, 0), 3)[1]
-    mine = fitting.pool(of.dataset, np.concatenate([of.split.members, of.split.nonmembers])[10:25])
+    mine = train.pool(of.dataset, np.concatenate([of.split.members, of.split.nonmembers])[10:25])
     wanted = gaussian.fit(of.spec, mine, 20.0, of.plan.stages[0].noise_multiplier, key)
     assert same(next(copies.each(found)), wanted)
-    one = fitting.cell(job(**RUNS["DP-SGD"]), masks[1], KEY, KEY)
+    one = train._cell(job(**RUNS["DP-SGD"]).task(KEY, KEY, KEY, pool, masks[1]))
     assert (float(one.clip), float(one.noise_std)) == (1.0, 2.0)
 
 
@@ -88,12 +87,12 @@ def test_masks_that_the_plan_does_not_cover_are_refused():
     pool, _ = pool_and_masks(of)
     for masks in (np.ones((1, 40), bool), np.zeros((2, 40), bool), np.ones((1, 20), bool)):
         with pytest.raises(ValueError, match="not of 1 to 20 of 40 units"):
-            copies.train(of, pool, masks, KEY)
+            copies.train_masks(of, pool, masks, KEY)
 
 
 def test_progress_is_told(capsys):
     of = job(**RUNS["DP-SGD"])
-    copies.train(of, *pool_and_masks(of), KEY)
+    copies.train_masks(of, *pool_and_masks(of), KEY)
     assert "models beside the run: 3 of 3, 0 s left" in capsys.readouterr().err
 
 
@@ -109,7 +108,7 @@ def aucs(folder, count=6):
     """{attack: AUC} on a run's model, from 40 members and 40 others."""
     of, public = job(**OVERFITTED), jax.random.key(0)
     folder.mkdir()
-    scores = fitting.train(of, folder, jax.random.key(5), public, False).scores
+    scores = generator.trained(of, folder, jax.random.key(5), public).scores
     index = np.concatenate([of.split.members, of.split.nonmembers[:40]])
     whom = targets.Targets(index, np.arange(80), 40, 40, "image")
     found = copies.attack(of, whom, scores, count, jax.random.key(6), public)
@@ -126,12 +125,12 @@ def test_lira_finds_the_members_of_an_overfitted_model_and_not_of_a_private_one(
 ):
     found = aucs(tmp_path / "open")
     assert found["lira_reconstruction"] > 0.1 + found["reconstruction"] > 0.7
-    honest = fitting.cell
+    honest = train._cell
 
-    def private(*arguments):
-        return honest(*arguments)._replace(clip=jnp.float32(1), noise_std=jnp.float32(50))
+    def private(task):
+        return honest(task)._replace(clip=jnp.float32(1), noise_std=jnp.float32(50))
 
-    monkeypatch.setattr(fitting, "cell", private)
+    monkeypatch.setattr(train, "_cell", private)
     found = aucs(tmp_path / "private")
     names = [name for name in found if name.startswith("lira_")]
     assert len(names) == len(found) / 2
@@ -159,9 +158,9 @@ def test_a_target_is_its_group_and_members_that_are_none_stay_in_every_shadow(mo
         assert (masks.sum(1) == 10).all()  # as many as the run
         return jnp.zeros((len(masks), 1))
 
-    monkeypatch.setattr(copies, "train", train)
+    monkeypatch.setattr(copies, "train_masks", train)
     fake = iter(rng.normal(size=(5, 12)))
-    monkeypatch.setattr(fitting, "scores", lambda *_: {"s": next(fake)})
+    monkeypatch.setattr(draw, "scores", lambda *_: {"s": next(fake)})
     whom = targets.Targets(first, np.arange(12), 6, 6, "group")
     found = copies.attack(of, whom, lambda *_: {"s": np.zeros(12)}, 4, KEY, KEY)
     assert list(found) == ["lira_s"]

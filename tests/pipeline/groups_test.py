@@ -11,7 +11,7 @@ from quick_run import JUDGED, TINY
 
 from fpu import evaluation, training
 from fpu.dp import accounting
-from fpu.pipeline import cost, fitting, groups, run, sweep, workdir
+from fpu.pipeline import cost, generator, groups, jobs, keep, run, sweep, workdir
 from fpu.pipeline.settings import Options
 from fpu.training import checkpoint
 
@@ -55,15 +55,15 @@ def ends(wanted, stage="0"):
 
 def test_cells_of_a_group_end_where_runs_alone_end(tmp_path, monkeypatch):
     wanted = inside(tmp_path)
-    groups.train(wanted)
+    groups.train_group(wanted)
     grouped = ends(wanted)
     assert workdir.note(tmp_path / "2")["cells"] == 3
     alone = []
     for i, options in enumerate(inside(tmp_path / "alone")):
-        job, folder = groups.prepared(options), pathlib.Path(options.workdir)
+        job, folder = jobs.prepare(options), pathlib.Path(options.workdir)
         folder.mkdir(parents=True)
         key = workdir.secret_key(folder, options.noise_seed)
-        fitting.train(job, folder, key, jax.random.key(options.seed), False)
+        generator.trained(job, folder, key, jax.random.key(options.seed))
         alone += ends([options])
         for mine, other in zip(*map(jax.tree.leaves, (alone[i], grouped[i])), strict=True):
             np.testing.assert_allclose(mine, other, atol=2e-4)
@@ -90,7 +90,7 @@ def test_cells_of_a_group_end_where_runs_alone_end(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("stage", ["warmup", "0"])
 def test_a_group_that_was_stopped_ends_where_it_would_have(tmp_path, monkeypatch, stage):
-    monkeypatch.setattr(groups, "SECONDS", 0.0)  # a checkpoint after every call
+    monkeypatch.setattr(keep, "SECONDS", 0.0)  # a checkpoint after every call
     wanted, save = inside(tmp_path / "stopped"), checkpoint.save
 
     def dies(folder, step, state, layout):
@@ -100,15 +100,15 @@ def test_a_group_that_was_stopped_ends_where_it_would_have(tmp_path, monkeypatch
 
     monkeypatch.setattr(checkpoint, "save", dies)
     with pytest.raises(KeyboardInterrupt):
-        groups.train(wanted)
+        groups.train_group(wanted)
     kept = [
         checkpoint.steps(tmp_path / "stopped" / str(i) / "checkpoints" / stage) for i in range(3)
     ]
     assert kept[0][-1] > kept[1][-1] == 3
     monkeypatch.setattr(checkpoint, "save", save)
-    groups.train(wanted)
+    groups.train_group(wanted)
     whole = inside(tmp_path / "whole")
-    groups.train(whole)
+    groups.train_group(whole)
     for a, b in zip(ends(wanted), ends(whole), strict=True):
         jax.tree.map(np.testing.assert_array_equal, a, b)
 
@@ -138,7 +138,7 @@ def test_runs_that_are_trained_already_are_not_grouped_with_others(monkeypatch, 
 
     monkeypatch.setattr(checkpoint, "steps", steps)
     priced = []
-    monkeypatch.setattr(cost, "most", lambda job: priced.append(job) or 4)
+    monkeypatch.setattr(cost, "most", lambda *job: priced.append(job) or 4)
     monkeypatch.setattr(groups.jax, "default_backend", lambda: "gpu")
     found = groups.formed(wanted, None, lambda options: tmp_path / str(options.seed))
     assert len(priced) == 1
@@ -146,12 +146,14 @@ def test_runs_that_are_trained_already_are_not_grouped_with_others(monkeypatch, 
 
 
 def test_more_memory_holds_more_cells():
-    job = groups.prepared(BOTH)
-    stages = cost.stages(job)
+    job = jobs.prepare(BOTH)
+    stages = cost.stages(job.trainer, job.plan)
     assert [price.steps for price in stages] == [7, 5]
     most = max(price.bytes for price in stages)
-    assert [cost.most(job, limit) for limit in (0, 10.5 * most, 100.5 * most)] == [1, 7, 70]
-    assert cost.most(job) == 1
+    assert [
+        cost.most(job.trainer, job.plan, limit) for limit in (0, 10.5 * most, 100.5 * most)
+    ] == [1, 7, 70]
+    assert cost.most(job.trainer, job.plan) == 1
     assert all(price.seconds > 0 and price.flops > 1e4 for price in stages)
 
 

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from fpu.pipeline import copies, jobs, paper_worlds, run, settings
+from fpu.pipeline import copies, jobs, paper_worlds, settings
 from fpu.privacy import paper_epsilon
 
 LABELS = np.array([1, 0, 2, 0, 1, 2, 0])
@@ -45,7 +45,7 @@ def job(model="vae", **choices):
     options = settings.Options(
         model=model, preset="paper", size="tiny", steps=2, noise_multiplier=0.05, **choices
     )
-    return jobs.prepare(options, *run.resolve(options))
+    return jobs.prepare(options)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def handing_out(monkeypatch, plane, fit):
         return (sample(i, labels, np.random.default_rng(i)) for i in range(60))
 
     monkeypatch.setattr(paper_epsilon, "embedding", lambda images, labels: plane)
-    monkeypatch.setattr(copies, "train", lambda job, pool, masks, key: fit(pool, masks))
+    monkeypatch.setattr(copies, "train_masks", lambda job, pool, masks, key: fit(pool, masks))
     monkeypatch.setattr(copies, "each", lambda params: [])
     monkeypatch.setattr(paper_worlds, "_drawn", drawn)
     return paper_worlds.judge(
@@ -167,6 +167,6 @@ def test_a_diverged_world_is_told(monkeypatch, plane):
     monkeypatch.setattr(paper_epsilon, "embedding", lambda images, labels: plane)
     broken = np.zeros((20, 3))
     broken[4] = np.nan
-    monkeypatch.setattr(copies, "train", lambda *a: {"w": broken})
+    monkeypatch.setattr(copies, "train_masks", lambda *a: {"w": broken})
     out = paper_worlds.judge(job("gaussian"), jax.random.key(0), lambda line: None)
     assert "1 of 20 trainings diverged" in out["reason"]

@@ -15,7 +15,7 @@ from quick_run import PNG, SECRET, Killed, files, options, tells_the_secret
 
 from fpu import InputError, distributed, report, training
 from fpu.baselines import gaussian
-from fpu.pipeline import fitting, jobs, run, workdir
+from fpu.pipeline import generator, keep, run, workdir
 from fpu.pipeline.settings import Options
 from fpu.release import pack
 from fpu.training import checkpoint
@@ -52,7 +52,7 @@ def test_bad_input_is_one_line_and_writes_nothing(tmp_path, change, words):
 
 def test_a_folder_that_cannot_be_written_is_refused_before_the_work(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(jobs, "carry_out", None)
+    monkeypatch.setattr(run, "carry_out", None)
     with pytest.raises(InputError, match=r"--workdir=.*name a folder you may write to"):
         run.run(Options(model="gaussian", eps=1.0, workdir=str(tmp_path / "file" / "run")))
 
@@ -147,8 +147,8 @@ def test_a_run_that_diverged_says_so_in_its_record_and_is_not_repeated(tmp_path,
         return np.full((50, 8, 8, 1), np.nan, np.float32)
 
     folder = tmp_path / "diverged"
-    broken = mock.Mock(return_value=fitting.Made(nan, {}, None, {}))
-    with mock.patch.object(fitting, "train", broken):
+    broken = mock.Mock(return_value=generator.Made(nan, {}, None, {}))
+    with mock.patch.object(generator, "trained", broken):
         run.run(options(folder))
         run.run(options(folder))
     assert broken.call_count == 1
@@ -164,17 +164,15 @@ def test_a_run_that_diverged_says_so_in_its_record_and_is_not_repeated(tmp_path,
 def test_sigterm_saves_the_training_and_the_same_command_goes_on(tmp_path, quick, capsys):
     fit = training.fit
 
-    def terminated(*arguments, observe, **rest):
-        def observe_then_stop(number, step, state):
+    def terminated(*arguments, **rest):
+        for step, state in fit(*arguments, **rest):
             if step == 2:
                 os.kill(os.getpid(), signal.SIGTERM)
-            observe(number, step, state)
-
-        return fit(*arguments, observe=observe_then_stop, **rest)
+            yield step, state
 
     folder = tmp_path / "stopped"
     with (
-        mock.patch.object(fitting, "CHECKPOINT_SECONDS", 1e9),
+        mock.patch.object(keep, "SECONDS", 1e9),
         mock.patch.object(training, "fit", terminated),
         pytest.raises(SystemExit) as left,
     ):
@@ -215,15 +213,13 @@ def test_a_run_killed_in_its_warm_up_goes_on_with_the_same_release(tmp_path, qui
 
 def test_release_rival_and_dpsgd_have_secret_keys_of_their_own(tmp_path, quick, monkeypatch):
     keys = {"root": jax.random.wrap_key_data(np.frombuffer(SECRET, np.uint32))}
-    pack, fit = gaussian.fit, training.fit
+    pack = gaussian.fit
 
     def released(spec, pool, denominator, noise_multiplier, key):
         keys[f"release {noise_multiplier:.3f}"] = key
         return pack(spec, pool, denominator, noise_multiplier, key)
 
-    def fitted(model, plan, recipe, pool, cells, **hooks):
-        if not plan.private:  # the warm-up, on draws
-            return fit(model, plan, recipe, pool, cells, **hooks)
+    def fitted(model, plan, recipe, pool, cells, **_):
         keys["DP-SGD"] = cells.secret[0]
         raise Killed
 

@@ -20,7 +20,7 @@ from jax.sharding import PartitionSpec as P
 from fpu import InputError, distributed, training
 from fpu.dp import _bookkeeping, noise, sampling, sharding
 from fpu.models import Example
-from fpu.pipeline import fitting
+from fpu.pipeline import draw
 from fpu.training import checkpoint
 from fpu.utility import classifier
 
@@ -208,7 +208,7 @@ DUET = tiny.duet()
 
 
 def fit(masks=MASKS, recipe=tiny.RECIPE, **arguments):
-    return training.fit(DUET, tiny.PLAN, recipe, tiny.pool(), tiny.cells(masks), **arguments)
+    return training.fit_all(DUET, tiny.PLAN, recipe, tiny.pool(), tiny.cells(masks), **arguments)
 
 
 def close(ends, others):
@@ -248,10 +248,10 @@ def test_cells_with_pools_of_their_own_end_where_each_alone_ends(cells, side_by_
     pool = tiny.pool()
     pools = [pool._replace(images=jnp.roll(pool.images, shift, 0)) for shift in range(len(MASKS))]
     alone = [
-        training.fit(DUET, tiny.PLAN, tiny.RECIPE, own, tiny.cells(MASKS[i : i + 1]))
+        training.fit_all(DUET, tiny.PLAN, tiny.RECIPE, own, tiny.cells(MASKS[i : i + 1]))
         for i, own in enumerate(pools)
     ]
-    ends = training.fit(
+    ends = training.fit_all(
         DUET,
         tiny.PLAN,
         tiny.RECIPE,
@@ -306,7 +306,7 @@ def test_rows_over_the_devices_are_drawn_and_scored_as_by_one(name):
     np.testing.assert_allclose(found, wanted, atol=1e-4)
 
     words = jax.random.key_data(jax.random.split(jax.random.key(6), 7))
-    score = fitting._scorer(model)
+    score = draw._scorer(model)
     wanted = score(params, tiny.pool(7).images, labels, words)
     found = distributed.over_rows(
         score, (params,), tiny.pool(7).images, labels, words, devices=jax.local_devices()

@@ -7,7 +7,7 @@ import pytest
 
 from fpu import evaluation, report, training
 from fpu.models import vae
-from fpu.pipeline import fitting, jobs
+from fpu.pipeline import draw, jobs, keep
 from fpu.pipeline.settings import Options
 
 TINY = ("model.width=8", "model.depth=1", "model.latent=4")
@@ -29,8 +29,8 @@ def quick(monkeypatch):
     monkeypatch.setattr(report, "page", lambda record, picture: "<html></html>")
     monkeypatch.setattr(report, "samples_png", lambda path, *_: path.write_bytes(PNG))
     monkeypatch.setattr(jobs, "_compilation_cache", lambda: None)
-    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", -1.0)
-    monkeypatch.setattr(fitting, "CHUNK", 50)
+    monkeypatch.setattr(keep, "SECONDS", -1.0)
+    monkeypatch.setattr(draw, "CHUNK", 50)
     monkeypatch.setattr(training.loop, "STEPS_PER_CALL", 1)
     monkeypatch.setattr(vae, "make", _made)
     monkeypatch.setattr(os, "urandom", lambda count: SECRET[:count])

@@ -3,7 +3,7 @@
 import numpy as np
 
 from fpu import distributed, evaluation, report, training
-from fpu.pipeline import fitting, jobs, processes, run
+from fpu.pipeline import draw, jobs, keep, processes, run
 from fpu.pipeline.settings import Options
 from fpu.training import checkpoint
 
@@ -24,7 +24,7 @@ def options(folder, **change) -> Options:
 
 def do(folder, monkeypatch, killed_at: int | None = None, **change) -> None:
     """The run, its judges replaced by one that keeps the scores of 70 images in FOLDER.PROCESS.npz."""
-    keep = checkpoint.save
+    write = checkpoint.save
 
     def judge(dataset, split, images, labels, *, scores, **_):
         del split, images, labels
@@ -34,7 +34,7 @@ def do(folder, monkeypatch, killed_at: int | None = None, **change) -> None:
 
     def save(path, step, state, layout):
         assert distributed.leads()
-        keep(path, step, state, layout)
+        write(path, step, state, layout)
 
     def together_save(path, step, state, layout, real=processes.save):
         real(path, step, state, layout)
@@ -48,7 +48,7 @@ def do(folder, monkeypatch, killed_at: int | None = None, **change) -> None:
         patch.setattr(jobs, "_compilation_cache", lambda: None)
         patch.setattr(checkpoint, "save", save)
         patch.setattr(processes, "save", together_save)
-        patch.setattr(fitting, "CHECKPOINT_SECONDS", -1.0)
-        patch.setattr(fitting, "CHUNK", 50)
+        patch.setattr(keep, "SECONDS", -1.0)
+        patch.setattr(draw, "CHUNK", 50)
         patch.setattr(training.loop, "STEPS_PER_CALL", 2)
         run.run(options(folder, **change))

@@ -114,10 +114,10 @@ def draw(name: str):
 
 
 def fit(name: str, masks=((True,) * 6,), **arguments):
-    """training.fit of the shared set-up, one step a call."""
+    """training.fit_all of the shared set-up, one step a call."""
     kept, training.loop.STEPS_PER_CALL = training.loop.STEPS_PER_CALL, 1
     try:
-        return training.fit(model(name), PLAN, RECIPE, pool(), cells(masks), **arguments)
+        return training.fit_all(model(name), PLAN, RECIPE, pool(), cells(masks), **arguments)
     finally:
         training.loop.STEPS_PER_CALL = kept
 

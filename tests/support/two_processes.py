@@ -37,7 +37,7 @@ def cells(secret):
 
 
 def fit(cells, **arguments):
-    return training.fit(DUET, tiny.PLAN, tiny.RECIPE, tiny.pool(), cells, **arguments)
+    return training.fit_all(DUET, tiny.PLAN, tiny.RECIPE, tiny.pool(), cells, **arguments)
 
 
 def test_both_see_all_devices():

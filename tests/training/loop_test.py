@@ -55,7 +55,7 @@ def test_fit_tells_every_call_and_begins_where_it_is_told(monkeypatch):
     told = []
 
     def fit(**arguments):
-        return training.fit(
+        return training.fit_all(
             tiny.model("ddpm"),
             tiny.PLAN,
             tiny.RECIPE,
@@ -83,7 +83,7 @@ def test_fit_tells_every_call_and_begins_where_it_is_told(monkeypatch):
 def test_fit_refuses_cells_that_the_plan_or_the_pool_does_not_know(members, units, word):
     cells = tiny.cells(np.arange(units)[None] < members)
     with pytest.raises(ValueError, match=word):
-        training.fit(tiny.model("vae"), tiny.plan(n=5), tiny.RECIPE, tiny.pool(6), cells)
+        training.fit_all(tiny.model("vae"), tiny.plan(n=5), tiny.RECIPE, tiny.pool(6), cells)
 
 
 def test_the_plan_decides_the_noise_multiplier_but_the_cell_carries_it():

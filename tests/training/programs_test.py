@@ -35,7 +35,7 @@ def accelerator(monkeypatch):
 
 def fit(**arguments):
     masks = [[1, 1, 1, 1, 1, 1], [1, 1, 0, 0, 0, 0], [0, 0, 1, 0, 1, 1]]
-    return training.fit(MODEL, tiny.PLAN, tiny.RECIPE, tiny.pool(), tiny.cells(masks), **arguments)
+    return training.fit_all(MODEL, tiny.PLAN, tiny.RECIPE, tiny.pool(), tiny.cells(masks), **arguments)
 
 
 @pytest.mark.parametrize("side_by_side", [1, 3])

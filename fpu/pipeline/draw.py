@@ -1,0 +1,85 @@
+"""Drawing images from a generator and scoring images by a model, in chunks, on all devices."""
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fpu import InputError, distributed, models
+
+CHUNK = 250  # images sampled or scored by a network at once
+
+
+class Diverged(InputError):
+    """Training ended with parameters, or makes images, that are not finite."""
+
+
+def draw(
+    sample: Callable[[jax.Array, jax.Array], jax.Array], key: jax.Array, labels: Any, size: int
+) -> np.ndarray:
+    """Synthetic images, uint8 [n, H, W, C], drawn `size` at a time from sample(key, labels).
+
+    Raises Diverged where a pixel is not finite.
+    """
+    parts = [
+        np.asarray(sample(jax.random.fold_in(key, i), chunk))
+        for i, (chunk,) in enumerate(_chunks(size, labels))
+    ]
+    images = np.concatenate(parts)[: len(labels)]
+    if not np.isfinite(images).all():
+        raise Diverged(
+            "training diverged (pixels are not finite): lower --set recipe.learning_rate"
+        )
+    return np.round(images * 255.0).astype(np.uint8)
+
+
+def sampler(model: models.Model, params: Any) -> Callable[[jax.Array, jax.Array], jax.Array]:
+    """(key, labels) -> images of a model, drawn on all devices."""
+
+    def sample(key, labels):
+        return distributed.over_rows(_sampler(model), (params, key), labels)
+
+    return sample
+
+
+def scores(
+    model: models.Model, params: Any, public: jax.Array, images: np.ndarray, labels: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The model's membership scores {name: float [n]}. Equal images at equal places have equal keys."""
+    keys = jax.random.split(jax.random.fold_in(public, 3), len(labels))
+    inputs = images, np.asarray(labels, np.int32), jax.random.key_data(keys)
+    parts = [
+        distributed.over_rows(_scorer(model), (params,), *chunk)
+        for chunk in _chunks(CHUNK, *inputs)
+    ]
+    return {k: np.concatenate([p[k] for p in parts])[: len(labels)] for k in parts[0]}
+
+
+# params is an argument of both programs, not a constant: programs are cached outside the run's folder.
+
+
+@functools.lru_cache(maxsize=8)
+def _sampler(model):
+    return jax.jit(model.sample)
+
+
+@functools.lru_cache(maxsize=8)
+def _scorer(model):
+    @jax.jit
+    def score(params, images, labels, keys):
+        examples = models.Example(images.astype(jnp.float32) / 255.0, labels)
+        keys = jax.random.wrap_key_data(keys)  # they travel as words: the host can slice those
+        return jax.vmap(model.scores, (None, 0, 0))(params, examples, keys)
+
+    return score
+
+
+def _chunks(size: int, *arrays: Any) -> Iterator[tuple[jax.Array, ...]]:
+    """Slices of `size` rows, the last one filled up with row 0: every call has the same shapes."""
+    count = len(arrays[0])
+    for first in range(0, count, size):
+        rows = np.arange(first, first + size)
+        yield tuple(jnp.asarray(x)[np.where(rows < count, rows, 0)] for x in arrays)

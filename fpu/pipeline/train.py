@@ -1,0 +1,162 @@
+"""The training driver: a group of trainings side by side, each first on draws from a release, then by DP-SGD.
+
+A run is a group of one. The runs of a sweep that share a program, shadow models, audited copies and the paper's
+worlds are larger groups. Everything that varies between the trainings of a group is in its Task.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from fpu import data, distributed, models, training
+from fpu.baselines import gaussian
+from fpu.dp.plan import DPSGD, Plan, Release
+from fpu.training import warmup
+
+WARMUP, DP_SGD = "warmup", "0"  # names of the stages, and of their checkpoints' folders
+
+# Runs `fit(restore=...)` to its end and returns its last State: (stage, steps, fit).
+Follow = Callable[[str, int, Callable[..., Iterator[tuple[int, training.State]]]], training.State]
+
+
+class Trainer(NamedTuple):
+    """What the trainings of a group share. It knows no data."""
+
+    model: models.Model
+    spec: models.Spec
+    recipe: training.Recipe  # of DP-SGD
+    draw_recipe: training.Recipe  # of the training on draws
+    draw_steps: int  # steps on draws
+
+
+class Task(NamedTuple):
+    """One generator to train: on whose images, under which plan, with which keys."""
+
+    pool: training.Pool
+    mask: np.ndarray  # bool [U], the members among the pool's privacy units
+    n: int  # the public number of units of the plan
+    plan: Plan  # a Release as its first stage means training on its draws
+    clip: float  # clip norm of DP-SGD; inf: none
+    release_key: jax.Array  # secret typed keys
+    sgd_key: jax.Array
+    public_key: jax.Array
+
+
+class Trained(NamedTuple):
+    """What a group learned. `params` as model.sample takes them, with a leading axis [tasks]."""
+
+    params: Any
+    releases: list  # of each task; none where the plan has no release
+    warmed: Any  # the parameters DP-SGD began from; None where it began from scratch
+
+
+def pool(dataset: data.Dataset, indices: np.ndarray) -> training.Pool:
+    """These images of a data set, on the device, with the privacy units among them."""
+    arrays = dataset.images[indices], dataset.labels[indices], *data.units(dataset, indices)
+    return training.Pool(*(jnp.asarray(x) for x in arrays))
+
+
+def run_to_end(stage: str, steps: int, fit: Callable[..., Iterator]) -> training.State:
+    """The Follow that shows and keeps nothing."""
+    del stage, steps
+    *_, (_, state) = fit(restore=None)
+    return state
+
+
+def train(
+    trainer: Trainer, tasks: Sequence[Task], follow: Follow = run_to_end, mesh: Mesh | None = None
+) -> Trained:
+    """Train all tasks side by side. Their plans differ in noise alone, and their pools have one shape."""
+    plan, params, releases = tasks[0].plan, None, []
+    if isinstance(plan.stages[0], Release):
+        releases = [release(trainer.spec, task) for task in tasks]
+        params = _averaged(_on_draws(trainer, tasks, releases, follow, mesh), len(tasks))
+    warmed, sgd = params, dpsgd(plan)
+    if sgd is not None:
+        fit = functools.partial(
+            training.fit,
+            trainer.model,
+            _shared_plan(tasks),
+            trainer.recipe,
+            _shared_pool(tasks),
+            _stacked([_cell(task) for task in tasks]),
+            mesh=mesh,
+            start=params,
+        )
+        params = _averaged(follow(DP_SGD, sgd.steps, fit), len(tasks))
+        return Trained(params, releases, warmed)
+    return Trained(params, releases, None)
+
+
+def release(spec: models.Spec, task: Task) -> Any:
+    """The first stage of a task's plan: one Gaussian release of its members (fpu/baselines/gaussian.py)."""
+    members = task.pool._replace(units=task.pool.units[task.mask], sizes=task.pool.sizes[task.mask])
+    noise = task.plan.stages[0].noise_multiplier
+    params = gaussian.fit(spec, members, float(task.n), noise, task.release_key)
+    return distributed.of_the_first(params)  # another machine may round otherwise
+
+
+def dpsgd(plan: Plan) -> DPSGD | None:
+    """The DP-SGD stage of a plan, or None."""
+    return next((stage for stage in plan.stages if isinstance(stage, DPSGD)), None)
+
+
+def _on_draws(trainer, tasks, releases, follow, mesh) -> training.State:
+    publics = [task.public_key for task in tasks]
+    drawn = [
+        warmup.draws(trainer.spec, one, jax.random.fold_in(public, 5))
+        for one, public in zip(releases, publics, strict=True)
+    ]
+    pools = distributed.of_the_first(_stacked(drawn))
+    keys = jnp.stack([jax.random.fold_in(public, 4) for public in publics])
+    recipe, steps = trainer.draw_recipe, trainer.draw_steps
+    fit = functools.partial(warmup.pretrain, trainer.model, recipe, pools, keys, steps, mesh=mesh)
+    return follow(WARMUP, steps, fit)
+
+
+def _cell(task: Task) -> training.Cell:
+    sgd = task.plan.sgd()
+    noise = sgd.noise_multiplier * task.clip if sgd.noise_multiplier else 0.0  # not 0 * inf
+    return training.Cell(
+        mask=jnp.asarray(task.mask),
+        clip=jnp.float32(task.clip),
+        noise_std=jnp.float32(noise),
+        secret=task.sgd_key,
+        public=jax.random.fold_in(task.public_key, 1),
+    )
+
+
+def _shared_plan(tasks: Sequence[Task]) -> Plan:
+    """The plan of all tasks; where they differ in noise, a plan that claims nothing: each cell brings its own."""
+    plan = tasks[0].plan
+    if all(task.plan == plan for task in tasks):
+        return plan
+    return dataclasses.replace(
+        plan, stages=(dataclasses.replace(plan.sgd(), noise_multiplier=0.0),)
+    )
+
+
+def _shared_pool(tasks: Sequence[Task]) -> training.Pool:
+    """The one pool of all tasks, or, with a leading axis, the pool of each."""
+    first = tasks[0].pool
+    if all(task.pool is first for task in tasks):
+        return first
+    return _stacked([task.pool for task in tasks])
+
+
+def _averaged(state: training.State, count: int) -> Any:
+    """State.ema with a leading axis [count], on this process's first device."""
+    params = distributed.whole(state.ema)
+    if state.step.ndim == 0:
+        return jax.tree.map(lambda x: x[None], params)
+    return jax.tree.map(lambda x: x[:count], params)
+
+
+def _stacked(trees: Sequence[Any]) -> Any:
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
