@@ -1,6 +1,7 @@
-"""Data: loading image sets, drawing disjoint subsets from them, and saying which images were used."""
+"""Data: loading image sets, choosing disjoint subsets of them, and recording which images were used."""
 
 from fpu.data.datasets import DATASETS, Dataset, load
+from fpu.data.folders import save_folder
 from fpu.data.manifests import manifest
 from fpu.data.npz import load_images, save_npz
 from fpu.data.subsets import TEST, Split, around, class_matched, partition, units
@@ -16,6 +17,7 @@ __all__ = [
     "load_images",
     "manifest",
     "partition",
+    "save_folder",
     "save_npz",
     "units",
 ]

@@ -1,11 +1,12 @@
-"""Data sets: DATASETS has one entry each; any .npz in MedMNIST's format is one more.
+"""Data sets: DATASETS has one entry each; any .npz in MedMNIST's format can be named by its path.
 
-A Dataset is what the file holds; `partition` (fpu/data/subsets.py) decides which of its images a run may
-train on. To add a data set, write a function data_dir -> Dataset and give it a line in DATASETS.
+A Dataset is all images of a file; `partition` (fpu/data/subsets.py) chooses those that a run trains on. To add a
+data set, write a function data_dir -> Dataset and give it a line in DATASETS.
 """
 
 import difflib
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,34 +14,8 @@ import numpy as np
 
 from fpu import InputError
 from fpu.data import npz, sources
-from fpu.data.manifests import manifest
-from fpu.data.npz import load_images, save_npz
-from fpu.data.subsets import (
-    TEST,
-    TRAIN,
-    VAL,
-    Split,
-    around,
-    class_matched,
-    partition,
-    permutation,
-    units,
-)
+from fpu.data.subsets import TEST, TRAIN, VAL, permutation
 from fpu.files import safe
-
-__all__ = [
-    "DATASETS",
-    "Dataset",
-    "Split",
-    "around",
-    "class_matched",
-    "load",
-    "load_images",
-    "manifest",
-    "partition",
-    "save_npz",
-    "units",
-]
 
 _SPLITS = {"train": TRAIN, "val": VAL, "test": TEST}
 
@@ -61,16 +36,17 @@ class Dataset:
     source: str  # one line: citation, licence
 
     @property
-    def n_classes(self):
+    def n_classes(self) -> int:
         return len(self.class_names)
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, int, int]:
         """(H, W, C)."""
-        return self.images.shape[1:]
+        height, width, channels = self.images.shape[1:]
+        return height, width, channels
 
 
-def load(name, data_dir=None):
+def load(name: str | Path, data_dir: str | Path | None = None) -> Dataset:
     """Load a data set by name, or an .npz file in MedMNIST's format by its path.
 
     Args:
@@ -83,41 +59,41 @@ def load(name, data_dir=None):
     under an official name, or of another format.
     """
     name = str(name)
-    if data_dir is not None:
-        data_dir = Path(data_dir).expanduser()
-        if not data_dir.is_dir():
-            raise InputError(f"--data_dir={data_dir}: no such folder")
+    folder = None if data_dir is None else Path(data_dir).expanduser()
+    if folder is not None and not folder.is_dir():
+        raise InputError(f"--data_dir={folder}: no such folder")
     if name in DATASETS:
-        return DATASETS[name](data_dir)
+        return DATASETS[name](folder)
     if name.endswith(".npz") or Path(name).is_file():
         return _own(Path(name).expanduser())
     base = name.partition("_")[0]
     if base == "chestmnist" or base.endswith("mnist3d"):
         kind = "3-D" if base.endswith("3d") else "multi-label"
         raise InputError(f"--dataset={name} is {kind}: 2-D images with one label each are needed")
-    near = difflib.get_close_matches(name, DATASETS, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name.lower(), DATASETS, n=1, cutoff=0.5)
     known = f"the nearest is {near[0]}" if near else f"known are {', '.join(DATASETS)}"
     raise InputError(f"--dataset={name} is unknown: {known}; a path to an .npz file works too")
 
 
-def _digits(data_dir):
+def _digits(data_dir: Path | None) -> Dataset:
     del data_dir  # scikit-learn carries the images
     from sklearn.datasets import load_digits
 
     pixels, labels = load_digits(return_X_y=True)
     images = np.round(pixels * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
+    labels = np.asarray(labels, np.int32)
     split = np.full(len(images), TRAIN, np.int8)
     split[permutation(len(images), seed=0)[1437:]] = TEST
     return Dataset(
-        "digits", images, labels.astype(np.int32), split, None, tuple("0123456789"),
+        "digits", images, labels, split, None, tuple("0123456789"),
         "Optical Recognition of Handwritten Digits (E. Alpaydin and C. Kaynak, UCI, 1998), "
         "CC BY 4.0, as in scikit-learn; fixed split 1,437 / 360",
     )  # fmt: skip
 
 
-def _mnist(data_dir):
+def _mnist(data_dir: Path | None) -> Dataset:
     arrays = sources.mnist(data_dir)
-    parts = {
+    parts: dict[str, npz.Part] = {
         split: (arrays[f"{split}_images"][..., None], arrays[f"{split}_labels"], None)
         for split in ("train", "test")
     }
@@ -125,13 +101,13 @@ def _mnist(data_dir):
     return _join("mnist", parts, tuple("0123456789"), source)
 
 
-def _medmnist(name, data_dir):
+def _medmnist(name: str, data_dir: Path | None) -> Dataset:
     facts = sources.facts(name)
     path = sources.medmnist_file(name, data_dir)
     return _join(name, npz.read(path), facts["class_names"], facts["citation"])
 
 
-def _own(path):
+def _own(path: Path) -> Dataset:
     parts = npz.read(path)
     md5 = safe.file_md5(path)
     if path.stem in sources.MEDMNIST_NAMES and md5 == sources.facts(path.stem)["md5"]:
@@ -151,21 +127,23 @@ def _own(path):
     return _join(path.stem, parts, names, f"own file {path.name}, md5 {md5}")
 
 
-def _join(name, parts, class_names, source):
+def _join(
+    name: str, parts: dict[str, npz.Part], class_names: tuple[str, ...], source: str
+) -> Dataset:
     """One Dataset of {split: (images, labels, groups or None)}."""
     images, labels, groups = zip(*parts.values(), strict=True)
     split = np.repeat([_SPLITS[s] for s in parts], [len(part) for part in labels]).astype(np.int8)
+    ids = None
     if groups[0] is not None:
         ids = np.full(len(split), -1, np.int32)
         ids[split == TRAIN] = groups[0]
-        groups = (ids,)
     return Dataset(
-        name, np.concatenate(images), np.concatenate(labels).astype(np.int32), split, groups[0],
+        name, np.concatenate(images), np.concatenate(labels).astype(np.int32), split, ids,
         class_names, source,
     )  # fmt: skip
 
 
-DATASETS = {
+DATASETS: dict[str, Callable[[Path | None], Dataset]] = {
     "digits": _digits,
     "mnist": _mnist,
     **{name: functools.partial(_medmnist, name) for name in sources.MEDMNIST_NAMES},

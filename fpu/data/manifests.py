@@ -1,24 +1,26 @@
-"""Manifests: which images a run used, written so that another program can judge its synthetic set later."""
+"""Manifests: which images a run used, so that another program can judge its synthetic set later."""
 
 import hashlib
 import json
+from pathlib import Path
 
 import numpy as np
 
 from fpu import InputError
-from fpu.data.subsets import units
+from fpu.data.datasets import Dataset
+from fpu.data.subsets import Split, units
 
-_MOST_BYTES = 2**28  # of a manifest; one line for each of ten million images is less
+_MOST_BYTES = 2**28  # of a manifest; a line for each of ten million images takes less
 
 
-def manifest(dataset, split):
-    """JSON-able account of which images were used; the names are those of the record's `data`.
+def manifest(dataset: Dataset, split: Split) -> dict:
+    """Which images were used, JSON-able; the names are those of the record's `data`.
 
     Indices point into Dataset.images (of an .npz: its train, then val, then test). A sha256 is over
     the uint8 pixels of the set in ascending index order, then its labels as little-endian int32.
     """
 
-    def per_class(indices):
+    def per_class(indices: np.ndarray) -> list[int]:
         return np.bincount(dataset.labels[indices], minlength=dataset.n_classes).tolist()
 
     return {
@@ -42,32 +44,32 @@ def manifest(dataset, split):
     }
 
 
-def read(path, dataset):
-    """(members, nonmembers or None): indices into dataset.images, ascending, as a manifest names them.
+def read(path: Path, dataset: Dataset) -> tuple[np.ndarray, np.ndarray | None]:
+    """(members, nonmembers or None): indices into dataset.images, ascending, as a manifest lists them.
 
     Args:
       path: a run's manifest.json, any JSON object with a list "members", or such a list itself. "nonmembers"
         and the SHA-256 of the members' pixels and labels are read where they are given.
 
-    Raises InputError for a file that is no such thing, names images that `dataset` does not have, or was
-    made from other images.
+    Raises InputError for a file of another form, for images that `dataset` does not have, and where the SHA-256
+    is that of other images.
     """
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise InputError(f"{path}: too large for a manifest")
-        held = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON, perhaps cut short") from error
-    held = held if isinstance(held, dict) else {"members": held}
-    members = _indices(path, dataset, held, "members")
-    nonmembers = _indices(path, dataset, held, "nonmembers") if "nonmembers" in held else None
+    lists = content if isinstance(content, dict) else {"members": content}
+    members = _indices(path, dataset, lists, "members")
+    nonmembers = _indices(path, dataset, lists, "nonmembers") if "nonmembers" in lists else None
     if len(members) == 0:
         raise InputError(f"{path}: its list of members is empty")
     if nonmembers is not None and np.intersect1d(members, nonmembers).size:
         raise InputError(f"{path}: some images are members and non-members at once")
-    digest = held.get("sha256_members")
+    digest = lists.get("sha256_members")
     if digest is not None and digest != _sha256(dataset, members):
         raise InputError(
             f"{path}: was made from other images than those of {dataset.name} (SHA-256 of the members)"
@@ -75,10 +77,9 @@ def read(path, dataset):
     return members, nonmembers
 
 
-def _indices(path, dataset, held, name):
-    values, n = held.get(name), len(dataset.labels)
-    whole = isinstance(values, list) and all(type(value) is int for value in values)
-    if not whole:
+def _indices(path: Path, dataset: Dataset, lists: dict, name: str) -> np.ndarray:
+    values, n = lists.get(name), len(dataset.labels)
+    if not (isinstance(values, list) and all(type(value) is int for value in values)):
         raise InputError(
             f"{path}: needs a list {name} of whole numbers, positions in {dataset.name}"
         )
@@ -92,7 +93,7 @@ def _indices(path, dataset, held, name):
     return indices
 
 
-def _sha256(dataset, indices):
-    digest = hashlib.sha256(np.ascontiguousarray(dataset.images[indices]))
-    digest.update(dataset.labels[indices].astype("<i4"))
+def _sha256(dataset: Dataset, indices: np.ndarray) -> str:
+    digest = hashlib.sha256(np.ascontiguousarray(dataset.images[indices]).data)
+    digest.update(dataset.labels[indices].astype("<i4").data)
     return digest.hexdigest()

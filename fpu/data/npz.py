@@ -1,8 +1,11 @@
 """The .npz format of MedMNIST: train_images, train_labels, and the same for val and test.
 
-Read with suspicion, since these files come from users: every header is checked before any pixel is
-read, and every refusal is one line that names the file, the field and the fix.
+These files come from users, so every header is checked before any pixel is read. Every refusal is one line that
+names the file, the field and the fix.
 """
+
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -11,10 +14,11 @@ from fpu.files import safe
 
 MIN_SIDE, MAX_SIDE = 8, 64
 SPLITS = ("train", "val", "test")
+Part = tuple[np.ndarray, np.ndarray, np.ndarray | None]  # images, labels, groups
 _FIELDS = ("train_groups", *(f"{s}_{part}" for s in SPLITS for part in ("images", "labels")))
 
 
-def read(path, splits=SPLITS):
+def read(path: str | Path, splits: Sequence[str] = SPLITS) -> dict[str, Part]:
     """{split: (images uint8 [N, H, W, C], labels int32 [N], groups int32 [N] or None)}.
 
     Splits that are absent or empty are left out, but train must be there. Groups (train only) are
@@ -50,11 +54,11 @@ def read(path, splits=SPLITS):
     return {split: _arrays(path, split, sides[split], headers) for split in sides}
 
 
-def save_npz(path, images, labels, n_classes):
+def save_npz(path: str | Path, images: np.ndarray, labels: np.ndarray, n_classes: int) -> None:
     """Write a synthetic set in MedMNIST's format, atomically.
 
     images uint8 [N, H, W, C] (grey is stored [N, H, W]) and labels [N] become train_*; val_* and
-    test_* are empty arrays of the right shape: no real image is ever in this file.
+    test_* are empty arrays of the right shape.
     """
     images, labels = np.asarray(images), np.asarray(labels)
     if images.dtype != np.uint8 or images.ndim != 4 or labels.shape != images.shape[:1]:
@@ -66,24 +70,25 @@ def save_npz(path, images, labels, n_classes):
     arrays = {"train_images": images, "train_labels": labels}
     for split in SPLITS[1:]:
         arrays |= {f"{split}_images": images[:0], f"{split}_labels": labels[:0]}
-    with safe.atomic(path) as part, open(part, "wb") as file:
-        np.savez_compressed(file, **arrays)
+    safe.write_npz(path, arrays)
 
 
-def load_images(path):
+def load_images(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     """(images uint8 [N, H, W, C], labels int32 [N]): the train_* of an .npz such as save_npz's.
 
-    Unlike fpu.data.load, asks nothing of the classes: some may be absent. Raises InputError.
+    Some classes may be absent, unlike in fpu.data.load. Raises InputError.
     """
     images, labels, _ = read(path, splits=("train",))["train"]
     return images, labels
 
 
-def _by(shape):
+def _by(shape: Sequence[int]) -> str:
     return "x".join(str(side) for side in shape)
 
 
-def _check_images(path, field, shape, dtype):
+def _check_images(
+    path: str | Path, field: str, shape: tuple[int, ...], dtype: np.dtype
+) -> tuple[int, ...]:
     """(H, W, C) of a header, or InputError."""
     if dtype != np.uint8:
         fix = (
@@ -106,7 +111,9 @@ def _check_images(path, field, shape, dtype):
     return shape[1:]
 
 
-def _check_labels(path, field, shape, dtype, len_images):
+def _check_labels(
+    path: str | Path, field: str, shape: tuple[int, ...], dtype: np.dtype, len_images: int
+) -> None:
     if dtype.kind not in "iu":
         raise InputError(f"{path}: {field} is {dtype}; store integer class numbers, 0..K-1")
     if len(shape) == 2 and shape[1] > 1:
@@ -118,7 +125,9 @@ def _check_labels(path, field, shape, dtype, len_images):
         )
 
 
-def _arrays(path, split, shape, headers):
+def _arrays(
+    path: str | Path, split: str, shape: tuple[int, ...], headers: dict[str, safe.Header]
+) -> Part:
     images = safe.npz_array(path, f"{split}_images").reshape(-1, *shape)
     labels = safe.npz_array(path, f"{split}_labels").ravel()
     if labels.min() < 0 or labels.max() > np.iinfo(np.int32).max:

@@ -1,14 +1,13 @@
 """Where public images come from: a folder of the user, ~/.medmnist, the cache, or a download.
 
-Whatever the route, an official name means the official bytes: MedMNIST's files by their md5, MNIST
-by the md5 of its uncompressed content, since copies of the four .gz files differ in packing only.
+By every route the official bytes are checked: MedMNIST's files by their md5, MNIST's by the md5 of
+their uncompressed content, because copies of the four .gz files differ in compression.
 """
 
 import contextlib
 import functools
 import http.client
 import io
-import os
 import shutil
 import sys
 import urllib.parse
@@ -20,10 +19,10 @@ import rich.console
 import rich.progress
 
 from fpu import InputError
-from fpu.files import safe
+from fpu.files import cache, safe
 
-# Name: classes, md5 of the 28x28 file, md5 of the 64x64 file. medmnist.INFO says the same and more;
-# this table serves where medmnist is missing (it asks for torch) and is tested against it.
+# Name: classes, md5 of the 28x28 file, md5 of the 64x64 file. medmnist.INFO has the same and more. This
+# table is used where medmnist is missing (it requires torch), and is tested against medmnist.INFO.
 MEDMNIST = {
     "pathmnist": (9, "a8b06965200029087d5bd730944a56c1", "55aa9c1e0525abe5a6b9d8343a507616"),
     "dermamnist": (7, "0744692d530f8e62ec473284d019b0c7", "b70a2f5635c6199aeaa28c31d7202e1f"),
@@ -49,14 +48,9 @@ MNIST = {
 }
 
 
-def cache_dir():
-    """Folder for downloads and decoded copies: $XDG_CACHE_HOME or ~/.cache, then fpu."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fpu"
-
-
 @functools.cache
-def _info():
-    """medmnist.INFO, or nothing. Importing medmnist without torch prints a line: not ours."""
+def _info() -> dict:
+    """medmnist.INFO, or {}. Importing medmnist without torch prints a line, which is dropped here."""
     with contextlib.redirect_stdout(io.StringIO()):
         try:
             from medmnist import INFO
@@ -65,11 +59,11 @@ def _info():
     return INFO
 
 
-def facts(name):
+def facts(name: str) -> dict:
     """url, md5, class_names and citation of one of MEDMNIST_NAMES."""
     base, _, size = name.partition("_")
     n_classes, md5, md5_64 = MEDMNIST[base]
-    known = {
+    info = {
         "url": URL.format(base),
         "url_64": URL.format(f"{base}_64"),
         "MD5": md5,
@@ -79,42 +73,53 @@ def facts(name):
     } | _info().get(base, {})
     size = size and f"_{size}"
     return {
-        "url": known[f"url{size}"],
-        "md5": known[f"MD5{size}"],
-        "class_names": tuple(known["label"][str(k)] for k in range(n_classes)),
+        "url": info[f"url{size}"],
+        "md5": info[f"MD5{size}"],
+        "class_names": tuple(info["label"][str(k)] for k in range(n_classes)),
         "citation": f"{name}, MedMNIST (J. Yang et al., Scientific Data 10:41, 2023), "
-        f"{known['license']}",
+        f"{info['license']}",
     }
 
 
-def medmnist_file(name, data_dir=None):
-    """Path of the official .npz: in data_dir, ~/.medmnist or the cache, else downloaded there.
+def medmnist_file(name: str, data_dir: Path | None = None) -> Path:
+    """Path of the official .npz: in data_dir, ~/.medmnist or the cache, else downloaded into the cache.
 
-    The first file of that name decides; with another md5 it is refused, not passed over.
+    The first file of that name is taken; if its md5 is another it is refused, and no other is looked for.
     """
-    known = facts(name)
-    for folder in filter(None, (data_dir, Path.home() / ".medmnist", cache_dir())):
-        path = Path(folder) / f"{name}.npz"
+    official = facts(name)
+    home, cached = cache.home(), cache.folder(write=False)
+    for folder in filter(None, (data_dir, home and home / ".medmnist", cached)):
+        path = folder / f"{name}.npz"
         if path.exists():
-            if safe.file_md5(path) != known["md5"]:
+            if safe.file_md5(path) != official["md5"]:
                 raise InputError(
-                    f"{path}: not the official {name} (its md5 is not {known['md5']}); "
+                    f"{path}: not the official {name} (its md5 is not {official['md5']}); "
                     f"remove it, or use it as your own data with --dataset={path}"
                 )
             return path
-    path = cache_dir() / f"{name}.npz"
-    download(known["url"], path, known["md5"])
+    path = _place(name, cached) / f"{name}.npz"
+    download(official["url"], path, official["md5"])
     return path
 
 
-def download(url, path, md5):
+def _place(name: str, cached: Path | None) -> Path:
+    """The cache, needed for a download."""
+    if cached is None:
+        raise InputError(
+            f"{name}: no folder to download it into; set XDG_CACHE_HOME to one you may write to, or give the folder "
+            "that holds it with --data_dir"
+        )
+    return cached
+
+
+def download(url: str, path: Path, md5: str) -> None:
     """Fetch url into path, which appears only when whole and with this md5; else InputError."""
     host = urllib.parse.urlsplit(url).hostname
     terminal = sys.stderr.isatty()
     try:
         with safe.atomic(path) as part:
             with urllib.request.urlopen(url, timeout=60) as response, open(part, "wb") as file:
-                size = int(response.headers.get("Content-Length") or 0)
+                size = _size(response.headers.get("Content-Length"))
                 if not terminal:
                     print(
                         f"downloading {path.name} ({size / 1e6:.1f} MB) from {host}",
@@ -137,42 +142,52 @@ def download(url, path, md5):
         ) from error
 
 
-def mnist(data_dir=None):
+def _size(content_length: str | None) -> int:
+    """Bytes that a server announces; 0 where it announces none."""
+    text = content_length or "0"
+    if not text.isdecimal() or len(text) > 18:
+        raise http.client.HTTPException(f"Content-Length is {text[:40]!r}")
+    return int(text)
+
+
+def mnist(data_dir: Path | None = None) -> dict[str, np.ndarray]:
     """{train_images [60000, 28, 28], train_labels, test_images, test_labels}: uint8, file order.
 
     From the four idx files (gzipped or not) or Keras' mnist.npz in data_dir, else from the cache,
     else through tensorflow-datasets, decoded once into the cache. Raises InputError.
     """
-    for folder in filter(None, (data_dir, cache_dir())):
-        arrays = _mnist_in(Path(folder))
+    cached = cache.folder(write=False)
+    for folder in filter(None, (data_dir, cached)):
+        arrays = _mnist_in(folder)
         if arrays:
             return _checked(arrays, folder)
+    cached = _place("mnist", cached)
     from fpu.data import tfds_mnist  # takes a second, and only this route needs it
 
     print("preparing mnist through tensorflow-datasets, once: about a minute", file=sys.stderr)
-    arrays = _checked(tfds_mnist.read(cache_dir() / "tensorflow_datasets"), "tensorflow-datasets")
-    with safe.atomic(cache_dir() / "mnist.npz") as part, open(part, "wb") as file:
-        np.savez(file, **{MNIST[field][2]: array for field, array in arrays.items()})
+    arrays = _checked(tfds_mnist.read(cached / "tensorflow_datasets"), "tensorflow-datasets")
+    keras = {MNIST[field][2]: array for field, array in arrays.items()}
+    safe.write_npz(cached / "mnist.npz", keras, compressed=False)
     return arrays
 
 
-def _mnist_in(folder):
-    found = {}
+def _mnist_in(folder: Path) -> dict[str, np.ndarray]:
+    paths = {}
     for field, (stem, _, _) in MNIST.items():
-        paths = [p for p in (folder / f"{stem}.gz", folder / stem) if p.exists()]
-        if paths:
-            found[field] = paths[0]
-    if len(found) == len(MNIST):
-        return {field: safe.read_idx(path) for field, path in found.items()}
+        present = [p for p in (folder / f"{stem}.gz", folder / stem) if p.exists()]
+        if present:
+            paths[field] = present[0]
+    if len(paths) == len(MNIST):
+        return {field: safe.read_idx(path) for field, path in paths.items()}
     if (folder / "mnist.npz").exists():
         return _keras(folder / "mnist.npz")
-    if found:
-        lacking = ", ".join(f"{MNIST[f][0]}.gz" for f in MNIST if f not in found)
-        raise InputError(f"{folder} (--data_dir) lacks {lacking}: MNIST is four idx files")
+    if paths:
+        missing = ", ".join(f"{MNIST[field][0]}.gz" for field in MNIST if field not in paths)
+        raise InputError(f"{folder} (--data_dir) lacks {missing}: MNIST is four idx files")
     return {}
 
 
-def _keras(path):
+def _keras(path: Path) -> dict[str, np.ndarray]:
     headers = safe.npz_headers(path, [name for _, _, name in MNIST.values()])
     arrays = {}
     for field, (_, _, name) in MNIST.items():
@@ -182,7 +197,7 @@ def _keras(path):
     return arrays
 
 
-def _checked(arrays, where):
+def _checked(arrays: dict[str, np.ndarray], where: object) -> dict[str, np.ndarray]:
     for field, (stem, md5, _) in MNIST.items():
         if safe.idx_md5(arrays[field]) != md5:
             raise InputError(

@@ -1,27 +1,30 @@
 """Split a data set into members, non-members, reference and test: disjoint, public, repeatable.
 
-All randomness here is public (--seed): a subset says which images were used, never how they were
-used. Splits are drawn in units, the images or (with train_groups) the groups of one patient, which
-never straddle two sets.
+All randomness here is public (--seed): it decides which images are used, not how. Splits are drawn in units: the
+images or, with train_groups, the groups (patients). All images of a group are in one set.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fpu import InputError
 
+if TYPE_CHECKING:  # at run time datasets.py imports this file
+    from fpu.data.datasets import Dataset
+
 TRAIN, VAL, TEST = 0, 1, 2
-_NONMEMBERS_PER_CLASS = 5  # on average; below it a membership attack has nothing to compare with
-_REFERENCE_PER_CLASS = 10  # on average; below it no feature network can be fitted
+_NONMEMBERS_PER_CLASS = 5  # on average; fewer are too few for a membership attack
+_REFERENCE_PER_CLASS = 10  # on average; fewer are too few to fit a feature network
 
 
 @dataclass(frozen=True)
 class Split:
     """Four disjoint, ascending index arrays into Dataset.images, and what is unusual about them.
 
-    `notes` maps the name of a set to one line; a set without a note is as the design wants it:
-    members, nonmembers and reference from the official train split, test the official test split.
+    `notes` maps the name of a set to one line. Without a note members, nonmembers and reference come from the
+    official train split, and test is the official test split.
     """
 
     members: np.ndarray
@@ -31,20 +34,26 @@ class Split:
     notes: dict[str, str]
 
 
-def permutation(n, seed):
-    """A random order of 0..n-1 that stays the same across numpy versions.
+def permutation(n: int, seed: int) -> np.ndarray:
+    """A random order of 0..n-1 that is the same in all versions of numpy.
 
-    numpy promises a stable raw stream but not stable Generator methods (NEP 19), and these orders
-    decide which images a published result was made from.
+    numpy keeps the raw stream stable but not the methods of Generator (NEP 19), and these orders decide which
+    images a published result was made from.
     """
     return np.argsort(np.random.PCG64(seed).random_raw(n), kind="stable")
 
 
-def partition(dataset, *, n_per_class=None, n_train=None, seed=0, subset="random"):
+def partition(
+    dataset: "Dataset",
+    *,
+    n_per_class: int | None = None,
+    n_train: int | None = None,
+    seed: int = 0,
+    subset: str = "random",
+) -> Split:
     """Draw the four sets.
 
     Args:
-      dataset: a Dataset.
       n_per_class: members of each class, in units (images, or groups where the data have them).
       n_train: members in all, in units: n_train // K of each class, the remainder to the first
         classes. Neither: every unit of train is a member.
@@ -73,32 +82,34 @@ def partition(dataset, *, n_per_class=None, n_train=None, seed=0, subset="random
     return around(dataset, train[np.isin(unit, drawn)], seed=seed)
 
 
-def around(dataset, members, nonmembers=None, *, seed=0):
-    """The four sets around given members, as `partition` draws the other three.
+def around(
+    dataset: "Dataset", members: np.ndarray, nonmembers: np.ndarray | None = None, *, seed: int = 0
+) -> Split:
+    """The four sets where the members are given; the other three are drawn as in `partition`.
 
     Args:
       members: indices into dataset.images of what a generator was trained on, whole units.
-      nonmembers: None: drawn by the rule of `partition`; or those to keep to, as a manifest lists them.
+      nonmembers: indices to keep as non-members, as a manifest lists them; None: drawn by the rule of `partition`.
       seed: public; of the draw.
     """
     train, val, test, notes = _official(dataset)
     members = np.unique(members)
     unit, unit_class = _units(dataset, train)
-    mine = np.isin(np.arange(len(unit_class)), unit[np.isin(train, members)])
+    is_member = np.isin(np.arange(len(unit_class)), unit[np.isin(train, members)])  # [units]
     if nonmembers is None:
         queues = _queues(unit_class, dataset.n_classes, seed)
-        counts = np.bincount(unit_class[mine], minlength=dataset.n_classes)
-        shares = _share([q[~mine[q]] for q in queues], counts)
+        counts = np.bincount(unit_class[is_member], minlength=dataset.n_classes)
+        shares = _share([q[~is_member[q]] for q in queues], counts)
         nonmembers, reference = (train[np.isin(unit, np.concatenate(units))] for units in shares)
     else:
         nonmembers = np.unique(nonmembers)
-        reference = np.setdiff1d(train[~mine[unit]], nonmembers)
+        reference = np.setdiff1d(train[~is_member[unit]], nonmembers)
     val, test = (np.setdiff1d(part, np.union1d(members, nonmembers)) for part in (val, test))
     return _top_up(dataset, Split(members, nonmembers, reference, test, notes), val, seed)
 
 
-def _official(dataset):
-    """(train, val, test, notes): the official splits; a test set is set aside where there is none."""
+def _official(dataset: "Dataset") -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, str]]:
+    """(train, val, test, notes): the official splits; where there is no test split a part of train is one."""
     train, val, test = (np.flatnonzero(dataset.split == s) for s in (TRAIN, VAL, TEST))
     if len(test):
         return train, val, test, {}
@@ -107,13 +118,13 @@ def _official(dataset):
     return train, val, test, {"test": note}
 
 
-def class_matched(rng, *labels, most):
+def class_matched(rng: np.random.Generator, *labels: np.ndarray, most: int) -> list[np.ndarray]:
     """Random indices into each of several labelled sets: equal counts, class by class.
 
-    Of each class as many as the set with the fewest holds, scaled down to `most` images in all.
+    Of each class as many as in the set with the fewest, scaled down to `most` images in all.
     """
-    top = max(max(y, default=-1) for y in labels)
-    counts = np.min([np.bincount(y, minlength=1 + top) for y in labels], axis=0)
+    n_classes = 1 + max(max(y, default=-1) for y in labels)
+    counts = np.min([np.bincount(y, minlength=n_classes) for y in labels], axis=0)
     counts = np.floor(counts * min(1.0, most / max(1, counts.sum())) + 1e-9).astype(int)
     return [
         np.concatenate(
@@ -123,8 +134,8 @@ def class_matched(rng, *labels, most):
     ]
 
 
-def units(dataset, indices):
-    """The privacy units among `indices`, as the sampler wants them.
+def units(dataset: "Dataset", indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The privacy units among `indices`, in the form that the sampler needs.
 
     Returns (table int32 [U, m], sizes int32 [U]): row u holds the positions in `indices` (not in
     the data set) of the images of unit u in its first sizes[u] columns; the rest repeats the first,
@@ -139,55 +150,59 @@ def units(dataset, indices):
     return order[starts[:, None] + column], sizes
 
 
-def _units(dataset, indices):
+def _units(dataset: "Dataset", indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(unit of each image [n], class of each unit [U]): units numbered from 0 in file order.
 
-    A group's class is its most frequent label, the lowest on a tie. Images outside every group
-    (val and test) are units of one.
+    A group's class is its most frequent label, the lowest on a tie. An image without a group (in val and test) is a
+    unit by itself.
     """
     labels = dataset.labels[indices]
     if dataset.groups is None:
         return np.arange(len(indices)), labels
     group = dataset.groups[indices].astype(np.int64)
-    alone = group < 0
-    group[alone] = np.iinfo(np.int32).max + np.arange(alone.sum(), dtype=np.int64) + 1
-    names, unit = np.unique(group, return_inverse=True)
-    votes = np.zeros((len(names), dataset.n_classes), np.int64)
-    np.add.at(votes, (unit, labels), 1)
-    return unit, votes.argmax(axis=1)
+    ungrouped = group < 0
+    group[ungrouped] = np.iinfo(np.int32).max + np.arange(ungrouped.sum(), dtype=np.int64) + 1
+    groups, unit = np.unique(group, return_inverse=True)
+    counts = np.zeros((len(groups), dataset.n_classes), np.int64)
+    np.add.at(counts, (unit, labels), 1)
+    return unit, counts.argmax(axis=1)
 
 
-def _queues(classes, n_classes, seed):
-    """For each class its units in one random order, so that a smaller draw is part of a larger."""
+def _queues(classes: np.ndarray, n_classes: int, seed: int) -> list[np.ndarray]:
+    """For each class its units in one random order, so that a smaller draw is part of a larger one."""
     order = permutation(len(classes), seed)
     return [order[classes[order] == c] for c in range(n_classes)]
 
 
-def _set_aside(dataset, indices, parts):
-    """(kept, aside): one in `parts` of each class's units, the same for every seed."""
+def _set_aside(
+    dataset: "Dataset", indices: np.ndarray, parts: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """(kept, aside): aside is one in `parts` of each class's units, the same for every seed."""
     unit, unit_class = _units(dataset, indices)
     queues = _queues(unit_class, dataset.n_classes, seed=0)
     aside = np.isin(unit, np.concatenate([q[: len(q) // parts] for q in queues]))
     return indices[~aside], indices[aside]
 
 
-def _share(queues, want):
-    """(matched, rest) by class: want[c] units, at most two thirds of the queue; the rest."""
-    cut = [min(int(n), 2 * len(q) // 3) for q, n in zip(queues, want, strict=True)]
-    matched = [q[:n] for q, n in zip(queues, cut, strict=True)]
-    return matched, [q[n:] for q, n in zip(queues, cut, strict=True)]
+def _share(
+    queues: list[np.ndarray], wanted: np.ndarray
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """(matched, rest) by class: matched holds wanted[c] units, at most two thirds of the queue."""
+    counts = [min(int(n), 2 * len(q) // 3) for q, n in zip(queues, wanted, strict=True)]
+    matched = [q[:n] for q, n in zip(queues, counts, strict=True)]
+    return matched, [q[n:] for q, n in zip(queues, counts, strict=True)]
 
 
-def _top_up(dataset, split, val, seed):
-    """The split with val, then half of test, shared out where it has too few, and its notes."""
+def _top_up(dataset: "Dataset", split: Split, val: np.ndarray, seed: int) -> Split:
+    """The split, with images of val and then of half of test added to sets that are too small, and its notes."""
     n_classes = dataset.n_classes
     nonmembers, reference, test = split.nonmembers, split.reference, split.test
     lines = {"nonmembers": [], "reference": [], "test": [*split.notes.values()]}
     wanted = np.bincount(dataset.labels[split.members], minlength=n_classes)
     for name in ("val", "half of test"):
-        # As many non-members as members are enough, however few that is.
-        enough = min(_NONMEMBERS_PER_CLASS * n_classes, len(split.members))
-        few_nonmembers = len(nonmembers) < enough
+        # No more non-members than members are needed.
+        needed = min(_NONMEMBERS_PER_CLASS * n_classes, len(split.members))
+        few_nonmembers = len(nonmembers) < needed
         few_reference = len(reference) < _REFERENCE_PER_CLASS * n_classes
         if not (few_nonmembers or few_reference):
             break
@@ -195,9 +210,9 @@ def _top_up(dataset, split, val, seed):
         if name == "half of test":
             test, pool = _set_aside(dataset, test, parts=2)
             lines["test"] += ["half of it serves as non-members or reference"] * bool(len(pool))
-        have = np.bincount(dataset.labels[nonmembers], minlength=n_classes)
-        want = np.maximum(wanted - have, 0) * few_nonmembers
-        shares = _share(_queues(dataset.labels[pool], n_classes, seed), want)
+        present = np.bincount(dataset.labels[nonmembers], minlength=n_classes)
+        missing = np.maximum(wanted - present, 0) * few_nonmembers
+        shares = _share(_queues(dataset.labels[pool], n_classes, seed), missing)
         more, rest = (pool[np.concatenate(share)] for share in shares)
         if few_nonmembers and len(more):
             nonmembers = np.union1d(nonmembers, more)
@@ -206,11 +221,11 @@ def _top_up(dataset, split, val, seed):
             reference = np.union1d(reference, rest)
             lines["reference"].append(f"{name}: {len(rest)} images")
 
-    # An attack compares members with non-members: classes that do not match could fake a success.
-    have = np.bincount(dataset.labels[nonmembers], minlength=n_classes)
-    c = np.argmin(have / np.maximum(wanted, 1))
-    if len(nonmembers) and have[c] < wanted[c]:
-        lines["nonmembers"].append(f"class {c} has {have[c]} for {wanted[c]} members")
+    # An attack compares members with non-members: other class counts could look like a success.
+    present = np.bincount(dataset.labels[nonmembers], minlength=n_classes)
+    c = np.argmin(present / np.maximum(wanted, 1))
+    if len(nonmembers) and present[c] < wanted[c]:
+        lines["nonmembers"].append(f"class {c} has {present[c]} for {wanted[c]} members")
     for key, indices in {"nonmembers": nonmembers, "reference": reference, "test": test}.items():
         lines[key] += [] if len(indices) else ["empty: no image is left"]
     notes = {key: "; ".join(some) for key, some in lines.items() if some}

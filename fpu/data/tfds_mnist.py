@@ -1,12 +1,15 @@
 """MNIST through tensorflow-datasets, without TensorFlow.
 
-The stock builder reads its files with TensorFlow and writes TFRecords. This one keeps the stock
-builder's name, version, addresses, checksums and features, reads the files itself and writes
-array_record, so that `tfds.data_source("mnist", data_dir=...)` opens the result like any other.
+The builder of tensorflow-datasets reads its files with TensorFlow and writes TFRecords. This one has the same name,
+version, addresses, checksums and features, but reads the files itself and writes array_record, so that
+`tfds.data_source("mnist", data_dir=...)` opens the result.
 """
 
 import sys
 import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -22,12 +25,12 @@ _FILES = {
 }
 
 
-class MNIST(stock.MNIST, skip_registration=True):  # or the stock builder of that name would clash
+class MNIST(stock.MNIST, skip_registration=True):  # registered, it would clash with the stock one
     url_infos = (
         stock.MNIST.url_infos
-    )  # the official sizes and sha256; not looked up beside this file
+    )  # official sizes and sha256; else searched for beside this file
 
-    def _info(self):
+    def _info(self) -> tfds.core.DatasetInfo:
         info = super()._info()
         return tfds.core.DatasetInfo(
             builder=self,
@@ -36,29 +39,29 @@ class MNIST(stock.MNIST, skip_registration=True):  # or the stock builder of tha
             supervised_keys=info.supervised_keys,
             homepage=info.homepage,
             citation=info.citation,
-            disable_shuffling=True,  # the official order: "the first ten of a class" has a meaning
+            disable_shuffling=True,  # keeps the official order, which the paper's subsets follow
         )
 
-    def _split_generators(self, dl_manager):
+    def _split_generators(self, dl_manager: Any) -> dict:
         urls = {split: [self.URL + name for name in names] for split, names in _FILES.items()}
         paths = dl_manager.download(urls)
         return {split: self._generate_examples(*paths[split]) for split in _FILES}
 
-    def _generate_examples(self, images_path, labels_path):
+    def _generate_examples(self, images_path: str, labels_path: str) -> Iterator[tuple[int, dict]]:
         images, labels = safe.read_idx(images_path), safe.read_idx(labels_path)
         for i, (image, label) in enumerate(zip(images, labels, strict=True)):
             # As PIL images: arrays would be encoded by TensorFlow.
             yield i, {"image": Image.fromarray(image), "label": int(label)}
 
 
-def _ask(url):
-    """Raise OSError at once where nothing answers: tensorflow-datasets would try for minutes."""
+def _ask(url: str) -> None:
+    """Raise OSError at once where no server answers: tensorflow-datasets would try for minutes."""
     with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=30):
         pass
 
 
-def read(folder):
-    """Prepare MNIST in `folder` unless it is there, and decode it.
+def read(folder: Path) -> dict[str, np.ndarray]:
+    """Prepare MNIST in `folder` unless that has been done, and decode it.
 
     Returns {train_images [N, 28, 28], train_labels [N], test_images, test_labels}, uint8, in the
     official order. Raises InputError where the download fails or has a wrong checksum.
@@ -70,7 +73,7 @@ def read(folder):
         if not builder.data_path.exists():
             _ask(MNIST.URL + _FILES["test"][1])
         builder.download_and_prepare()
-    except Exception as error:  # it raises many kinds, and most are private to it
+    except Exception as error:  # of many kinds, most of them private to tensorflow-datasets
         reason = " ".join(str(error).split())[:200]
         raise InputError(
             f"mnist: tensorflow-datasets could not get it ({reason}); "
@@ -78,7 +81,7 @@ def read(folder):
         ) from error
     arrays = {}
     for split in _FILES:
-        examples = list(builder.as_data_source(split))
+        examples = list(builder.as_data_source(split))  # pyright: ignore[reportCallIssue]  (a decorator hides its parameters)
         arrays[f"{split}_images"] = np.stack([e["image"][..., 0] for e in examples])
         arrays[f"{split}_labels"] = np.array([e["label"] for e in examples], np.uint8)
     return arrays

@@ -1,14 +1,61 @@
-"""Numbers kept on disk under the hash of the question they answer. Never an image, a model or a logit."""
+"""The cache of this user: downloads, and numbers kept under the hash of the question they answer.
+
+Of private data only numbers are kept: never an image, a model or a logit.
+"""
 
 import contextlib
+import functools
 import hashlib
 import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from fpu import InputError
 from fpu.files import safe
 
 
-def digest(*arrays):
+def home() -> Path | None:
+    """The home folder; None where there is none (a container's user without an entry)."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return None
+
+
+def folder(name: str = "", write: bool = True) -> Path | None:
+    """The folder `name` of $XDG_CACHE_HOME/fpu or ~/.cache/fpu, made where it is absent.
+
+    None, with one line on stderr the first time, where it cannot be made or, with `write`, not be written: work goes on
+    without a cache.
+    """
+    chosen, own = os.environ.get("XDG_CACHE_HOME"), home()
+    if chosen:
+        path = Path(chosen) / "fpu" / name
+    elif own:
+        path = own / ".cache" / "fpu" / name
+    else:
+        return _without("no home folder")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return _without(f"{path}: {error.strerror}")
+    if write and not os.access(path, os.W_OK | os.X_OK):
+        return _without(f"{path}: cannot write here")
+    return path
+
+
+@functools.cache
+def _without(reason: str) -> None:
+    """One line for each reason."""
+    print(f"no cache ({reason}); set XDG_CACHE_HOME to a folder you may write to", file=sys.stderr)
+
+
+def digest(*arrays: np.ndarray) -> str:
     """sha256 of arrays: contents, shapes and types."""
     total = hashlib.sha256()
     for array in arrays:
@@ -17,11 +64,11 @@ def digest(*arrays):
     return total.hexdigest()
 
 
-def remembered(folder, question, solve):
-    """What `solve` returns, from the folder where the same question has been asked before.
+def remembered(folder: Path | None, question: Any, solve: Callable[[], Any]) -> Any:
+    """What `solve` returns, read from the folder if the same question has been asked before.
 
     Args:
-      folder: a Path, made with mode 700 and a folder for these answers alone; None: no memory.
+      folder: for these answers alone, made with mode 700; None: nothing is kept.
       question: JSON-able; all that the answer depends on.
       solve: () -> JSON-able.
 
@@ -33,9 +80,9 @@ def remembered(folder, question, solve):
     asked = json.dumps(question, sort_keys=True)
     path = folder / f"{hashlib.sha256(asked.encode()).hexdigest()}.json"
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        known = json.loads(path.read_text(encoding="utf-8"))
-        if known["question"] == asked and known["sha256"] == _sha256(known["answer"]):
-            return known["answer"]
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        if stored["question"] == asked and stored["sha256"] == _sha256(stored["answer"]):
+            return stored["answer"]
     answer = solve()
     with contextlib.suppress(OSError, InputError):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -46,5 +93,5 @@ def remembered(folder, question, solve):
     return answer
 
 
-def _sha256(answer):
+def _sha256(answer: Any) -> str:
     return hashlib.sha256(json.dumps(answer, sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,7 @@
-"""Files of strangers, .npz and idx: header first, so that a small file cannot claim gigabytes."""
+"""Untrusted files (.npz and idx), whose headers are checked before data are read, and atomic writing.
+
+A small file can claim gigabytes, and an object array can hold code: both are refused by their headers.
+"""
 
 import contextlib
 import gzip
@@ -8,6 +11,8 @@ import os
 import secrets
 import struct
 import zipfile
+from collections.abc import Iterator, Sequence
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +20,15 @@ import numpy as np
 from fpu import InputError
 
 MAX_BYTES = 2**31  # one array, uncompressed
-_DEFLATE = 1032  # no deflate stream expands further, so a larger claim is a lie
+_DEFLATE = 1032  # the largest ratio by which deflate can expand, so a larger claim is false
 _SLACK = 1024  # bytes; room for headers in the ratio above
+
+AnyPath = str | PathLike[str]
+Header = tuple[tuple[int, ...], np.dtype]  # shape and type of an array
 
 
 @contextlib.contextmanager
-def atomic(path):
+def atomic(path: AnyPath) -> Iterator[Path]:
     """Yield a temporary path beside `path`; it takes the final name only if the block succeeds.
 
     Raises InputError where the folder cannot be written.
@@ -40,9 +48,16 @@ def atomic(path):
         part.unlink(missing_ok=True)
 
 
+def write_npz(path: AnyPath, arrays: dict[str, np.ndarray], compressed: bool = True) -> None:
+    """Write the whole .npz or none of it."""
+    save = np.savez_compressed if compressed else np.savez
+    with atomic(path) as part, open(part, "wb") as file:  # by name, numpy would add .npz to it
+        save(file, **arrays)  # pyright: ignore[reportArgumentType]  (allow_pickle is no array's name)
+
+
 @contextlib.contextmanager
-def one_line(path, kind):
-    """Turn whatever a damaged or absent file raises into one line that names it."""
+def one_line(path: AnyPath, kind: str) -> Iterator[None]:
+    """Turn whatever a damaged or absent file raises into one line that names it. kind: what it should be."""
     try:
         yield
     except InputError:
@@ -53,27 +68,27 @@ def one_line(path, kind):
         raise InputError(f"{path}: not {kind}, or damaged ({error}); get it again") from error
 
 
-def npz_names(path, most: int) -> list[str]:
+def npz_names(path: AnyPath, most: int) -> list[str]:
     """Names of the arrays in an .npz, at most `most`. Raises InputError."""
     with one_line(path, "an .npz file"), zipfile.ZipFile(path) as archive:
-        held = archive.namelist()
-    if len(held) > most or not all(name.endswith(".npy") for name in held):
+        names = archive.namelist()
+    if len(names) > most or not all(name.endswith(".npy") for name in names):
         raise InputError(f"{path}: not an .npz file of at most {most:,} arrays")
-    return [name.removesuffix(".npy") for name in held]
+    return [name.removesuffix(".npy") for name in names]
 
 
-def npz_headers(path, fields):
-    """{field: (shape, dtype)} of those `fields` the .npz holds, without reading any data.
+def npz_headers(path: AnyPath, fields: Sequence[str]) -> dict[str, Header]:
+    """{field: (shape, dtype)} of those `fields` that the .npz holds, without reading any data.
 
     Raises InputError for a file that is no .npz, an object array (it could hold code), an array
     above MAX_BYTES, and a header that claims another size than its zip entry has.
     """
     with one_line(path, "an .npz file"), zipfile.ZipFile(path) as archive:
-        held = set(archive.namelist())
-        return {f: _npy_header(path, archive, f) for f in fields if f"{f}.npy" in held}
+        names = set(archive.namelist())
+        return {f: _npy_header(path, archive, f) for f in fields if f"{f}.npy" in names}
 
 
-def _npy_header(path, archive, field):
+def _npy_header(path: AnyPath, archive: zipfile.ZipFile, field: str) -> Header:
     entry = archive.getinfo(f"{field}.npy")
     with archive.open(entry) as member:
         version = np.lib.format.read_magic(member)
@@ -98,7 +113,7 @@ def _npy_header(path, archive, field):
     return shape, dtype
 
 
-def npz_array(path, field):
+def npz_array(path: AnyPath, field: str) -> np.ndarray:
     """One array of an .npz whose header npz_headers has accepted. Never unpickles."""
     with (
         one_line(path, "an .npz file"),
@@ -108,7 +123,7 @@ def npz_array(path, field):
         return np.lib.format.read_array(member, allow_pickle=False)
 
 
-def read_idx(path):
+def read_idx(path: AnyPath) -> np.ndarray:
     """uint8 array of an idx file (LeCun's format), gzipped if its name ends in .gz: rank 1 or 3."""
     path = Path(path)
     opened = gzip.open if path.suffix == ".gz" else open
@@ -128,15 +143,15 @@ def read_idx(path):
     return np.frombuffer(body, np.uint8).reshape(shape)
 
 
-def idx_md5(array):
-    """md5 of a uint8 array as an uncompressed idx file: the content, however it was packed."""
+def idx_md5(array: np.ndarray) -> str:
+    """md5 of a uint8 array as an uncompressed idx file, whatever the compression of the file it came from."""
     header = struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
     digest = hashlib.md5(header, usedforsecurity=False)
-    digest.update(np.ascontiguousarray(array))
+    digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 
-def file_md5(path):
+def file_md5(path: AnyPath) -> str:
     """md5 of a file's bytes, read in blocks."""
     with one_line(path, "a file"), open(path, "rb") as file:
         digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))

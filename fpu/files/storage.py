@@ -1,7 +1,9 @@
-"""Where records lie: in a folder of this machine, or of a bucket (gs://, s3://, az://), by etils epath."""
+"""Paths of records: in a folder of this machine, or in a bucket (gs://, s3://, az://) through etils.epath."""
 
 import contextlib
+import os
 import pathlib
+from collections.abc import Iterator
 
 from etils import epath
 
@@ -9,10 +11,11 @@ from fpu import InputError
 from fpu.files import safe
 
 SCHEMES = ("gs://", "s3://", "az://")
+AnyPath = pathlib.Path | epath.Path
 
 
-def place(text) -> pathlib.Path | epath.Path:
-    """The folder or file that a user names; `~` is her home. InputError for a kind of address nobody knows here."""
+def place(text: str | os.PathLike) -> AnyPath:
+    """The path that a user names; `~` is the home folder. InputError for another kind of address than SCHEMES."""
     text = str(text)
     if "://" in text and not text.startswith(SCHEMES):
         raise InputError(
@@ -21,13 +24,13 @@ def place(text) -> pathlib.Path | epath.Path:
     return epath.Path(text) if remote(text) else pathlib.Path(text).expanduser()
 
 
-def remote(path) -> bool:
-    """Whether it lies in a bucket."""
+def remote(path: str | os.PathLike) -> bool:
+    """Whether a path is in a bucket."""
     return str(path).startswith(SCHEMES)
 
 
 @contextlib.contextmanager
-def reached(path):
+def reached(path: AnyPath) -> Iterator[None]:
     """Turn whatever a bucket raises inside (no access, no network, no client) into one line that names it."""
     try:
         yield
@@ -36,18 +39,18 @@ def reached(path):
     except Exception as error:  # each cloud's client has its own
         if not remote(path):
             raise
-        why = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{path}: cannot be reached ({why})") from error
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{path}: cannot be reached ({reason})") from error
 
 
-def exists(path) -> bool:
-    """Whether there is such a file. InputError where a bucket cannot be asked."""
+def exists(path: AnyPath) -> bool:
+    """Whether there is such a file. InputError where a bucket cannot be reached."""
     with reached(path):
         return path.exists()
 
 
-def write(path, content: bytes) -> None:
-    """The whole file or none of it: an object appears in a bucket when all of it is there.
+def write(path: AnyPath, content: bytes) -> None:
+    """Write the whole file or none of it: an object appears in a bucket when all of it has arrived.
 
     Raises InputError where it cannot be written.
     """
@@ -59,8 +62,8 @@ def write(path, content: bytes) -> None:
         path.write_bytes(content)
 
 
-def records(folder) -> list:
-    """The record.json and *.record.json files of a folder, by name; on this machine also of all folders below it."""
+def records(folder: AnyPath) -> list[AnyPath]:
+    """The record.json and *.record.json of a folder, sorted by name; on this machine also of all folders below it."""
     search = folder.glob if remote(folder) else folder.rglob
     with reached(folder):
         return sorted({*search("record.json"), *search("*.record.json")})

@@ -1,7 +1,10 @@
 """fpu/data/datasets.py: every way to name a data set."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+import toy
 
 from fpu import InputError, data
 from fpu.data import sources
@@ -50,6 +53,20 @@ def test_digits_are_whole_and_split_for_good():
         assert np.bincount(ds.labels[indices]).tolist() == [50] * 10
     assert np.array_equal(split.test, np.flatnonzero(ds.split == 2))
     assert split.notes == {}
+
+
+def test_a_data_set_is_a_function_and_a_line(monkeypatch):
+    def dummy(data_dir):
+        assert data_dir is None
+        made = toy.dataset([30, 30], test=[5, 5])
+        return dataclasses.replace(made, name="dummy")
+
+    monkeypatch.setitem(data.DATASETS, "dummy", dummy)
+    ds = data.load("dummy")
+    split = data.partition(ds, n_per_class=10)
+    assert data.manifest(ds, split)["members_per_class"] == [10, 10]
+    with pytest.raises(InputError, match="nearest is dummy"):
+        data.load("Dumy")
 
 
 @pytest.mark.parametrize(

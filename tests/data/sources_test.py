@@ -12,7 +12,7 @@ import pytest
 
 from fpu import InputError, data
 from fpu.data import sources
-from fpu.files import safe
+from fpu.files import cache, safe
 
 IDX = {
     "train_images": "train-images-idx3-ubyte",
@@ -53,7 +53,7 @@ def test_medmnist_is_downloaded_once_checked_and_whole(tmp_path, monkeypatch, ca
     monkeypatch.setitem(sources.MEDMNIST, "octmnist", (4, "0" * 32, "-"))
     with pytest.raises(InputError, match="wrong md5"):
         data.load("octmnist")
-    assert not list(sources.cache_dir().iterdir())
+    assert not list(cache.folder().iterdir())
 
     monkeypatch.setitem(sources.MEDMNIST, "octmnist", (4, safe.file_md5(path), "-"))
     first = data.load("octmnist")
@@ -63,7 +63,42 @@ def test_medmnist_is_downloaded_once_checked_and_whole(tmp_path, monkeypatch, ca
     assert np.array_equal(first.images, again.images)
     with pytest.raises(InputError, match="--data_dir"):
         data.load("bloodmnist")
-    assert [p.name for p in sources.cache_dir().iterdir()] == ["octmnist.npz"]
+    assert [p.name for p in cache.folder().iterdir()] == ["octmnist.npz"]
+
+
+class _Silent(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+@pytest.mark.parametrize("length", ["many", "-5", "9" * 5000, "1e3"])
+def test_a_malformed_content_length_is_one_line(tmp_path, monkeypatch, length):
+    class Handler(_Silent):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", length)
+            self.end_headers()
+
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/x.npz"
+        with pytest.raises(InputError, match=r"^x.npz: no download .*Content-Length.*--data_dir$"):
+            sources.download(url, tmp_path / "x.npz", "0" * 32)
+        server.shutdown()
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_a_cache_nothing_is_downloaded_but_files_are_read(
+    tmp_path, monkeypatch, tiny_mnist
+):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    folder = write_idx(tmp_path / "idx", tiny_mnist)
+    assert same_mnist(data.load("mnist", folder), tiny_mnist)
+    for name in ("mnist", "octmnist"):
+        with pytest.raises(InputError, match=f"^{name}: no folder to download .* XDG_CACHE_HOME"):
+            data.load(name)
 
 
 @pytest.fixture
@@ -123,11 +158,6 @@ def test_mnist_files_that_are_not_mnists_are_refused(tmp_path, tiny_mnist):
         data.load("mnist", folder)
 
 
-class _Silent(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *args):
-        pass
-
-
 def test_mnist_through_tensorflow_datasets_without_tensorflow(tmp_path, tiny_mnist, monkeypatch):
     import tensorflow_datasets as tfds
 
@@ -142,7 +172,7 @@ def test_mnist_through_tensorflow_datasets_without_tensorflow(tmp_path, tiny_mni
         assert same_mnist(data.load("mnist"), tiny_mnist)
         server.shutdown()
     # The stock reader opens what was prepared; the second load needs neither it nor the server.
-    prepared = sources.cache_dir() / "tensorflow_datasets"
+    prepared = cache.folder() / "tensorflow_datasets"
     examples = tfds.data_source("mnist", split="test", data_dir=prepared, download=False)
     assert [e["label"] for e in examples] == tiny_mnist["test_labels"].tolist()
     assert np.array_equal(examples[3]["image"][..., 0], tiny_mnist["test_images"][3])

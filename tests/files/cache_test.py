@@ -1,6 +1,8 @@
 """fpu/files/cache.py: asked once, answered from disk; whatever is wrong with the file is solved again."""
 
 import json
+import os
+import pathlib
 
 import numpy as np
 import pytest
@@ -22,6 +24,42 @@ class Solver:
 @pytest.fixture
 def folder(tmp_path):
     return tmp_path / "a" / "kept"
+
+
+def test_the_folder_of_the_cache_is_made_below_xdg_cache_home_or_the_home_folder(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache.folder("a") == pathlib.Path(os.environ["XDG_CACHE_HOME"]) / "fpu" / "a"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache.folder("a") == tmp_path / ".cache" / "fpu" / "a"
+    assert (tmp_path / ".cache" / "fpu" / "a").is_dir()
+
+
+def _homeless(monkeypatch, tmp_path):
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(pathlib.Path, "home", lambda: (_ for _ in ()).throw(RuntimeError))
+
+
+def _a_file(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+
+
+def _unwritable(monkeypatch, tmp_path):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+
+
+@pytest.mark.parametrize("spoil", [_homeless, _a_file, _unwritable])
+def test_without_a_folder_there_is_one_line_and_work_goes_on(tmp_path, monkeypatch, capsys, spoil):
+    spoil(monkeypatch, tmp_path)
+    cache._without.cache_clear()
+    assert [cache.folder("a") for _ in range(2)] == [None, None]
+    line = capsys.readouterr().err
+    assert line.startswith("no cache (")
+    assert line.endswith("set XDG_CACHE_HOME to a folder you may write to\n")
+    assert line.count("\n") == 1
+    assert cache.remembered(cache.folder("a"), {}, Solver()) == ANSWER
 
 
 def test_a_question_is_solved_once(folder):
