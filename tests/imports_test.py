@@ -9,6 +9,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 JUDGES = {"intervals", "utility", "fidelity", "privacy"}
 ROOMS = {  # room: the rooms it may import
     "intervals": set(),
+    "neighbours": set(),
     "dp": set(),
     "distributed": set(),
     "files": set(),
@@ -17,9 +18,9 @@ ROOMS = {  # room: the rooms it may import
     "baselines": {"dp", "models"},
     "training": {"dp", "models", "baselines", "files", "distributed"},
     "utility": {"intervals", "files", "distributed", "dp", "models"},
-    "fidelity": {"intervals", "utility"},
-    "privacy": {"intervals", "data", "dp"},
-    "evaluation": JUDGES | {"data"},
+    "fidelity": {"intervals", "neighbours", "utility"},
+    "privacy": {"intervals", "neighbours", "data", "dp"},
+    "evaluation": JUDGES | {"data", "neighbours"},
     "release": {"files", "data", "dp", "models", "baselines"},
     "record": {"data", "dp"},
     "report": {"files", "dp", "privacy", "record", "baselines", "models", "intervals"},

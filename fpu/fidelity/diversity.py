@@ -1,19 +1,20 @@
 """How many different images a generator makes of each class."""
 
+from collections.abc import Callable
+
 import numpy as np
 
-CLASS = 20  # images of a class: with fewer the score says how few they are
-_GROUPS = 50  # left out in turn, at most
+CLASS = 20  # images of a class, at least: with fewer the score measures their number
+_GROUPS = 50  # of the jackknife, at most
 
 
-def vendi(real, fake, labels):
+def vendi(real: np.ndarray, fake: np.ndarray, labels: np.ndarray) -> Callable:
     """Vendi score of the synthetic images of a class, averaged over the classes (arXiv:2210.02410).
 
-    exp of the entropy of the eigenvalues of K / n, K the cosine of the angle
-    between features as they come (standardised on real images): the effective number of different
-    images, 1 for copies of one, at most n and at most d. Neither high nor low is good: read it
-    beside the real line. Wrong labels (and noise, in part) lift it above, missing kinds pull it
-    below. Classes of fewer than CLASS images are left out.
+    exp of the entropy of the eigenvalues of K / n, where K_ij is the cosine of the angle between features i and j
+    (standardised on real images): the effective number of different images, 1 for copies of one, at most n and at
+    most d. Neither high nor low is good: compare with the real line. Wrong labels, and noise in part, raise it;
+    missing kinds of images lower it. Classes of fewer than CLASS images are left out.
 
     It grows with n, so only equal counts compare: fresh MNIST has 3.7, 4.2 and 4.3 at 20, 50 and
     100 images a class; Gaussians of d = 64, without MNIST's few directions, 4.4, 5.6 and 6.3.
@@ -28,16 +29,15 @@ def vendi(real, fake, labels):
     return statistic
 
 
-def vendi_error(real, fake, labels):
-    """Its standard error, by a jackknife that leaves out one image, or one of 50 groups, at a time.
+def vendi_error(real: np.ndarray | None, fake: np.ndarray, labels: np.ndarray) -> float:
+    """The standard error of `vendi`, by a jackknife that leaves out one image, or one of 50 groups, at a time.
 
-    The score is smooth, so one image is enough, and saturates when a third is left out. Measured on
-    Gaussians, 20 to 100 images a class: .95 to 1.04 of the truth, where a third left out says .77
-    to .95.
+    The score is smooth, so leaving out one image is enough; leaving out a third underestimates. Measured on
+    Gaussians, 20 to 100 images a class: .95 to 1.04 of the truth, against .77 to .95 with a third left out.
     """
     del real
     unit, classes = _directions(fake), _classes(labels)
-    return np.sqrt(sum(_variance(unit[labels == k]) for k in classes)) / len(classes)
+    return float(np.sqrt(sum(_variance(unit[labels == k]) for k in classes)) / len(classes))
 
 
 def _variance(x):
@@ -47,7 +47,7 @@ def _variance(x):
 
 
 def _classes(labels):
-    """The classes that can be judged; -1 stands for classes too rare."""
+    """The classes of CLASS images or more; label -1 stands for rare classes taken together."""
     classes, counts = np.unique(labels[labels >= 0], return_counts=True)
     return classes[counts >= CLASS]
 

@@ -1,61 +1,74 @@
-"""Shares of images inside the other side's balls: precision, recall, density, coverage."""
+"""Shares of images inside the balls of the other set: precision, recall, density, coverage."""
+
+from collections.abc import Callable
 
 import numpy as np
 from scipy.spatial.distance import cdist
 
-K = 5  # neighbours of a ball
+K = 5  # the neighbour at whose distance a ball ends
 
 
 def _balls(centres, points):
-    """(i, j) -> [len(i), len(j)]: is the point in the ball up to the centre's K-th neighbour?
+    """(inside, sizes): which points are in the ball of a centre, up to its K-th neighbour, and what the balls hold.
 
-    Strictly inside, as in the reference code of arXiv:2002.09797, so that a set compared with its
-    own copy has density 1.
+    inside(i, j): bool [len(i), len(j)], of centres i, whose neighbours are those in i, and points j.
+    sizes(i): how many of the centres i are in the ball of each; K, but where distances tie.
+
+    Strictly inside, as in the reference code of arXiv:2002.09797; and a point equal to the centre always is, also
+    where more than K centres are equal and the radius is 0.
     """
     among, across = cdist(centres, centres), cdist(centres, points)
 
-    def inside(i, j):
+    def within(distances, i):
         radii = np.partition(among[np.ix_(i, i)], K, axis=1)[:, K]  # the 0-th is the centre itself
-        return across[np.ix_(i, j)] < radii[:, None]
+        return (distances < radii[:, None]) | (distances == 0)
 
-    return inside
+    def inside(i, j):
+        return within(across[np.ix_(i, j)], i)
+
+    def sizes(i):
+        return within(among[np.ix_(i, i)], i).sum(1)
+
+    return inside, sizes
 
 
-def precision(real, fake, labels):
+def precision(real: np.ndarray, fake: np.ndarray, labels: np.ndarray) -> Callable:
     """The share of synthetic images inside the real manifold (arXiv:1904.06991, k = 5)."""
     del labels
-    inside = _balls(real, fake)
+    inside, _ = _balls(real, fake)
     return lambda i, j: inside(i, j).any(0).mean()
 
 
-def recall(real, fake, labels):
+def recall(real: np.ndarray, fake: np.ndarray, labels: np.ndarray) -> Callable:
     """The share of real images inside the synthetic manifold (arXiv:1904.06991, k = 5)."""
     del labels
-    inside = _balls(fake, real)
+    inside, _ = _balls(fake, real)
     return lambda i, j: inside(j, i).any(0).mean()
 
 
-def density(real, fake, labels):
+def density(real: np.ndarray, fake: np.ndarray, labels: np.ndarray) -> Callable:
     """The mean number of real balls around a synthetic image, over k (arXiv:2002.09797, k = 5).
 
-    1 on average for one and the same distribution; above it, images crowd where the real are dense.
+    1 on average for one and the same distribution; above it, images crowd where the real are dense. Where distances
+    tie, a ball holds another number of real images than k, and counts k over that number: a set against its own
+    copy has density 1 whatever its ties.
     """
     del labels
-    inside = _balls(real, fake)
-    return lambda i, j: inside(i, j).sum(0).mean() / K
+    inside, sizes = _balls(real, fake)
+    return lambda i, j: (inside(i, j).mean(1) / sizes(i)).sum()
 
 
-def coverage(real, fake, labels):
+def coverage(real: np.ndarray, fake: np.ndarray, labels: np.ndarray) -> Callable:
     """The share of real images with a synthetic one in their ball (arXiv:2002.09797, k = 5).
 
     `coverage_ceiling` on average for one and the same distribution, about 1 - 2^-k = .969.
     """
     del labels
-    inside = _balls(real, fake)
+    inside, _ = _balls(real, fake)
     return lambda i, j: inside(i, j).any(1).mean()
 
 
-def coverage_ceiling(n, m, k=K):
+def coverage_ceiling(n: int, m: int, k: int = K) -> float:
     """What coverage is on average where both sides are one distribution, whatever it is.
 
     1 - (n-1)...(n-k) / ((n+m-1)...(n+m-k)) for n real and m synthetic images (arXiv:2002.09797):

@@ -1,17 +1,17 @@
 """How close synthetic images are to real ones that the generator never saw.
 
-FIDELITY has one line per metric. A metric is a function (real [n, d], fake [n, d], labels [n]) ->
-statistic, on features of class-matched images: row i of both has class labels[i]. statistic(i, j)
-is its value on the rows i of the real and j of the fake features, so that `compare` can put an
-interval around it. The interval is for the images at hand, not for a generator trained anew. What
-the generator repeats of its training images is measured beside it, in memorisation.py.
+FIDELITY has one line per metric. To add one, write a function (real [n, d], fake [n, d], labels [n]) -> statistic
+and give it a line. It sees features of class-matched images: row i of both has class labels[i]. statistic(i, j)
+is its value on the rows i of the real and j of the fake features, so that `compare` can put an interval around
+it. The interval is for the images at hand, not for a generator trained anew. Whether the generator repeats its
+training images is measured in memorisation.py.
 
-Measured on Gaussian features, fresh and noisy (d = 64, ten classes, 200 and 500 images a side): the
-95 % intervals hold the mean over samples 92 to 100 % of the time for neighbour counts and Vendi,
-and always but once in a hundred for KID, FD and FD_inf, where they are 1.4 to 2.2 times too wide.
+Measured on Gaussian features, fresh and noisy (d = 64, ten classes, 200 and 500 images a side): the 95 % intervals
+hold the mean over samples 92 to 100 % of the time for neighbour counts and Vendi, and 99 % of the time for KID, FD
+and FD_inf, where they are 1.4 to 2.2 times too wide.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +21,9 @@ from fpu.fidelity.diversity import CLASS, vendi, vendi_error
 from fpu.fidelity.manifold import K, coverage, density, precision, recall
 from fpu.intervals import jackknife, missing, normal, share
 
-_RARE = 6  # classes with fewer images are taken as one: a third left out must leave pairs
+_RARE = (
+    6  # classes with fewer images are pooled: with a third left out, pairs of a class must remain
+)
 _CONTROL = ("kid", "fd")
 
 
@@ -31,20 +33,20 @@ class Metric(NamedTuple):
     function: Callable
     least: Callable[[int], int]  # images needed on each side, given the number of features
     bounds: tuple[float, float]
-    each: int = 1  # images that one class at least must have
-    error: Callable | None = None  # (real, fake, labels) -> standard error, not the jackknife's
+    each: int = 1  # images that the largest class must have
+    error: Callable | None = None  # (real, fake, labels) -> standard error; None: the jackknife's
 
 
-def _local(d):
+def _local(d: int) -> int:
     return 10 * K  # with fewer, a ball of K neighbours holds over a tenth of all images
 
 
-def _full_rank(d):
-    return max(_local(d), 2 * d)  # so that the covariances are of full rank with a third left out
+def _full_rank(d: int) -> int:
+    return max(_local(d), 2 * d)  # covariances of full rank with a third left out
 
 
-def _thirds(d):
-    return max(_local(d), 4 * d)  # so that they are in every third of the images
+def _thirds(d: int) -> int:
+    return max(_local(d), 4 * d)  # covariances of full rank in every third of the images
 
 
 FIDELITY = {
@@ -59,7 +61,13 @@ FIDELITY = {
 }
 
 
-def compare(real, fake, labels, rng, metrics=FIDELITY):
+def compare(
+    real: np.ndarray,
+    fake: np.ndarray,
+    labels: np.ndarray,
+    rng: np.random.Generator,
+    metrics: Mapping[str, Metric] = FIDELITY,
+) -> dict[str, dict]:
     """Every metric of `metrics` on features of class-matched images.
 
     Args:
@@ -75,21 +83,23 @@ def compare(real, fake, labels, rng, metrics=FIDELITY):
     return {name: _measure(metric, real, fake, labels, rng) for name, metric in metrics.items()}
 
 
-def control(real, fake, labels, rng):
+def control(
+    real: np.ndarray, fake: np.ndarray, labels: np.ndarray, rng: np.random.Generator
+) -> dict[str, dict]:
     """`compare` on features of a random network: kid_random, fd_random.
 
     A network trained on the domain sees what tells its classes apart and may be blind to the rest.
-    Where it ranks generators otherwise than random features do, neither is to be relied on.
+    Where the two rank generators differently, rely on neither.
     """
-    found = compare(real, fake, labels, rng, {name: FIDELITY[name] for name in _CONTROL})
-    return {f"{name}_random": metric for name, metric in found.items()}
+    metrics = compare(real, fake, labels, rng, {name: FIDELITY[name] for name in _CONTROL})
+    return {f"{name}_random": metric for name, metric in metrics.items()}
 
 
 def _measure(metric, real, fake, labels, rng):
     n, least = len(labels), metric.least(real.shape[1])
     if n < least:
         return missing(f"{n} images on each side; at least {least} are needed")
-    # Classes too small to tell apart are one by now: KID is then biased (measured: by 2 sd at 5 a class).
+    # Rare classes are pooled (label -1). If all are, KID is biased (measured: by 2 sd at 5 a class).
     largest = np.bincount(labels[labels >= 0], minlength=1).max()
     if metric.each > 1 and largest < metric.each:
         return missing(f"fewer than {metric.each} images in every class")

@@ -5,7 +5,7 @@ import pytest
 from clouds import pictures, rng
 from scipy.stats import mannwhitneyu, norm
 
-from fpu import fidelity
+from fpu import fidelity, neighbours
 from fpu.fidelity.memorisation import mann_whitney
 
 METRICS = (fidelity.near_copies, fidelity.authenticity, fidelity.data_copying)
@@ -135,9 +135,7 @@ def test_a_wrong_mix_of_cells_is_not_copying():
     images = uneven(2, (170, 30))  # more of the tight class than there should be
     found = fidelity.data_copying(members, unseen, images, rng())
     assert abs(found["value"]) < 2
-    _, distance = (
-        fidelity.memorisation._nearest(x, members) for x in (members, np.r_[images, unseen])
-    )
+    distance = neighbours.distance(np.r_[images, unseen], members)
     assert mann_whitney(distance[:200], distance[200:])[0] < -3  # what one cell would say
 
 
