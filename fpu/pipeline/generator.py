@@ -49,6 +49,10 @@ def trained(
         eps=plan.epsilon() if plan.private else None,
         tensorboard=_tensorboard(folder) if tensorboard and distributed.leads() else None,
     )
+    rivals = {}
+    if plan.private and train.dpsgd(plan) is not None and (alone := _one_release(plan)):
+        rival = task._replace(plan=alone, release_key=k_rival)
+        rivals["one_shot"] = _draws_of(trainer, train.release(trainer.spec, rival))
     mesh = distributed.mesh() if distributed.layout()["devices"] > 1 else None
     result = train.train(trainer, [task], follow, mesh)
     params = _first(result.params)
@@ -56,12 +60,8 @@ def trained(
         raise draw.Diverged(
             "training diverged (parameters are not finite): lower --set recipe.learning_rate"
         )
-    rivals = {}
     if plan.private and train.dpsgd(plan) is None:
         rivals["one_shot"] = _draws_of(trainer, result.releases[0])
-    elif plan.private and (alone := _one_release(plan)):
-        rival = task._replace(plan=alone, release_key=k_rival)
-        rivals["one_shot"] = _draws_of(trainer, train.release(trainer.spec, rival))
     if result.warmed is not None:
         rivals["warmup"] = draw.sampler(trainer.model, _first(result.warmed))
     score = functools.partial(draw.scores, trainer.model, params, public)

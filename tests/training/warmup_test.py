@@ -31,16 +31,13 @@ def test_draws_take_classes_in_turn_and_are_images():
 
 def test_a_model_learns_from_draws_and_dpsgd_begins_where_it_ended(monkeypatch):
     model, pool = tiny.model("vae"), warmup.draws(tiny.SPEC, release(), jax.random.key(1), 60)
-    losses = []
-
-    def observe(number, step, state):
-        losses.append(float(state.diagnostics.loss))
-
+    losses, params = [], None
     monkeypatch.setattr(training.loop, "STEPS_PER_CALL", 10)
     recipe = training.Recipe(learning_rate=1e-2)
-    params = warmup.pretrain(
-        model, recipe, tiny.stacked(pool), jax.random.key(2)[None], 40, observe=observe
-    )
+    keys = jax.random.key(2)[None]
+    for _, state in warmup.pretrain(model, recipe, tiny.stacked(pool), keys, 40):
+        losses.append(float(state.diagnostics.loss))
+        params = tiny.stacked(state.ema)
     assert losses[-1] < losses[0] - 1
     # A clip norm of 0 leaves noise alone, and that is 0 too: DP-SGD then stays where it began.
     still = tiny.cells(np.ones((1, 6), bool), clip=0.0, std=0.0)
