@@ -1,34 +1,38 @@
 """Audits of a run: does its own mechanism, on copies trained beside it, keep what its plan claims?
 
-The released model's members are fixed, so it cannot be audited itself. Its copies have the same model,
-plan and recipe, and secret keys of their own, folded from the run's: a run that was killed
-repeats the same audit. They are never released and cost the run no eps; what is told of them is not private.
+The members of the released model are fixed, so it cannot be audited itself. Its copies have the same model, plan and
+recipe. Their secret keys are folded from the run's key, so a run that was killed repeats the same audit. They are never
+released and cost the run no eps. What is reported about them is not private.
 
   one_run     one copy; each member of the run is in it with probability 1/2 (arXiv:2305.08846)
   two_worlds  R copies with a canary in place of one member, and R without either
 """
 
 import math
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fpu import InputError
+from fpu import InputError, models, training
 from fpu.pipeline import copies, draw, progress, train
+from fpu.pipeline.jobs import Job
 from fpu.privacy import attacks, audit
 
-ALARM = 1e-4  # that an honest run, or a sweep of them, is called refuted
+ALARM = 1e-4  # probability that an honest run, or a sweep of them, is called refuted
 CONFIDENCE = 0.95  # of a bound that is reported
 RUNS = 50  # copies in each of two worlds: their limit is eps = 2.5
 NOTE = "of copies trained on private data beside the run; these numbers are not private"
 
+Sides = Mapping[str, tuple[np.ndarray, np.ndarray]]  # {score: (inside, outside)}
 
-def run(job, key, public, siblings: int = 1) -> dict | None:
+
+def run(job: Job, key: jax.Array, public: jax.Array, siblings: int = 1) -> dict | None:
     """The record's `audit`; None where none was asked for.
 
     Args:
-      job: the pipeline.Job of a trained model; job.options.audit says which.
+      job: of a trained model; job.options.audit says which audit.
       key: typed key, as secret as the data.
       public: the run's public key: scores of one image have the same draws from all copies.
       siblings: runs of the sweep that this one belongs to.
@@ -38,106 +42,104 @@ def run(job, key, public, siblings: int = 1) -> dict | None:
     and the limit of privacy/audit.py, the claim (eps; 'inf' promises nothing), the confidence, and
     `refuted` and `refutable`: whether the bound at confidence 1 - alarm exceeds the claim, and whether that of
     an attacker who never errs would. alarm is ALARM over all tests of the run and its siblings. (At delta =
-    1 / (10 n) and up to some 10,000 canaries the method one_run never refutes: they leave it a doubt of some
-    n delta. Its Gaussian sibling does.)
+    1 / (10 n) and up to some 10,000 canaries the method one_run never refutes, as n delta is too large for it.
+    Its Gaussian sibling does.)
     """
     kind = job.options.audit
     if kind == "none":
         return None
     progress.say(f"audit {kind}: on copies of the run")
-    found = {"kind": kind, "note": NOTE}
+    result = {"kind": kind, "note": NOTE}
     try:
         if kind == "one_run":
-            found["canaries"] = job.n
+            result["canaries"] = job.n
             sides = _one_run(job, key, public)
         else:
-            found["runs"] = job.options.audit_runs or RUNS
-            sides = _two_worlds(job, key, public, found["runs"])
-        return found | judge(getattr(audit, kind), sides, audit.claim(job.plan), siblings)
+            result["runs"] = job.options.audit_runs or RUNS
+            sides = _two_worlds(job, key, public, result["runs"])
+        return result | judge(getattr(audit, kind), sides, audit.claim(job.plan), siblings)
     except InputError as error:
-        return found | {"reason": str(error), "refuted": False}
+        return result | {"reason": str(error), "refuted": False}
 
 
 def refutation(record: dict) -> str | None:
-    """One loud line where the audit in a run's record refutes its claim."""
-    found = record["privacy"]["audit"]
-    if not (found and found["refuted"]):
+    """One line where the audit in a run's record refutes its claim, else None."""
+    audited = record["privacy"]["audit"]
+    if not (audited and audited["refuted"]):
         return None
     bound, score, method = max(
         (row["bound"], score, method)
-        for score, rows in found["scores"].items()
+        for score, rows in audited["scores"].items()
         for method, row in rows.items()
         if row["refuted"]
     )
     claim = record["privacy"]["eps"]
     return (
         f"REFUTED: this run claims eps = {claim:.4g}, and its audit shows eps >= {bound:.4g} ({score}, {method}; "
-        f"95 % for this bound alone), above the claim at confidence 1 - {found['alarm']:.1g}: the mechanism does "
+        f"95 % for this bound alone), above the claim at confidence 1 - {audited['alarm']:.1g}: the mechanism does "
         "not keep its guarantee. Release nothing of it"
     )
 
 
-def judge(method, sides, claim, siblings: int = 1) -> dict:
+def judge(method: Callable, sides: Sides, claim: audit.Claim, siblings: int = 1) -> dict:
     """{'scores', 'alarm', 'refuted'} of `run`.
 
     Args:
       method: audit.one_run or audit.two_worlds.
-      sides: {score: (inside, outside)}.
       claim, siblings: as for `run`.
     """
-    # A copy that diverged has no score. Lowest says it is out, which costs power only.
+    # A copy that diverged has no score. The lowest score says that it is out, which costs power only.
     sides = {
-        name: [np.where(np.isnan(side), -np.inf, side) for side in pair]
-        for name, pair in sides.items()
+        name: (np.where(np.isnan(a), -np.inf, a), np.where(np.isnan(b), -np.inf, b))
+        for name, (a, b) in sides.items()
     }
-    told = {name: method(*pair, claim, CONFIDENCE) for name, pair in sides.items()}
-    alarm = ALARM / (sum(map(len, told.values())) * siblings)
+    scores = {name: method(*pair, claim, CONFIDENCE) for name, pair in sides.items()}
+    alarm = ALARM / (sum(map(len, scores.values())) * siblings)
     for name, pair in sides.items():
         strict = method(*pair, claim, 1 - alarm)
-        for how, row in told[name].items():
+        for way, row in scores[name].items():
             row["claim"] = "inf" if math.isinf(claim.eps) else claim.eps
             row["confidence"] = CONFIDENCE
-            row["refutable"] = strict[how]["limit"] > claim.eps
-            row["refuted"] = strict[how]["bound"] > claim.eps
-    refuted = any(row["refuted"] for rows in told.values() for row in rows.values())
-    return {"scores": told, "alarm": alarm, "refuted": refuted}
+            row["refutable"] = strict[way]["limit"] > claim.eps
+            row["refuted"] = strict[way]["bound"] > claim.eps
+    refuted = any(row["refuted"] for rows in scores.values() for row in rows.values())
+    return {"scores": scores, "alarm": alarm, "refuted": refuted}
 
 
-def _one_run(job, key, public):
-    """{score: (inside, outside)}: each member is in the one copy by the toss of a coin of its own."""
+def _one_run(job: Job, key: jax.Array, public: jax.Array) -> Sides:
+    """Scores of one copy: each member is in it by the toss of a coin of its own."""
     k_coins, k_train = jax.random.split(key)
     pool = train.pool(job.dataset, job.split.members)
     n = len(pool.sizes)
     coins = copies.generator(k_coins).random(n) < 0.5
-    if not coins.any():  # so few that no audit can tell anything
+    if not coins.any():  # so few members that no audit can tell anything
         raise InputError(f"none of the {n} members is in the copy")
     params = copies.train_masks(job, pool, coins[None], k_train, public)
     owner = np.empty(len(pool.labels), int)
     owner[np.asarray(pool.units)] = np.arange(n)[:, None]
     images, labels = np.asarray(pool.images), np.asarray(pool.labels)
-    found = draw.scores(job.trainer.model, next(copies.each(params)), public, images, labels)
-    units = {name: attacks.means(values, owner, n) for name, values in found.items()}
+    scores = draw.scores(job.trainer.model, next(copies.each(params)), public, images, labels)
+    units = {name: attacks.means(values, owner, n) for name, values in scores.items()}
     return {name: (values[coins], values[~coins]) for name, values in units.items()}
 
 
-def _two_worlds(job, key, public, runs):
-    """{score: (inside, outside)}: scores of the canary from copies with and without it."""
-    model = job.trainer.model
-    pool = train.pool(job.dataset, job.split.members)
+def _two_worlds(job: Job, key: jax.Array, public: jax.Array, runs: int) -> Sides:
+    """Scores of the canary by copies that were trained with it and by copies that were not."""
     image, label = canary(job.spec), np.zeros(1, np.int32)
-    pool = _swapped(pool, image, label)
+    pool = _with_canary(train.pool(job.dataset, job.split.members), image, label)
     masks = np.ones((2 * runs, len(pool.sizes)), bool)
     masks[runs:, -1] = False
     params = copies.train_masks(job, pool, masks, key, public)
-    found = [draw.scores(model, own, public, image, label) for own in copies.each(params)]
-    values = {name: np.array([row[name][0] for row in found]) for name in found[0]}
+    model = job.trainer.model
+    scores = [draw.scores(model, one, public, image, label) for one in copies.each(params)]
+    values = {name: np.array([row[name][0] for row in scores]) for name in scores[0]}
     return {name: (v[:runs], v[runs:]) for name, v in values.items()}
 
 
-def canary(spec) -> np.ndarray:
+def canary(spec: models.Spec) -> np.ndarray:
     """uint8 [1, H, W, C]: four by four squares, black and white; of the first class.
 
-    Public, and like no real image, so that nothing but itself teaches a model to draw it. Every pixel is at
+    Public, and like no real image, so that only the canary itself teaches a model to draw it. Every pixel is at
     an end of its range, which makes its gradients long, and its frequencies are low, so that the
     one-shot release of a warm-up sees it as well.
     """
@@ -146,8 +148,8 @@ def canary(spec) -> np.ndarray:
     return np.repeat((255 * squares).astype(np.uint8)[None, :, :, None], c, axis=3)
 
 
-def _swapped(pool, image, label):
-    """The pool with an image of its own unit in the place of its last unit. That unit's images stay, unused."""
+def _with_canary(pool: training.Pool, image: np.ndarray, label: np.ndarray) -> training.Pool:
+    """The pool with the canary as its last unit. The images of the unit it replaces stay, unused."""
     row = len(pool.labels)
     return pool._replace(
         images=jnp.concatenate([pool.images, image]),

@@ -76,7 +76,7 @@ def train_group(wanted: Sequence[Options]) -> None:
     group = [jobs.prepare(options) for options in wanted]
     folders = [pathlib.Path(str(options.workdir)) for options in wanted]
     with contextlib.ExitStack() as held:
-        held.enter_context(signals.on_sigterm())
+        held.enter_context(signals.on_stop())
         for job, folder in zip(group, folders, strict=True):
             held.enter_context(workdir.opened(folder, job.config))
         begun = time.monotonic()

@@ -10,6 +10,7 @@ run with its constants: N is the number of all members, also where 90 or 91 of 1
 """
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -19,6 +20,7 @@ import numpy as np
 from fpu.baselines import BASELINES, RELEASES
 from fpu.intervals import missing
 from fpu.pipeline import copies, draw, train
+from fpu.pipeline.jobs import Job
 from fpu.privacy import paper_epsilon
 
 SAMPLES = 100  # of each class, from each world
@@ -38,7 +40,7 @@ class Worlds(NamedTuple):
     of: np.ndarray  # ints [V]
 
 
-def worlds(labels, queries: int) -> Worlds:
+def worlds(labels: np.ndarray, queries: int) -> Worlds:
     """The worlds of members with these labels [U], with the first `queries` members of each class as queries."""
     labels = np.asarray(labels)
     classes = np.unique(labels)
@@ -50,7 +52,13 @@ def worlds(labels, queries: int) -> Worlds:
     return Worlds(ablated, victim, classes, query, of)
 
 
-def judge(job, key, progress, queries: int = 1, runs: int = 1) -> dict:
+def judge(
+    job: Job,
+    key: jax.Array,
+    progress: Callable[[str], None],
+    queries: int = 1,
+    runs: int = 1,
+) -> dict:
     """The paper's empirical epsilon of a run's model: the record's privacy['empirical_epsilon'].
 
     Trains runs * (A + V) models for A classes and V = A * queries queries, each with keys of its own. From each
@@ -58,7 +66,7 @@ def judge(job, key, progress, queries: int = 1, runs: int = 1) -> dict:
     member of: its label is asked for, and the model answers with what it makes of a label it never saw.
 
     Args:
-      job: the pipeline.Job of the run: a trained model, or a one-shot release.
+      job: of a trained model, or of a one-shot release.
       key: typed key, as secret as the members.
       progress: called with one line before each long part.
       queries: images of each class that take their turn as query.
@@ -81,15 +89,15 @@ def judge(job, key, progress, queries: int = 1, runs: int = 1) -> dict:
         plane = paper_epsilon.embedding(dataset.images[real], dataset.labels[real])
     except ValueError as reason:
         return missing(str(reason))
-    all_ = worlds(labels, queries)
-    masks = np.tile(np.concatenate([all_.ablated, all_.victim]), (runs, 1))
+    every = worlds(labels, queries)
+    masks = np.tile(np.concatenate([every.ablated, every.victim]), (runs, 1))
     progress(
-        f"empirical epsilon: {len(masks)} trainings: {runs} of each of {len(all_.ablated)} worlds without a "
-        f"class and {len(all_.victim)} with one image of it"
+        f"empirical epsilon: {len(masks)} trainings: {runs} of each of {len(every.ablated)} worlds without a "
+        f"class and {len(every.victim)} with one image of it"
     )
     k_train, k_draw = jax.random.split(key)
     params = copies.train_masks(job, train.pool(dataset, split.members), masks, k_train)
-    diverged = sum(not _finite(model) for model in copies.each(params))
+    diverged = sum(not _finite(one) for one in copies.each(params))
     if diverged:
         return missing(f"{diverged} of {len(masks)} trainings diverged")
     progress(f"empirical epsilon: {SAMPLES} images a class from each of {len(masks)} models")
@@ -102,11 +110,11 @@ def judge(job, key, progress, queries: int = 1, runs: int = 1) -> dict:
         "embedded_per_class": {str(c): n for c, n in plane.per_class.items()},
         "embedded": plane.n,
         "samples_per_class": SAMPLES,
-        "queries": len(all_.query),
+        "queries": len(every.query),
         "runs": runs,
         "trainings": len(masks),
     }
-    return {"note": NOTE, **counts, **_ratios(all_, own, points, runs)}
+    return {"note": NOTE, **counts, **_ratios(every, own, points, runs)}
 
 
 def _finite(model) -> bool:
@@ -125,16 +133,16 @@ def _drawn(job, params, key):
         yield draw.draw(functools.partial(sample, model), mine, labels, draw.CHUNK)
 
 
-def _ratios(all_: Worlds, own, points, runs: int) -> dict:
+def _ratios(every: Worlds, own, points, runs: int) -> dict:
     """The metrics, of the members' points [U, 2] and the samples' points of each world, run by run."""
-    at_query, beside = np.empty((runs, len(all_.query))), []
-    first = len(all_.ablated)
+    at_query, beside = np.empty((runs, len(every.query))), []
+    first = len(every.ablated)
     for run in range(runs):
-        here = points[run * (first + len(all_.victim)) :]
-        for v, (query, a) in enumerate(zip(all_.query, all_.of, strict=True)):
-            found = paper_epsilon.log_ratio(own, here[a], here[first + v])
-            at_query[run, v] = found[query]
-            beside.append(found[all_.ablated[a]])
-    return paper_epsilon.summary(at_query, all_.classes[all_.of]) | {
+        here = points[run * (first + len(every.victim)) :]
+        for v, (query, a) in enumerate(zip(every.query, every.of, strict=True)):
+            ratios = paper_epsilon.log_ratio(own, here[a], here[first + v])
+            at_query[run, v] = ratios[query]
+            beside.append(ratios[every.ablated[a]])
+    return paper_epsilon.summary(at_query, every.classes[every.of]) | {
         "unchanged": paper_epsilon.unchanged(np.concatenate(beside))
     }

@@ -1,9 +1,11 @@
-"""One run by several processes: all compute alike; the first alone has the folder, the key and a voice."""
+"""One run by several processes. All compute alike; the first alone writes files, makes the key and prints."""
 
 import contextlib
 import itertools
 import os
 import pathlib
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import numpy as np
@@ -17,10 +19,10 @@ _ENDS = itertools.count()
 
 
 @contextlib.contextmanager
-def opened(folder: pathlib.Path, config: dict):
+def opened(folder: pathlib.Path, config: dict) -> Iterator[bool]:
     """workdir.opened, in the first process; yields whether the run has ended before. Call it in all of them.
 
-    The others say nothing inside, and leave when the first has written everything.
+    The others print nothing inside, and leave when the first has written everything.
 
     Raises:
       InputError: see workdir.opened; or the processes were given different flags or data.
@@ -40,31 +42,31 @@ def opened(folder: pathlib.Path, config: dict):
         distributed.barrier(f"run {next(_ENDS)} of this process has ended", _PATIENCE)
 
 
-def secret_key(folder: pathlib.Path, noise_seed: int | None):
+def secret_key(folder: pathlib.Path, noise_seed: int | None) -> jax.Array:
     """workdir.secret_key of the first process, in all of them: one sample and one noise."""
     own = _by_the_first(lambda: workdir.secret_key(folder, noise_seed))
     return distributed.one_key(jax.random.key(0) if own is None else own)
 
 
-def save(folder: pathlib.Path, step: int, state, layout: dict) -> None:
+def save(folder: pathlib.Path, step: int, state: Any, layout: dict) -> None:
     """checkpoint.save by the first process of a state that each of them holds whole."""
     if distributed.leads():
         several = jax.process_count() > 1
         checkpoint.save(folder, step, jax.tree.map(np.asarray, state) if several else state, layout)
 
 
-def restored(folder: pathlib.Path, like):
+def restored(folder: pathlib.Path, like: Any) -> tuple[int, Any, dict] | None:
     """checkpoint.restore by the first process, for all of them: (step, state, layout) or None."""
     if jax.process_count() == 1:
         return checkpoint.restore(folder, like)
     like = jax.tree.map(np.asarray, like)
-    found = _by_the_first(lambda: checkpoint.restore(folder, like))
-    step, state, layout = found or (-1, like, distributed.layout())
+    checkpointed = _by_the_first(lambda: checkpoint.restore(folder, like))
+    step, state, layout = checkpointed or (-1, like, distributed.layout())
     step = int(distributed.of_the_first(np.int32(step)))
     return None if step < 0 else (step, distributed.of_the_first(state), layout)
 
 
-def _by_the_first(act):
+def _by_the_first(act: Callable[[], Any]) -> Any:
     """What act() returns in the first process, None in the others; where it is refused, all of them are."""
     value = refused = None
     if distributed.leads():

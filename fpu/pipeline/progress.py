@@ -1,17 +1,28 @@
-"""What a person sees of a long training: a bar on a terminal, plain lines elsewhere, JSON lines always."""
+"""Progress of a long training: a bar on a terminal, plain lines elsewhere, JSON lines in the log."""
 
 import contextlib
 import json
 import math
+import pathlib
 import sys
 import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from fpu.dp.clipping import Diagnostics
+
 
 @contextlib.contextmanager
-def training(path, total: int, eps: float | None, tensorboard=None, label: str | None = None):
+def training(
+    path: str | pathlib.Path,
+    total: int,
+    eps: float | None,
+    tensorboard: Any = None,
+    label: str | None = None,
+) -> Iterator[Callable[[int, Diagnostics], None]]:
     """Yields report(step, diagnostics): to `path` (JSON lines), the screen and TensorBoard.
 
     eps: what it will have cost at the end; None for a warm-up, which costs nothing more.
@@ -34,7 +45,7 @@ def training(path, total: int, eps: float | None, tensorboard=None, label: str |
     )
     task = bar.add_task("", total=total, rate="")
 
-    def report(step: int, diagnostics) -> None:
+    def report(step: int, diagnostics: Diagnostics) -> None:
         nonlocal first, shown
         now = time.monotonic()
         values = {

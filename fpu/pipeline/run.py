@@ -27,7 +27,6 @@ from fpu.pipeline import (
 )
 from fpu.pipeline.jobs import Job
 from fpu.release import generators, pack, texts
-from fpu.report import thumbnails
 
 DIVERGED, REFUTED = 1, 3  # exit codes
 
@@ -53,8 +52,10 @@ def run(
     folder = pathlib.Path(options.workdir or _default_workdir(job)).expanduser()
     if addresses is not None:
         distributed.initialize(*addresses)
-    with processes.opened(folder, job.config) as finished, signals.on_sigterm():
+    with processes.opened(folder, job.config) as finished, signals.on_stop():
         if finished:
+            if distributed.leads() and not (folder / "report.html").is_file():
+                _write_report(folder, json.loads((folder / "record.json").read_text()))
             progress.say(f"{folder} is finished: see report.html, or name another --workdir")
             return folder
         carry_out(job, folder, begun, tensorboard, siblings)
@@ -80,7 +81,7 @@ def carry_out(
         nothing = {"fidelity": {}, "utility": {}}
         result = record.make(job, eps, accountant, nothing, seconds) | {"diverged": str(error)}
         if distributed.leads():
-            _finish(folder, result, None)
+            _finish(folder, result)
         return
     group = workdir.note(folder)
     seconds["train"] += group.get("seconds", 0.0)
@@ -95,9 +96,9 @@ def carry_out(
     result = record.make(job, eps, accountant, judged, seconds, audited)
     result["cost"]["trained_side_by_side"] = group.get("cells", 1)
     if job.plan.private:
-        result["thumbnails"] = thumbnails.encode(images, labels)
+        result["thumbnails"] = report.thumbnails(images, labels)
     if distributed.leads():
-        _finish(folder, result, (folder / "samples.png").read_bytes())
+        _finish(folder, result)
 
 
 def _generated(job: Job, folder, key, public, tensorboard, seconds: dict):
@@ -173,11 +174,16 @@ def _judged(job: Job, key, public, made, images, labels, rivals, seconds: dict) 
     return judged
 
 
-def _finish(folder: pathlib.Path, result: dict, picture: bytes | None) -> None:
-    """Write record and report, and then destroy the key: nothing more will be drawn from it."""
+def _finish(folder: pathlib.Path, result: dict) -> None:
+    """Write the record, destroy the key, from which nothing more is drawn, and write the report."""
     workdir.write_json(folder / "record.json", result)
-    workdir.write_text(folder / "report.html", report.page(result, picture))
     workdir.destroy_secret(folder)
+    _write_report(folder, result)
+
+
+def _write_report(folder: pathlib.Path, result: dict) -> None:
+    picture = None if "diverged" in result else (folder / "samples.png").read_bytes()
+    workdir.write_text(folder / "report.html", report.page(result, picture))
 
 
 def _default_workdir(job: Job) -> pathlib.Path:

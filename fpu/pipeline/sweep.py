@@ -5,6 +5,8 @@ import itertools
 import math
 import pathlib
 import typing
+from collections.abc import Sequence
+from typing import Any
 
 from fpu import InputError
 from fpu.files import storage
@@ -20,7 +22,7 @@ def cells(axes: list[str], preset: str | None = None) -> list[settings.Options]:
     if preset is None:
         return _product(axes)
     settings.named("--preset=", preset, tuple(grids.GRIDS))
-    own = dict(axis.partition("=")[::2] for axis in axes if "=" in axis)
+    own = {axis.partition("=")[0]: axis.partition("=")[2] for axis in axes if "=" in axis}
     wrong = [axis for axis in axes if "=" not in axis]
     products = []
     for given in grids.GRIDS[preset]:
@@ -29,17 +31,18 @@ def cells(axes: list[str], preset: str | None = None) -> list[settings.Options]:
     return list(dict.fromkeys(itertools.chain(*products)))
 
 
-def shard(text: str, wanted: list) -> list:
+def shard(text: str, wanted: Sequence) -> list:
     """Every k-th of `wanted` from the i-th on, for "i/k"."""
     i, _, k = text.partition("/")
     if not (i.isdecimal() and k.isdecimal() and int(i) < int(k)):
         raise InputError(f"--shard={text}: write i/k with i from 0 to k - 1, as 0/4 to 3/4")
-    return wanted[int(i) :: int(k)]
+    return list(wanted[int(i) :: int(k)])
 
 
 def _product(axes: list[str]) -> list[settings.Options]:
-    kinds = {
-        f.name: (*typing.get_args(f.type), f.type)[0] for f in dataclasses.fields(settings.Options)
+    kinds: dict[str, Any] = {
+        f.name: (*typing.get_args(f.type), f.type)[0]  # X of X | None
+        for f in dataclasses.fields(settings.Options)
     }
     del kinds["workdir"]
     kinds["set"] = _one_override
@@ -89,29 +92,33 @@ def name(options: settings.Options) -> str:
 
 
 def sweep(
-    wanted, out: pathlib.Path, siblings: int | None = None, at_once: int = 1
+    wanted: Sequence[settings.Options],
+    out: pathlib.Path,
+    siblings: int | None = None,
+    at_once: int = 1,
 ) -> tuple[list[str], list[str]]:
     """Do every run that has no record in `out` yet.
 
     Args:
-      wanted: Options of the runs.
+      out: folder of the records, here or in a bucket (see storage.place).
       siblings: how many runs all shards have together, among which an audit's alarms are shared out.
       at_once: see groups.formed. What training side by side changes is f32 rounding alone.
 
     Returns: the names of those that failed, and a line for each whose audit refutes its claim.
     """
-    _refuse_twins(wanted)
+    _refuse_same_names(wanted)
     from fpu.pipeline import groups  # it imports jax, and bad input should be refused before
 
-    failed, refuted, done = [], [], 0
-    missing = [options for options in wanted if not storage.exists(_kept(out, options))]
-    there = [[options] for options in wanted if options not in missing]
-    for group in itertools.chain(there, groups.formed(missing, at_once, folder)):
+    failed, refuted, count = [], [], 0
+    missing = [options for options in wanted if not storage.exists(_record(out, options))]
+    done = [[options] for options in wanted if options not in missing]
+    for group in itertools.chain(done, groups.formed(missing, at_once, folder)):
         if len(group) > 1:
-            _trained(group)
+            _train_group(group)
         for options in group:
-            done += 1
-            code, line = _finished(options, out, f"[{done}/{len(wanted)}]", siblings or len(wanted))
+            count += 1
+            place = f"[{count}/{len(wanted)}]"
+            code, line = _finished(options, out, place, siblings or len(wanted))
             if code == run.REFUTED:
                 refuted.append(f"{name(options)}: {line}")
             elif code:
@@ -120,58 +127,58 @@ def sweep(
     return failed, refuted
 
 
-def _refuse_twins(wanted) -> None:
+def folder(options: settings.Options) -> pathlib.Path:
+    """Where a run of a sweep works."""
+    return pathlib.Path("runs") / name(options)
+
+
+def _refuse_same_names(wanted: Sequence[settings.Options]) -> None:
     """Two files of one name in different folders: the record of the first would be taken for the second's."""
-    known = {}
+    by_name = {}
     for options in wanted:
-        if (other := known.setdefault(name(options), options)) != options:
+        if (other := by_name.setdefault(name(options), options)) != options:
             raise InputError(
                 f"--set: {other.dataset} and {options.dataset} would both be called {name(options)}; rename one file"
             )
 
 
-def _kept(out: pathlib.Path, options) -> pathlib.Path:
+def _record(out: pathlib.Path, options: settings.Options) -> pathlib.Path:
     return out / f"{name(options)}.record.json"
 
 
-def folder(options) -> pathlib.Path:
-    """Where a run of a sweep works."""
-    return pathlib.Path("runs") / name(options)
-
-
-def _own(options) -> settings.Options:
+def _in_folder(options: settings.Options) -> settings.Options:
     return dataclasses.replace(options, workdir=str(folder(options)))
 
 
-def _trained(group) -> None:
-    """Train a group as one program; where that fails its runs train one by one, and tell of what is wrong."""
+def _train_group(group: Sequence[settings.Options]) -> None:
+    """Train a group as one program. Where that fails its runs train one by one, and each reports its own fault."""
     from fpu.pipeline import groups
 
     progress.say(f"training {len(group)} runs side by side, the first is {name(group[0])}")
     try:
-        groups.train_group([_own(options) for options in group])
-    except (
-        Exception
-    ) as error:  # not enough memory, or one cell's folder; the others must not pay for it
+        groups.train_group([_in_folder(options) for options in group])
+    except Exception as error:  # too little memory, or one run's folder: the others go on
         why = " ".join(str(error).split())[:200]
         if len(group) > 3 and "RESOURCE_EXHAUSTED" in why:
             progress.say("they do not fit the memory: in halves")
             middle = len(group) // 2
-            _trained(group[:middle])
-            _trained(group[middle:])
+            _train_group(group[:middle])
+            _train_group(group[middle:])
         else:
             progress.say(f"one by one instead: {type(error).__name__}: {why}")
 
 
-def _finished(options, out: pathlib.Path, place: str, siblings: int) -> tuple[int, str]:
+def _finished(
+    options: settings.Options, out: pathlib.Path, place: str, siblings: int
+) -> tuple[int, str]:
     """(exit code, line) of one run, done if it has no record yet."""
-    label, kept = name(options), _kept(out, options)
+    label, record = name(options), _record(out, options)
     try:
-        there = storage.exists(kept)
-        progress.say(f"{place} {label}{' has its record' if there else ''}")
-        if not there:
-            made = run.run(_own(options), siblings=siblings)
-            storage.write(kept, (made / "record.json").read_bytes())
-        return run.failure(kept) or (0, "")
-    except Exception as error:  # one cell must not cost the others
+        exists = storage.exists(record)
+        progress.say(f"{place} {label}{' has its record' if exists else ''}")
+        if not exists:
+            made = run.run(_in_folder(options), siblings=siblings)
+            storage.write(record, (made / "record.json").read_bytes())
+        return run.failure(record) or (0, "")
+    except Exception as error:  # one run must not cost the others
         return 1, f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -1,4 +1,4 @@
-"""The folder of a run: private as a whole, lockable, resumable. Only release/ may leave the house."""
+"""The folder of a run: private as a whole, lockable, resumable. Only release/ may be handed out."""
 
 import contextlib
 import fcntl
@@ -29,10 +29,10 @@ def opened(path: pathlib.Path, config: dict):
         path.mkdir(parents=True, exist_ok=True)
         known = path / "config.json"
         # A run killed while it wrote its first file leaves a .part behind.
-        strangers = [p.name for p in path.iterdir() if p.name != ".lock" and p.suffix != ".part"]
-        if strangers and not known.is_file():
+        others = [p.name for p in path.iterdir() if p.name != ".lock" and p.suffix != ".part"]
+        if others and not known.is_file():
             raise InputError(
-                f"--workdir={path}: holds files of something else ({strangers[0]}); name another"
+                f"--workdir={path}: holds files of something else ({others[0]}); name another"
             )
         path.chmod(0o700)
         lock = open(path / ".lock", "w")  # noqa: SIM115 (held until the run ends)
@@ -52,20 +52,20 @@ def opened(path: pathlib.Path, config: dict):
 
 
 def finished(path: pathlib.Path) -> bool:
-    """Whether the run of this folder has ended: nothing is left to do in it."""
-    return all((path / name).is_file() for name in ("record.json", "report.html"))
+    """Whether the run of this folder has its record. All that may be left to do is the report, from the record."""
+    return (path / "record.json").is_file()
 
 
 def _same_run(known: pathlib.Path, config: dict) -> None:
     if known.is_file():
         try:
             before = json.loads(known.read_text())
-            same, held = before["fingerprint"] == fingerprint(config), dict(before["config"])
+            same, stored = before["fingerprint"] == fingerprint(config), dict(before["config"])
         except (ValueError, TypeError, KeyError):
             raise InputError(f"{known}: is damaged; name another --workdir") from None
         if not same:
             now = json.loads(json.dumps(config))  # tuples become lists, as in the file
-            changed = [k for k in now if held.get(k) != now[k]]
+            changed = [k for k in now if stored.get(k) != now[k]]
             raise InputError(
                 f"--workdir={known.parent}: holds another run ({', '.join(changed[:4]) or 'unknown'} "
                 "differ); name another"

@@ -265,9 +265,23 @@ def test_a_one_shot_release_is_not_made_twice(tmp_path, quick):
     flags = options(tmp_path, model="gaussian", steps=None, size=None, set=())
     folder = run.run(flags)
     assert tells_the_secret(folder) == set()
+    released = (folder / "release" / "synthetic.npz").read_bytes()
     (folder / "report.html").unlink()
+    run.run(flags)  # the record is enough for the report
+    assert (folder / "report.html").exists()
+    assert (folder / "release" / "synthetic.npz").read_bytes() == released
+    (folder / "record.json").unlink()
     with pytest.raises(InputError, match="same noise"):
         run.run(flags)
+
+
+def test_the_key_is_gone_where_the_report_fails(tmp_path, quick, monkeypatch):
+    monkeypatch.setattr(report, "page", mock.Mock(side_effect=RuntimeError))
+    flags = options(tmp_path, model="gaussian", steps=None, size=None, set=())
+    with pytest.raises(RuntimeError):
+        run.run(flags)
+    assert tells_the_secret(tmp_path) == set()
+    assert not (tmp_path / workdir.SECRET).exists()
 
 
 def test_a_noise_seed_is_disclosed_and_repeats_the_run(tmp_path, quick):

@@ -1,4 +1,4 @@
-"""SIGTERM: work in hand is kept, one line is told, the command leaves with 143."""
+"""SIGTERM and Ctrl-C: a training in hand is saved, one line is printed, the command leaves with 128 + the signal."""
 
 import os
 import signal
@@ -13,15 +13,31 @@ def terminate():
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def test_sigterm_ends_a_command_with_one_line_and_code_143(capsys):
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(SystemExit) as left, signals.on_sigterm():
-        terminate()
-    assert left.value.code == 143
+@pytest.mark.parametrize(
+    ("number", "name", "code"), [(signal.SIGTERM, "SIGTERM", 143), (signal.SIGINT, "Ctrl-C", 130)]
+)
+def test_a_signal_ends_a_command_with_one_line_and_a_code_of_its_own(capsys, number, name, code):
+    before = signal.getsignal(number)
+    with pytest.raises(SystemExit) as left, signals.on_stop():
+        os.kill(os.getpid(), number)
+    assert left.value.code == code
     assert capsys.readouterr().err.splitlines() == [
-        "stopped by SIGTERM: the same command goes on from here"
+        f"stopped by {name}: the same command goes on from here"
     ]
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(number) is before
+
+
+def test_a_second_ctrl_c_does_not_wait(capsys):
+    def twice():
+        with signals.on_stop(), signals.put_off() as asked:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert asked()
+            os.kill(os.getpid(), signal.SIGINT)
+            pytest.fail("it waited")
+
+    with pytest.raises(SystemExit) as left:
+        twice()
+    assert left.value.code == 130
 
 
 def test_sigterm_waits_for_the_work_in_hand(capsys):
@@ -34,7 +50,7 @@ def test_sigterm_waits_for_the_work_in_hand(capsys):
             assert asked()
             kept.append("work")
 
-    with pytest.raises(SystemExit) as left, signals.on_sigterm():
+    with pytest.raises(SystemExit) as left, signals.on_stop():
         work()
     assert left.value.code == 143
     assert kept == ["work"]
@@ -53,7 +69,7 @@ def test_a_thread_takes_no_signals():
     seen = []
 
     def work():
-        with signals.on_sigterm(), signals.put_off() as asked:
+        with signals.on_stop(), signals.put_off() as asked:
             seen.append(asked())
 
     thread = threading.Thread(target=work)
