@@ -1,1 +1,1 @@
-"""Release: the pack that may be handed out, its scan, and the generator in it."""
+"""Release: the folder that may be handed out, the scan of it, its texts, the generator in it, other image formats."""

@@ -1,7 +1,7 @@
-"""A trained generator as two files that hold no code: its numbers (.npz) and what they belong to (.json).
+"""A trained generator as two files without code: its parameters (.npz), its model and shapes (.json).
 
 What is written is what draws images, nothing of how it was trained: no optimizer state, key, step or member.
-Reading is done with suspicion, since a release travels: sizes are bounded before anything is built.
+A release may come from anywhere, so sizes are bounded before anything is built.
 """
 
 import functools
@@ -17,12 +17,13 @@ from flax import traverse_util
 
 from fpu import InputError, models
 from fpu.baselines import RELEASES
+from fpu.data import npz
 from fpu.files import safe
 
 NUMBERS, FACTS = "generator.npz", "generator.json"
-_MOST = 10**5  # any integer of a config, and the arrays of a generator
-_MOST_BYTES = 2**20  # of generator.json
-_MOST_WEIGHT = 2**28  # bytes of all its numbers together: ten times the largest model there is
+MOST = 10**5  # arrays of a generator; also the largest integer of a config
+_FACTS_BYTES = 2**20  # of generator.json, at most
+_NUMBERS_BYTES = 2**28  # of all arrays together, at most: ten times the largest model there is
 
 
 class Generator(NamedTuple):
@@ -34,7 +35,7 @@ class Generator(NamedTuple):
     class_names: tuple[str, ...]
     params: Any
 
-    def sample(self, key, labels):
+    def sample(self, key: jax.Array, labels: jax.Array) -> jax.Array:
         """float32 [n, H, W, C] in [0, 1] for labels [n]."""
         return _sampler(self.model, _frozen(self.config), self.spec)(self.params, key, labels)
 
@@ -43,8 +44,7 @@ def save(folder: Path, generator: Generator) -> None:
     """Write both files."""
     flat = traverse_util.flatten_dict(generator.params, sep="/")
     arrays = {name: np.asarray(leaf) for name, leaf in flat.items()}
-    with safe.atomic(folder / NUMBERS) as part, open(part, "wb") as file:
-        np.savez_compressed(file, **arrays)
+    safe.write_npz(folder / NUMBERS, arrays)
     facts = {
         "model": generator.model,
         "config": generator.config,
@@ -60,12 +60,14 @@ def load(folder: Path) -> Generator:
     """What `save` wrote. Raises InputError, naming the file, for anything else."""
     facts = _facts(folder / FACTS)
     path = folder / NUMBERS
-    names = safe.npz_names(path, _MOST)
+    names = safe.npz_names(path, MOST)
     headers = safe.npz_headers(path, names)
     if wrong := [name for name in names if headers[name][1] != np.float32]:
         raise InputError(f"{path}: {wrong[0]} is not float32, so this is no generator of fpu")
-    if sum(math.prod(shape) * 4 for shape, _ in headers.values()) > _MOST_WEIGHT:
-        raise InputError(f"{path}: holds more than {_MOST_WEIGHT} bytes: no generator of fpu does")
+    if sum(math.prod(shape) * 4 for shape, _ in headers.values()) > _NUMBERS_BYTES:
+        raise InputError(
+            f"{path}: holds more than {_NUMBERS_BYTES} bytes: no generator of fpu does"
+        )
     arrays = {name: safe.npz_array(path, name) for name in names}
     if wrong := [name for name in names if not np.isfinite(arrays[name]).all()]:
         raise InputError(f"{path}: {wrong[0]} holds numbers that are not finite: damaged")
@@ -75,16 +77,16 @@ def load(folder: Path) -> Generator:
             params = {"private": {}, "public": {}} | params
         generator = facts._replace(params=jax.tree.map(jnp.asarray, params))
         labels = jax.ShapeDtypeStruct((2,), jnp.int32)
-        drawn = jax.eval_shape(generator.sample, jax.random.key(0), labels)
-        if drawn.shape != (2, *facts.spec.shape):
-            raise ValueError(f"it draws {drawn.shape[1:]}")
+        images = jax.eval_shape(generator.sample, jax.random.key(0), labels)
+        if images.shape != (2, *facts.spec.shape):
+            raise ValueError(f"it draws {images.shape[1:]}")
     return generator
 
 
 def _facts(path: Path) -> Generator:
     """A Generator without params."""
     with safe.one_line(path, "what a release of fpu says of its generator"):
-        if path.stat().st_size > _MOST_BYTES:
+        if path.stat().st_size > _FACTS_BYTES:
             raise ValueError("too long")
         facts = json.loads(path.read_text(encoding="utf-8"))
         model, config = facts["model"], facts["config"]
@@ -92,10 +94,11 @@ def _facts(path: Path) -> Generator:
         classes, names = facts["n_classes"], facts["class_names"]
         if model not in (*models.MODELS, *RELEASES):
             raise ValueError(f"no model {model!r}")
-        whole = [height, width, channels, classes, *(config or {}).values()]
-        if any(type(v) is int and not 0 <= v <= _MOST for v in whole):
+        sizes = [height, width, channels, classes, *(config or {}).values()]
+        if any(type(v) is int and not 0 <= v <= MOST for v in sizes):
             raise ValueError("a size is out of bounds")
-        if not (8 <= height <= 64 and 8 <= width <= 64 and channels in (1, 3) and classes >= 1):
+        sides = {height, width} <= set(range(npz.MIN_SIDE, npz.MAX_SIDE + 1))
+        if not (sides and channels in (1, 3) and classes >= 1):
             raise ValueError("no such images")
         if len(names) != classes or not all(type(name) is str for name in names):
             raise ValueError("class names and classes differ in number")

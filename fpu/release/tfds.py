@@ -1,71 +1,64 @@
-"""A release as a tensorflow-datasets source, without TensorFlow: what pipelines that read tfds already know to open."""
+"""Images as a tensorflow-datasets source, written and read without TensorFlow."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from fpu import InputError
-from fpu.files import safe
-
 
 class Synthetic(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """The images and labels of a synthetic.npz, as split "train", in its order."""
+    """Images and labels as split "train", in their order."""
 
     VERSION = tfds.core.Version("1.0.0")
 
-    def __init__(self, *, path: Path, **arguments):
-        self._images, self._labels = (
-            safe.npz_array(path, name) for name in ("train_images", "train_labels")
-        )
+    def __init__(self, *, images: np.ndarray, labels: np.ndarray, n_classes: int, **arguments: Any):
+        self._images, self._labels, self._n_classes = images, labels, n_classes
         super().__init__(**arguments)
 
-    def _info(self):
-        shape = self._images.shape[1:] if self._images.ndim == 4 else (*self._images.shape[1:], 1)
+    def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
             builder=self,
             description="Synthetic images made by fpu; PRIVACY.md of the release says under which guarantee.",
             features=tfds.features.FeaturesDict(
                 {
-                    "image": tfds.features.Image(shape=shape),
-                    "label": tfds.features.ClassLabel(num_classes=int(self._labels.max()) + 1),
+                    "image": tfds.features.Image(shape=self._images.shape[1:]),
+                    "label": tfds.features.ClassLabel(num_classes=self._n_classes),
                 }
             ),
             supervised_keys=("image", "label"),
             disable_shuffling=True,
         )
 
-    def _split_generators(self, dl_manager):
+    def _split_generators(self, dl_manager: Any) -> dict:
         del dl_manager
         return {"train": self._generate_examples()}
 
-    def _generate_examples(self):
-        for i, (image, label) in enumerate(zip(self._images, self._labels.ravel(), strict=True)):
+    def _generate_examples(self) -> Iterator[tuple[int, dict]]:
+        for i, (image, label) in enumerate(zip(self._images, self._labels, strict=True)):
             # As PIL images: arrays would be encoded by TensorFlow.
-            yield i, {"image": Image.fromarray(np.squeeze(image)), "label": int(label)}
+            grey = image.shape[-1] == 1
+            yield (
+                i,
+                {"image": Image.fromarray(image[..., 0] if grey else image), "label": int(label)},
+            )
 
 
-def prepare(release: str | Path, data_dir: str | Path):
-    """Write the images of a release into `data_dir`, once; tfds.data_source("synthetic", data_dir=data_dir) opens them.
+def prepare(data_dir: str | Path, images: np.ndarray, labels: np.ndarray, n_classes: int) -> Any:
+    """Write images into `data_dir`; tfds.data_source("synthetic", split="train", data_dir=data_dir) opens them.
 
     Args:
-      release: the folder that a run left, or its synthetic.npz.
-      data_dir: a folder of its own for each release: what is prepared there already is kept.
+      data_dir: absent or empty: tensorflow-datasets would keep what is prepared there already.
+      images, labels: uint8 [n, H, W, C] and ints [n].
 
     Returns: the random-access source of split "train": {"image": uint8 [H, W, C], "label"} at each index.
-
-    Raises:
-      InputError: there is no synthetic.npz, or it is damaged.
     """
-    path = Path(release)
-    path = path / "synthetic.npz" if path.is_dir() else path
-    held = safe.npz_headers(path, ["train_images", "train_labels"])
-    if len(held) < 2:
-        raise InputError(f"{path}: has no train_images and train_labels; name a release")
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
-    builder = Synthetic(path=path, data_dir=str(data_dir), file_format="array_record")
+    arrays = {"images": images, "labels": labels, "n_classes": n_classes}
+    builder = Synthetic(**arrays, data_dir=str(data_dir), file_format="array_record")
     builder.download_and_prepare()
-    return builder.as_data_source("train")
+    return builder.as_data_source("train")  # pyright: ignore[reportCallIssue]  (a decorator hides its parameters)

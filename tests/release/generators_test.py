@@ -1,4 +1,4 @@
-"""fpu/release/generators.py: what is loaded draws what was saved, and strangers' files are refused in one line."""
+"""fpu/release/generators.py: what is loaded draws what was saved, and other files are refused in one line."""
 
 import dataclasses
 import json
@@ -12,7 +12,7 @@ import pytest
 import tiny
 from hypothesis import strategies as st
 
-from fpu import InputError, models
+from fpu import InputError
 from fpu.baselines import RELEASES
 from fpu.release import generators
 
@@ -21,15 +21,12 @@ pytestmark = pytest.mark.usefixtures("quick_compiles")
 NAMES = ("no", "yes", "perhaps")
 
 
-def config(name):
-    module = models.load(name)
-    return dataclasses.asdict(dataclasses.replace(module.SIZES["tiny"], **tiny._SMALL[name]))
-
-
 def made(name):
     if name in tiny.NAMES:
         params = tiny.model(name).init(jax.random.key(0))
-        return generators.Generator(name, config(name), tiny.SPEC, NAMES, params)
+        return generators.Generator(
+            name, dataclasses.asdict(tiny.smallest(name)), tiny.SPEC, NAMES, params
+        )
     params = RELEASES[name].fit(tiny.SPEC, tiny.pool(9), 9.0, 1.0, jax.random.key(0))
     return generators.Generator(name, None, tiny.SPEC, NAMES, params)
 
@@ -112,7 +109,7 @@ def test_a_small_file_of_many_numbers_is_refused_before_they_are_read(tmp_path, 
     held = dict(np.load(saved / generators.NUMBERS))
     extra = {f"private/x{i}": np.zeros(2**24, np.float32) for i in range(5)}
     np.savez_compressed(tmp_path / generators.NUMBERS, **held, **extra)
-    monkeypatch.setattr(generators.readers, "npz_array", None)
+    monkeypatch.setattr(generators.safe, "npz_array", None)
     with pytest.raises(InputError, match="no generator of fpu does"):
         generators.load(tmp_path)
 

@@ -1,6 +1,8 @@
-"""fpu/release/pack.py: a pack holds what may leave, and is refused for anything else."""
+"""fpu/release/pack.py and scan.py: a release holds what may be handed out, and is refused for anything else."""
 
+import dataclasses
 import json
+import shutil
 import struct
 import zlib
 
@@ -11,7 +13,7 @@ import tiny
 
 from fpu import InputError, data
 from fpu.dp.plan import DPSGD, Plan, Release
-from fpu.release import generators, pack
+from fpu.release import generators, pack, scan, texts
 from fpu.report import samples_png
 
 pytestmark = pytest.mark.usefixtures("quick_compiles")
@@ -31,9 +33,9 @@ REAL = data.Dataset(
 )
 
 
-def generator():
-    config = {"net": "mixer", "patch": 4, "width": 8, "depth": 1, "latent": 4}
-    params = tiny.model("vae").init(jax.random.key(0))
+def generator(seed=0):
+    config = dataclasses.asdict(tiny.smallest("vae"))
+    params = tiny.model("vae").init(jax.random.key(seed))
     return generators.Generator("vae", config, tiny.SPEC, REAL.class_names, params)
 
 
@@ -41,42 +43,104 @@ def picture(path):
     samples_png(path, IMAGES, LABELS, REAL.class_names)
 
 
-def packed(tmp_path, images=IMAGES, plan=PLAN):
+def packed(tmp_path, images=IMAGES, plan=PLAN, dataset=REAL, seed=0):
     folder = tmp_path / "release"
-    guarantee = pack.privacy(plan, False)
-    pack.write(folder, guarantee, images, LABELS, REAL, generator(), picture)
+    guarantee = texts.privacy(plan, False)
+    pack.write(folder, guarantee, images, LABELS, dataset, generator(seed), picture)
     return folder
 
 
-def test_a_pack_holds_the_files_it_names_and_passes_its_scan(tmp_path):
+def content(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_release_holds_the_files_it_names_and_passes_its_scan(tmp_path):
     folder = packed(tmp_path)
-    assert {p.name for p in folder.iterdir()} == {*pack.FILES, *pack.TEXTS}
+    assert {p.name for p in folder.iterdir()} == {*scan.FILES, *scan.TEXTS}
     assert [p.name for p in tmp_path.iterdir()] == ["release"]
-    pack.scan(folder, REAL.images)
+    scan.scan(folder)
     np.testing.assert_array_equal(data.load_images(folder / "synthetic.npz")[0], IMAGES)
-    packed(tmp_path)  # a pack that is there is replaced
+
+
+def test_a_repeated_run_leaves_its_release_as_it_is(tmp_path):
+    folder = packed(tmp_path)
+    (folder / "DATASHEET.md").write_text("as first written")
+    packed(tmp_path)
+    assert (folder / "DATASHEET.md").read_text() == "as first written"
+    assert [p.name for p in tmp_path.iterdir()] == ["release"]
+
+
+def test_another_release_never_replaces_it(tmp_path):
+    folder = packed(tmp_path)
+    before, others = content(folder), IMAGES.copy()
+    others[3, 0, 0] ^= 1
+    less = dataclasses.replace(PLAN, stages=PLAN.stages[:1])
+    for change in ({"images": others}, {"seed": 1}, {"plan": less}):
+        with pytest.raises(InputError, match=r"another release.*name another --workdir"):
+            packed(tmp_path, **change)
+    assert content(folder) == before
+    assert [p.name for p in tmp_path.iterdir()] == ["release"]
+
+
+def test_what_a_killed_run_left_half_written_is_written_again(tmp_path):
+    shutil.copytree(packed(tmp_path), tmp_path / ".release.part")
+    shutil.rmtree(tmp_path / "release")
+    (tmp_path / ".release.part" / "samples.png").write_bytes(b"half")
+    scan.scan(packed(tmp_path))
+    assert [p.name for p in tmp_path.iterdir()] == ["release"]
+
+
+def test_writing_a_private_release_does_not_depend_on_the_private_images(tmp_path):
+    """Also not where one of them is in it: a refusal would tell."""
+    same = dataclasses.replace(REAL, images=IMAGES[:9])
+    folders = [packed(tmp_path / name, dataset=ds) for name, ds in (("a", REAL), ("b", same))]
+    assert content(folders[0]) == content(folders[1])
 
 
 def test_the_guarantee_is_that_of_the_plan(tmp_path):
     folder = packed(tmp_path)
-    held = json.loads((folder / "privacy.json").read_text())
-    assert held["eps"] == PLAN.epsilon()
-    assert held["delta"] == 1e-3
-    assert [m["noise_multiplier"] for m in held["mechanisms"]] == [4.0, 9.0]
-    assert held["mechanisms"][1]["sampling"] == "Poisson"
-    assert held["private"]
+    guarantee = json.loads((folder / "privacy.json").read_text())
+    assert guarantee["eps"] == PLAN.epsilon()
+    assert guarantee["delta"] == 1e-3
+    assert [m["noise_multiplier"] for m in guarantee["mechanisms"]] == [4.0, 9.0]
+    assert guarantee["mechanisms"][1]["sampling"] == "Poisson"
+    assert guarantee["private"]
     text = (folder / "PRIVACY.md").read_text()
     assert PLAN.statement() in text
     stated = float(text.split("(")[1].split(",")[0])
     assert PLAN.epsilon() <= stated <= PLAN.epsilon() + 1e-4  # never rounded down
 
 
-def test_without_a_guarantee_the_pack_says_so(tmp_path):
+@pytest.mark.parametrize(
+    ("eps", "delta", "words"),
+    [
+        (1100.8423, 1e-5, "(1100.8423, 1e-05)"),
+        (1100.84231, 8.3333e-5, "(1100.8424, 8.34e-05)"),
+        (3.0, 0.000100001, "(3, 0.000101)"),
+        (0.00001, 1e-300, "(0.0001, 1e-300)"),
+    ],
+)
+def test_eps_and_delta_are_rounded_up(eps, delta, words):
+    guarantee = texts.privacy(PLAN, False) | {"eps": eps, "delta": delta}
+    assert texts.privacy_page(guarantee).startswith(f"# {words}-differential privacy\n")
+
+
+def test_without_a_guarantee_the_release_says_so(tmp_path):
     text = (packed(tmp_path, plan=Plan(1e-3, ())) / "PRIVACY.md").read_text()
     assert text.startswith("# NOT private")
-    assert not pack.privacy(PLAN, True)[
+    assert not texts.privacy(PLAN, True)[
         "private"
     ]  # whoever knows the noise seed can undo the noise
+
+
+def test_the_datasheet_of_real_images_does_not_call_them_synthetic(tmp_path):
+    folder = tmp_path / "release"
+    guarantee = texts.privacy(Plan(1e-3, ()), False)
+    pack.write(folder, guarantee, REAL.images, REAL.labels, REAL, None, picture)
+    text = (folder / "DATASHEET.md").read_text().replace("synthetic.npz", "")
+    assert text.startswith("# A baseline for scans: real images handed out, or noise\n")
+    assert "ynthetic" not in text
+    assert "# Synthetic images after scans\n" in texts.datasheet(guarantee, LABELS, REAL, "vae")
 
 
 def chunk(kind, body):
@@ -95,15 +159,15 @@ def trailing(folder):
 
 def array(name, **arrays):
     def put(folder):
-        with np.load(folder / name) as held:
-            np.savez(folder / name, **(dict(held) | arrays))
+        with np.load(folder / name) as stored:
+            np.savez(folder / name, **(dict(stored) | arrays))
 
     return put
 
 
 def field(folder):
-    held = json.loads((folder / "privacy.json").read_text())
-    (folder / "privacy.json").write_text(json.dumps(held | {"auc_of_attack": 0.7}))
+    guarantee = json.loads((folder / "privacy.json").read_text())
+    (folder / "privacy.json").write_text(json.dumps(guarantee | {"auc_of_attack": 0.7}))
 
 
 LEAKS = {
@@ -127,20 +191,6 @@ def test_whatever_does_not_belong_is_refused(tmp_path, leak):
     folder = packed(tmp_path)
     LEAKS[leak](folder)
     with pytest.raises(InputError) as error:
-        pack.scan(folder, REAL.images)
+        scan.scan(folder)
     assert str(folder) in str(error.value)
     assert "\n" not in str(error.value)
-
-
-def test_a_real_image_stops_the_release_and_leaves_nothing(tmp_path):
-    images = IMAGES.copy()
-    images[7] = REAL.images[3]
-    with pytest.raises(InputError, match="real image"):
-        packed(tmp_path, images)
-    assert not list(tmp_path.iterdir())
-
-
-def test_blank_images_are_alike_and_no_leak(tmp_path):
-    images, real = IMAGES.copy(), REAL.images.copy()
-    images[0] = real[0] = 0
-    pack.scan(packed(tmp_path, images), real)

@@ -1,0 +1,133 @@
+"""What a release says of itself: the guarantee for a program (privacy.json) and a reader (PRIVACY.md), a datasheet."""
+
+import decimal
+import math
+from importlib import metadata
+
+import numpy as np
+
+from fpu.data import Dataset
+from fpu.dp import accounting
+from fpu.dp.plan import DPSGD, Plan, Release
+
+NOT_COVERED = (
+    "choices made by looking at other runs on the same data, such as tuning",
+    "the number of training examples and of classes, which are taken to be public",
+    "persons with several examples, unless the examples were given as groups: the unit is what is named here",
+    "floating-point arithmetic, and the random generator Threefry, which is not cryptographic",
+    "what is true of such images in general, whoever took part",
+)
+
+
+def privacy(plan: Plan, disclosed: bool) -> dict:
+    """The guarantee, JSON-able. `disclosed`: the noise came from a seed that somebody chose."""
+    eps, accountant = accounting.epsilon(plan)
+    return {
+        "private": plan.private and not disclosed,
+        "eps": "inf" if math.isinf(eps) else eps,
+        "delta": plan.delta,
+        "unit": plan.unit,
+        "relation": plan.relation,
+        "mechanisms": [_mechanism(stage) for stage in plan.stages],
+        "accountant": f"{accountant}, dp-accounting {metadata.version('dp-accounting')}",
+        "noise_seed_disclosed": disclosed,
+        "statement": plan.statement(disclosed),
+        "not_covered": list(NOT_COVERED),
+    }
+
+
+def _mechanism(stage: DPSGD | Release) -> dict:
+    facts = {"noise_multiplier": stage.noise_multiplier}
+    if not isinstance(stage, DPSGD):
+        return {"mechanism": "one Gaussian release of sums"} | facts
+    return facts | {
+        "mechanism": "DP-SGD",
+        "sampling": "Poisson",
+        "sampling_rate": stage.sampling_rate,
+        "steps": stage.steps,
+        "n": stage.n,
+        "capacity": stage.capacity,
+    }
+
+
+def privacy_page(guarantee: dict) -> str:
+    """PRIVACY.md of what `privacy` returned. eps and delta are rounded up, never down."""
+    if not guarantee["private"]:
+        head = "# NOT private\n\nGuard these files as you guard the real images."
+    else:
+        eps, delta = (decimal.Decimal(str(guarantee[name])) for name in ("eps", "delta"))
+        eps = eps.quantize(decimal.Decimal("0.0001"), decimal.ROUND_CEILING).normalize()
+        delta = decimal.Context(3, decimal.ROUND_CEILING).create_decimal(delta)
+        head = (
+            f"# ({eps:f}, {float(delta):g})-differential privacy\n\n"
+            f"Unit: one {guarantee['unit']}. Relation: {guarantee['relation'].replace('_', ' ')}. "
+            "It holds for every file in this folder, against anyone, whatever else they know."
+        )
+    lines = "\n".join(f"* {line}" for line in guarantee["not_covered"])
+    return (
+        f"{head}\n\n{guarantee['statement']}\n\n## Not covered\n\n{lines}\n\n"
+        "The same facts for a program: `privacy.json`.\n"
+    )
+
+
+def datasheet(guarantee: dict, labels: np.ndarray, dataset: Dataset, model: str | None) -> str:
+    """DATASHEET.md.
+
+    Args:
+      guarantee: what `privacy` returned.
+      labels: ints [n] of the images.
+      dataset: for its name, class names and shape.
+      model: name of the generator in the release; None where there is none (real images, or noise).
+    """
+    counts = np.bincount(labels, minlength=dataset.n_classes)
+    side = "x".join(map(str, dataset.shape[:2])) + (" grey" if dataset.shape[2] == 1 else " RGB")
+    guard = "PRIVACY.md" if guarantee["private"] else "PRIVACY.md: NOT private"
+    return _DATASHEET.format(
+        title=f"Synthetic images after {dataset.name}"
+        if model
+        else f"A baseline for {dataset.name}: real images handed out, or noise",
+        count=len(labels),
+        side=side,
+        made=f"made by the model `{model}` of" if model else "written by",
+        version=metadata.version("fpu"),
+        guard=guard,
+        rows="\n".join(
+            f"| {k} | {name} | {counts[k]:,} |" for k, name in enumerate(dataset.class_names)
+        ),
+        more=_MORE if model else "No generator is in this folder: the images are copies, or noise.",
+        purpose=_SYNTHETIC if model else _BASELINE,
+    )
+
+
+_DATASHEET = """\
+# {title}
+
+{count:,} images, {side}, {made} fpu {version}. Guarantee: {guard}.
+How many there are of each class was chosen by the maker and says nothing of the real data.
+
+![the first images of each class](samples.png)
+
+| label | class | images |
+|---|---|---|
+{rows}
+
+## How to read them
+
+`numpy.load('synthetic.npz')`: `train_images` uint8, `train_labels`; `val_*` and `test_*` are empty.
+It is MedMNIST's format, so loaders of that format read it.
+
+{more}
+
+## What they are for, and what not
+
+{purpose}
+The licence of the real images may bind what is derived from them: ask whoever holds them.
+"""
+_MORE = """\
+More images, on any machine, without the real data:
+`fpu generate --release=THIS_FOLDER --n=1000 --out=more.npz`"""
+_SYNTHETIC = """\
+For developing and testing programs, and for training where their maker has measured that it works.
+Not for diagnosis; no expert has judged them. They may miss rare kinds of images and repeat the biases
+of the real ones. Measurements against real images are not in this folder: they are not private."""
+_BASELINE = "For comparison with generators, by those who may see the real images."
