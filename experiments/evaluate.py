@@ -1,6 +1,6 @@
 """The command `python -m experiments.evaluate`; see fpu/commands/evaluate.py."""
 
-from fpu.commands import door, evaluate
+from fpu.commands import door
 
 if __name__ == "__main__":
-    door.enter(evaluate)
+    door.enter("fpu.commands.evaluate")

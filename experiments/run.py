@@ -1,6 +1,6 @@
 """The command `python -m experiments.run`; see fpu/commands/run.py."""
 
-from fpu.commands import door, run
+from fpu.commands import door
 
 if __name__ == "__main__":
-    door.enter(run)
+    door.enter("fpu.commands.run")

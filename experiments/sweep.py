@@ -1,6 +1,6 @@
 """The command `python -m experiments.sweep`; see fpu/commands/sweep.py."""
 
-from fpu.commands import door, sweep
+from fpu.commands import door
 
 if __name__ == "__main__":
-    door.enter(sweep)
+    door.enter("fpu.commands.sweep")

@@ -1,84 +1,155 @@
-"""The door of every command: flags in, an exit code out, bad input told in one line."""
+"""The door of every command: flags and --help in, an exit code out, bad input in one line.
+
+A command is a module with `define_flags()` and `main(argv) -> exit code or None`. Its docstring begins with one line
+that says what it does; the first indented line of it is an example. GROUPS, {title: names of flags}, orders --help;
+REPLACED, {old flag: what to write instead}, refuses flags that are gone.
+"""
 
 import difflib
 import errno
+import importlib
 import os
 import sys
+import textwrap
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from absl import app, flags
 
 import fpu
 
-_ON = "then give the same command again: what was written is whole"
+WIDTH = 100  # columns of --help
+_CONTINUE = "then give the same command again: what was written is whole"
 _DISK = {
-    errno.ENOSPC: f"free some space, {_ON}",
-    errno.EDQUOT: f"free some space, {_ON}",
-    errno.EROFS: f"make it writable, {_ON}",
+    errno.ENOSPC: f"free some space, {_CONTINUE}",
+    errno.EDQUOT: f"free some space, {_CONTINUE}",
+    errno.EROFS: f"make it writable, {_CONTINUE}",
 }
 
 
-def enter(command: types.ModuleType) -> None:
-    """Define the flags of a command, a module of this folder, and run its `main`."""
+def enter(module: str, program: str | None = None) -> None:
+    """Import a command, define its flags and run it.
+
+    Args:
+      module: as fpu.commands.run.
+      program: how the user calls it, for --help; left out, python -m experiments.NAME.
+    """
+    if sys.platform == "win32":  # files are locked with fcntl
+        sys.exit(refuse("fpu runs on Linux and macOS; on Windows use WSL or launch/Dockerfile"))
+    if "--version" in sys.argv[1:]:
+        print(f"fpu {fpu.__version__}")
+        sys.exit(0)
+    command = importlib.import_module(module)
+    before = set(flags.FLAGS)
     command.define_flags()
-    main(command.main)
+    names = [name for name in flags.FLAGS if name not in before]
+    program = program or f"python -m experiments.{module.rpartition('.')[2]}"
+    main(command.main, help_text(command, names, program), getattr(command, "REPLACED", {}))
 
 
-def main(run: Callable[[list[str]], int | None]) -> None:
+def main(
+    run: Callable[[list[str]], int | None],
+    text: str = "",
+    replaced: Mapping[str, str] = types.MappingProxyType({}),
+) -> None:
     """Parse the flags, call `run(argv)` and exit with what it returns (None is 0).
 
     Bad input, be it a flag absl refuses or an `fpu.InputError`, and a disk that is full or read-only, is a line
-    `error: ...` on stderr and exit code 2. Every other exception keeps its traceback: it is a fault of ours.
+    `error: ...` on stderr and exit code 2. Every other exception keeps its traceback: it is a fault of fpu.
+
+    Args:
+      text: what --help prints.
+      replaced: see REPLACED above.
     """
 
     def guarded(argv: list[str]) -> int | None:
         try:
             code = run(argv)
         except fpu.InputError as error:
-            code = _refuse(error)
-        except SystemExit as left:
-            code = left.code
+            code = refuse(error)
+        except SystemExit as stopped:
+            code = stopped.code
         except OSError as error:
             if error.errno not in _DISK:
                 raise
-            code = _refuse(f"{error.filename or 'a disk'}: {error.strerror}; {_DISK[error.errno]}")
+            code = refuse(f"{error.filename or 'a disk'}: {error.strerror}; {_DISK[error.errno]}")
         if code and _of_several():
             sys.stdout.flush()
-            os._exit(code)
-        return code
+            os._exit(code if isinstance(code, int) else 1)
+        return code if isinstance(code, int) else int(code is not None)
 
-    app.run(guarded, flags_parser=_parse)
+    app.run(guarded, flags_parser=lambda argv: _parse(argv, text, replaced))
 
 
-def _parse(argv: list[str]) -> list[str]:
+def refuse(problem: object) -> int:
+    """Print the problem as one line on stderr; the exit code of bad input."""
+    print("error:", " ".join(str(problem).split()), file=sys.stderr)
+    return 2
+
+
+def help_text(command: types.ModuleType, names: Sequence[str], program: str) -> str:
+    """What --help prints: a line, an example, and the flags by group.
+
+    Args:
+      command: a module as described above.
+      names: its flags, in the order of their definition.
+      program: as the user calls it.
+    """
+    lines = (command.__doc__ or "").splitlines()
+    example = next((line.strip() for line in lines if line.startswith("    ")), "")
+    example = example.replace(f"fpu {command.__name__.rpartition('.')[2]} ", f"{program} ", 1)
+    groups = dict(getattr(command, "GROUPS", {}))
+    grouped = {name for group in groups.values() for name in group}
+    groups["Flags"] = [name for name in names if name not in grouped]
+    column = max(map(len, names), default=0) + 5
+    printed = [*lines[:1], f"Example: {example}"]
+    for title, group in groups.items():
+        if group:
+            printed += [f"{title}:", *(_flag(name, column) for name in group)]
+    return "\n".join(printed)
+
+
+def _flag(name: str, column: int) -> str:
+    """A flag and its help, indented."""
+    return textwrap.fill(
+        str(flags.FLAGS[name].help).partition(";\n")[
+            0
+        ],  # absl adds a hint to flags that are repeatable
+        width=WIDTH,
+        initial_indent=f"  --{name}".ljust(column),
+        subsequent_indent=" " * column,
+    )
+
+
+def _parse(argv: list[str], text: str, replaced: Mapping[str, str]) -> list[str]:
+    """The words that are no flags. Exits where a flag is refused, and after --help."""
+    if text and {"--help", "-help", "-h"} & set(argv[1:]):
+        print(text)
+        sys.exit(0)
     try:
         rest = flags.FLAGS(argv)
     except flags.UnrecognizedFlagError as error:
-        sys.exit(_refuse(_unknown(error.flagname)))
+        sys.exit(refuse(_unknown(error.flagname, replaced)))
     except flags.Error as error:
-        sys.exit(_refuse(error))
-    except SystemExit:  # --help: absl exits with 1, but help that was asked for is no failure
+        sys.exit(refuse(error))
+    except SystemExit:  # --helpfull: absl exits with 1, but help that was asked for is no failure
         sys.exit(0)
     if flags.FLAGS["verbosity"].using_default_value:
-        flags.FLAGS.verbosity = -1  # warnings; absl would turn every library's chatter on
+        flags.FLAGS.verbosity = -1  # warnings; absl would show what every library logs
     return rest
 
 
 def _of_several() -> bool:
-    """Whether this is one of several processes: to leave as usual is to wait for the others, and then to be
-    aborted by jax with a code of its own."""
+    """Whether this is one of several processes: a normal exit would wait for the others, and jax would then abort it
+    with a code of its own."""
     jax = sys.modules.get("jax")
     return jax is not None and jax.distributed.is_initialized()
 
 
-def _unknown(name: str) -> str:
-    known = [flag for flag in flags.FLAGS if len(flag) > 1]
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+def _unknown(name: str, replaced: Mapping[str, str]) -> str:
+    if name in replaced:
+        return f"--{name} is gone: {replaced[name]}"
+    names = [flag for flag in flags.FLAGS if len(flag) > 1]
+    nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean --{nearest[0]}?" if nearest else "--help lists the flags"
     return f"unknown flag --{name}: {hint}"
-
-
-def _refuse(problem: object) -> int:
-    print("error:", " ".join(str(problem).split()), file=sys.stderr)
-    return 2

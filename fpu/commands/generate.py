@@ -1,9 +1,13 @@
-"""More images from a release, on any machine, without the private data.
+"""Draw more images from a release, on any machine, without the private data.
 
-    python -m experiments.generate --release=runs/NAME/release --n=1000 --labels=0,1 --out=more.npz
+    fpu generate --release=runs/NAME/release --n=1000 --out=more.npz
+    fpu generate --release=runs/NAME/release --n=1000 --labels=0,1 --format=png --out=more
 
-What is drawn is post-processing of what was released: it costs no privacy, however much it is. Writes MedMNIST's
-format and, beside it, a picture of the first images of each class.
+What is drawn is post-processing of what was released: it costs no privacy, however much it is. Formats:
+
+    npz    MedMNIST's, and beside it a picture of the first images of each class
+    png    a folder with one subfolder for each class: torchvision's ImageFolder and torch-fidelity read it
+    tfds   a folder that tfds.data_source("synthetic", split="train", data_dir=FOLDER) opens
 """
 
 import pathlib
@@ -13,45 +17,74 @@ import numpy as np
 from absl import flags
 
 from fpu import InputError, data, report
-from fpu.pipeline import fitting, progress, settings
+from fpu.data import folders
+from fpu.pipeline import draw, progress, settings
 from fpu.release import generators
 
 MOST = 10**7
+FORMATS = ("npz", "png", "tfds")
+GROUPS = {"Common flags": ("release", "out", "n"), "Others": ("format", "labels", "seed")}
 
 
 def define_flags() -> None:
     """Of this command alone: a test may import it beside another that has an --out too."""
     flags.DEFINE_string("release", None, "folder: release/ of a run")
-    flags.DEFINE_integer("n", 1000, "images")
+    flags.DEFINE_string("out", None, "file to write, as more.npz; for png and tfds a new folder")
+    flags.DEFINE_integer("n", 1000, "number of images (default 1000)")
     flags.DEFINE_string(
-        "labels", None, "classes to draw, such as 0,1,1,2 (repeats weigh more); default: all"
+        "format", "npz", "npz (default), png (one subfolder a class) or tfds (tensorflow-datasets)"
     )
-    flags.DEFINE_integer("seed", 0, "other seeds give other images")
-    flags.DEFINE_string("out", None, "file to write, as more.npz")
+    flags.DEFINE_string(
+        "labels", None, "classes to draw, as 0,1,1,2 (repeats weigh more; default: all, evenly)"
+    )
+    flags.DEFINE_integer("seed", 0, "another seed gives other images (default 0)")
 
 
-def generate(release: str, n: int, labels: str | None, seed: int, out: str) -> pathlib.Path:
-    """Draw `n` images and write them to `out`, with OUT.png beside it. InputError for bad input."""
+def generate(
+    release: str, n: int, labels: str | None, seed: int, out: str, form: str = "npz"
+) -> pathlib.Path:
+    """Draw `n` images and write them to `out` in a format of FORMATS. InputError for bad input."""
+    settings.named("--format=", form, FORMATS)
     if not 1 <= n <= MOST:
         raise InputError(f"--n={n}: must be 1 to {MOST:,}")
     if not 0 <= seed < 2**32:
         raise InputError(f"--seed={seed}: must be 0 or more, and below 2^32")
-    target = pathlib.Path(out).expanduser()
-    if target.suffix != ".npz":
-        raise InputError(f"--out={out}: must end in .npz")
     folder = pathlib.Path(release).expanduser()
     if not (folder / generators.FACTS).is_file():
         raise InputError(
             f"--release={release}: no {generators.FACTS} in it; name release/ of a run"
         )
+    target = _target(out, folder, form)
     generator = generators.load(folder)
     classes = generator.spec.n_classes
     wanted = np.asarray(settings.sampling_labels(labels, classes, n), np.int32)
-    images = fitting.draw(generator.sample, jax.random.key(seed), wanted, min(n, fitting.CHUNK))
-    data.save_npz(target, images, wanted, classes)
-    picture = target.with_suffix(".png")
-    report.samples_png(picture, images, wanted, generator.class_names)
-    progress.say(f"{n:,} images of {classes} classes; {picture} shows the first of each")
+    images = draw.draw(generator.sample, jax.random.key(seed), wanted, min(n, draw.CHUNK))
+    if form == "png":
+        data.save_folder(target, images, wanted, generator.class_names)
+    elif form == "tfds":
+        from fpu.release import tfds  # takes a second
+
+        tfds.prepare(target, images, wanted, classes)
+    else:
+        data.save_npz(target, images, wanted, classes)
+        report.samples_png(target.with_suffix(".png"), images, wanted, generator.class_names)
+    progress.say(f"{n:,} images of {len(set(wanted.tolist()))} classes")
+    return target
+
+
+def _target(out: str, release: pathlib.Path, form: str) -> pathlib.Path:
+    """Where to write; InputError where that cannot be."""
+    target = pathlib.Path(out).expanduser()
+    if "://" in out:
+        raise InputError(f"--out={out}: name a file or folder of this machine")
+    if release.resolve() in (target.resolve(), *target.resolve().parents):
+        raise InputError(
+            f"--out={out}: lies in the release, which is not changed; name another place"
+        )
+    if form == "npz" and target.suffix != ".npz":
+        raise InputError(f"--out={out}: must end in .npz")
+    if form != "npz":
+        folders.refuse_full(target)
     return target
 
 
@@ -63,4 +96,4 @@ def main(argv: list[str]) -> None:
     for name in ("release", "out"):
         if given[name].value is None:
             raise InputError(f"--{name} is missing: see --help")
-    print(generate(given.release, given.n, given.labels, given.seed, given.out))
+    print(generate(given.release, given.n, given.labels, given.seed, given.out, given.format))

@@ -1,12 +1,12 @@
-"""One run: train a generator under a budget, draw a synthetic data set, judge it, write it all down.
+"""Train a generator under a privacy budget, draw synthetic images, judge them, write a report.
 
-    python -m experiments.run --model=ddpm --eps=1
-    python -m experiments.run --model=vae --eps=3 --dataset=mnist --n_per_class=100
-    python -m experiments.run --model=gan --eps=10 --dataset=path/to/images.npz
+    fpu run --model=ddpm --eps=1
+    fpu run --model=vae --eps=3 --dataset=mnist --n_per_class=100
+    fpu run --model=gan --eps=10 --dataset=path/to/images.npz
     srun --ntasks=4 python -m experiments.run --model=ddpm --eps=10      # four processes, one run
 
-A killed run, started again with the same command, continues and ends where it would have ended. SIGTERM
-saves the training and leaves with exit code 143.
+A killed run, started again with the same command, continues and ends where it would have ended. SIGTERM saves the
+training and ends with exit code 143. Exit code 1: training diverged; 3: an audit refutes the claim.
 """
 
 import numpy as np
@@ -14,6 +14,16 @@ from absl import flags
 
 from fpu import InputError
 from fpu.pipeline import progress, run, settings
+
+GROUPS = {
+    "Common flags": ("model", "eps", "dataset", "n_per_class", "seed", "workdir"),
+    "Data": ("data_dir", "n_train", "subset", "labels", "n_samples"),
+    "Privacy": ("delta", "noise_multiplier", "clip_norm", "sample_rate", "warmup", "warmup_share"),
+    "Training": ("preset", "size", "steps", "warmup_steps", "set", "tensorboard"),
+    "Evaluation": ("evaluation", "shadows", "audit", "audit_runs"),
+    "Several machines": ("coordinator", "process_id", "num_processes"),
+    "Research": ("noise_seed", "queries"),
+}
 
 
 def define_flags() -> None:

@@ -1,13 +1,13 @@
-"""Many runs, one record each: the product of the values given to any flags of experiments.run.
+"""Do many runs: every combination of the values given to flags of a run. One record each.
 
-    python -m experiments.sweep --out=DIR --set model=vae,gan --set eps=1,10,inf --set seed=0,1,2
-    python -m experiments.sweep --out=DIR --preset=corrected --set dataset=octmnist --shard=0/4
+    fpu sweep --out=DIR --set model=vae,gan --set eps=1,10,inf --set seed=0,1,2
+    fpu sweep --out=DIR --preset=corrected --set dataset=octmnist --shard=0/4
 
-Records land in DIR as NAME.record.json, written whole. A sweep that was killed goes on where it was;
-a run that fails does not stop the others, and is listed at the end (exit code 1); so is one whose audit
-refutes its claim (exit code 3; the alarms of all audits share one probability of 1e-4). The run folders
-stay under runs/, which is private. A preset is a grid of fpu/pipeline/grids.py; --set replaces or adds an axis. With
---shard=i/k this process does every k-th run from the i-th on, so that k machines do them all.
+Records are written to DIR as NAME.record.json, each whole. A sweep that was killed continues where it was. A run that
+fails does not stop the others; it is listed at the end (exit code 1). So is one whose audit refutes its claim (exit
+code 3; the alarms of all audits share one probability of 1e-4). The folders of the runs stay under runs/, which is
+private. A preset is a grid of fpu/pipeline/grids.py; --set replaces or adds an axis. With --shard=i/k this process does
+every k-th run from the i-th on, so that k machines do them all.
 """
 
 from absl import flags
@@ -17,18 +17,26 @@ from fpu.baselines import BASELINES
 from fpu.files import storage
 from fpu.pipeline import grids, progress, run, settings, sweep
 
+GROUPS = {
+    "Common flags": ("out", "set", "preset", "dry_run"),
+    "Several machines": ("shard",),
+    "Speed": ("cells_at_once",),
+}
+
 
 def define_flags() -> None:
     """Of this command alone: a test may import it beside another that has an --out too."""
     flags.DEFINE_string("out", None, "folder for the records, here or gs://BUCKET/...")
-    flags.DEFINE_multi_string("set", [], "FLAG=VALUE,VALUE,... of experiments.run; repeatable")
+    flags.DEFINE_multi_string("set", [], "FLAG=VALUE,VALUE,... of a run; repeatable")
     flags.DEFINE_string("preset", None, f"a grid: {', '.join(grids.GRIDS)}")
-    flags.DEFINE_string("shard", "0/1", "i/k: the part of this process, i = 0 to k - 1")
+    flags.DEFINE_string(
+        "shard", "0/1", "i/k: the part of this process, i = 0 to k - 1 (default 0/1: all)"
+    )
     flags.DEFINE_bool("dry_run", False, "list groups, runs, steps, seconds and memory; start none")
     flags.DEFINE_integer(
         "cells_at_once",
         0,
-        "runs that train side by side on one device, as one program; 0: what its memory holds, on a CPU 1",
+        "runs that train side by side on one device, as one program (default: what its memory holds; on a CPU 1)",
     )
 
 
