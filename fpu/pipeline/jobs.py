@@ -12,7 +12,7 @@ import numpy as np
 
 from fpu import InputError, data, models, training
 from fpu.baselines import RELEASES
-from fpu.dp import accounting, sampling
+from fpu.dp import accounting
 from fpu.dp import plan as plans
 from fpu.dp.plan import DPSGD, Plan, Release
 from fpu.files import cache
@@ -53,7 +53,7 @@ class Job(NamedTuple):
             spec=self.spec,
             recipe=training.Recipe(**self.config["recipe"]),
             draw_recipe=defaults.defaults(self.options.preset, name, 1, private=False).recipe,
-            draw_steps=self.config["warmup_steps"] or 0,
+            draw_steps=self.config["draw_steps"] or 0,
         )
 
     def task(
@@ -89,7 +89,7 @@ def prepare(options: settings.Options) -> Job:
     else:
         settings.override(options.set, None, None)  # refuses what a baseline has not
         make_plan, choices = _untrained(options, config, unit), dict.fromkeys(_CHOICES)
-        choices |= {"warmup": "none", "warmup_share": 0.0}
+        choices |= {"warmup_share": 0.0}
     plan = _solved(options, make_plan, choices["steps"], choices["sample_rate"])
     config |= choices | {"stages": [dataclasses.asdict(stage) for stage in plan.stages]}
     return Job(options, dataset, split, config, plan)
@@ -98,9 +98,8 @@ def prepare(options: settings.Options) -> Job:
 _CHOICES = (
     "steps",
     "sample_rate",
-    "warmup",
     "warmup_share",
-    "warmup_steps",
+    "draw_steps",
     "model_config",
     "recipe",
 )
@@ -109,16 +108,13 @@ _CHOICES = (
 def _resolved(options: settings.Options) -> tuple[data.Dataset, data.Split, dict]:
     """The data, and the choices that depend on nothing but flags and data."""
     dataset = data.load(options.dataset, options.data_dir)
-    n_per_class, n_train = options.n_per_class, options.n_train
-    if n_per_class is None and n_train is None:
+    n_per_class = options.n_per_class
+    if n_per_class is None:
         n_per_class = defaults.members_per_class(options.preset)
-    subset = options.subset or defaults.subset(options.preset)
+    subset = settings.choice(options, "data.subset") or defaults.subset(options.preset)
+    size = settings.choice(options, "model.size") or defaults.size(options.preset, dataset.shape)
     split = data.partition(
-        dataset,
-        n_per_class=n_per_class or None,
-        n_train=n_train or None,
-        seed=options.seed,
-        subset=subset,
+        dataset, n_per_class=n_per_class or None, seed=options.seed, subset=subset
     )
     _refuse_constant(options, dataset.images[split.members])
     n = len(data.units(dataset, split.members)[1])
@@ -128,7 +124,7 @@ def _resolved(options: settings.Options) -> tuple[data.Dataset, data.Split, dict
     infinite = options.eps is not None and math.isinf(options.eps)
     config = dataclasses.asdict(options) | {
         "n_per_class": n_per_class,
-        "size": options.size or defaults.size(options.preset, dataset.shape),
+        "size": size,
         "subset": subset,
         "delta": options.delta or 1 / (10 * n),
         "eps": "inf" if infinite else options.eps,
@@ -157,19 +153,18 @@ def _trained(options, config: dict, dataset: data.Dataset, n: int, unit: str):
         model_config = defaults.warmed(options.model, model_config)
     model_config, recipe = settings.override(options.set, model_config, recipe)
     steps, rate = options.steps or steps, options.sample_rate or rate
-    sgd = DPSGD(n, rate, steps, 1.0, sampling.capacity(n, rate))
 
     def make_plan(noise: float, steps: int = steps) -> Plan:
-        stages = plans.shared(noise, share, dataclasses.replace(sgd, steps=steps))
+        slots = plans.capacity(n, rate, steps, config["delta"])
+        stages = plans.shared(noise, share, DPSGD(n, rate, steps, 1.0, slots))
         return Plan(config["delta"], stages, unit)
 
-    warmup_steps = options.warmup_steps or defaults.warmup_steps(dataset.shape)
+    draw_steps = options.draw_steps or defaults.draw_steps(dataset.shape)
     return make_plan, {
         "steps": None if share == 1 else steps,  # there is no DP-SGD to tell of
         "sample_rate": None if share == 1 else rate,
-        "warmup": "moments" if share else "none",
         "warmup_share": share,
-        "warmup_steps": warmup_steps if share else None,
+        "draw_steps": draw_steps if share else None,
         "model_config": dataclasses.asdict(model_config),
         "recipe": dataclasses.asdict(recipe),
     }
@@ -190,7 +185,7 @@ def _solved(options, make_plan: Callable[..., Plan], steps: int | None, rate: fl
     """The plan with the noise given, or with the least noise that keeps the eps asked."""
     try:
         if options.noise_multiplier is not None:
-            return accounting.settle(make_plan(options.noise_multiplier))
+            return make_plan(options.noise_multiplier)
         return accounting.calibrate(make_plan, options.eps or math.inf)
     except ValueError as error:
         way_out = _fewer_steps(make_plan, steps, options.eps)

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from fpu.baselines import gaussian
-from fpu.dp import sampling
+from fpu.dp import plan
 from fpu.dp.plan import DPSGD, Plan
 from fpu.models import Model, Spec
 from fpu.training import loop
@@ -22,13 +22,14 @@ DRAWS = 10_000
 BATCH = 64
 
 
-def draws(spec: Spec, release: Any, key: jax.Array, count: int = DRAWS) -> Pool:
-    """A pool of `count` draws, classes in turn: the class counts of the data are private.
+def draws(spec: Spec, release: Any, key: jax.Array, count: int | None = None) -> Pool:
+    """A pool of `count` draws (default DRAWS), classes in turn: the class counts of the data are private.
 
     Args:
       release: what gaussian.fit returned.
       key: public.
     """
+    count = count or DRAWS
     labels = jnp.arange(count) % spec.n_classes
 
     def part(rows):
@@ -44,7 +45,7 @@ def draws(spec: Spec, release: Any, key: jax.Array, count: int = DRAWS) -> Pool:
 def sgd(count: int, steps: int) -> DPSGD:
     """The steps of a warm-up on `count` draws: those of DP-SGD, without its noise."""
     rate = min(1.0, BATCH / count)
-    return DPSGD(count, rate, steps, 0.0, sampling.capacity(count, rate))
+    return DPSGD(count, rate, steps, 0.0, plan.capacity(count, rate, steps, 1e-5))
 
 
 def pretrain(
@@ -59,7 +60,7 @@ def pretrain(
     """
     count, n = pools.labels.shape
     # No guarantee is claimed for draws, and a plan without noise has eps = inf at any delta.
-    plan = Plan(0.5, (sgd(n, steps),), "draw")
+    no_privacy = Plan(0.5, (sgd(n, steps),), "draw")
     purpose = jax.vmap(jax.random.fold_in, (0, None))
     cells = Cell(
         mask=jnp.ones((count, n), bool),
@@ -68,4 +69,4 @@ def pretrain(
         secret=purpose(keys, 0),
         public=purpose(keys, 1),
     )
-    return loop.fit(model, plan, recipe, pools, cells, **arguments)
+    return loop.fit(model, no_privacy, recipe, pools, cells, **arguments)

@@ -14,11 +14,17 @@ from fpu.data import Dataset, Split
 from fpu.pipeline import copies, draw, generator, jobs, train
 from fpu.pipeline.settings import Options
 from fpu.privacy import attacks, targets
+from fpu.training import warmup
 
 pytestmark = pytest.mark.usefixtures("quick_compiles")
 
 TINY = ("model.width=8", "model.depth=1", "model.latent=4")
 KEY = jax.random.key(11)
+
+
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch):
+    monkeypatch.setattr(warmup, "DRAWS", 200)
 
 
 @functools.cache

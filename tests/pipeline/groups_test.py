@@ -13,7 +13,7 @@ from fpu import evaluation, training
 from fpu.dp import accounting
 from fpu.pipeline import cost, generator, groups, jobs, keep, run, sweep, workdir
 from fpu.pipeline.settings import Options
-from fpu.training import checkpoint
+from fpu.training import checkpoint, warmup
 
 pytestmark = pytest.mark.usefixtures("quick_compiles")
 
@@ -33,7 +33,8 @@ CELLS = [BOTH, dataclasses.replace(BOTH, seed=1), dataclasses.replace(BOTH, eps=
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """Three calls for a stage, and noise that nobody has solved for."""
+    """Three calls for a stage, few draws, and noise that nobody has solved for."""
+    monkeypatch.setattr(warmup, "DRAWS", 200)
     monkeypatch.setattr(training.loop, "STEPS_PER_CALL", 3)
     monkeypatch.setattr(accounting, "calibrate", lambda make_plan, eps: make_plan(3 / eps))
     monkeypatch.setattr(accounting, "epsilon", lambda plan: (1.0, "pld"))

@@ -17,7 +17,7 @@ from fpu import InputError, distributed, report, training
 from fpu.baselines import gaussian
 from fpu.pipeline import generator, keep, run, workdir
 from fpu.pipeline.settings import Options
-from fpu.release import pack
+from fpu.release import scan
 from fpu.training import checkpoint
 
 pytestmark = pytest.mark.usefixtures("quick_compiles")
@@ -121,7 +121,7 @@ def test_a_killed_run_goes_on_and_ends_bitwise_where_it_would_have_ended(tmp_pat
         *("config.json", "record.json", "manifest.json", "log.jsonl", "samples.png", "report.html"),
         *("release/synthetic.npz", "release/samples.png"),
     }
-    assert files(folder / "release") == {*pack.FILES, *pack.TEXTS}
+    assert files(folder / "release") == {*scan.FILES, *scan.TEXTS}
     assert not [name for name in files(folder) if name.endswith(".part")]
 
     record = json.loads((folder / "record.json").read_text())

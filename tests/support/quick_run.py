@@ -9,6 +9,7 @@ from fpu import evaluation, report, training
 from fpu.models import vae
 from fpu.pipeline import draw, jobs, keep
 from fpu.pipeline.settings import Options
+from fpu.training import warmup
 
 TINY = ("model.width=8", "model.depth=1", "model.latent=4")
 SECRET = b"\x8f\x13\xa7\xe2\x5b\x90\x01\xcc"
@@ -32,6 +33,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(keep, "SECONDS", -1.0)
     monkeypatch.setattr(draw, "CHUNK", 50)
     monkeypatch.setattr(training.loop, "STEPS_PER_CALL", 1)
+    monkeypatch.setattr(warmup, "DRAWS", 200)
     monkeypatch.setattr(vae, "make", _made)
     monkeypatch.setattr(os, "urandom", lambda count: SECRET[:count])
 
