@@ -2,10 +2,14 @@
 
 import contextlib
 import fcntl
+import functools
 import hashlib
+import importlib.metadata
 import json
 import os
 import pathlib
+from collections.abc import Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,15 +19,20 @@ from fpu.files import safe
 from fpu.training.checkpoint import fingerprint
 
 SECRET = "secret.key"
+# Rooms whose code decides what a key turns into: samples, noise, draws.
+_MECHANISM = ("baselines", "data", "dp", "models", "pipeline", "release", "training")
+_PACKAGES = ("jax", "jaxlib", "numpy", "scipy", "flax", "optax")
+_FLAGS = ("jax_threefry_partitionable", "jax_default_prng_impl", "jax_enable_x64")
 _NOTE = "side_by_side.json"
 
 
 @contextlib.contextmanager
-def opened(path: pathlib.Path, config: dict):
+def opened(path: pathlib.Path, config: dict) -> Iterator[pathlib.Path]:
     """Create or re-enter the folder of the run that `config` describes, and hold its lock.
 
     Raises:
-      InputError: it cannot be written, holds something else, or another process works in it.
+      InputError: it cannot be written, holds something else, was begun by other code or versions and is not
+        finished, or another process works in it.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -59,8 +68,8 @@ def finished(path: pathlib.Path) -> bool:
 def _same_run(known: pathlib.Path, config: dict) -> None:
     if known.is_file():
         try:
-            before = json.loads(known.read_text())
-            same, stored = before["fingerprint"] == fingerprint(config), dict(before["config"])
+            written = json.loads(known.read_text())
+            same, stored = written["fingerprint"] == fingerprint(config), dict(written["config"])
         except (ValueError, TypeError, KeyError):
             raise InputError(f"{known}: is damaged; name another --workdir") from None
         if not same:
@@ -70,8 +79,41 @@ def _same_run(known: pathlib.Path, config: dict) -> None:
                 f"--workdir={known.parent}: holds another run ({', '.join(changed[:4]) or 'unknown'} "
                 "differ); name another"
             )
+        if not finished(known.parent):
+            _same_mechanism(known.parent, written.get("mechanism"))
         return
-    write_json(known, {"fingerprint": fingerprint(config), "config": config})
+    content = {"fingerprint": fingerprint(config), "config": config, "mechanism": mechanism()}
+    write_json(known, content)
+
+
+def _same_mechanism(path: pathlib.Path, stored: Any) -> None:
+    """Refuse to go on where the same key would give other noise: two noisings of one query reveal more than one."""
+    now = mechanism()
+    stored = stored if isinstance(stored, dict) else {}
+    changed = [name for name in now if stored.get(name) != now[name]]
+    if changed:
+        name = changed[0]
+        raise InputError(
+            f"--workdir={path}: begun where {name.replace('_', ' ')} was {stored.get(name, 'unknown')}, now {now[name]}: "
+            "the same key would give other noise. Go on as it was begun, or name another --workdir"
+        )
+
+
+@functools.cache
+def _code() -> str:
+    """SHA-256 of the code of the mechanism, shortened."""
+    root, digest = pathlib.Path(__file__).parents[1], hashlib.sha256()
+    for room in _MECHANISM:
+        for file in sorted((root / room).glob("*.py")):
+            digest.update(file.name.encode() + file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def mechanism() -> dict[str, Any]:
+    """What decides which noise a key gives: code, versions, flags, backend. JSON-able."""
+    versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    flags = {name: getattr(jax.config, name) for name in _FLAGS}
+    return {"code_of_fpu": _code(), **versions, **flags, "backend": jax.default_backend()}
 
 
 def write_json(path: pathlib.Path, value) -> None:

@@ -44,6 +44,44 @@ def test_another_run_is_refused_by_what_differs(tmp_path):
     assert "--workdir=" in str(told.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("jax", "0.0.1"),
+        ("jax_threefry_partitionable", None),
+        ("code_of_fpu", "0"),
+        ("backend", "x"),
+    ],
+)
+def test_what_would_give_other_noise_is_refused_until_the_run_has_ended(
+    tmp_path, monkeypatch, name, value
+):
+    """The same key under other code, another version or another flag is a second noise on the same query."""
+    path = tmp_path / "run"
+    enter(path)
+    before, other = contents(path), workdir.mechanism() | {name: value}
+    monkeypatch.setattr(workdir, "mechanism", lambda: other)
+    with pytest.raises(
+        InputError, match=f"begun where {name.replace('_', ' ')} was .* other noise"
+    ) as told:
+        enter(path)
+    assert "\n" not in str(told.value)
+    assert contents(path) == before
+    (path / "record.json").write_text("{}")
+    enter(path)  # nothing more is drawn
+
+
+def test_the_mechanism_names_the_flags_that_decide_bits(monkeypatch):
+    before = workdir.mechanism()
+    jax.config.update("jax_threefry_partitionable", not before["jax_threefry_partitionable"])
+    try:
+        assert workdir.mechanism() != before
+    finally:
+        jax.config.update("jax_threefry_partitionable", before["jax_threefry_partitionable"])
+    assert {"jax", "jaxlib", "numpy", "flax", "optax", "code_of_fpu", "backend"} <= set(before)
+    json.dumps(before, allow_nan=False)
+
+
 @pytest.mark.parametrize("name", ["notes.txt", "release"])
 def test_a_folder_of_something_else_is_left_alone(tmp_path, name):
     (tmp_path / name).write_text("mine")
