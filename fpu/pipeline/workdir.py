@@ -92,10 +92,10 @@ def _same_mechanism(path: pathlib.Path, stored: Any) -> None:
     stored = stored if isinstance(stored, dict) else {}
     changed = [name for name in now if stored.get(name) != now[name]]
     if changed:
-        name = changed[0]
+        name, before = changed[0], stored.get(changed[0], "unknown")
         raise InputError(
-            f"--workdir={path}: begun where {name.replace('_', ' ')} was {stored.get(name, 'unknown')}, now {now[name]}: "
-            "the same key would give other noise. Go on as it was begun, or name another --workdir"
+            f"--workdir={path}: begun where {name.replace('_', ' ')} was {before}, now {now[name]}: the same key "
+            "would give other noise. Go on as it was begun, or name another --workdir"
         )
 
 
