@@ -54,7 +54,9 @@ def flat(rows: np.ndarray) -> np.ndarray:
     return rows.reshape(len(rows), int(np.prod(rows.shape[1:]))).astype(np.float64)
 
 
-def on_distinct(function: Callable[[np.ndarray], np.ndarray], *sets: np.ndarray):
+def on_distinct(
+    function: Callable[[np.ndarray], np.ndarray], *sets: np.ndarray
+) -> list[np.ndarray]:
     """[function(rows) for rows in sets], with equal values for equal rows.
 
     A matrix product or a network rounds a row differently at another place of a batch, and then copies are not

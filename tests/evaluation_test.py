@@ -119,7 +119,7 @@ def test_fresh_images_pass_every_test(fresh):
     assert attack["low"] <= 0.5 <= attack["high"]
 
 
-def test_zero_line_and_synthetic_are_of_equal_counts(fresh):
+def test_real_line_and_synthetic_are_of_equal_counts(fresh):
     rows = fresh["fidelity"]
     for name in (DISTANCES | CONTROL) - {"vendi"}:
         assert rows["synthetic"][name]["n"] == rows["real"][name]["n"] == 300
@@ -258,14 +258,14 @@ def test_the_feature_network_never_sees_what_is_compared():
     real = {name: release(dataset, index) for name, index in vars(split).items() if name != "notes"}
     synthetic = real["members"]
     rng = np.random.default_rng(0)
-    fake, test, zero, reference = evaluation._compared(rng, real, synthetic, 10)
+    fake, test, line, reference = evaluation._compared(rng, real, synthetic, 10)
     counts = np.bincount(test[1])
     assert counts.tolist() == [30] * 10
-    for each in (fake, zero):
+    for each in (fake, line):
         assert np.array_equal(each[1], test[1])
     known = {image.tobytes() for image in reference[0]}
     assert len(reference[0]) == 10 * (80 - 20)
-    assert not any(image.tobytes() in known for image in zero[0])
+    assert not any(image.tobytes() in known for image in line[0])
 
 
 def test_shadow_models_attack_the_targets_of_the_others():

@@ -54,7 +54,7 @@ def _fitted(x, y):
 def fd(real: np.ndarray, fake: np.ndarray, labels: np.ndarray) -> Callable:
     """Frechet distance of the Gaussians fitted to the features (arXiv:1706.08500).
 
-    Biased upwards by about a constant over n: compare only at equal counts, and with the zero line.
+    Biased upwards by about a constant over n: compare only at equal counts, and with the real line.
     The interval is that of FD at this n, not of its limit.
     """
     del labels

@@ -1,23 +1,23 @@
 """Audits: lower bounds on eps, with confidence, from the scores of an attack on trained models.
 
 Two kinds. Two worlds: R runs with a canary and R without it give R scores each. One run: of m
-canaries each is a member with probability 1/2, on its own, and every canary gets a score. Higher =
-more like a member. A bound above the claimed eps refutes the claim; one below it proves nothing, for
-the attack may be weak or the runs few. So beside each bound stand
+canaries each is a member with probability 1/2, independently, and every canary gets a score. Higher =
+more like a member. A bound above the claimed eps refutes the claim. A bound below it proves nothing: the
+attack may be weak, or the runs too few. Each bound therefore comes with two others:
 
-  ceiling  the bound that this audit gives when the mechanism sits on its claimed trade-off curve
-           and the attacker is optimal (Neyman-Pearson), at the counts, or the area under the ROC curve,
+  ceiling  the bound that this audit gives when the mechanism is exactly as private as claimed and the
+           attacker is optimal (Neyman-Pearson), computed at the counts, or the area under the ROC curve,
            that such an attack has on average. About half of such audits end above it.
   limit    the bound of an attacker who never errs: the highest that this audit can give.
 
-Which false positive rate to look at is decided from the claim and the counts alone, never from the
-scores, so nothing is lost to a held-out half or to a correction for many thresholds. First come rates
-at which an attacker who never errs would refute the claim, where there are any: an audit that cannot
-fail proves nothing. Among them the highest ceiling decides.
+The false positive rate at which an audit looks is decided from the claim and the counts alone, never from the
+scores, so neither a held-out half nor a correction for many thresholds is needed. Rates at which an attacker who
+never errs would refute the claim are preferred: an audit that cannot fail proves nothing. Among those, the rate
+with the highest ceiling is taken.
 
 Not used: jax_privacy 2.0.0's `epsilon_from_gdp`, which takes an upper bound on both errors for a lower one
-(it gives eps >= 3 for scores of pure noise at delta 1e-5), and its Bonferroni, which counts the
-corners of the observed ROC curve instead of the thresholds among which they were found.
+(it gives eps >= 3 for scores of pure noise at delta 1e-5), and its Bonferroni correction, which counts the
+corners of the observed ROC curve instead of the thresholds that were tried.
 """
 
 import functools
@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 import dp_accounting as dpa
 import numpy as np
-from dp_accounting import pld
+from numpy.typing import ArrayLike
 from scipy import optimize, special, stats
 
 from fpu import InputError
@@ -34,17 +34,17 @@ from fpu.dp import accounting
 from fpu.dp.plan import Plan
 from fpu.privacy import bounds
 
-_GRID = 48  # values of eps at which a claim is known
+_GRID = 48  # values of eps at which a claim's curve is computed
 _LEAST = 10  # runs in each world, or canaries on each side
-_RANKS = 20  # counts that are weighed against each other when an audit is designed
+_RANKS = 20  # counts that a design chooses from
 
 
 class Claim(NamedTuple):
-    """What a mechanism promises: (eps, delta), and its whole curve delta(eps)."""
+    """What a mechanism guarantees: (eps, delta), and its whole curve delta(eps)."""
 
     eps: float
     delta: float
-    curve: tuple[tuple[float, float], ...]  # (eps, delta) pairs; none where nothing is promised
+    curve: tuple[tuple[float, float], ...]  # (eps, delta) pairs; empty where nothing is guaranteed
 
     def tpr(self, fpr: float) -> float:
         """The true positive rate of the optimal attack at a false positive rate."""
@@ -64,30 +64,31 @@ def claim(plan: Plan) -> Claim:
     eps, accountant = accounting.epsilon(plan)
     if math.isinf(eps):
         return Claim(eps, plan.delta, ())
-    if accountant != "pld":  # eps above 50, of which one point tells all that matters
+    if accountant == "rdp":  # at such an eps, one point of the curve is enough
         return Claim(eps, plan.delta, ((eps, plan.delta),))
-    spent = pld.PLDAccountant(value_discretization_interval=accounting.DISCRETIZATION)
-    spent.compose(plan.event())
+    delta_at = accounting.curve(plan)
     grid = 2 * eps * np.linspace(0, 1, _GRID) ** 2  # denser at 0, where the curve bends
-    return Claim(eps, plan.delta, tuple((e, float(spent.get_delta(e))) for e in grid.tolist()))
+    return Claim(eps, plan.delta, tuple((e, float(delta_at(e))) for e in grid.tolist()))
 
 
-def two_worlds(inside, outside, claim: Claim, confidence=0.95):
+def two_worlds(
+    inside: ArrayLike, outside: ArrayLike, claim: Claim, confidence: float = 0.95
+) -> dict[str, dict[str, float]]:
     """Lower bounds on eps at claim.delta from runs with a canary and runs without.
 
     Args:
-      inside, outside: scores [R], [R'] of independent runs with and without the canary; inf is a score.
-      claim: what is tested. It decides where to look; the bounds hold whether or not it does.
+      inside, outside: scores [R], [R'] of independent runs with and without the canary; inf is allowed.
+      claim: what is tested. It decides at which rate to look; the bounds hold whether it is true or not.
       confidence: of each bound alone.
 
-    Returns: {method: {'bound', 'ceiling', 'limit'}}, see the module's text. The methods:
+    Returns: {method: {'bound', 'ceiling', 'limit'}}, explained at the top of this file. The methods:
       clopper_pearson: one threshold, exact bounds on its two error rates (arXiv:2101.04535), eps from
         TPR <= e^eps FPR + delta. Holds for any mechanism.
       gaussian: the largest mu whose trade-off curve G_mu (arXiv:1905.02383) is refuted by the area
-        under the ROC curve, which G_mu limits to Phi(mu / sqrt 2); then eps at delta of mu-GDP. All
-        thresholds count, so it needs far fewer runs. It bounds eps at delta only if the mechanism is as
-        private there as G_mu: exactly so for full batches, nearly for many sampled steps, with room to
-        spare for a few. The normal approximation of the area is good from R = 100 on.
+        under the ROC curve, which G_mu limits to Phi(mu / sqrt 2); then eps at delta of mu-GDP. It uses all
+        thresholds, so it needs far fewer runs. It bounds eps at delta only if the mechanism is as private there
+        as G_mu: exactly so for full batches, nearly for many sampled steps; for a few sampled steps the bound is
+        lower than it could be. The normal approximation of the area is good from R = 100 on.
 
     Raises InputError for fewer than 10 scores on a side, and for NaN.
     """
@@ -105,31 +106,33 @@ def two_worlds(inside, outside, claim: Claim, confidence=0.95):
     }
 
 
-def one_run(inside, outside, claim: Claim, confidence=0.95):
+def one_run(
+    inside: ArrayLike, outside: ArrayLike, claim: Claim, confidence: float = 0.95
+) -> dict[str, dict[str, float]]:
     """Lower bounds on eps at claim.delta from one run with m canaries, each in with probability 1/2.
 
     Args:
       inside, outside: scores of the canaries that were in and of those that were not.
       claim, confidence: as for `two_worlds`.
 
-    Returns: {method: {'bound', 'ceiling', 'limit'}}. The attacker says 'in' of the g highest scores.
+    Returns: {method: {'bound', 'ceiling', 'limit'}}. The attacker guesses 'in' for the g highest scores.
       one_run: the share of right guesses against what (eps, delta) allows (arXiv:2305.08846, thm 5.2).
         Holds for any mechanism. Needs m delta well below 1.
-      one_run_gaussian: against what mu-GDP allows (arXiv:2410.22235), then eps at delta of mu-GDP; for
-        what `gaussian` above is good for.
+      one_run_gaussian: against what mu-GDP allows (arXiv:2410.22235), then eps at delta of mu-GDP; it holds
+        where `gaussian` of `two_worlds` does.
 
     Raises InputError for fewer than 10 scores on a side, and for NaN.
     """
     inside, outside = _scores(inside), _scores(outside)
     n, m, alpha = len(inside), len(inside) + len(outside), 1 - confidence
     member = np.arange(m) < n
-    # Ties go to those outside, so that no order of the arguments can help the attack.
+    # Of equal scores those outside come first: ties never help the attack.
     order = np.lexsort((member, -np.concatenate([inside, outside])))
     rows = {}
     for method, lower_bound in ONE_RUN.items():
-        guesses, highest = _one_run_design(method, m, claim, alpha)
+        guesses, possible = _one_run_design(method, m, claim, alpha)
         right = int(member[order[:guesses]].sum())
-        rows[method] = {"bound": lower_bound(right, guesses, m, claim.delta, alpha)} | highest
+        rows[method] = {"bound": lower_bound(right, guesses, m, claim.delta, alpha)} | possible
     return rows
 
 
@@ -144,12 +147,12 @@ def _scores(values):
 
 
 def _counts(n):
-    """Counts up to n / 2 that are worth weighing: every small one, fewer and fewer of the large."""
+    """Counts up to n / 2 that a design chooses from: all small ones, fewer and fewer of the large."""
     return np.unique(np.geomspace(1, n // 2, _RANKS).astype(int)).tolist()
 
 
 def _between(bound, count):
-    """A bound at a count that is an average, hence not whole."""
+    """A bound at a count that is an average, hence not whole: linear between the whole ones."""
     low = math.floor(count)
     part = count - low
     return bound(low) + (part * (bound(low + 1) - bound(low)) if part > 1e-9 else 0.0)
@@ -157,7 +160,17 @@ def _between(bound, count):
 
 @functools.lru_cache(maxsize=64)
 def _two_world_design(n, m, claim, alpha):
-    """(false positives to allow, {'ceiling', 'limit'} of clopper_pearson, the same of gaussian)."""
+    """(false positives to allow, {'ceiling', 'limit'} of clopper_pearson, the same of gaussian).
+
+    With the threshold at the (f + 1)-th highest of m scores outside, f of them lie above it, and the mean of the
+    true false positive rate there, an order statistic, is (f + 1) / (m + 1). An optimal attack on the claimed
+    mechanism then finds n TPR((f + 1) / (m + 1)) of n canaries on average. The ceiling at f is the exact bound at
+    these counts,
+
+        log( (TPR_low - delta) / FPR_high ),   Clopper-Pearson bounds of found / n and f / m at alpha / 2 each,
+
+    the limit is the bound at n found; f is chosen by (limit refutes the claim, ceiling, fewest false positives).
+    """
 
     def exact(found, false):
         return _clopper_pearson(found, n, false, m, claim.delta, alpha)
@@ -167,9 +180,9 @@ def _two_world_design(n, m, claim, alpha):
 
     options = []
     for false in (count - 1 for count in _counts(m)):
-        found = n * claim.tpr((false + 1) / (m + 1))  # the mean rate beyond that order statistic
-        mean = _between(functools.partial(exact, false=false), found)
-        options.append((exact(n, false) > claim.eps, mean, -false))
+        found = n * claim.tpr((false + 1) / (m + 1))
+        ceiling = _between(functools.partial(exact, false=false), found)
+        options.append((exact(n, false) > claim.eps, ceiling, -false))
     _, ceiling, false = max(options)
     return (
         -false,
@@ -180,7 +193,17 @@ def _two_world_design(n, m, claim, alpha):
 
 @functools.lru_cache(maxsize=64)
 def _one_run_design(method, m, claim, alpha):
-    """(guesses to make, {'ceiling', 'limit'})."""
+    """(guesses to make, {'ceiling', 'limit'}).
+
+    Of m canaries, m / 2 are in on average. An optimal attack that guesses 'in' for the g highest scores has the
+    false positive rate x at which
+
+        m / 2 (TPR(x) + x) = g,
+
+    and g - m / 2 x of its guesses are right on average. The ceiling at g is the bound at that count, the limit
+    the bound at g right guesses; g is chosen by (limit refutes the claim, ceiling, limit where no ceiling is
+    above 0, fewest guesses).
+    """
 
     def bound(right, guesses):
         return ONE_RUN[method](right, guesses, m, claim.delta, alpha)
@@ -193,33 +216,38 @@ def _one_run_design(method, m, claim, alpha):
 
         fpr = optimize.brentq(excess, 0.0, 1.0) if excess(0.0) < 0 else 0.0
         right = min(guesses, guesses - n * fpr)
-        mean = _between(functools.partial(bound, guesses=guesses), right)
-        most = bound(guesses, guesses)
-        # A claim so small that no honest attack shows anything leaves all at 0: then the highest limit counts.
-        options.append((most > claim.eps, mean, 0.0 if mean > 0 else most, -guesses))
+        ceiling, limit = (
+            _between(functools.partial(bound, guesses=guesses), right),
+            bound(guesses, guesses),
+        )
+        options.append((limit > claim.eps, ceiling, 0.0 if ceiling > 0 else limit, -guesses))
     _, ceiling, _, guesses = max(options)
     return -guesses, {"ceiling": ceiling, "limit": bound(-guesses, -guesses)}
 
 
 def _guessed(found, n, false, m):
-    """jax_privacy's view of an attack that says 'in' of `found` among n members, `false` among m others."""
+    """jax_privacy's auditor of an attack that guesses 'in' for `found` of n members and `false` of m others."""
     from jax_privacy import auditing  # takes seconds to import
 
-    said = [(np.arange(size) < count).astype(float) for count, size in ((found, n), (false, m))]
-    return auditing.CanaryScoreAuditor(*said), auditing.Explicit(0.5)
+    scores = [(np.arange(size) < count).astype(float) for count, size in ((found, n), (false, m))]
+    return auditing.CanaryScoreAuditor(*scores), auditing.Explicit(0.5)
 
 
 def _clopper_pearson(found, n, false, m, delta, alpha):
-    auditor, said = _guessed(found, n, false, m)
-    return float(auditor.epsilon_clopper_pearson(alpha, delta, threshold_strategy=said))
+    auditor, threshold = _guessed(found, n, false, m)
+    return float(auditor.epsilon_clopper_pearson(alpha, delta, threshold_strategy=threshold))
 
 
 def _gaussian(auc, n, m, delta, alpha):
     """eps at delta of the largest mu that an observed area under the ROC curve refutes.
 
-    A score test: the variance is that of the Mann-Whitney statistic at the mu in question, in
-    closed form for two normals (D. B. Owen's T). The area is pulled towards 1/2 by half a run, which
-    keeps an honest width at perfect separation, where the normal approximation has none.
+    A score test. With h = mu / sqrt 2, the area of two normals a distance mu apart is A = Phi(h), and the variance
+    of its estimate (Mann-Whitney) from n and m scores is
+
+        ( A (1 - A) + (n + m - 2) (A - 2 T(h, 1 / sqrt 3) - A^2) ) / (n m),   T by D. B. Owen.
+
+    The mu where A + z sd(A) equals the observed area is the bound. The area is moved towards 1/2 by half a run, so
+    that the interval has a width at perfect separation too, where the normal approximation has none.
     """
     least = min(n, m)
     auc = (least * auc + 0.5) / (least + 1) if auc > 0.5 else 0.5
@@ -233,22 +261,24 @@ def _gaussian(auc, n, m, delta, alpha):
 
     if gap(0.0) >= 0:
         return 0.0
-    mu = optimize.brentq(gap, 0.0, math.sqrt(2) * special.ndtri(auc))
-    with np.errstate(divide="ignore"):  # its logarithm of 0 on the way
+    # A float, unless full_output is asked for.
+    mu = float(optimize.brentq(gap, 0.0, math.sqrt(2) * special.ndtri(auc)))  # pyright: ignore[reportArgumentType]
+    with np.errstate(divide="ignore"):  # it takes a logarithm of 0 on the way
         return dpa.get_epsilon_gaussian(1 / mu, delta)
 
 
-# Only the right guesses, all guesses and the number of canaries matter: right + 1 may stand for those in.
+# The two bounds depend on the right guesses, all guesses and the number of canaries alone, not on how many canaries
+# were in: the auditor is told of right + 1.
 
 
 def _one_run(right, guesses, m, delta, alpha):
-    auditor, said = _guessed(right, right + 1, guesses - right, m - right - 1)
-    return float(auditor.epsilon_one_run(alpha, delta, threshold_strategy=said))
+    auditor, threshold = _guessed(right, right + 1, guesses - right, m - right - 1)
+    return float(auditor.epsilon_one_run(alpha, delta, threshold_strategy=threshold))
 
 
 def _one_run_gaussian(right, guesses, m, delta, alpha):
-    auditor, said = _guessed(right, right + 1, guesses - right, m - right - 1)
-    return float(auditor.epsilon_one_run_fdp(alpha, delta, threshold_strategy=said))
+    auditor, threshold = _guessed(right, right + 1, guesses - right, m - right - 1)
+    return float(auditor.epsilon_one_run_fdp(alpha, delta, threshold_strategy=threshold))
 
 
 ONE_RUN = {"one_run": _one_run, "one_run_gaussian": _one_run_gaussian}

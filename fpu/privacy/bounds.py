@@ -1,13 +1,13 @@
-"""What a guarantee leaves to attackers: the ROC curves that (eps, delta) allows."""
+"""The ROC curves that (eps, delta) allows a membership attack."""
 
 import math
 from collections.abc import Mapping
 
 
 def swapped(privacy: Mapping) -> tuple[float, float] | None:
-    """(eps, delta) of two sets of members that swap one unit: the game membership attacks play.
+    """(eps, delta) of two sets of members that differ by swapping one unit, as in a membership attack.
 
-    The number of members is fixed, so in a non-member's world another holds its place. Under add
+    The number of members is fixed, so where a unit is no member, another one is in its place. Under add
     or remove that is two steps, (2 eps, delta (1 + e^eps)): group privacy.
 
     Args:
@@ -19,7 +19,7 @@ def swapped(privacy: Mapping) -> tuple[float, float] | None:
     eps, delta = float(privacy["eps"]), float(privacy.get("delta") or 0.0)
     if (
         not eps < 300
-    ):  # e^600 is the last that a double holds with room; nothing is left long before
+    ):  # e^600 is about the largest number of a double; nothing is guaranteed long before
         return None
     if privacy.get("relation") == "replace_one":
         return eps, delta

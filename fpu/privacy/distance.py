@@ -1,4 +1,4 @@
-"""Nearest records: how far images are from the closest image of a set. Descriptive only."""
+"""Distances to the closest training image: synthetic images against unseen real ones. Descriptive only."""
 
 import numpy as np
 
@@ -6,26 +6,9 @@ from fpu.intervals import bootstrap, metric, missing, reflected
 
 _LEAST = 20  # images on each side
 _POINTS = 64  # of a curve in the record
-_QUERIES, _POOL = 1024, 2048  # images in flight at once
 
 
-def nearest(images, pool):
-    """Euclidean pixel distance [n] from each uint8 image to the closest of `pool`, in grey levels.
-
-    Exact: whole numbers below 2**53 do not round in float64, so a copy is at distance 0. An empty
-    pool is at infinite distance.
-    """
-    best = np.full(len(images), np.inf)
-    for i in range(0, len(images), _QUERIES):
-        query = images[i : i + _QUERIES].reshape(len(images[i : i + _QUERIES]), -1).astype(float)
-        for j in range(0, len(pool), _POOL):
-            block = pool[j : j + _POOL].reshape(len(pool[j : j + _POOL]), -1).astype(float)
-            squares = (query**2).sum(1)[:, None] + (block**2).sum(1) - 2 * query @ block.T
-            best[i : i + _QUERIES] = np.minimum(best[i : i + _QUERIES], squares.min(1))
-    return np.sqrt(best)
-
-
-def ecdf(synthetic, heldout, rng) -> dict:
+def ecdf(synthetic: np.ndarray, heldout: np.ndarray, rng: np.random.Generator) -> dict:
     """Are synthetic images nearer to the training set than unseen real ones? Compares two ECDFs.
 
     With F the share of images whose closest training image is at most so far away:
@@ -41,8 +24,8 @@ def ecdf(synthetic, heldout, rng) -> dict:
     near; a generator may leak one image and keep the distances of all others.
 
     Args:
-      synthetic, heldout: float [m], [n], `nearest` of each image to the training set. The held-out images
-        are of the same classes in the same shares, or a difference of classes is what is seen.
+      synthetic, heldout: float [m], [n], the distance of each image to the closest training image. The
+        held-out images have the class proportions of the synthetic ones, or ecdf compares classes.
       rng: numpy Generator.
 
     Returns: these metrics, intervals by bootstrap over both sets, n the smaller; and 'curve', the two ECDFs
@@ -59,12 +42,13 @@ def ecdf(synthetic, heldout, rng) -> dict:
         reason = f"{bad} of {m + n} distances are not finite"
         return dict.fromkeys(names, missing(reason)) | {"curve": None}
     fake = np.arange(m + n) < m
-    value, replicates = bootstrap(_gaps(distances, fake), fake, rng)
-    out = {name: reflected(value[i], replicates[:, i], m, n) for i, name in enumerate(names[:3])}
+    values, replicates = bootstrap(_gaps(distances, fake), fake, rng)
+    out = {name: reflected(values[i], replicates[:, i], m, n) for i, name in enumerate(names[:3])}
     if not np.isfinite(replicates[:, 3]).all():
         out["area"] = missing("(nearly) every held-out image is a copy of a training image")
     else:
-        out["area"] = metric(value[3], *np.percentile(replicates[:, 3], [2.5, 97.5]), min(m, n))
+        low, high = np.percentile(replicates[:, 3], [2.5, 97.5])
+        out["area"] = metric(values[3], low, high, min(m, n))
     at = np.unique(np.quantile(distances, np.linspace(0, 1, _POINTS), method="inverted_cdf"))
     out["curve"] = {"distance": at.tolist()} | {
         name: (np.searchsorted(np.sort(side), at, side="right") / len(side)).tolist()
@@ -76,9 +60,8 @@ def ecdf(synthetic, heldout, rng) -> dict:
 def _gaps(distances, fake):
     """statistic(weights [b, n]) -> [b, 4]: the largest gap, the two one-sided ones, and the area."""
     order = np.argsort(distances, kind="stable")
-    ends = np.flatnonzero(
-        np.diff(distances[order], append=np.inf) != 0
-    )  # one per distinct distance
+    # The last of each run of equal distances.
+    ends = np.flatnonzero(np.diff(distances[order], append=np.inf) != 0)
 
     def statistic(weights):
         counts = [np.cumsum((weights * side)[:, order], axis=1)[:, ends] for side in (fake, ~fake)]

@@ -1,8 +1,8 @@
 """The paper's "empirical epsilon" (arXiv:2606.07640): how much denser the samples of a generator lie around one
 image when that image was trained on.
 
-Two trainings differ by one image, the query x: the `ablated` one knows no image of its class, the `victim` one
-knows x alone of it. Images are embedded in the plane by Isomap, and with r_k the distance to the k-th nearest
+Two trainings differ by one image, the query x: the `ablated` one has no image of its class, the `victim` one
+has x alone of it. Images are embedded in the plane by Isomap, and with r_k the distance to the k-th nearest
 sample
 
     as_coded       = log( r_k(x; ablated) / r_k(x; victim) )
@@ -11,9 +11,9 @@ sample
 A k-nearest-neighbour density is k / (n pi r_k^2), so the second is the estimate of log p_victim(x) - log
 p_ablated(x) in the plane, and the first, which the paper's code reports, is half of it.
 
-What it is not: a bound on eps, from either side. It looks at one point of the output space, not at the worst
-set; the plane forgets most of the image; the two densities are estimates; and two trainings of the same world
-differ too. `unchanged` says by how much: the same ratio at images that both worlds hold.
+It is no bound on eps, from either side. It looks at one point of the output space, not at the worst set; the
+plane loses most of the image; the two densities are estimates; and two trainings on the same images differ too.
+`unchanged` says by how much: the same ratio at images that both trainings have.
 """
 
 import warnings
@@ -21,6 +21,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import special, stats
 
 from fpu.intervals import metric, missing
@@ -45,7 +46,7 @@ class Embedding(NamedTuple):
     n: int  # points of the neighbour graph: these images and their noisy copies
 
 
-def embedding(images, labels) -> Embedding:
+def embedding(images: np.ndarray, labels: ArrayLike) -> Embedding:
     """Isomap of the first 200 images of each class and of copies of them with four strengths of noise.
 
     The noise is the same in every call, so that one data set has one embedding. Where there are more
@@ -57,7 +58,7 @@ def embedding(images, labels) -> Embedding:
       labels: ints [n].
 
     Raises ValueError, with the reason, where the images have no such map: too few distinct ones, or a
-    neighbour graph in parts, between which there is no distance along the graph.
+    neighbour graph that is not connected, which leaves distances along the graph undefined.
     """
     from sklearn.manifold import Isomap
 
@@ -96,19 +97,20 @@ def _flat(images):
     )
 
 
-def log_ratio(queries, ablated, victim, k=K):
+def log_ratio(
+    queries: np.ndarray, ablated: np.ndarray, victim: np.ndarray, k: int = K
+) -> np.ndarray:
     """log( r_k(x; ablated) / r_k(x; victim) ) of each query: `as_coded`.
 
     Args:
       queries: float [m, d], embedded.
-      ablated, victim: float [n, d], equally many samples of the two worlds.
-      k: the neighbour whose distance counts.
+      ablated, victim: float [n, d], equally many samples of the two trainings.
+      k: the neighbour whose distance is taken.
 
-    Returns: float [m]; +inf where k samples of the victim world lie on the query (copies), -inf where
-    k of the ablated one do, NaN where both.
+    Returns: float [m]; +inf where k samples of the victim world equal the query (copies), -inf where
+    k of the ablated one do, NaN where both do.
 
-    Raises ValueError for fewer than k samples, and for unequal counts, which would need a term of
-    their own.
+    Raises ValueError for fewer than k samples, and for unequal counts, which would add a term.
     """
     if len(ablated) != len(victim) or len(victim) < k:
         raise ValueError(f"{len(ablated)} and {len(victim)} samples; equal counts from {k} on")
@@ -121,7 +123,7 @@ def _radius(queries, samples, k):
     return np.partition(distances, k - 1, axis=1)[:, k - 1]
 
 
-def summary(values, classes) -> dict:
+def summary(values: ArrayLike, classes: ArrayLike) -> dict:
     """Metrics of the log ratios of many queries and runs.
 
     Args:
@@ -132,34 +134,35 @@ def summary(values, classes) -> dict:
     holds {'as_coded', 'with_dimension'}.
       per_class: mean over the queries and runs of a class, n their number.
       overall: mean over the classes' means, n their number, so that every class weighs the same.
-        Intervals of both are Student's over what the mean is over, and never narrower than what the
-        draws alone bring about (SAMPLING_ERROR; the queries of one class share a world). With one run
-        they leave out what another training would change; but each class has trainings of its own.
+        Intervals of both are Student's, and never narrower than the sampling error of the draws
+        (SAMPLING_ERROR; the queries of one class share their samples). With one run they do not contain what
+        another training would change; but each class has trainings of its own.
       spread_over_runs: standard deviation of the overall mean from run to run, n runs.
 
-    A query with no finite ratio makes its class and the whole null: leaving it out would flatter.
+    A query without a finite ratio makes its class and the overall mean null: to leave it out would be too favourable.
     """
     values, classes = np.asarray(values, np.float64), np.asarray(classes)
-    mine = {int(c): values[:, classes == c] for c in np.unique(classes)}
-    runs, means = len(values), np.array([v.mean() for v in mine.values()])
+    by_class = {int(c): values[:, classes == c] for c in np.unique(classes)}
+    runs, means = len(values), np.array([v.mean() for v in by_class.values()])
     return {
-        "overall": _mean(means, values, runs * len(mine)),
-        "per_class": {str(c): _mean(v.ravel(), v, runs) for c, v in mine.items()},
-        "spread_over_runs": _spread(values, list(mine.values())),
+        "overall": _mean(means, values, runs * len(by_class)),
+        "per_class": {str(c): _mean(v.ravel(), v, runs) for c, v in by_class.items()},
+        "spread_over_runs": _spread(values, list(by_class.values())),
     }
 
 
-def unchanged(values) -> dict:
+def unchanged(values: ArrayLike) -> dict:
     """{'as_coded', 'with_dimension'}: mean and the range of the middle 95 % of single images.
 
     Args:
-      values: float [m], `log_ratio` at images that both worlds hold. What they show is not privacy but how
-        far two trainings differ by chance; a query within this range says nothing.
+      values: float [m], `log_ratio` at images that both trainings have. It measures how far two trainings
+        differ by chance; a query within this range is no evidence of anything else.
     """
     values = np.asarray(values, np.float64).ravel()
     if reason := _unusable(values):
         return _both(missing(reason))
-    return _both(metric(values.mean(), *np.percentile(values, [2.5, 97.5]), len(values)))
+    low, high = np.percentile(values, [2.5, 97.5])
+    return _both(metric(values.mean(), low, high, len(values)))
 
 
 def _mean(parts, values, draws) -> dict:
@@ -193,11 +196,11 @@ def _unusable(values) -> str | None:
         return None
     return (
         f"{bad} of {values.size} ratios are not finite: {copies} times {K} samples of the victim world "
-        f"lie on the query (copies of it), {bad - copies} times those of the ablated world or of both do"
+        f"equal the query (copies of it), {bad - copies} times those of the ablated world or of both do"
     )
 
 
-def _both(found: dict) -> dict:
-    """as_coded, and with the factor of the dimension where there is a number."""
-    scaled = {x: DIMENSION * found[x] for x in ("value", "low", "high") if found.get(x) is not None}
-    return {"as_coded": found, "with_dimension": found | scaled}
+def _both(coded: dict) -> dict:
+    """as_coded, and with_dimension, where numbers are multiplied by the dimension."""
+    scaled = {x: DIMENSION * coded[x] for x in ("value", "low", "high") if coded.get(x) is not None}
+    return {"as_coded": coded, "with_dimension": coded | scaled}

@@ -1,12 +1,12 @@
-"""Whom membership attacks are tried on: members and as many unseen images of the same classes, unit by unit."""
+"""The targets of membership attacks: members and as many unseen images of the same classes, unit by unit."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
-from fpu import data
+from fpu import data, neighbours
 from fpu.privacy import attacks
-from fpu.privacy.distance import nearest
 
 
 class Targets(NamedTuple):
@@ -22,17 +22,23 @@ class Targets(NamedTuple):
     unit: str  # image or group
 
 
-def choose(dataset, split, released, rng, most):
-    """The Targets of a release.
+def choose(
+    dataset: data.Dataset,
+    split: data.Split,
+    released: np.ndarray,
+    rng: np.random.Generator,
+    most: int,
+) -> Targets:
+    """The images that attacks on a generator are tried on.
 
     Args:
       dataset, split: the generator was trained on images[split.members].
-      released: uint8 [n, H, W, C], what it handed out.
-      rng: numpy Generator; which of them, class by class.
+      released: uint8 [n, H, W, C], its synthetic images.
+      rng: draws the units, class by class.
       most: units on each side, at most; and about as many images.
 
-    The others are non-members of the same split, if they were not released (see `_unseen`). A group
-    that was trained on, if only in part, is no non-member; an image outside every group is no unit.
+    The others are the non-members of the split, if they were not released (see `_unseen`). A group of which
+    any image was trained on is no non-member; an image outside every group is no unit.
     """
     others = _unseen(dataset, split, released)
     if dataset.groups is not None:
@@ -41,18 +47,20 @@ def choose(dataset, split, released, rng, most):
     chosen = data.class_matched(rng, *(classes for _, classes in sides), most=most)
     m, n = map(len, chosen)
     few = max(1, most // max(1, m))  # images of one group, at most
-    rows = [
-        own[u] if len(own[u]) <= few else rng.permutation(own[u])[:few]
-        for (own, _), units in zip(sides, chosen, strict=True)
+    images = [
+        rows[u] if len(rows[u]) <= few else rng.permutation(rows[u])[:few]
+        for (rows, _), units in zip(sides, chosen, strict=True)
         for u in units
     ]
-    owner = np.repeat(np.arange(m + n), [len(row) for row in rows])
+    owner = np.repeat(np.arange(m + n), [len(index) for index in images])
     unit = "image" if dataset.groups is None else "group"
-    return Targets(np.concatenate([*rows, np.arange(0)]), owner, m, n, unit)
+    return Targets(np.concatenate([*images, np.arange(0)]), owner, m, n, unit)
 
 
-def judge(targets, scores, rng):
-    """{name: what attacks.membership says} of {name: float [n], a score of each image}."""
+def judge(
+    targets: Targets, scores: Mapping[str, np.ndarray], rng: np.random.Generator
+) -> dict[str, dict]:
+    """{name: attacks.membership of the units} of {name: float [n], a score of each image}."""
     m, count = targets.n_members, targets.n_members + targets.n_others
     out = {}
     for name, values in scores.items():
@@ -66,19 +74,20 @@ def _units(dataset, index):
     if dataset.groups is None:
         return index[:, None], dataset.labels[index]
     index = index[dataset.groups[index] >= 0]
-    own = [index[row[:size]] for row, size in zip(*data.units(dataset, index), strict=True)]
-    classes = [np.bincount(dataset.labels[rows]).argmax() for rows in own]
-    return own, np.array(classes, int)
+    units = [index[row[:size]] for row, size in zip(*data.units(dataset, index), strict=True)]
+    classes = [np.bincount(dataset.labels[rows]).argmax() for rows in units]
+    return units, np.array(classes, int)
 
 
 def _unseen(dataset, split, images):
     """Real images to attack beside the members: the non-members, if they were not released.
 
-    `fresh` hands out the non-members, which then look more like members than the members do; the
-    reference set takes their place.
+    The baseline `fresh` releases the non-members, which then score higher than the members do; the reference set
+    takes their place. An image that occurs more than once (a blank scan, say) counts once.
     """
     for index in (split.nonmembers, split.reference):
-        copies = nearest(dataset.images[index], images) == 0
-        if len(copies) and copies.mean() < 0.5:
-            return index
+        if len(index):
+            distinct = np.unique(dataset.images[index], axis=0)
+            if (neighbours.distance(distinct, images) == 0).mean() < 0.5:
+                return index
     return np.arange(0)
