@@ -1,10 +1,9 @@
-"""Benchmarks: what is claimed about speed and about the engine's guarantee, measured in one run.
+"""Benchmarks: measure what is claimed about speed, about the guarantee, and about the metrics.
 
     python -m experiments.bench --suite=engine --out=experiments/results/bench
     python -m experiments.bench --suite=audit
     python -m experiments.bench --suite=fidelity --dataset=mnist --data_dir=FOLDER
     python -m experiments.bench --suite=attacks --dataset=digits
-    python -m experiments.bench --suite=ablation --dataset=digits
     python -m experiments.bench --suite=faults
     python -m experiments.bench --suite=grid
     python -m experiments.bench --suite=devices
@@ -23,20 +22,20 @@ from fpu.commands import door
 from fpu.files import safe
 from fpu.pipeline import progress, settings, workdir
 
-SUITES = ("engine", "audit", "fidelity", "attacks", "ablation", "faults", "grid", "devices")
-_ON_IMAGES = ("fidelity", "attacks", "ablation")
+SUITES = ("engine", "audit", "fidelity", "attacks", "faults", "grid", "devices")
+_ON_IMAGES = ("fidelity", "attacks")
 
 
 def define_flags() -> None:
     """Of this command alone: a test may import it beside another that has an --out too."""
     flags.DEFINE_string("suite", "engine", f"what to measure: {', '.join(SUITES)}")
     flags.DEFINE_string("out", None, "folder for SUITE.json, SUITE.md and SUITE.png")
-    flags.DEFINE_string("dataset", "digits", "images of the suites fidelity, attacks and ablation")
+    flags.DEFINE_string("dataset", "digits", "images of the suites fidelity and attacks")
     flags.DEFINE_string("data_dir", None, "folder that holds the data set's files already")
 
 
 def bench(suite: str, out: str | None, dataset: str, data_dir: str | None) -> None:
-    """Run the suite, print its table and leave record, table and figure in `out` (None: nowhere)."""
+    """Run the suite, print its table and write record, table and figure to `out` (None: nowhere)."""
     settings.named("--suite=", suite, SUITES)
     module = importlib.import_module(f"experiments.suites.{suite}")
     command, name = f"python -m experiments.bench --suite={suite}", suite
@@ -52,7 +51,7 @@ def bench(suite: str, out: str | None, dataset: str, data_dir: str | None) -> No
         folder = pathlib.Path(out).expanduser()
         folder.mkdir(parents=True, exist_ok=True)
         workdir.write_json(folder / f"{name}.json", {"command": command, **result})
-        workdir.write_text(folder / f"{name}.md", f"`{command}`\n\n{table}")
+        workdir.write_text(folder / f"{name}.md", f"`{command}`\n\n{table}\n")
         if hasattr(module, "figure"):
             with safe.atomic(folder / f"{name}.png") as part:
                 module.figure(result).savefig(part, format="png", dpi=130)
@@ -62,10 +61,9 @@ def main(argv: list[str]) -> None:
     """Measure what the flags say."""
     if len(argv) > 1:
         raise InputError(f"{argv[1]}: not a flag; write --name=value")
-    given = flags.FLAGS
-    bench(given.suite, given.out, given.dataset, given.data_dir)
+    values = flags.FLAGS
+    bench(values.suite, values.out, values.dataset, values.data_dir)
 
 
 if __name__ == "__main__":
-    define_flags()
-    door.main(main)
+    door.enter("experiments.bench")

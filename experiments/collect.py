@@ -27,7 +27,7 @@ def main(argv: list[str]) -> None:
     if not folders or not name.endswith(".jsonl"):
         raise InputError("write: python -m experiments.collect FOLDER... STUDY.jsonl")
     study = storage.place(name)
-    runs = records.read([study]) if storage.exists(study) else []
+    runs = records.read([name]) if storage.exists(study) else []
     lines = merged(runs + records.read(folders))
     storage.write(study, "".join(f"{line}\n" for line in lines).encode())
     print(f"{study}: {len(lines)} records, {len(lines) - len(runs)} of them new")

@@ -6,20 +6,27 @@ versions. Ceilings: the highest lower bound on eps that audits of a given size c
 
 import dataclasses
 import math
+import pathlib
+import tempfile
+from collections.abc import Callable
+from typing import Any
 
+import jax
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.suites import drawing, making
+from experiments.suites import drawing
 from fpu import data, models
 from fpu.dp import accounting
 from fpu.dp.plan import Plan, Release
 from fpu.fidelity import features
-from fpu.pipeline import settings
+from fpu.pipeline import draw, generator, jobs, settings, workdir
 from fpu.privacy import attacks, audit, samples_only, targets
+from fpu.report import words
 from fpu.utility import classifier
 
-COUNTS = (50, 100, 500)
+PER_CLASS = (5, 10, 50)  # members
 SEEDS = (0, 1)
 GENERATORS = (  # model, eps, steps of DP-SGD from scratch (None: the default, all of eps in a warm-up)
     ("fresh", math.inf, None),
@@ -29,6 +36,7 @@ GENERATORS = (  # model, eps, steps of DP-SGD from scratch (None: the default, a
     *((model, 10.0, 2000) for model in ("vae", "gan", "ddpm")),
     *((model, 10.0, None) for model in ("gaussian", "vae", "gan", "ddpm")),
 )
+IMAGES = 1000  # drawn from each generator
 SIZES = (100, 1000, 10_000)  # runs in each world, or canaries
 CLAIMS = (1.0, 3.0, 10.0)
 DELTA = 1e-5
@@ -42,7 +50,7 @@ _COLOURS = {
 }
 
 
-def measure(say, name, data_dir) -> dict:
+def measure(say: Callable[[str], None], name: str, data_dir: str | None) -> dict:
     """{'dataset', 'source', 'seeds', 'powers', 'ceilings'}; the last two are lists of rows.
 
     Args:
@@ -54,142 +62,173 @@ def measure(say, name, data_dir) -> dict:
     return facts | {"powers": powers(name, data_dir, say), "ceilings": ceilings(say)}
 
 
-def powers(name, data_dir, say) -> list[dict]:
+def powers(name: str, data_dir: str | None, say: Callable[[str], None]) -> list[dict]:
     """For each generator and number of members: every attack's AUC and TPR at 1 % FPR, over SEEDS."""
     rows = []
-    for n in COUNTS:
+    for per_class in PER_CLASS:
         for model, eps, steps in GENERATORS:
-            options = settings.Options(model, name, data_dir, n_train=n, eps=eps, steps=steps)
-            found = [attacked(dataclasses.replace(options, seed=seed)) for seed in SEEDS]
-            setting = {"n": n, "model": model, "eps": "inf" if math.isinf(eps) else eps}
-            setting |= {"from_scratch": steps is not None}
-            for attack in found[0]:
-                row = setting | {"attack": attack}
-                for key in ("auc", "tpr_at_1_fpr"):
-                    held = [one[attack][key] for one in found]
-                    row[key] = [m["value"] for m in held]
-                    row[f"{key}_intervals"] = [[m.get("low"), m.get("high")] for m in held]
-                row["count"] = found[0][attack]["auc"].get("n")
-                rows.append(row)
-            best = max(
-                (max((v or 0 for v in r["auc"])), r["attack"]) for r in rows[-len(found[0]) :]
+            options = settings.Options(
+                model, name, data_dir, n_per_class=per_class, eps=eps, steps=steps
             )
-            say(
-                f"calibration: {model}, eps {eps:g}, n = {n}: {best[1]} reaches an AUC of {best[0]:.3f}"
-            )
+            runs = [attacked(dataclasses.replace(options, seed=seed)) for seed in SEEDS]
+            setting = {
+                "n": runs[0][0],
+                "model": model,
+                "eps": "inf" if math.isinf(eps) else eps,
+                "from_scratch": steps is not None,
+            }
+            results = [result for _, result in runs]
+            rows += [setting | _power(attack, results) for attack in results[0]]
+            say(f"attacks: {model}, eps {eps:g}, {per_class} a class: {_strongest(rows, setting)}")
     return rows
 
 
-def attacked(options) -> dict:
-    """{attack: what attacks.membership says} of one generator, trained as experiments.run trains it."""
-    job, images, labels, scores = making.made(options)
+def _power(attack: str, results: list[dict]) -> dict:
+    """One attack's row: a value and an interval of each metric for each seed."""
+    row: dict[str, Any] = {"attack": attack}
+    for key in ("auc", "tpr_at_1_fpr"):
+        metrics = [result[attack][key] for result in results]
+        row[key] = [m["value"] for m in metrics]
+        row[f"{key}_intervals"] = [[m.get("low"), m.get("high")] for m in metrics]
+    return row | {"count": results[0][attack]["auc"].get("n")}
+
+
+def _strongest(rows: list[dict], setting: dict) -> str:
+    """The attack with the largest AUC of one seed, in words."""
+    same = [row for row in rows if setting.items() <= row.items()]
+    auc, attack = max((value or 0, row["attack"]) for row in same for value in row["auc"])
+    return f"{attack} reaches an AUC of {auc:.3f}"
+
+
+def attacked(options: settings.Options) -> tuple[int, dict]:
+    """(number of members, {attack: what targets.judge says}) of one generator, trained as experiments.run does."""
+    job, images, labels, scores = generated(options)
     dataset, split, seed = job.dataset, job.split, options.seed
     rng = np.random.default_rng(seed)
     chosen = targets.choose(dataset, split, images, rng, 1000)
-    # An attacker's reference must hold none of the images under attack, as evaluation.py sees to.
-    unseen = np.setdiff1d(split.reference, chosen.index)
-    reference = dataset.images[unseen], dataset.labels[unseen]
+    # The attacker's reference holds none of the images under attack, as in evaluation.py.
+    index = np.setdiff1d(split.reference, chosen.index)
+    reference = dataset.images[index], dataset.labels[index]
     embed, _ = features.domain(
         *reference, dataset.n_classes, seed=seed, steps=classifier.STEPS, scale=reference[0]
     )
     known = samples_only.Known(images, labels, *reference, embed)
-    mine = dataset.images[chosen.index], dataset.labels[chosen.index]
-    found, unable = samples_only.scores(*mine, known)
+    attacked_images = dataset.images[chosen.index], dataset.labels[chosen.index]
+    found, unable = samples_only.scores(*attacked_images, known)
     if scores is not None:
-        found |= scores(*mine)
-    return targets.judge(chosen, found, rng) | {k: attacks.unable(v) for k, v in unable.items()}
+        found |= scores(*attacked_images)
+    judged = targets.judge(chosen, found, rng)
+    return len(split.members), judged | {k: attacks.unable(why) for k, why in unable.items()}
 
 
-def ceilings(say) -> list[dict]:
+def generated(options: settings.Options) -> tuple[jobs.Job, np.ndarray, np.ndarray, Any]:
+    """(job, images uint8 [IMAGES, H, W, C], their labels [IMAGES], membership scores of the model or None)."""
+    job = jobs.prepare(options)
+    public = jax.random.key(options.seed)
+    labels = np.arange(IMAGES) % job.dataset.n_classes
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        key = workdir.secret_key(folder, options.noise_seed)
+        if job.trained:
+            made = generator.trained(job, folder, key, public)
+        else:
+            made = generator.one_shot(job, key)
+    size = draw.CHUNK if job.trained else len(labels)
+    images = draw.draw(made.sample, jax.random.fold_in(public, 2), labels, size)
+    return job, images, labels, made.scores
+
+
+def ceilings(say: Callable[[str], None]) -> list[dict]:
     """For each claim and size: what an optimal attacker on the Gaussian mechanism can show, and one who never errs."""
     rows = []
     for eps in CLAIMS:
         plan = accounting.calibrate(lambda noise: Plan(DELTA, (Release(noise),)), eps)
         claim = audit.claim(plan)
         for size in SIZES:
-            perfect = np.full(size, 1.0), np.full(size, 0.0)
-            for kind, judge in (("two worlds", audit.two_worlds), ("one run", audit.one_run)):
-                sides = perfect if kind == "two worlds" else [side[: size // 2] for side in perfect]
-                for method, row in judge(*sides, claim).items():
-                    facts = {"claim": eps, "delta": DELTA, "kind": kind, "size": size}
-                    rows.append(
-                        facts | {"method": method, **{k: row[k] for k in ("ceiling", "limit")}}
-                    )
-        say(f"calibration: ceilings of audits at eps {eps:g}")
+            for kind, judge, side in (
+                ("two worlds", audit.two_worlds, size),
+                ("one run", audit.one_run, size // 2),
+            ):
+                facts = {"claim": eps, "delta": DELTA, "kind": kind, "size": size}
+                perfect = np.ones(side), np.zeros(side)
+                for method, row in judge(perfect[0], perfect[1], claim).items():
+                    bounds = {key: row[key] for key in ("ceiling", "limit")}
+                    rows.append(facts | {"method": method} | bounds)
+        say(f"attacks: ceilings of audits at eps {eps:g}")
     return rows
 
 
-def table(result) -> str:
+def table(result: dict) -> str:
     """Both parts as markdown."""
     sizes = sorted({r["size"] for r in result["ceilings"]})
-    reached = {}
+    bounds: dict[tuple, list[str]] = {}
     for r in result["ceilings"]:
         key = f"{r['claim']:g}", r["kind"], r["method"].replace("_", " ")
-        reached.setdefault(key, []).append(f"{r['ceiling']:.2f} / {r['limit']:.2f}")
+        bounds.setdefault(key, []).append(f"{r['ceiling']:.2f} / {r['limit']:.2f}")
     return "\n\n".join(
         [
             f"Membership attacks on {result['dataset']}: mean AUC over subsets ({result['seeds']}), in brackets TPR "
             "at 1 % FPR in percent",
-            drawing.grid(["generator", "eps", "n", "attacks"], _attack_rows(result["powers"])),
+            words.grid(["generator", "eps", "n", "attacks"], _attack_rows(result["powers"])),
             f"Lower bounds on eps at confidence .95, Gaussian mechanism, delta {DELTA:g}: of an optimal attacker / "
             "of one who never errs, by runs in each world or canaries",
-            drawing.grid(
+            words.grid(
                 ["claim", "audit", "method", *(f"{size:,}" for size in sizes)],
-                [[*key, *cells] for key, cells in reached.items()],
+                [[*key, *cells] for key, cells in bounds.items()],
             ),
         ]
     )
 
 
-def _attack_rows(rows) -> list[list[str]]:
-    lines = {}
+def _attack_rows(rows: list[dict]) -> list[list[str]]:
+    """A row of cells for each generator, eps and n; the attacks that gave an AUC, strongest first."""
+    cells: dict[tuple, list[tuple[float, str]]] = {}
     for r in rows:
         trained = r["model"] in models.MODELS and r["eps"] != "inf"
         how = (" from scratch" if r["from_scratch"] else " on draws") if trained else ""
-        known = [v for v in r["auc"] if v is not None]
-        if known:
-            tprs = [v for v in r["tpr_at_1_fpr"] if v is not None]
-            tpr = f" ({100 * np.mean(tprs):.0f})" if tprs else ""
-            told = f"{r['attack']} {np.mean(known):.2f}{tpr}"
-            lines.setdefault((r["model"] + how, r["eps"], r["n"]), []).append(
-                (-np.mean(known), told)
-            )
-    return [
-        [model, eps, f"{n:,}", ", ".join(told for _, told in sorted(each))]
-        for (model, eps, n), each in lines.items()
-    ]
+        aucs, rates = (_values(r[key]) for key in ("auc", "tpr_at_1_fpr"))
+        if aucs:
+            rate = f" ({100 * np.mean(rates):.0f})" if rates else ""
+            text = f"{r['attack']} {np.mean(aucs):.2f}{rate}"
+            key = r["model"] + how, str(r["eps"]), f"{r['n']:,}"
+            cells.setdefault(key, []).append((-float(np.mean(aucs)), text))
+    return [[*key, ", ".join(text for _, text in sorted(each))] for key, each in cells.items()]
 
 
-def figure(result) -> Figure:
+def _values(values: list[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
+
+
+def figure(result: dict) -> Figure:
     """The strongest attack on each generator against n, without privacy and with."""
     drawn = Figure(figsize=(10, 4), layout="constrained")
     for ax, private in zip(drawn.subplots(1, 2, sharey=True), (False, True), strict=True):
-        _strongest(ax, [r for r in result["powers"] if (r["eps"] != "inf") == private])
+        _panel(ax, [r for r in result["powers"] if (r["eps"] != "inf") == private], private)
         ax.set_title("ε = 10" if private else "no privacy", fontsize=10)
     drawn.suptitle(f"The strongest membership attack on {result['dataset']}", fontsize=11)
     drawn.supxlabel("members", fontsize=9)
     return drawn
 
 
-def _strongest(ax, rows):
-    kinds = list(dict.fromkeys((r["model"], r["from_scratch"]) for r in rows))
-    for model, scratch in kinds:
-        best = {}
+def _panel(ax: Axes, rows: list[dict], private: bool) -> None:
+    for model, scratch in dict.fromkeys((r["model"], r["from_scratch"]) for r in rows):
+        best: dict[int, float] = {}
         for r in rows:
-            known = [v for v in r["auc"] if v is not None]
-            if (r["model"], r["from_scratch"]) == (model, scratch) and known:
-                best[r["n"]] = max(best.get(r["n"], 0), float(np.mean(known)))
-        how = " from scratch" if scratch and rows[0]["eps"] != "inf" else ""
+            aucs = _values(r["auc"])
+            if (r["model"], r["from_scratch"]) == (model, scratch) and aucs:
+                best[r["n"]] = max(best.get(r["n"], 0.0), float(np.mean(aucs)))
+        dashed = scratch and private
         ax.plot(
             list(best),
             list(best.values()),
-            "-o" if not how else "--s",
+            "--s" if dashed else "-o",
             ms=3,
             color=_COLOURS[model],
-            label=model + how,
+            label=model + " from scratch" * dashed,
         )
     ax.axhline(0.5, color="#666666", lw=0.8, ls=":")
-    drawing.counts(ax, rows)
+    drawing.count_axis(ax, rows)
     ax.set_ylim(0.4, 1.02)
     ax.set_ylabel("AUC", fontsize=8)
-    ax.legend(fontsize=6)
+    if rows:
+        ax.legend(fontsize=6)

@@ -1,15 +1,11 @@
-"""What the tables and figures of several suites share."""
+"""What the figures of several suites share."""
+
+from matplotlib.axes import Axes
 
 
-def grid(header, rows) -> str:
-    """A markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
-
-
-def counts(ax, rows):
-    """A logarithmic axis of the counts n of rows."""
-    counts = sorted({r["n"] for r in rows})
+def count_axis(ax: Axes, rows: list[dict]) -> None:
+    """A logarithmic x axis with a tick at each count row["n"]."""
+    counts = sorted({row["n"] for row in rows})
     ax.set_xscale("log")
     ax.set_xticks(counts, [f"{count:,}" for count in counts])
     ax.minorticks_off()

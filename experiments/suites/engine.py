@@ -17,6 +17,7 @@ import optax
 from fpu import models, training
 from fpu.dp import _bookkeeping, clipping
 from fpu.dp.plan import DPSGD, Plan
+from fpu.report import words
 
 ROUNDS = 9
 BATCH = 100
@@ -240,56 +241,67 @@ def _step_seconds(model, plan, pool, count, rounds):
 
 def table(result: dict) -> str:
     """The tables in Markdown."""
-    lines = [
-        f"Device: {result['device']}; batch {result['batch']}; medians of {result['rounds']} "
-        "interleaved rounds, quartiles in brackets.",
-        "",
-        "| network | pixels | parameters | plain ms | private / plain | vmap / plain | compile s "
-        "(plain, private, vmap) | rules |",
-        "|---|---|---|---|---|---|---|---|",
+    about = (
+        f"Device: {result['device']}; batch {result['batch']}; medians of {result['rounds']} interleaved rounds, "
+        "quartiles in brackets."
+    )
+    parts = [_ratio_table(result), _peer_table(result), _memory_table(result), _cell_table(result)]
+    return "\n\n".join([about, *parts])
+
+
+def _ratio_table(result: dict) -> str:
+    header = ["network", "pixels", "parameters", "plain ms", "private / plain", "vmap / plain"]
+    header += ["compile s (plain, private, vmap)", "rules"]
+    rows = [
+        [
+            row["network"],
+            str(row["pixels"]),
+            f"{row['parameters']:,}",
+            f"{row['milliseconds']['plain']:.1f}",
+            _spread(row["fast_over_plain"]),
+            _spread(row["vmap_over_plain"]),
+            ", ".join(f"{seconds:.1f}" for seconds in row["compile_seconds"].values()),
+            ", ".join(f"{count} {rule}" for rule, count in row["rules"].items()),
+        ]
+        for row in result["ratios"]
     ]
-    for row in result["ratios"]:
-        rules = ", ".join(f"{n} {rule}" for rule, n in row["rules"].items())
-        compiling = ", ".join(f"{s:.1f}" for s in row["compile_seconds"].values())
-        lines.append(
-            f"| {row['network']} | {row['pixels']} | {row['parameters']:,} "
-            f"| {row['milliseconds']['plain']:.1f} | {_spread(row['fast_over_plain'])} "
-            f"| {_spread(row['vmap_over_plain'])} | {compiling} | {rules} |"
-        )
-    lines += [
-        "",
-        "| network | pixels | plain ex/s | fpu ex/s | fpu over jax_privacy | "
-        "fpu over optax.contrib |",
-        "|---|---|---|---|---|---|",
+    return words.grid(header, rows)
+
+
+def _peer_table(result: dict) -> str:
+    header = ["network", "pixels", "plain ex/s", "fpu ex/s"]
+    header += ["fpu over jax_privacy", "fpu over optax.contrib"]
+    rows = [
+        [
+            row["network"],
+            str(row["pixels"]),
+            *(f"{row['examples_per_second'][name]:,}" for name in ("plain", "fpu")),
+            *map(_spread, row["times_faster"].values()),
+        ]
+        for row in result["peers"]
     ]
-    for row in result["peers"]:
-        speed = row["examples_per_second"]
-        times = " | ".join(_spread(x) for x in row["times_faster"].values())
-        lines.append(
-            f"| {row['network']} | {row['pixels']} | {speed['plain']:,} | {speed['fpu']:,} | {times} |"
-        )
+    return words.grid(header, rows)
+
+
+def _memory_table(result: dict) -> str:
     ways = [key for key in result["memory"][0] if key not in ("network", "pixels", "batch")]
-    lines += [
-        "",
-        f"| network | batch | {' | '.join(f'{way} MB' for way in ways)} |",
-        "|---|---|" + "---|" * len(ways),
+    rows = [
+        [row["network"], f"{row['batch']:,}", *(str(row[way]) for way in ways)]
+        for row in result["memory"]
     ]
-    for row in result["memory"]:
-        lines.append(
-            f"| {row['network']} | {row['batch']:,} | {' | '.join(str(row[way]) for way in ways)} |"
-        )
-    counts = list(result["cells"][0]["cell_steps_per_second"])
-    lines += [
-        "",
-        f"| cells x steps / s | {' | '.join(f'{c} cells' for c in counts)} |",
-        "|---|" + "---|" * len(counts),
-    ]
-    for row in result["cells"]:
-        speeds = " | ".join(f"{v:,.0f}" for v in row["cell_steps_per_second"].values())
-        lines.append(f"| {row['network']} | {speeds} |")
-    return "\n".join(lines) + "\n"
+    return words.grid(["network", "batch", *(f"{way} MB" for way in ways)], rows)
 
 
-def _spread(three) -> str:
+def _cell_table(result: dict) -> str:
+    counts = result["cells"][0]["cell_steps_per_second"]
+    rows = [
+        [row["network"], *(f"{speed:,.0f}" for speed in row["cell_steps_per_second"].values())]
+        for row in result["cells"]
+    ]
+    return words.grid(["cells x steps / s", *(f"{count} cells" for count in counts)], rows)
+
+
+def _spread(three: list[float]) -> str:
+    """Median and quartiles."""
     median, low, high = three
     return f"{median:.2f} [{low:.2f}, {high:.2f}]"

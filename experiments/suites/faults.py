@@ -1,12 +1,12 @@
-"""Faults: runs that are killed at random moments, started again, and compared bitwise with one that was left alone.
+"""Faults: runs that are killed at a random moment, started again, and compared bitwise with an undisturbed run.
 
-Every trial is a run of experiments.run in its own process and folder, on digits, warm-up and DP-SGD both, with
-a disclosed noise seed, which makes two runs comparable. It is killed once, by SIGKILL or SIGTERM, at a moment drawn
-from the time that an undisturbed run takes, then started again with the same command. What counts:
+Every trial is a run of experiments.run in its own process and folder, on digits, with a warm-up and DP-SGD. A
+disclosed noise seed makes two runs comparable. The run is killed once, by SIGKILL or SIGTERM, at a moment drawn from
+the time that an undisturbed run takes. Then it is started again with the same command. What is measured:
 
-- right after the kill, release/ is absent or whole and equal to the undisturbed one's
+- right after the kill, release/ is absent, or whole and equal to that of the undisturbed run
 - at the end release/, the picture and the record (but for its seconds) equal those of the undisturbed run
-- SIGTERM ends the process with its one line and code 143, unless it came before the run had begun
+- SIGTERM ends the process with one line and exit code 143, unless it came before the run had begun
 """
 
 import hashlib
@@ -19,9 +19,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 
-from experiments.suites import drawing
 from fpu.pipeline import signals
+from fpu.report import words
 
 MODELS = ("vae", "gan", "ddpm")
 KILLS = (signal.SIGKILL,) * 15 + (signal.SIGTERM,) * 3
@@ -29,20 +30,20 @@ FLAGS = (
     "--eps=10",
     "--n_per_class=20",
     "--warmup_share=0.5",
-    "--warmup_steps=200",
+    "--draw_steps=200",
     "--steps=150",
     "--n_samples=100",
     "--noise_seed=1",
     "--evaluation=quick",
 )
-# A checkpoint after every call, so that a kill finds many of them: a short run has none before its end.
+# Checkpoints after every 50 steps: by default a run as short as this one has none before its end.
 _CHILD = """
-from fpu.commands import door, run
+from fpu.commands import door
 from fpu.pipeline import keep
 keep.SECONDS = 0
-door.enter(run)
+door.enter("fpu.commands.run")
 """
-_PLACES = (  # the first of these files that is there tells how far a killed run had come
+_PLACES = (  # the first of these files that exists says how far a killed run had come
     ("report.html", "after the report"),
     ("record.json", "report"),
     ("manifest.json", "evaluation"),
@@ -53,98 +54,112 @@ _PLACES = (  # the first of these files that is there tells how far a killed run
 )
 
 
-def measure(say) -> dict:
+def measure(say: Callable[[str], None]) -> dict:
     """{'flags', 'rows'}: a row for each kill, with where it struck and what was equal afterwards."""
     rows, rng = [], random.Random(0)
-    with tempfile.TemporaryDirectory() as base:
+    with tempfile.TemporaryDirectory() as name:
+        base = pathlib.Path(name)
         for model in MODELS:
-            _start(model, pathlib.Path(base) / model / "compile").wait()
-            whole = pathlib.Path(base) / model / "whole"
-            begun = time.monotonic()
-            if _start(model, whole).wait() != 0:
-                raise RuntimeError(f"{model}: the undisturbed run failed: {_said(whole)}")
-            seconds, expected = time.monotonic() - begun, digests(whole)
+            _start(model, base / model / "compile").wait()  # fills the compilation cache
+            undisturbed = base / model / "undisturbed"
+            start = time.monotonic()
+            if _start(model, undisturbed).wait() != 0:
+                raise RuntimeError(f"{model}: the undisturbed run failed: {_stderr(undisturbed)}")
+            seconds, expected = time.monotonic() - start, digests(undisturbed)
             for number, kind in enumerate(KILLS):
                 moment = rng.uniform(0, seconds)
-                row = _trial(model, whole.parent / str(number), kind, moment, expected)
+                row = _trial(model, base / model / str(number), kind, moment, expected)
                 rows.append({"model": model, "seconds": seconds} | row)
                 equal = "equal" if row["equal"] else "NOT EQUAL"
                 say(f"{model}: {row['signal']} at {moment:.1f} s, {row['place']}: {equal}")
     return {"flags": list(FLAGS), "rows": rows}
 
 
-def _trial(model, folder, kind, moment, expected) -> dict:
+def _trial(
+    model: str, folder: pathlib.Path, kind: signal.Signals, moment: float, expected: dict[str, str]
+) -> dict:
+    """The row of one kill: what was left right after it, and whether the finished run is as `expected`."""
     process = _start(model, folder)
     try:
-        process.wait(moment)  # it ended before its time: the machine was quicker than at first
+        process.wait(moment)  # it may end sooner than the undisturbed run did
     except subprocess.TimeoutExpired:
         process.send_signal(kind)
     code = process.wait()
-    released = _released(digests(folder))
+    release = _release(digests(folder))
     row = {
         "signal": kind.name,
         "at": moment,
-        "place": next(
-            (told for name, told in _PLACES if (folder / "run" / name).exists()), "start"
-        ),
+        "place": _place(folder / "run"),
         "code": code,
-        "told": "stopped by SIGTERM" in _said(folder),
-        "release_whole": not released or released == _released(expected),
+        "message": "stopped by SIGTERM" in _stderr(folder),
+        "release_whole": not release or release == _release(expected),
     }
     again = _start(model, folder).wait()
     return row | {"equal": again == 0 and digests(folder) == expected}
 
 
-def _start(model, folder) -> subprocess.Popen:
+def _place(run: pathlib.Path) -> str:
+    return next((place for name, place in _PLACES if (run / name).exists()), "start")
+
+
+def _start(model: str, folder: pathlib.Path) -> subprocess.Popen:
     folder.mkdir(parents=True, exist_ok=True)
     run = folder / "run"
-    with open(folder / "said.txt", "a", encoding="utf-8") as said:
+    with open(folder / "stderr.txt", "a", encoding="utf-8") as stderr:
         return subprocess.Popen(
             [sys.executable, "-c", _CHILD, f"--model={model}", f"--workdir={run}", *FLAGS],
             stdout=subprocess.DEVNULL,
-            stderr=said,
+            stderr=stderr,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
 
 
-def _said(folder) -> str:
-    return (folder / "said.txt").read_text(encoding="utf-8")
+def _stderr(folder: pathlib.Path) -> str:
+    return (folder / "stderr.txt").read_text(encoding="utf-8")
 
 
 def digests(folder: pathlib.Path) -> dict[str, str]:
     """{file: SHA-256} of what a run made: release/, the picture, and the record without its seconds."""
     run = folder / "run"
-    files = [*run.glob("release/*"), *run.glob("samples.png")]
-    found = {str(p.relative_to(run)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+    contents = {
+        str(path.relative_to(run)): path.read_bytes()
+        for path in (*run.glob("release/*"), *run.glob("samples.png"))
+    }
     if (run / "record.json").exists():
         record = json.loads((run / "record.json").read_text(encoding="utf-8"))
         record["cost"].pop("seconds")
-        text = json.dumps(record, sort_keys=True)
-        found["record.json"] = hashlib.sha256(text.encode()).hexdigest()
-    return found
+        contents["record.json"] = json.dumps(record, sort_keys=True).encode()
+    return {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
 
 
-def _released(found: dict[str, str]) -> dict[str, str]:
-    return {name: digest for name, digest in found.items() if name.startswith("release/")}
+def _release(files: dict[str, str]) -> dict[str, str]:
+    return {name: digest for name, digest in files.items() if name.startswith("release/")}
 
 
-def table(result) -> str:
-    """One row for each model and signal: kills, where they struck, and how often all was as it should be."""
+def table(result: dict) -> str:
+    """A row for each model and signal: kills, where they struck, and in how many of them all was right."""
     rows = []
-    for model in dict.fromkeys(r["model"] for r in result["rows"]):
-        for kind in dict.fromkeys(r["signal"] for r in result["rows"]):
-            mine = [r for r in result["rows"] if (r["model"], r["signal"]) == (model, kind)]
-            places = [r["place"] for r in mine]
-            where = ", ".join(f"{p} {places.count(p)}" for p in dict.fromkeys(places))
-            term = kind == signal.SIGTERM.name
-            told = [r for r in mine if r["told"] and r["code"] == signals.CODE]
-            row = [model, kind, len(mine), where, sum(r["equal"] for r in mine)]
-            rows.append([*row, sum(r["release_whole"] for r in mine), len(told) if term else ""])
-    header = ["model", "signal", "kills", "where", "bitwise equal in the end"]
-    header += ["release/ absent or whole", "left with its line"]
+    kinds = dict.fromkeys((r["model"], r["signal"]) for r in result["rows"])
+    for model, kind in kinds:
+        trials = [r for r in result["rows"] if (r["model"], r["signal"]) == (model, kind)]
+        places = [r["place"] for r in trials]
+        stopped = sum(r["message"] and r["code"] == signals.CODE for r in trials)
+        rows.append(
+            [
+                model,
+                kind,
+                str(len(trials)),
+                ", ".join(f"{place} {places.count(place)}" for place in dict.fromkeys(places)),
+                str(sum(r["equal"] for r in trials)),
+                str(sum(r["release_whole"] for r in trials)),
+                str(stopped) if kind == signal.SIGTERM.name else "",
+            ]
+        )
+    header = ["model", "signal", "kills", "where", "bitwise equal at the end"]
+    header += ["release/ absent or whole", "ended with one line and code 143"]
     about = (
-        "Runs on digits killed once at a random moment and started again with the same command, against one left "
-        f"alone (`experiments.run {' '.join(result['flags'])}`, a checkpoint every 50 steps). A SIGTERM before the "
-        "run has begun, or after its end, has no line to leave."
+        "Runs on digits, killed once at a random moment and started again with the same command, against an "
+        f"undisturbed run (`experiments.run {' '.join(result['flags'])}`, a checkpoint every 50 steps). A SIGTERM "
+        "before the run has begun, or after its end, leaves no line."
     )
-    return f"{about}\n\n{drawing.grid(header, rows)}"
+    return f"{about}\n\n{words.grid(header, rows)}"

@@ -1,10 +1,11 @@
 """Calibration of the fidelity metrics: what they say of a perfect generator, from how few images.
 
-Every metric on two samples of the same real images, again and again: its mean (bias), how much it scatters (spread),
-and whether its interval is as wide as that.
+Each metric compares two samples of the same real images, many times. Its mean over the repeats is its bias, its
+standard deviation is what its stated interval should be as wide as.
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,14 +13,15 @@ from matplotlib.figure import Figure
 from experiments.suites import drawing
 from fpu import data, fidelity
 from fpu.fidelity import features, memorisation
+from fpu.report import words
 from fpu.utility import classifier
 
 COUNTS = (50, 100, 500, 1000)
 REPEATS = 10
-REFERENCE = 2000  # images that teach the feature network, at most a third of all
+REFERENCE = 2000  # images that the feature network learns from, at most a third of all
 
 
-def measure(say, name, data_dir) -> dict:
+def measure(say: Callable[[str], None], name: str, data_dir: str | None) -> dict:
     """{'dataset', 'source', 'repeats', 'rows'} of one data set; see `fresh`.
 
     Args:
@@ -31,48 +33,63 @@ def measure(say, name, data_dir) -> dict:
     return facts | {"rows": fresh(dataset, say)}
 
 
-def fresh(dataset, say) -> list[dict]:
+def fresh(dataset: data.Dataset, say: Callable[[str], None]) -> list[dict]:
     """For each count and metric: mean, standard deviation and stated error over REPEATS pairs of real samples.
 
-    Each repeat draws, class by class, n images in the place of the test set, n in that of the synthetic one, and for
-    memorisation n members and n unseen besides. 'stated' is the mean half-width of the intervals over 1.96, 'held' the
-    share of them that hold the mean of all repeats, 'null' the share of repeats in which the metric says it cannot say.
+    Each repeat draws, class by class, n images for the test set, n for the synthetic set, and for memorisation n
+    members and n unseen images. 'stated' is the mean half-width of the intervals over 1.96, 'covering' the share of
+    them that cover the mean of all repeats, 'null' the share of repeats in which the metric is null.
     """
     order = np.random.default_rng(0).permutation(len(dataset.labels))
     cut = min(REFERENCE, len(order) // 3)
-    taught = order[:cut]
-    images, labels = dataset.images[order[cut:]], dataset.labels[order[cut:]]
-    reference = dataset.images[taught], dataset.labels[taught], dataset.n_classes
-    domain, _ = features.domain(*reference, seed=0, steps=classifier.STEPS, scale=reference[0])
-    plain = features.random(dataset.shape, dataset.n_classes, seed=0, scale=reference[0])
+    reference, rest = order[:cut], order[cut:]
+    images, labels = dataset.images[rest], dataset.labels[rest]
+    scale = dataset.images[reference]
+    domain, _ = features.domain(
+        scale,
+        dataset.labels[reference],
+        dataset.n_classes,
+        seed=0,
+        steps=classifier.STEPS,
+        scale=scale,
+    )
+    plain = features.random(dataset.shape, dataset.n_classes, seed=0, scale=scale)
     rows = []
     for n in COUNTS:
-        found = []
+        repeats = []
         for repeat in range(REPEATS):
             rng = np.random.default_rng([n, repeat])
-            sides = _sides(rng, labels, n)
-            if sides is None:
+            samples = _samples(rng, labels, n)
+            if samples is None:
                 break
-            real, fake, members, unseen = (images[side] for side in sides)
-            y = labels[sides[0]]
-            one = fidelity.compare(domain(real), domain(fake), y, rng)
-            one |= fidelity.control(plain(real), plain(fake), y, rng)
-            one["near_copies"] = memorisation.near_copies(members, unseen, fake, rng)
-            seen = [plain(x) for x in (members, unseen, fake)]
-            one["authenticity"] = memorisation.authenticity(*seen, rng)
-            one["data_copying"] = memorisation.data_copying(*seen, rng)
-            found.append(one)
-        say(f"calibration: fresh images, n = {n}: {len(found)} repeats")
-        rows += (
-            [{"n": n, "metric": name} | _spread([one[name] for one in found]) for name in found[0]]
-            if found
-            else []
-        )
+            sets = [images[sample] for sample in samples]
+            repeats.append(_metrics(sets, labels[samples[0]], domain, plain, rng))
+        say(f"fidelity: fresh images, n = {n}: {len(repeats)} repeats")
+        for name in repeats[0] if repeats else ():
+            rows.append({"n": n, "metric": name} | _spread([metrics[name] for metrics in repeats]))
     return rows
 
 
-def _sides(rng, labels, n):
-    """Four disjoint index arrays of n images with the same class counts; None where they run out."""
+def _metrics(
+    sets: list[np.ndarray],
+    labels: np.ndarray,
+    domain: Callable,
+    plain: Callable,
+    rng: np.random.Generator,
+) -> dict[str, dict]:
+    """Every metric of fresh images: `sets` are real, synthetic, members and unseen, in trained and random features."""
+    real, synthetic, members, unseen = sets
+    metrics = fidelity.compare(domain(real), domain(synthetic), labels, rng)
+    metrics |= fidelity.control(plain(real), plain(synthetic), labels, rng)
+    metrics["near_copies"] = memorisation.near_copies(members, unseen, synthetic, rng)
+    embedded = plain(members), plain(unseen), plain(synthetic)
+    metrics["authenticity"] = memorisation.authenticity(*embedded, rng)
+    metrics["data_copying"] = memorisation.data_copying(*embedded, rng)
+    return metrics
+
+
+def _samples(rng: np.random.Generator, labels: np.ndarray, n: int) -> list[np.ndarray] | None:
+    """Four disjoint index arrays of n images with the same class counts; None where there are too few images."""
     queues = [rng.permutation(np.flatnonzero(labels == k)) for k in range(labels.max() + 1)]
     counts = [n // len(queues) + (k < n % len(queues)) for k in range(len(queues))]
     if any(4 * count > len(queue) for count, queue in zip(counts, queues, strict=True)):
@@ -83,62 +100,59 @@ def _sides(rng, labels, n):
     ]
 
 
-def _spread(metrics) -> dict:
-    known = [m for m in metrics if m["value"] is not None]
-    row = {"null": 1 - len(known) / len(metrics)}
-    if len(known) < 2:
+def _spread(metrics: list[dict]) -> dict:
+    """The row of one metric over its repeats; only 'null' and the reason where fewer than two have a value."""
+    valid = [m for m in metrics if m["value"] is not None]
+    row = {"null": 1 - len(valid) / len(metrics)}
+    if len(valid) < 2:
         return row | {"reason": metrics[0].get("reason")}
-    values = np.array([m["value"] for m in known])
-    low, high = (np.array([m[end] for m in known]) for end in ("low", "high"))
+    values, low, high = (np.array([m[key] for m in valid]) for key in ("value", "low", "high"))
     return row | {
         "mean": float(values.mean()),
         "sd": float(values.std(ddof=1)),
         "stated": float((high - low).mean() / 2 / 1.96),
-        "held": float(np.mean((low <= values.mean()) & (values.mean() <= high))),
+        "covering": float(np.mean((low <= values.mean()) & (values.mean() <= high))),
     }
 
 
-def table(result) -> str:
-    """A row per metric, a column per count."""
-    rows = result["rows"]
-    names, counts = (list(dict.fromkeys(row[key] for row in rows)) for key in ("metric", "n"))
+def table(result: dict) -> str:
+    """A row for each metric, a column for each count."""
+    rows = {(row["metric"], row["n"]): row for row in result["rows"]}
+    names, counts = (dict.fromkeys(key[i] for key in rows) for i in (0, 1))
     return (
         f"Fresh real images of {result['dataset']}, {result['repeats']} repeats: mean ± standard deviation "
         "(stated error)\n\n"
-        + drawing.grid(
+        + words.grid(
             ["metric", *(f"n = {n:,}" for n in counts)],
-            [[name, *(_said(rows, name, n) for n in counts)] for name in names],
+            [[name, *(_cell(rows[name, n]) for n in counts)] for name in names],
         )
     )
 
 
-def _said(rows, metric, n) -> str:
-    (row,) = (r for r in rows if (r["metric"], r["n"]) == (metric, n))
+def _cell(row: dict) -> str:
     if "mean" not in row:
         return "null"
     return f"{row['mean']:.3g} ± {row['sd']:.2g} ({row['stated']:.2g})"
 
 
-def figure(result) -> Figure:
-    """A panel per metric: its mean against n, with its spread and with its stated interval."""
+def figure(result: dict) -> Figure:
+    """A panel for each metric: its mean against n, with its spread and with its stated interval."""
     names = list(dict.fromkeys(row["metric"] for row in result["rows"]))
     across = 4
     down = math.ceil(len(names) / across)
     drawn = Figure(figsize=(13, 2.5 * down), layout="constrained")
-    axes = drawn.subplots(down, across).ravel()
+    axes = drawn.subplots(down, across, squeeze=False).ravel()
     for ax, name in zip(axes, names, strict=False):
         rows = [r for r in result["rows"] if r["metric"] == name and "mean" in r]
         n, mean, sd, stated = (
             np.array([r[k] for r in rows]) for k in ("n", "mean", "sd", "stated")
         )
-        ax.errorbar(
-            n, mean, 1.96 * sd, fmt="o", color="#0072b2", capsize=3, label="1.96 sd over repeats"
-        )
-        ax.errorbar(
-            1.12 * n, mean, 1.96 * stated, fmt="none", ecolor="#d55e00", label="stated interval"
-        )
+        spread = {"fmt": "o", "color": "#0072b2", "capsize": 3, "label": "1.96 sd over repeats"}
+        ax.errorbar(n, mean, 1.96 * sd, **spread)
+        interval = {"fmt": "none", "ecolor": "#d55e00", "label": "stated interval"}
+        ax.errorbar(1.12 * n, mean, 1.96 * stated, **interval)
         ax.set_title(name.replace("_", " "), fontsize=9)
-        drawing.counts(ax, result["rows"])
+        drawing.count_axis(ax, result["rows"])
     axes[0].legend(fontsize=7)
     for ax in axes[len(names) :]:
         ax.axis("off")

@@ -1,0 +1,107 @@
+"""The committed results: every study reads, every table in the documents follows from the records, and collect."""
+
+import importlib
+import json
+import pathlib
+
+import fake_records
+import pytest
+
+from experiments import collect
+from fpu import InputError, intervals
+from fpu.report import records
+
+ROOT = pathlib.Path(__file__).parents[2] / "experiments"
+STUDIES = sorted((ROOT / "results").glob("*.jsonl"))
+RIVALS = ("gaussian", "merf", "vae", "gan", "ddpm")
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_a_study_is_valid_sorted_and_has_no_record_twice(path):
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert collect.merged(records.read([path])) == lines
+
+
+@pytest.mark.parametrize(
+    "suite", ["attacks-digits", "audit", "devices", "engine", "faults", "fidelity-mnist"]
+)
+def test_a_committed_table_is_what_its_suite_makes_of_the_committed_numbers(suite):
+    """Not of grid, which was measured before operations were counted, nor of ablation, whose suite is gone."""
+    path = ROOT / "results" / "bench" / f"{suite}.json"
+    result = json.loads(path.read_text(encoding="utf-8"))
+    module = importlib.import_module(f"experiments.suites.{suite.partition('-')[0]}")
+    table = f"`{result['command']}`\n\n{module.table(result)}\n"
+    assert path.with_suffix(".md").read_text(encoding="utf-8") == table
+
+
+def test_the_utility_table_in_the_readme_follows_from_the_records():
+    runs = records.read([ROOT / "results" / "scarcity.jsonl"])
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (table,) = (part for part in text.split("\n\n") if part.startswith("| images | n | ε |"))
+    rows = [
+        [cell.strip() for cell in line.strip("| ").split("|")] for line in table.splitlines()[2:]
+    ]
+    assert len(rows) == 38
+    for row in rows:
+        assert (
+            utility(runs, row[0], int(row[1].replace(",", "")), float(row[2].replace("∞", "inf")))
+            == row[3:]
+        )
+
+
+def utility(runs, dataset, n, eps):
+    """The cells of one row: rivals at this eps, and classifiers of the members and of all real images."""
+    # Without those that spent a part of eps on DP-SGD: the table shows models on draws alone.
+    runs = [r for r in runs if r["config"]["warmup_share"] in (None, 0.0, 1.0)]
+    runs = [r for r in runs if (r["data"]["name"], r["data"]["n_members"]) == (dataset, n)]
+    same = [r for r in runs if records.eps(r) == pytest.approx(eps, rel=0.01)]
+    by_model = {name: [r for r in same if r["config"]["model"] == name] for name in RIVALS}
+    one_each = list({r["config"]["seed"]: r for r in runs}.values())
+    cells = [accuracy(by_model[name], "synthetic") for name in RIVALS]
+    cells.append(accuracy(by_model["gaussian"], "private_classifier"))
+    return [*cells, accuracy(one_each, "members"), accuracy(one_each, "all_real")]
+
+
+def accuracy(runs, row):
+    """Percent, of macro AUC for the two medical data sets: mean ± half of the t interval; one run alone."""
+    medical = ("pneumoniamnist", "octmnist_part")
+    metrics = [
+        records.metric(r, "utility", row, "auc" if r["data"]["name"] in medical else "accuracy")
+        for r in runs
+    ]
+    values = [100 * m["value"] for m in metrics if m["value"] is not None]
+    if len(values) < 2:
+        return f"{values[0]:.1f}" if values else "–"
+    interval = intervals.t_interval(values)
+    return f"{interval['value']:.1f}±{(interval['high'] - interval['low']) / 2:.1f}"
+
+
+def write(path, *runs):
+    """A folder of records, as a sweep leaves it."""
+    path.mkdir()
+    for i, run in enumerate(runs):
+        (path / f"{i}.record.json").write_text(json.dumps(run))
+    return str(path)
+
+
+def test_records_are_added_to_a_study_once_and_in_order(tmp_path, capsys):
+    later, first, second = (
+        fake_records.record(eps=10.0),
+        fake_records.record(eps=1.0),
+        fake_records.record(eps=1.0, seed=1),
+    )
+    study, folder = tmp_path / "study.jsonl", write(tmp_path / "a", later, first)
+    collect.main(["", folder, str(study)])
+    assert "2 records, 2 of them new" in capsys.readouterr().out
+    collect.main(["", folder, write(tmp_path / "b", second), str(study)])
+    assert "3 records, 1 of them new" in capsys.readouterr().out
+    assert [json.loads(line) for line in study.read_text().splitlines()] == [first, second, later]
+
+
+def test_what_is_no_record_or_no_study_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"FOLDER... STUDY.jsonl"):
+        collect.main(["", str(tmp_path)])
+    folder = write(tmp_path / "a", {"schema": 1})
+    with pytest.raises(InputError, match=r"0\.record\.json: damaged"):
+        collect.main(["", folder, str(tmp_path / "study.jsonl")])
+    assert not (tmp_path / "study.jsonl").exists()
