@@ -1,13 +1,15 @@
 """One small convolutional network: the utility classifier, and the frozen network of the features.
 
-It judges generators and is never released, so nothing here is private. The number of steps is
-fixed and nothing is selected on any data. All trainings on one image shape share one compiled step,
+It judges generators and is never released, so it is not trained privately. The number of steps is
+fixed, and nothing is selected on any data. All trainings on one image shape share one compiled step,
 whatever their number of images.
 """
 
 import dataclasses
 import functools
 import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -20,7 +22,7 @@ from fpu import distributed
 FEATURES = 64
 STEPS = 400  # optimiser steps of a quick training
 _BATCH = 64
-_CHUNK = 500  # images per call when only looking
+_CHUNK = 500  # images per call of a trained network
 _LEARNING_RATE, _WEIGHT_DECAY = 2e-3, 1e-2
 
 
@@ -43,7 +45,7 @@ class Net(nn.Module):
     n_classes: int
 
     @nn.compact
-    def __call__(self, images):
+    def __call__(self, images: jax.Array) -> tuple[jax.Array, jax.Array]:
         x = images.astype(jnp.float32) / 127.5 - 1.0
         stride = -(-max(images.shape[1:3]) // 16)
         x = nn.relu(nn.Conv(32, (stride + 2, stride + 2), strides=stride)(x))
@@ -83,16 +85,16 @@ def _steps_of_all(n_classes, steps, states, images, labels):
 
 
 @jax.jit
-def _look(params, images):
+def _apply(params, images):
     return Net(params["params"]["logits"]["bias"].size).apply(params, images)
 
 
-def initial(shape, n_classes, seed):
+def initial(shape: Sequence[int], n_classes: int, seed: int) -> Any:
     """Parameters of an untrained network for images of `shape` (H, W, C): random features."""
     return _begin(tuple(shape), n_classes, jax.random.key(seed))
 
 
-def shifted(images, rng):
+def shifted(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Images moved by up to side // 14 pixels each way (8x8: 0, 28x28: 2), edges repeated."""
     n, h, w, _ = images.shape
     most = min(h, w) // 14
@@ -102,7 +104,9 @@ def shifted(images, rng):
     return padded[np.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]
 
 
-def train(images, labels, n_classes, *, seed, steps=STEPS):
+def train(
+    images: np.ndarray, labels: np.ndarray, n_classes: int, *, seed: int, steps: int = STEPS
+) -> Any:
     """Fit the network by AdamW on randomly shifted images, in `steps` batches of 64.
 
     Args:
@@ -110,17 +114,24 @@ def train(images, labels, n_classes, *, seed, steps=STEPS):
       labels: ints [n] in 0..n_classes-1; a class may be absent.
       seed: public.
 
-    Returns: parameters for `logits` and `features`. The last few are kept: many runs on one split
-    share their feature network and their floor.
+    Returns: parameters for `logits` and `features`. The last few are cached: runs on the same split
+    share their feature network and the row 'members'.
     """
     return _train(_Set(_digest(images, labels), images, labels), n_classes, (seed,), steps)[0]
 
 
-def train_all(images, labels, n_classes, *, seeds, steps=STEPS):
-    """A list of what `train` returns for each of the seeds.
+def train_all(
+    images: np.ndarray,
+    labels: np.ndarray,
+    n_classes: int,
+    *,
+    seeds: Iterable[int],
+    steps: int = STEPS,
+) -> list[Any]:
+    """`train` for each of the seeds.
 
-    One after the other on a CPU, where vmapped convolutions are slow; else side by side, as vmapped
-    cells: equal to f32 rounding.
+    One after the other on a CPU, where vmapped convolutions are slow; elsewhere vmapped, which is equal to f32
+    rounding.
     """
     data, seeds = _Set(_digest(images, labels), images, labels), tuple(seeds)
     if jax.default_backend() == "cpu":
@@ -143,7 +154,7 @@ class _Set:
 
 @functools.lru_cache(maxsize=6)
 def _train(data, n_classes, seeds, steps):
-    """Parameters for each of the seeds, trained in step."""
+    """Parameters for each of the seeds, trained side by side."""
     begun = [initial(data.images.shape[1:], n_classes, seed) for seed in seeds]
     states = [(params, _optimiser(steps).init(params)) for params in begun]
     batches = zip(*(_batches(data, seed, steps) for seed in seeds), strict=True)
@@ -168,20 +179,21 @@ def _batches(data, seed, steps):
 
 
 def _outputs(params, images):
-    padding = np.zeros((_CHUNK - len(images) % _CHUNK, *images.shape[1:]), np.uint8)
+    size = _CHUNK * max(1, -(-len(images) // _CHUNK))
+    padding = np.zeros((size - len(images), *images.shape[1:]), np.uint8)
     padded = np.concatenate([images, padding])
     chunks = (padded[i : i + _CHUNK] for i in range(0, len(padded), _CHUNK))
-    # Another process may remember what this one has to look at.
-    own = jax.local_devices()
-    parts = [distributed.over_rows(_look, (params,), chunk, devices=own) for chunk in chunks]
+    # On devices of this process alone: another process may have the result cached and not take part.
+    local = jax.local_devices()
+    parts = [distributed.over_rows(_apply, (params,), chunk, devices=local) for chunk in chunks]
     return [np.concatenate(part)[: len(images)] for part in zip(*parts, strict=True)]
 
 
-def logits(params, images):
+def logits(params: Any, images: np.ndarray) -> np.ndarray:
     """float32 [n, K] of uint8 images [n, H, W, C]."""
     return _outputs(params, images)[0]
 
 
-def features(params, images):
+def features(params: Any, images: np.ndarray) -> np.ndarray:
     """float32 [n, 64] of uint8 images [n, H, W, C]: the layer before the last."""
     return _outputs(params, images)[1]

@@ -1,13 +1,13 @@
-"""What a classifier is worth on a test set: its metrics, each with an interval.
+"""The metrics of a classifier on a test set, each with an interval.
 
-UTILITY: name -> Metric. Its function takes (probabilities [n, K], labels [n]) and returns
-statistic(weights [b, n]) -> [b], the metric with image i counted weights[:, i] times (see
-intervals.bootstrap). fpu/utility/protocols.py says which classifiers are judged.
+UTILITY has one line per metric. To add one, write a function (probabilities [n, K], labels [n]) -> statistic and give
+it a line. statistic(weights [b, n]) -> [b] is the metric with image i counted weights[:, i] times (see
+intervals.bootstrap). Which classifiers are judged is in fpu/utility/protocols.py.
 """
 
 import functools
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import softmax
@@ -17,27 +17,29 @@ from fpu.utility import classifier
 
 BINS = 15  # of the calibration error
 
+Statistic = Callable[[np.ndarray], np.ndarray]  # weights [b, n] -> [b]
 
-def accuracy(probabilities, labels):
+
+def accuracy(probabilities: np.ndarray, labels: np.ndarray) -> Statistic:
     """The share of images whose most probable class is theirs."""
     right = (probabilities.argmax(1) == labels).astype(float)
     return lambda weights: weights @ right / weights.sum(1)
 
 
-def recall(probabilities, labels, k):
-    """The share found of class k, which must be present."""
-    own = (labels == k).astype(float)
-    found = own * (probabilities.argmax(1) == k)
-    return lambda weights: weights @ found / (weights @ own)
+def recall(probabilities: np.ndarray, labels: np.ndarray, k: int) -> Statistic:
+    """The share of the images of class k that are classified so; one must be present."""
+    positive = (labels == k).astype(float)
+    right = positive * (probabilities.argmax(1) == k)
+    return lambda weights: weights @ right / (weights @ positive)
 
 
-def balanced_accuracy(probabilities, labels):
-    """The mean over the classes present of the share found of each."""
-    each = [recall(probabilities, labels, k) for k in np.unique(labels)]
-    return lambda weights: np.mean([found(weights) for found in each], axis=0)
+def balanced_accuracy(probabilities: np.ndarray, labels: np.ndarray) -> Statistic:
+    """The mean recall of the classes that are present."""
+    recalls = [recall(probabilities, labels, k) for k in np.unique(labels)]
+    return lambda weights: np.mean([one(weights) for one in recalls], axis=0)
 
 
-def binary_auc(scores, positive):
+def binary_auc(scores: np.ndarray, positive: np.ndarray) -> Statistic:
     """Area under the ROC curve of scores [n] for booleans [n]; ties count half."""
     order = np.argsort(scores, kind="stable")
     starts = np.flatnonzero(np.diff(scores[order], prepend=np.nan) != 0)  # one per distinct score
@@ -45,26 +47,28 @@ def binary_auc(scores, positive):
 
     def statistic(weights):
         weights = np.take(weights, order, axis=1)  # much quicker than weights[:, order]
-        up = np.add.reduceat(weights * positive, starts, axis=1)
-        down = np.add.reduceat(weights, starts, axis=1) - up
-        below = np.cumsum(down, axis=1) - down / 2
-        return np.einsum("bi,bi->b", up, below) / (up.sum(1) * down.sum(1))
+        # Positives and negatives at each distinct score, and negatives below it.
+        positives = np.add.reduceat(weights * positive, starts, axis=1)
+        negatives = np.add.reduceat(weights, starts, axis=1) - positives
+        below = np.cumsum(negatives, axis=1) - negatives / 2
+        pairs = positives.sum(1) * negatives.sum(1)
+        return np.einsum("bi,bi->b", positives, below) / pairs
 
     return statistic
 
 
-def macro_auc(probabilities, labels):
-    """The mean over classes of the one-against-rest AUC, as medmnist.evaluator.getAUC has it.
+def macro_auc(probabilities: np.ndarray, labels: np.ndarray) -> Statistic:
+    """The mean over classes of the one-against-rest AUC, as medmnist.evaluator.getAUC computes it.
 
-    Of two classes the last alone is taken: they are the same but for ties that rounding makes.
+    Of two classes only the second is taken: the AUC of the first differs by rounding alone.
     """
     n_classes = probabilities.shape[1]
     classes = [1] if n_classes == 2 else range(n_classes)
-    each = [binary_auc(probabilities[:, k], labels == k) for k in classes]
-    return lambda weights: np.mean([auc(weights) for auc in each], axis=0)
+    aucs = [binary_auc(probabilities[:, k], labels == k) for k in classes]
+    return lambda weights: np.mean([auc(weights) for auc in aucs], axis=0)
 
 
-def calibration_error(probabilities, labels):
+def calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> Statistic:
     """ECE (arXiv:1706.04599, eq. 3): how far confidence is from accuracy, in 15 bins of equal width.
 
     Bin b holds the images whose top probability is in (b / 15, (b + 1) / 15]. The sum over bins of
@@ -76,7 +80,7 @@ def calibration_error(probabilities, labels):
     return lambda weights: np.abs((weights * excess) @ bins).sum(1) / weights.sum(1)
 
 
-def brier(probabilities, labels):
+def brier(probabilities: np.ndarray, labels: np.ndarray) -> Statistic:
     """The mean over images of the squared distance from the probabilities to the truth, in [0, 2].
 
     Summed over the classes, as G. W. Brier (1950) has it; of two classes, twice the binary score.
@@ -86,10 +90,10 @@ def brier(probabilities, labels):
     return lambda weights: weights @ squares / weights.sum(1)
 
 
-def _of_chance(value, replicates, n):
-    """The interval of a calibration error, which chance makes too large, of a resample twice over.
+def _biased(value: float, replicates: np.ndarray, n: int) -> dict:
+    """The interval of a calibration error, which chance makes too large, and twice as much too large in resamples.
 
-    Up to the percentile of the resamples; down by the reflected length and by twice the bias more.
+    Upwards to the percentile of the resamples; downwards by as much, and by twice the bias more.
     Measured on classifiers of known calibration, this covers the truth in 83 to 99 cases of 100 at
     n = 100 and 95 to 100 at n = 1,000; percentiles alone never cover that of a calibrated one.
     """
@@ -99,30 +103,30 @@ def _of_chance(value, replicates, n):
     return metric(value, max(0.0, min(low, value)), min(1.0, max(high, value)), n)
 
 
-def _of_two(value, replicates, n):
+def _to_two(value: float, replicates: np.ndarray, n: int) -> dict:
     """The percentile interval of a number in [0, 2]."""
     half = percentile(value / 2, replicates / 2, n)
     return metric(value, 2 * half["low"], 2 * half["high"], n)
 
 
 class Metric(NamedTuple):
-    """A metric's function, which way is better, and its interval (value, replicates, n) -> metric."""
+    """One line of UTILITY."""
 
-    statistic: Callable
+    statistic: Callable[..., Statistic]
     better: str = "higher"
-    interval: Callable = percentile
+    interval: Callable[..., dict] = percentile  # (value, replicates, n) -> metric
 
 
 UTILITY = {
     "accuracy": Metric(accuracy),
     "balanced_accuracy": Metric(balanced_accuracy),
     "auc": Metric(macro_auc),
-    "ece": Metric(calibration_error, "lower", _of_chance),
-    "brier": Metric(brier, "lower", _of_two),
+    "ece": Metric(calibration_error, "lower", _biased),
+    "brier": Metric(brier, "lower", _to_two),
 }
 
 
-def judge(probabilities, labels, rng):
+def judge(probabilities: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> dict:
     """The metrics of one or more classifiers on one test set.
 
     Args:
@@ -138,42 +142,52 @@ def judge(probabilities, labels, rng):
     counts = np.bincount(labels, minlength=n_classes)
     if not np.isfinite(probabilities).all():
         return nothing(n_classes, "the classifier's outputs are not finite")
-    absent = {k: missing(f"the test set has no image of class {k}") for k in range(n_classes)}
-    held = UTILITY | {k: Metric(functools.partial(recall, k=k)) for k in np.flatnonzero(counts)}
+    absent = {str(k): missing(f"the test set has no image of class {k}") for k in range(n_classes)}
+    metrics = UTILITY | {
+        str(k): Metric(functools.partial(recall, k=int(k))) for k in np.flatnonzero(counts)
+    }
     if not counts.all():
-        del held["auc"]
-    value, replicates = bootstrap(_all(held.values(), probabilities, labels), labels, rng)
-    picked = rng.integers(seeds, size=(len(replicates), 1, seeds))
-    replicates = np.take_along_axis(replicates, picked, axis=2).mean(2)
-    found = {"auc": absent[int(counts.argmin())]}
-    for i, (name, each) in enumerate(held.items()):
-        images = n if name in UTILITY else counts[name]
-        found[name] = each.interval(value[i].mean(), replicates[:, i], images)
-    recalls = {str(k): found.get(k, absent[k]) for k in range(n_classes)}
-    return {name: found[name] for name in UTILITY} | {"recall": recalls}
+        del metrics["auc"]
+    values, replicates = bootstrap(_all(metrics.values(), probabilities, labels), labels, rng)
+    drawn = rng.integers(seeds, size=(len(replicates), 1, seeds))
+    replicates = np.take_along_axis(replicates, drawn, axis=2).mean(2)
+    results = {"auc": absent[str(counts.argmin())]}
+    for i, (name, each) in enumerate(metrics.items()):
+        images = n if name in UTILITY else counts[int(name)]
+        results[name] = each.interval(values[i].mean(), replicates[:, i], images)
+    recalls = {str(k): results.get(str(k), absent[str(k)]) for k in range(n_classes)}
+    return {name: results[name] for name in UTILITY} | {"recall": recalls}
 
 
-def nothing(n_classes, reason):
+def nothing(n_classes: int, reason: str) -> dict:
     """What `judge` returns where there is no number, for one reason."""
-    every = dict.fromkeys(UTILITY, missing(reason))
-    return every | {"recall": {str(k): missing(reason) for k in range(n_classes)}}
+    metrics = dict.fromkeys(UTILITY, missing(reason))
+    return metrics | {"recall": {str(k): missing(reason) for k in range(n_classes)}}
 
 
-def _all(metrics, probabilities, labels):
+def _all(metrics: Iterable[Metric], probabilities: np.ndarray, labels: np.ndarray) -> Statistic:
     """One statistic [b, M, S] of the M metrics of the S classifiers."""
-    each = [[m.statistic(p, labels) for p in probabilities] for m in metrics]
+    rows = [[m.statistic(p, labels) for p in probabilities] for m in metrics]
     return lambda weights: np.stack(
-        [np.stack([statistic(weights) for statistic in row], axis=1) for row in each], axis=1
+        [np.stack([statistic(weights) for statistic in row], axis=1) for row in rows], axis=1
     )
 
 
-def networks(params, images):
+def networks(params: Iterable[Any], images: np.ndarray) -> np.ndarray:
     """Probabilities [S, n, K] of trained networks, a list of their parameters, on images."""
     logits = np.stack([classifier.logits(p, images) for p in params])
     return softmax(logits.astype(np.float64), axis=-1)
 
 
-def train_and_test(train, test, n_classes, *, seed, seeds=1, steps=classifier.STEPS):
+def train_and_test(
+    train: tuple[np.ndarray, np.ndarray],
+    test: tuple[np.ndarray, np.ndarray],
+    n_classes: int,
+    *,
+    seed: int,
+    seeds: int = 1,
+    steps: int = classifier.STEPS,
+) -> dict:
     """Train `seeds` networks on one set and judge them on another.
 
     Args:
