@@ -1,41 +1,55 @@
-"""The one form every number takes: a value with its 95 % interval and its count, or a reason.
+"""Every metric is a value with its 95 % interval and its count, or a reason why there is none.
 
-Two ways to an interval. A mean over images, or an area under a curve, is resampled (`bootstrap`). A
-statistic of pairs or neighbours is not: an image drawn twice is its own neighbour at distance zero.
-It is computed again with a third of the images left out (`jackknife`).
+Three ways to an interval. A mean over runs has Student's (`t_interval`). A mean over images, or an area under a
+curve, is resampled (`bootstrap`). A statistic of pairs or neighbours is not: an image drawn twice is its own neighbour
+at distance zero. It is computed again with a third of the images left out (`jackknife`).
 """
 
+from collections.abc import Callable
+
 import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import stdtrit
 
 _Z = 1.959964  # the 97.5 % point of the normal distribution
 _RESAMPLES = 500
-_ROWS = 50  # resamples in flight at once, which bounds the memory
-_REPEATS, _OUT = 50, 3  # of the jackknife: how often one image in three is left out
+_CHUNK = 50  # resamples at once, which bounds the memory
+_REPEATS, _FOLDS = 50, 3  # of the jackknife: how often one image in three is left out
 
 
-def metric(value, low, high, n):
-    """{'value', 'low', 'high', 'n'}: a number, its 95 % interval, the images it rests on."""
+def metric(value: float, low: float, high: float, n: int) -> dict:
+    """{'value', 'low', 'high', 'n'}: a number, its 95 % interval, and how many images it was computed from."""
     return {"value": float(value), "low": float(low), "high": float(high), "n": int(n)}
 
 
-def missing(reason):
-    """{'value': None, 'reason'}: what a metric is when the data cannot carry it."""
+def missing(reason: str) -> dict:
+    """{'value': None, 'reason'}: a metric that could not be computed."""
     return {"value": None, "reason": str(reason)}
 
 
-def normal(value, error, n, floor=-np.inf):
+def normal(value: float, error: float, n: int, floor: float = -np.inf) -> dict:
     """Value +- 1.96 standard errors, cut off at `floor`."""
     return metric(value, max(floor, value - _Z * error), value + _Z * error, n)
 
 
-def wilson(share, n):
+def t_interval(values: ArrayLike) -> dict:
+    """The mean of two or more independent values (of runs, say), with Student's 95 % interval; n counts the values."""
+    x = np.asarray(values, np.float64)
+    n, mean = len(x), x.mean()
+    if n < 2:
+        raise ValueError("an interval of a mean needs two values or more")
+    half = stdtrit(n - 1, 0.975) * x.std(ddof=1) / np.sqrt(n)
+    return metric(mean, mean - half, mean + half, n)
+
+
+def wilson(share: float, n: int) -> tuple[float, float]:
     """(low, high) of a share of n independent images (E. B. Wilson, 1927)."""
     centre = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
     half = _Z / (1 + _Z**2 / n) * np.sqrt(share * (1 - share) / n + _Z**2 / (4 * n * n))
     return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))
 
 
-def share(value, error, n):
+def share(value: float, error: float, n: int) -> dict:
     """A share of n images: the wider of +- 1.96 standard errors and Wilson's interval, in [0, 1].
 
     Wilson's keeps an honest width at shares of 0 and 1, where the error says 0.
@@ -46,7 +60,9 @@ def share(value, error, n):
     )
 
 
-def jackknife(statistic, labels, rng):
+def jackknife(
+    statistic: Callable[..., float], labels: np.ndarray, rng: np.random.Generator
+) -> float:
     """Standard error of a statistic of two independent samples, a third left out of both at a time.
 
     The delete-d jackknife, which unlike delete-one holds for statistics that jump (J. Shao and
@@ -60,13 +76,18 @@ def jackknife(statistic, labels, rng):
     """
     replicates = []
     for _ in range(_REPEATS):
-        kept = np.delete(np.arange(len(labels)), np.s_[rng.integers(_OUT) :: _OUT])
+        kept = np.delete(np.arange(len(labels)), np.s_[rng.integers(_FOLDS) :: _FOLDS])
         shuffled = [np.lexsort((rng.random(len(labels)), labels)) for _ in range(2)]
         replicates.append(statistic(shuffled[0][kept], shuffled[1][kept]))
-    return float(np.std(replicates, ddof=1) * np.sqrt(_OUT - 1))
+    return float(np.std(replicates, ddof=1) * np.sqrt(_FOLDS - 1))
 
 
-def bootstrap(statistic, strata, rng, resamples=_RESAMPLES):
+def bootstrap(
+    statistic: Callable[[np.ndarray], np.ndarray],
+    strata: np.ndarray,
+    rng: np.random.Generator,
+    resamples: int = _RESAMPLES,
+) -> tuple[np.ndarray, np.ndarray]:
     """A statistic on the data and on resamples of them, drawn with replacement within each stratum.
 
     Args:
@@ -79,8 +100,8 @@ def bootstrap(statistic, strata, rng, resamples=_RESAMPLES):
     n = len(strata)
     members = [np.flatnonzero(strata == s) for s in np.unique(strata)]
     replicates = []
-    for start in range(0, resamples, _ROWS):
-        b = min(_ROWS, resamples - start)
+    for start in range(0, resamples, _CHUNK):
+        b = min(_CHUNK, resamples - start)
         drawn = np.concatenate([rng.choice(m, (b, len(m))) for m in members], axis=1)
         flat = drawn + n * np.arange(b)[:, None]
         weights = np.bincount(flat.ravel(), minlength=b * n).reshape(b, n)
@@ -88,7 +109,7 @@ def bootstrap(statistic, strata, rng, resamples=_RESAMPLES):
     return statistic(np.ones((1, n)))[0], np.concatenate(replicates)
 
 
-def percentile(value, replicates, n):
+def percentile(value: float, replicates: np.ndarray, n: int) -> dict:
     """The percentile interval of a share or an area in [0, 1]; Wilson's at 0 and at 1."""
     low, high = np.percentile(replicates, [2.5, 97.5])
     if value in (0.0, 1.0):
@@ -96,7 +117,7 @@ def percentile(value, replicates, n):
     return metric(value, min(low, value), max(high, value), n)
 
 
-def reflected(value, replicates, m, n):
+def reflected(value: float, replicates: np.ndarray, m: int, n: int) -> dict:
     """The basic (reflected) interval in [0, 1], for the largest gap between the ECDFs of m and n numbers.
 
     A maximum over thresholds is biased upwards, and on resamples twice: reflecting takes the bias

@@ -1,5 +1,12 @@
-"""A run's record: one JSON object, schema 1. Tables, figures and pages are made from records alone."""
+"""A run's record: one JSON object of schema 1. Tables, figures and pages are made from records alone.
 
+    config, data, privacy, fidelity, utility, cost, versions
+
+Every metric in it is {"value", "low", "high", "n"}, low to high its 95 % interval, or {"value": None, "reason"}.
+This file writes records (`make`, `assemble`) and checks those that were read (`problem`).
+"""
+
+import base64
 import importlib.metadata
 import math
 import platform
@@ -8,9 +15,10 @@ import jax
 
 import fpu
 from fpu import data
-from fpu.dp.plan import DPSGD
+from fpu.dp.plan import DPSGD, Plan
 
 SCHEMA = 1
+_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def make(job, eps: float, accountant: str, judged: dict, seconds: dict, audit=None) -> dict:
@@ -18,47 +26,73 @@ def make(job, eps: float, accountant: str, judged: dict, seconds: dict, audit=No
 
     Args:
       job: the pipeline.Job.
-      eps, accountant: what `accounting.epsilon` said of its plan.
+      eps, accountant: what `accounting.epsilon` returned for its plan.
       judged: what `evaluation.evaluate` returned.
       seconds: {part: seconds}.
       audit: what `auditing.run` returned.
     """
     config, plan = job.config, job.plan
+    sgd = [stage for stage in plan.stages if isinstance(stage, DPSGD)]
+    steps = {
+        "steps": sum(stage.steps for stage in sgd),
+        "examples": round(sum(stage.steps * stage.denominator for stage in sgd)),
+    }
+    record = assemble(
+        config,
+        data_section(job.dataset, job.split, config["subset"], config["seed"]),
+        privacy_section(plan, eps, accountant, config),
+        judged,
+        cost_section(seconds, steps),
+    )
+    record["privacy"]["audit"] = audit
+    return record
+
+
+def assemble(config: dict, data: dict, privacy: dict, judged: dict, cost: dict) -> dict:
+    """A record from its sections.
+
+    Args:
+      config: what was asked for.
+      data, privacy, cost: as `data_section`, `privacy_section` and `cost_section` return them.
+      judged: what `evaluation.evaluate` returned; its attacks and distances join `privacy`.
+    """
+    tried = ("attacks", "distance_to_closest_record", "empirical_epsilon")
     return {
         "schema": SCHEMA,
         "config": config,
-        "data": data_section(job.dataset, job.split, config),
-        "privacy": _privacy(plan, eps, accountant, config) | attacked(judged) | {"audit": audit},
+        "data": data,
+        "privacy": privacy | {name: judged[name] for name in tried if name in judged},
         "fidelity": judged["fidelity"],
         "utility": judged["utility"],
-        "cost": _cost(plan, seconds),
-        "versions": versions(),
+        "cost": cost,
+        "versions": _versions(),
     }
 
 
-def attacked(judged: dict) -> dict:
-    """What was tried on the images and the model, for the record's `privacy`."""
-    names = ("attacks", "distance_to_closest_record", "empirical_epsilon")
-    return {name: judged[name] for name in names if name in judged}
+def data_section(dataset, split, subset: str, seed: int) -> dict:
+    """The record's `data`: the manifest without the indices.
 
-
-def data_section(dataset, split, config) -> dict:
-    """The record's `data`: the manifest without the indices."""
+    Args:
+      dataset, split: a data.Dataset and its data.Split.
+      subset, seed: how the members were chosen, in a word, and by which seed.
+    """
     facts = data.manifest(dataset, split)
-    kept = {k: v for k, v in facts.items() if not isinstance(v, list) or k.endswith("_per_class")}
-    return kept | {
+    facts = {k: v for k, v in facts.items() if not isinstance(v, list) or k.endswith("_per_class")}
+    return facts | {
         "name": dataset.name,
         "source": dataset.source,
         "shape": list(dataset.shape),
         "n_classes": dataset.n_classes,
         "class_names": list(dataset.class_names),
-        "subset": config["subset"],
-        "seed": config["seed"],
+        "subset": subset,
+        "seed": seed,
     }
 
 
-def _privacy(plan, eps, accountant, config) -> dict:
-    stage = plan.stages[-1] if plan.stages else None  # DP-SGD where there is one
+def privacy_section(plan: Plan, eps: float, accountant: str, config: dict) -> dict:
+    """The record's `privacy`, of what is proved. Numbers of a mechanism are those of DP-SGD, where there is one."""
+    stage = plan.stages[-1] if plan.stages else None
+    disclosed = config["noise_seed"] is not None
     return {
         "eps": "inf" if math.isinf(eps) else eps,
         "delta": plan.delta,
@@ -71,23 +105,144 @@ def _privacy(plan, eps, accountant, config) -> dict:
         "accountant": accountant,
         "unit": plan.unit,
         "stages": config["stages"],
-        "noise_seed_disclosed": config["noise_seed"] is not None,
-        "statement": plan.statement(config["noise_seed"] is not None),
+        "noise_seed_disclosed": disclosed,
+        "statement": plan.statement(disclosed),
     }
 
 
-def _cost(plan, seconds) -> dict:
-    sgd = [stage for stage in plan.stages if isinstance(stage, DPSGD)]
-    return {
-        "seconds": {name: round(value, 2) for name, value in seconds.items()},
-        "steps": sum(stage.steps for stage in sgd),
-        "examples": round(sum(stage.steps * stage.denominator for stage in sgd)),
-        "device": jax.devices()[0].device_kind,
-    }
+def cost_section(seconds: dict, steps: dict) -> dict:
+    """The record's `cost`: {part: seconds}, counts of steps and examples, and the device."""
+    rounded = {name: round(value, 2) for name, value in seconds.items()}
+    return {"seconds": rounded, **steps, "device": jax.devices()[0].device_kind}
 
 
-def versions() -> dict:
+def _versions() -> dict:
     """Of the packages that numbers depend on."""
-    packages = ("jax", "flax", "optax", "dp-accounting", "numpy")
-    known = {name.replace("-", "_"): importlib.metadata.version(name) for name in packages}
-    return {"fpu": fpu.__version__, "python": platform.python_version()} | known
+    names = ("jax", "flax", "optax", "dp-accounting", "numpy")
+    packages = {name.replace("-", "_"): importlib.metadata.version(name) for name in names}
+    return {"fpu": fpu.__version__, "python": platform.python_version()} | packages
+
+
+def problem(record: object) -> str | None:
+    """What is wrong with a record that was read, in words; None where tables, figures and pages can use it."""
+    if not isinstance(record, dict) or "schema" not in record:
+        return "not a record of fpu (no 'schema' in it)"
+    if record["schema"] != SCHEMA:
+        return (
+            f"schema {record['schema']!r}, but this fpu reads {SCHEMA}; use the fpu that wrote it"
+        )
+    for section, keys in _REQUIRED.items():
+        if not isinstance(record.get(section), dict):
+            return f"damaged record, it lacks '{section}'"
+        for key in keys:
+            if record[section].get(key) is None:
+                return f"damaged record, '{section}' lacks '{key}'"
+    for path, fits in _KINDS.items():
+        value = record
+        for key in path:
+            value = value.get(key) if isinstance(value, dict) else None
+        if value is not None and not fits(value):
+            return f"damaged record, {'.'.join(path)} is not what it should be"
+    bad = _bad_metric(record)
+    return f"damaged record, {bad} is not what it should be" if bad else None
+
+
+def _bad_metric(node, path: str = "") -> str | None:
+    """The path of the first metric below `node`, a dict with a 'value', that holds no numbers."""
+    if not isinstance(node, dict):
+        return None
+    if "value" in node:
+        for key in ("value", "low", "high", "n"):
+            if node.get(key) is not None and not _number(node[key]):
+                return f"{path}.{key}"[1:]
+        if node["value"] is None and not _text(node.get("reason", "")):
+            return f"{path}.reason"[1:]
+    return next((bad for k, v in node.items() if (bad := _bad_metric(v, f"{path}.{k}"))), None)
+
+
+def _number(value) -> bool:
+    return isinstance(value, float) or (type(value) is int and abs(value) <= 2**53)
+
+
+def _count(value) -> bool:
+    return type(value) is int and 0 <= value <= 2**53
+
+
+def _positive(value) -> bool:
+    return _count(value) and value > 0
+
+
+def _text(value) -> bool:
+    return isinstance(value, str)
+
+
+def _dict(value) -> bool:
+    return isinstance(value, dict)
+
+
+def _list_of(fits):
+    return lambda value: isinstance(value, list) and all(map(fits, value))
+
+
+def _dict_of(fits):
+    return lambda value: isinstance(value, dict) and all(map(fits, value.values()))
+
+
+_rates = _dict_of(_list_of(_number))
+_rows = _dict_of(lambda value: value is None or isinstance(value, dict))
+
+
+def _attack(value) -> bool:
+    """Metrics of an attack, and maybe a ROC curve {'fpr', 'tpr'} of equally many rates."""
+    if not _dict(value) or value.get("roc") is None:
+        return _dict(value)
+    roc = value["roc"]
+    return _rates(roc) and len(roc.get("fpr", "")) == len(roc.get("tpr", "")) > 0
+
+
+def _thumbnail(text) -> bool:
+    """A PNG in base64, not too long: a record may come from anywhere, and a page shows this as an image."""
+    if not isinstance(text, str) or len(text) > 2**20:
+        return False
+    try:
+        return base64.b64decode(text, validate=True).startswith(_PNG)
+    except ValueError:
+        return False
+
+
+_REQUIRED = {
+    "config": ("model",),
+    "data": ("name", "shape", "n_classes", "n_members"),
+    "privacy": ("eps", "delta"),
+    **{section: () for section in ("fidelity", "utility", "cost", "versions")},
+}
+_KINDS = {  # path: whether a value may stand there
+    **{("config", key): _text for key in ("model", "dataset", "preset", "size", "warmup")},
+    **{("config", key): _count for key in ("steps", "n_samples", "seed", "warmup_steps")},
+    **{("config", key): _number for key in ("clip_norm", "sampling_rate", "warmup_share")},
+    **{("config", key): _dict for key in ("model_config", "recipe")},
+    **{("data", key): _text for key in ("name", "source", "unit", "subset", "sha256_members")},
+    **{("data", key): _positive for key in ("n_classes", "n_members", "n_units")},
+    **{("data", key): _count for key in ("n_nonmembers", "n_reference", "n_test", "seed")},
+    ("data", "members_per_class"): _list_of(_count),
+    ("data", "class_names"): _list_of(_text),
+    ("data", "shape"): lambda value: _list_of(_positive)(value) and len(value) == 3,
+    ("data", "notes"): _dict,
+    ("privacy", "eps"): lambda value: value == "inf" or (_number(value) and value >= 0),
+    ("privacy", "delta"): lambda value: _number(value) and 0 <= value < 1,
+    **{("privacy", key): _number for key in ("noise_multiplier", "clip_norm", "sampling_rate")},
+    **{("privacy", key): _count for key in ("capacity", "steps")},
+    **{("privacy", key): _text for key in ("relation", "accountant", "unit", "statement")},
+    ("privacy", "attacks"): _dict_of(_attack),
+    ("privacy", "audit"): _dict,
+    ("privacy", "stages"): _list_of(_dict),
+    ("fidelity",): _rows,
+    ("fidelity", "features", "n_reference"): _count,
+    ("utility",): _rows,
+    ("cost", "seconds"): _dict_of(_number),
+    **{("cost", key): _count for key in ("steps", "examples")},
+    ("cost", "device"): _text,
+    ("versions",): _dict_of(_text),
+    ("diverged",): _text,
+    ("thumbnails",): _thumbnail,
+}

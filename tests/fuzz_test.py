@@ -20,7 +20,7 @@ from fpu.files import safe
 from fpu.models import vae
 from fpu.pipeline import settings as flags
 from fpu.pipeline import sweep, workdir
-from fpu.report import records, tables
+from fpu.report import frame, records
 from fpu.training import checkpoint
 
 SOME = settings(max_examples=150, deadline=None)
@@ -107,9 +107,9 @@ def test_bent_records_make_tables_and_pages_or_are_refused(tmp_path):
     def check(at, new):
         path.write_text(json.dumps(put(whole, at, new)))
         if runs := read_or_refused(records.read, [path]):
-            tables.markdown(runs)
-            tables.csv(runs)
-            report.page(runs[0], None)
+            frame.markdown(runs)
+            frame.csv(runs)
+            report.page(runs[0], b"a picture")
 
     check()
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, ks_2samp
+from scipy.stats import binomtest, ks_2samp, sem, t
 
 from fpu import intervals
 
@@ -15,6 +15,16 @@ def mean(x):
 def test_wilson_is_scipys(hits, n):
     expected = binomtest(hits, n).proportion_ci(method="wilson")
     np.testing.assert_allclose(intervals.wilson(hits / n, n), expected, atol=1e-6)
+
+
+def test_t_interval_is_scipys():
+    values = [0.2, 0.4, 0.9]
+    found = intervals.t_interval(values)
+    expected = t.interval(0.95, 2, np.mean(values), sem(values))
+    np.testing.assert_allclose((found["low"], found["high"]), expected)
+    assert (found["value"], found["n"]) == (pytest.approx(0.5), 3)
+    with pytest.raises(ValueError, match="two values"):
+        intervals.t_interval([1.0])
 
 
 def test_metric_and_missing_are_plain_json():

@@ -1,47 +1,57 @@
-"""Records as tables and pictures: python -m experiments.report RECORDS... [--out=FILE.html] [--folder=DIR]
+"""Compare runs: tables on the screen, tables and figures as one HTML page or a folder.
 
-RECORDS are record.json files, or folders searched for record.json and *.record.json, here or in a bucket
-(gs://...). Prints a markdown table; --out also writes tables, pictures, Pareto sets and the paper's claims as one
-HTML page that needs no other file, --folder the same as PNG files (DATASET.png against eps, DATASET-n.png against
-the number of members, DATASET-triangle.png, DATASET-roc.png, DATASET-paper.png), claims.md, pareto.md, and all runs
-as runs.csv.
+    fpu report runs --out=comparison.html
+    fpu report gs://BUCKET/records study.jsonl --folder=results
+
+RECORDS are record.json files, .jsonl files of one record a line, or folders that hold such files, here or in a bucket
+(gs://...). Prints a markdown table. --out also writes tables, figures and Pareto sets as one HTML page that needs no
+other file. --folder writes the figures as PNG files (DATASET.png against eps, DATASET-n.png against the number of
+members, DATASET-triangle.png, DATASET-roc.png), pareto.md, and all runs as runs.csv.
 """
+
+from collections.abc import Callable, Sequence
 
 from absl import flags
 
 import fpu
 from fpu import report
 from fpu.files import storage
+from fpu.report.records import Place
 
 
 def define_flags() -> None:
     """Of this command alone: a test may import it beside another that has an --out too."""
     flags.DEFINE_string(
-        "out",
-        None,
-        "Write tables, pictures and claims as one self-contained HTML page to this file.",
+        "out", None, "write tables and figures as one self-contained HTML page to this file"
     )
     flags.DEFINE_string(
-        "folder", None, "Write the pictures as PNG files, claims.md, pareto.md and runs.csv here."
+        "folder", None, "write the figures as PNG files, pareto.md and runs.csv here"
     )
 
 
-def main(argv: list[str]) -> None:
-    """Read the records named in `argv[1:]`, print their table, write page, curves and lines if asked."""
+def main(argv: list[str], extras: Callable[[Sequence[dict]], report.Extras] | None = None) -> None:
+    """Read the records named in `argv[1:]`, print their table, write page and folder if asked.
+
+    Args:
+      extras: called with the records; what it returns is added to page and folder.
+    """
     runs = report.read(argv[1:])
     text = report.table(runs)
-    if flags.FLAGS.out is not None:
-        _write("out", storage.place(flags.FLAGS.out), report.overview(runs).encode())
-    if flags.FLAGS.folder is not None:
-        for name, content in report.files(runs).items():
-            _write("folder", storage.place(flags.FLAGS.folder) / name, content)
+    out, folder = flags.FLAGS.out, flags.FLAGS.folder
+    if out is not None or folder is not None:
+        shown = report.comparison(runs, extras)
+        if out is not None:
+            _write("out", storage.place(out), report.overview(shown).encode())
+        if folder is not None:
+            for name, content in report.files(shown).items():
+                _write("folder", storage.place(folder) / name, content)
     print(text, end="")
 
 
-def _write(flag: str, path, content: bytes) -> None:
+def _write(flag: str, path: Place, content: bytes) -> None:
     """The whole file or none of it."""
     try:
         storage.write(path, content)
     except (OSError, fpu.InputError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise fpu.InputError(f"--{flag}: {path} cannot be written: {why}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise fpu.InputError(f"--{flag}: {path} cannot be written: {reason}") from error

@@ -1,9 +1,21 @@
-"""Records to what people read: a page per run, tables and curves of many, pictures of the images."""
+"""From records to what people read: a page per run, tables and figures of many, pictures of the images."""
 
-from fpu.report.document import overview, page
-from fpu.report.figures import samples_png
-from fpu.report.gallery import files
+from fpu.report.frame import markdown as table
+from fpu.report.gallery import Extras, Picture, Section, comparison, files
+from fpu.report.page import overview, page
 from fpu.report.records import read
-from fpu.report.tables import markdown as table
+from fpu.report.samples import samples_png, thumbnails
 
-__all__ = ["files", "overview", "page", "read", "samples_png", "table"]
+__all__ = [
+    "Extras",
+    "Picture",
+    "Section",
+    "comparison",
+    "files",
+    "overview",
+    "page",
+    "read",
+    "samples_png",
+    "table",
+    "thumbnails",
+]

@@ -1,65 +1,102 @@
-"""Every picture and table of a comparison of runs: what the page shows, and what a folder of results holds."""
+"""A comparison of runs: its tables and pictures, and the files that a folder of results holds."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from fpu.report import claims, curves, papers, pareto, rocs, tables, triangle
-from fpu.report.tables import Table
+from fpu.report import compare, frame, panels, plots
+from fpu.report.frame import Table
+from fpu.report.words import grid
 
 
 class Picture(NamedTuple):
     """A figure of one data set."""
 
     dataset: str
-    kind: str  # "", "n", "triangle", "roc" or "paper"
-    about: str  # what a reader who cannot see it is told
+    kind: str  # part of its file's name: "", "n", "triangle", "roc", or that of an extra
+    about: str  # for readers who cannot see it
     png: bytes
 
 
-def pictures(runs: Sequence[dict]) -> list[Picture]:
-    """Of each data set, in alphabetical order: against eps; against n where they differ; triangle; ROC; the paper's."""
-    found = []
-    for name in sorted({r["data"]["name"] for r in runs}):
-        mine = [r for r in runs if r["data"]["name"] == name]
-        several = len({r["data"]["n_members"] for r in mine}) > 1
-        drawn = (
-            ("", "Utility, fidelity and privacy against ε", curves.figure(mine)),
+class Section(NamedTuple):
+    """A further section of the page: a title, lines, a table and a note."""
+
+    title: str
+    lines: Sequence[str]
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    note: str
+
+
+class Extras(NamedTuple):
+    """What a caller adds to a comparison: pictures of a data set, sections of the page, files of the folder."""
+
+    pictures: Sequence[Picture] = ()
+    sections: Sequence[Section] = ()
+    files: dict[str, bytes] = {}  # noqa: RUF012 (never changed)
+
+
+class Comparison(NamedTuple):
+    """Everything that is shown of several runs."""
+
+    runs: Sequence[dict]
+    tables: dict[str, Table]  # by data set
+    pictures: list[Picture]
+    pareto: list[Table]
+    sections: Sequence[Section]
+    files: dict[str, bytes]
+
+
+def comparison(
+    runs: Sequence[dict], extras: Callable[[Sequence[dict]], Extras] | None = None
+) -> Comparison:
+    """Compare runs.
+
+    Args:
+      runs: records of schema 1, at least one.
+      extras: called with the runs; what it returns comes after the rest.
+    """
+    added = extras(runs) if extras else Extras()
+    names = sorted({run["data"]["name"] for run in runs})
+    tables = dict(zip(names, frame.tables(runs), strict=True))
+    pictures = [*_pictures(runs, names), *added.pictures]
+    return Comparison(runs, tables, pictures, compare.pareto(runs), added.sections, added.files)
+
+
+def _pictures(runs: Sequence[dict], names: Sequence[str]) -> list[Picture]:
+    """Of each data set: against eps; against n where they differ; triangles; ROC curves."""
+    pictures = []
+    for name in names:
+        on_data = [run for run in runs if run["data"]["name"] == name]
+        several = len(set(map(plots.count, on_data))) > 1
+        figures = (
+            ("", "Utility, fidelity and privacy against ε", plots.figure(on_data)),
             (
                 "n",
                 "Utility, fidelity and privacy against the number of members",
-                curves.figure(mine, "n") if several else None,
+                plots.figure(on_data, "n") if several else None,
             ),
-            ("triangle", "Fidelity, privacy and utility as triangles", triangle.figure(mine)),
-            ("roc", "ROC curves of the strongest attacks", rocs.figure(mine)),
-            ("paper", "The figures of the paper's own protocol", papers.figure(mine)),
+            ("triangle", "Fidelity, privacy and utility as triangles", panels.triangles(on_data)),
+            ("roc", "ROC curves of the strongest attacks", panels.rocs(on_data)),
         )
-        found += [
-            Picture(name, kind, f"{about}: {name}", curves.png(figure))
-            for kind, about, figure in drawn
+        pictures += [
+            Picture(name, kind, f"{about}: {name}", plots.png(figure))
+            for kind, about, figure in figures
             if figure is not None
         ]
-    return found
+    return pictures
 
 
-def files(runs: Sequence[dict]) -> dict[str, bytes]:
-    """{file name: content} of all pictures, the claims, the Pareto sets and one line of CSV for each run."""
-    found = {}
-    for picture in pictures(runs):
+def files(shown: Comparison) -> dict[str, bytes]:
+    """{file name: content} of all pictures, the Pareto sets, one line of CSV for each run, and the extras' files."""
+    contents = {}
+    for picture in shown.pictures:
         stem = Path(picture.dataset).stem
-        found[f"{stem}-{picture.kind}.png" if picture.kind else f"{stem}.png"] = picture.png
-    found["runs.csv"] = tables.csv(runs).encode()
-    if claims.claims(runs):
-        found["claims.md"] = claims.markdown(runs).encode()
-    if sets := pareto.tables(runs):
-        found["pareto.md"] = _markdown("Pareto sets at matched ε", sets, pareto.NOTE).encode()
-    return found
-
-
-def _markdown(title: str, sets: Sequence[Table], note: str) -> str:
-    parts = [f"# {title}", note]
-    for one in sets:
-        lines = [one.header, ["---"] + ["---:"] * (len(one.header) - 1), *one.rows]
-        body = "\n".join(f"| {' | '.join(c.replace('|', '/') for c in line)} |" for line in lines)
-        parts += [f"**{one.caption}**", body]
-    return "\n\n".join(parts) + "\n"
+        contents[f"{stem}-{picture.kind}.png" if picture.kind else f"{stem}.png"] = picture.png
+    contents["runs.csv"] = frame.csv(shown.runs).encode()
+    if shown.pareto:
+        parts = ["# Pareto sets at matched ε", compare.PARETO_NOTE]
+        for table in shown.pareto:
+            parts += [f"**{table.caption}**", grid(table.header, table.rows)]
+        contents["pareto.md"] = ("\n\n".join(parts) + "\n").encode()
+    return contents | shown.files

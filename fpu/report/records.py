@@ -1,9 +1,4 @@
-"""Finding and reading record.json files, and asking a record for what it holds.
-
-A record is one JSON object per run: config, data, privacy, fidelity, utility, cost, versions. A
-metric in it is {"value", "low", "high", "n"}, low to high its 95 % interval, or {"value": None,
-"reason"}.
-"""
+"""Reading records, and asking one for what it holds. fpu/record.py says what a record is."""
 
 import json
 import math
@@ -13,22 +8,11 @@ from pathlib import Path
 from etils import epath
 
 import fpu
+from fpu import intervals, record
 from fpu.files import storage
-from fpu.report import schema
 
 Place = Path | epath.Path  # of this machine, or in a bucket
-SCHEMA = 1
 _TRAINING_LOG = "log.jsonl"
-BASELINES = ("gaussian", "merf", "fresh", "copycat", "noise")
-_REQUIRED = {
-    "config": ("model",),
-    "data": ("name", "shape", "n_classes", "n_members"),
-    "privacy": ("eps", "delta"),
-    "fidelity": (),
-    "utility": (),
-    "cost": (),
-    "versions": (),
-}
 
 
 def read(paths: Iterable[str | Path]) -> list[dict]:
@@ -54,13 +38,13 @@ def read(paths: Iterable[str | Path]) -> list[dict]:
     runs = []
     for file in files.values():
         for where, text in _texts(file):
-            record = _parsed(where, text)
-            if (other := sources.setdefault(json.dumps(record, sort_keys=True), where)) != where:
+            run = _parsed(where, text)
+            if (other := sources.setdefault(json.dumps(run, sort_keys=True), where)) != where:
                 raise fpu.InputError(
                     f"{where}: the same run as {other}, and would count twice; name one of them"
                 )
-            record["data"]["members"] = _members(file, record)
-            runs.append(record)
+            run["data"]["members"] = _members(file, run)
+            runs.append(run)
     return runs
 
 
@@ -94,49 +78,42 @@ def _texts(file: Place) -> list[tuple[str, bytes]]:
 def _parsed(where: str, text: bytes) -> dict:
     """A record, checked. InputError that begins with `where` if it is none."""
     try:
-        record = json.loads(text.decode("utf-8"))
+        parsed = json.loads(text.decode("utf-8"))
     except (ValueError, RecursionError) as error:  # not UTF-8, or not JSON, or nested too deeply
         raise fpu.InputError(f"{where}: not JSON, perhaps cut short ({error})") from error
-    if not isinstance(record, dict) or "schema" not in record:
-        raise fpu.InputError(f"{where}: not a record of fpu (no 'schema' in it)")
-    if record["schema"] != SCHEMA:
-        problem = f"schema {record['schema']!r}, but this fpu reads {SCHEMA}"
-        raise fpu.InputError(f"{where}: {problem}; use the fpu that wrote it")
-    for name, keys in _REQUIRED.items():
-        section = record.get(name)
-        missing = (
-            [key for key in keys if key not in section] if isinstance(section, dict) else [name]
-        )
-        if missing:
-            raise fpu.InputError(f"{where}: damaged record, '{name}' lacks {missing[0]!r}")
-    if (path := schema.wrong(record)) is not None:
-        raise fpu.InputError(f"{where}: damaged record, {path} is not what it should be")
-    return record
+    if (wrong := record.problem(parsed)) is not None:
+        raise fpu.InputError(f"{where}: {wrong}")
+    return parsed
 
 
-def _members(file: Place, record: dict) -> list[int] | None:
-    """Which images the members are, from the manifest in the run's own folder: a record does not tell."""
+def _members(file: Place, run: dict) -> list[int] | None:
+    """Which images the members are, from the manifest in the run's own folder: a record does not say."""
     try:
         manifest = json.loads((file.parent / "manifest.json").read_text(encoding="utf-8"))
-        same = manifest["sha256_members"] == record["data"].get("sha256_members")
+        same = manifest["sha256_members"] == run["data"].get("sha256_members")
         return manifest["members"] if same else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def eps(record: dict) -> float:
+def eps(run: dict) -> float:
     """The record's epsilon; infinity where nothing is guaranteed."""
-    return float(record["privacy"]["eps"])
+    return float(run["privacy"]["eps"])
 
 
-def metric(record: dict, *path: str) -> dict:
-    """The metric at `path`, as in metric(record, "utility", "synthetic", "accuracy")."""
-    node = record
+def metric(run: dict, *path: str) -> dict:
+    """The metric at `path`, as in metric(run, "utility", "synthetic", "accuracy")."""
+    node = run
     for key in path:
         node = node.get(key) if isinstance(node, dict) else None
     if isinstance(node, dict) and "value" in node:
         return node
-    return {"value": None, "reason": "not in this record"}
+    return intervals.missing("not in this record")
+
+
+def point(value: float, n: int | None = 1) -> dict:
+    """A metric without an interval."""
+    return {"value": value, "low": None, "high": None, "n": n}
 
 
 def known(*metrics: dict) -> bool:
@@ -144,10 +121,18 @@ def known(*metrics: dict) -> bool:
     return all(m["value"] is not None and math.isfinite(m["value"]) for m in metrics)
 
 
-def attacks(record: dict) -> list[tuple[str, dict]]:
+def attacks(run: dict) -> list[tuple[str, dict]]:
     """(name, AUC) of every membership attack with an AUC, the strongest first."""
     aucs = [
-        (name, metric(record, "privacy", "attacks", name, "auc"))
-        for name in record["privacy"].get("attacks") or {}
+        (name, metric(run, "privacy", "attacks", name, "auc"))
+        for name in run["privacy"].get("attacks") or {}
     ]
     return sorted((a for a in aucs if known(a[1])), key=lambda a: -a[1]["value"])
+
+
+def over_runs(metrics: Iterable[dict]) -> dict | None:
+    """The mean of those that have a value, with its 95 % t interval; one alone keeps its own; None of none."""
+    values = [m for m in metrics if known(m)]
+    if len(values) < 2:
+        return values[0] if values else None
+    return intervals.t_interval([m["value"] for m in values])

@@ -1,142 +1,217 @@
-"""How each metric is shown: its name, which way is better, and what it means in a line."""
+"""The tables on the page of one run, as cells for the template: value, interval and n beside the reference."""
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from markupsafe import Markup
 
-class Row(NamedTuple):
-    """How a metric is shown.
+from fpu.privacy import bounds
+from fpu.report import records, svg
+from fpu.report.metrics import (
+    ATTACKS,
+    CLASSIFIERS,
+    DISTANCES,
+    METRICS,
+    PAPER_EPSILON,
+    UTILITY,
+    Metric,
+    find,
+)
+from fpu.report.words import interval, number, value
 
-    `better` is "lower" or "higher"; `scale` 100 shows percent; `ends` are those of the bar's axis,
-    by default 0 and the data; `chance` is what guessing scores, given the number of classes.
-    """
+
+class Cell(NamedTuple):
+    """A cell: a number with small lines below it, or the reason why there is none."""
+
+    head: str  # of its column, for narrow screens
+    text: str
+    small: tuple[str, ...] = ()
+    reason: str = ""
+    strong: bool = False
+
+
+class Line(NamedTuple):
+    """A line of a table."""
 
     label: str
-    better: str = ""
-    meaning: str = ""
-    scale: float = 1.0
-    ends: tuple[float, float] | None = None
-    chance: Callable[[int], float] | None = None
+    cells: list[Cell]
+    bar: Markup | None = None  # intervals, drawn; None in a table without them
+    note: str = ""
+    arrow: str = ""  # which way is better
 
 
-FIDELITY = {
-    "kid": Row(
-        "Kernel distance (KID)",
-        "lower",
-        "Distance between the two sets in a small network's features. Unbiased: may be below 0.",
-    ),
-    "fd": Row(
-        "Fréchet distance (FD)",
-        "lower",
-        "The same, by mean and covariance. Grows when images are few: compare with the real line.",
-    ),
-    "precision": Row(
-        "Precision",
-        "higher",
-        "Share of the synthetic images that lie among real ones.",
-        100,
-        (0, 1),
-    ),
-    "recall": Row(
-        "Recall", "higher", "Share of the real images that lie among synthetic ones.", 100, (0, 1)
-    ),
-    "density": Row(
-        "Density", "higher", "How many real images crowd around a synthetic one; may exceed 1."
-    ),
-    "coverage": Row(
-        "Coverage",
-        "higher",
-        "Share of the real images with a synthetic one close by. Low: kinds of images are missing."
-        " At best about 97 %.",
-        100,
-        (0, 1),
-    ),
-    "near_copies": Row(
-        "Near copies",
-        "lower",
-        "Share closer to a member than 99 % of unseen real images. Well above 1 %: it memorises.",
-        100,
-    ),
-    "fd_inf": Row(
-        "Fréchet distance, n → ∞",
-        "lower",
-        "FD without the bias of few images. About 0 for real images; may be below.",
-    ),
-    "vendi": Row(
-        "Different images a class (Vendi)",
-        "",
-        "Effective number of different images in a class. Should match the real line.",
-    ),
-    "authenticity": Row(
-        "Authenticity",
-        "higher",
-        "Share not suspiciously close to one member. Real images score about half, copies 0.",
-        100,
-        (0, 1),
-    ),
-    "data_copying": Row(
-        "Data copying (C_T)",
-        "",
-        "Well below 0: closer to members than unseen images are. Well above: further.",
-    ),
-    "kid_random": Row(
-        "KID, random features",
-        "lower",
-        "The same distance in an untrained network: it should rank generators alike.",
-    ),
-    "fd_random": Row(
-        "FD, random features",
-        "lower",
-        "FD in an untrained network: it should rank generators alike.",
-    ),
-}
-UTILITY = {
-    "accuracy": Row(
-        "Accuracy", "higher", "Share of the real test images classified rightly.", 100, (0, 1)
-    ),
-    "balanced_accuracy": Row(
-        "Balanced accuracy",
-        "higher",
-        "The same with every class counted alike. Dashed: guessing.",
-        100,
-        (0, 1),
-        lambda n_classes: 1 / n_classes,
-    ),
-    "auc": Row(
-        "AUC, mean over classes",
-        "higher",
-        "How surely an image of a class ranks above the others. Dashed: guessing.",
-        1,
-        (0, 1),
-        lambda _: 0.5,
-    ),
-    "ece": Row(
-        "Calibration error (ECE)",
-        "lower",
-        "How far stated probabilities are from the shares that are right.",
-        1,
-        (0, 1),
-    ),
-    "brier": Row(
-        "Brier score",
-        "lower",
-        "Squared error of the probabilities, summed over classes. 0 is best, 2 worst.",
-        1,
-        (0, 2),
-        lambda n_classes: 1 - 1 / n_classes,
-    ),
-}
-# What else is trained or tested; rows that a record lacks are left out.
-PROTOCOLS = {
-    "synthetic": "Trained on synthetic, tested on real",
-    "one_shot": "Trained on draws of one DP release at this ε",
-    "warmup": "Trained on images of the model before DP-SGD",
-    "members": "Trained on the real members (floor)",
-    "all_real": "Trained on all real images at hand (ceiling)",
-    "members_and_synthetic": "Trained on members and synthetic together",
-    "private_classifier": "DP-SGD classifier on the members, at this ε",
-    "linear_synthetic": "Linear probe on synthetic",
-    "linear_members": "Linear probe on the members",
-    "reference": "Trained on unseen real images, tested on real",
-    "label_fidelity": "Trained on unseen real images, tested on synthetic",
-}
+class Rows(NamedTuple):
+    """A table."""
+
+    heads: tuple[str, ...]
+    lines: list[Line]
+
+
+def cell(m: dict, metric: Metric, head: str) -> Cell:
+    """The metric's value, interval and n, or why there is none."""
+    if not records.known(m):
+        return Cell(head, "–", reason=str(m.get("reason", "not finite")))
+    small = [interval(m, metric.scale)]
+    if m.get("n") is not None:
+        small.append(f"n = {m['n']:,}")
+    return Cell(
+        head, _scaled(value(m, metric.scale), metric), tuple(filter(None, small)), strong=True
+    )
+
+
+def _scaled(text: str, metric: Metric) -> str:
+    return f"{text} %" if metric.scale == 100 else text
+
+
+def _bar(metric: Metric, ours: dict, beside: dict | None, n_classes: int) -> Markup:
+    shown = [m for m in (ours, beside) if m and records.known(m)]
+    if not shown:
+        return Markup()
+    reach = [m[key] for m in shown for key in ("value", "low", "high") if m.get(key) is not None]
+    ends = metric.ends or (min(0.0, *reach), max(1e-3, *reach) * 1.05)
+    chance = metric.chance(n_classes) if metric.chance else None
+    return svg.bar(ours, beside or {"value": None}, ends, chance, scale=metric.scale)
+
+
+def compared(record: dict, section: tuple[str], reference: str, heads: tuple[str, str]) -> Rows:
+    """One line for each metric of `fidelity` or `utility`, also of one that is not in the register.
+
+    Args:
+      reference: the row that stands beside "synthetic".
+      heads: the names of the two columns.
+    """
+    lines = []
+    for key, m in (record[section[0]].get("synthetic") or {}).items():
+        if not isinstance(m, dict) or "value" not in m:  # by class: a table of its own
+            continue
+        metric = find(section, key)
+        both = metric.read(record), metric.read(record, reference)
+        cells = [cell(m, metric, head) for m, head in zip(both, heads, strict=True)]
+        bar = _bar(metric, *both, record["data"]["n_classes"])
+        arrow = {"higher": "↑ higher is better", "lower": "↓ lower is better"}.get(
+            metric.better, ""
+        )
+        lines.append(Line(metric.label, cells, bar, metric.meaning, arrow))
+    return Rows(("Metric", *heads, "95 % intervals"), lines)
+
+
+def classifiers(record: dict) -> Rows:
+    """One line for each way to train and to test; those that metrics.CLASSIFIERS does not know by their key."""
+    accuracy, auc = find(UTILITY, "accuracy"), find(UTILITY, "auc")
+    rows = [row for row, scores in record["utility"].items() if isinstance(scores, dict)]
+    order = [row for row in CLASSIFIERS if row in rows] + [
+        row for row in rows if row not in CLASSIFIERS
+    ]
+    lines = []
+    for row in order:
+        cells = [cell(m.read(record, row), m, m.label) for m in (accuracy, auc)]
+        bar = _bar(accuracy, accuracy.read(record, row), None, record["data"]["n_classes"])
+        lines.append(Line(CLASSIFIERS.get(row, row.replace("_", " ")), cells, bar))
+    return Rows(("Classifier", accuracy.label, auc.label, "Accuracy, 95 % interval"), lines)
+
+
+def recall(record: dict) -> Rows | None:
+    """The share of each class that is found; None where a record does not hold it."""
+    sides = [_dict(_dict(record["utility"], row), "recall") for row in ("synthetic", "members")]
+    names, heads = record["data"].get("class_names") or [], ("Synthetic", "Floor")
+    share = Metric(UTILITY, "recall", "Recall", scale=100, ends=(0, 1))
+    lines = []
+    for key in sides[0]:
+        name = names[int(key)] if key.isdecimal() and int(key) < len(names) else key
+        ours, floor = (records.metric(side, key) for side in sides)
+        cells = [cell(ours, share, heads[0]), cell(floor, share, heads[1])]
+        lines.append(Line(name, cells, _bar(share, ours, floor, 1)))
+    return Rows(("Class", *heads, "95 % intervals"), lines) if lines else None
+
+
+def _dict(node: dict, key: str) -> dict:
+    """The dict at this key; empty where there is none."""
+    inner = node.get(key)
+    return inner if isinstance(inner, dict) else {}
+
+
+def attacks(record: dict) -> Rows | None:
+    """One line for each membership attack, the strongest first; then guessing, and the most the guarantee allows."""
+    tried = record["privacy"].get("attacks") or {}
+    if not tried:
+        return None
+    ranked = [name for name, _ in records.attacks(record)]
+    shown = _attack_metrics(tried)
+    limits, auc = bounds.ceiling(record["privacy"]), find(ATTACKS, "auc")
+    lines = []
+    for name in [*ranked, *(name for name in tried if name not in ranked)]:
+        cells = [cell(metric.read(record, name), metric, metric.label) for metric in shown]
+        note = "the strongest" if [name] == ranked[:1] and len(tried) > 1 else ""
+        lines.append(Line(name, cells, _attack_bar(auc.read(record, name), limits), note))
+    chances = {metric.key: metric.chance(2) for metric in shown if metric.chance}
+    lines.append(Line("Guessing", _plain(chances, shown), Markup()))
+    if limits:
+        note = "on average; shaded beyond it"
+        lines.append(Line("Most the guarantee allows", _plain(limits, shown), Markup(), note))
+    return Rows(("Attack", *(metric.label for metric in shown), "AUC, 95 % interval"), lines)
+
+
+def _attack_metrics(tried: dict) -> list[Metric]:
+    """Those of the register, then others; TPR at 0.1 % takes 1,000 non-members: only where some attack has it."""
+    register = [m for m in METRICS if m.section == ATTACKS and m.compute is None]
+    keys = [
+        key
+        for attack in tried.values()
+        for key, m in attack.items()
+        if isinstance(m, dict) and "value" in m
+    ]
+    others = [key for key in dict.fromkeys(keys) if key not in {m.key for m in register}]
+    rare = any(records.known(records.metric(attack, "tpr_at_01_fpr")) for attack in tried.values())
+    register = [m for m in register if rare or m.key != "tpr_at_01_fpr"]
+    return [*register, *(find(ATTACKS, key) for key in others)]
+
+
+def _attack_bar(auc: dict, limits: dict | None) -> Markup:
+    if not records.known(auc):
+        return Markup()
+    ends = (min(0.4, auc["value"] if auc.get("low") is None else auc["low"]), 1.0)
+    return svg.bar(auc, None, ends, 0.5, limits["auc"] if limits else None)
+
+
+def _plain(numbers: Mapping[str, float], shown: Sequence[Metric]) -> list[Cell]:
+    """Numbers without an interval, in the columns of attacks."""
+    return [
+        Cell(m.label, _scaled(number(m.scale * numbers[m.key]), m) if m.key in numbers else "–")
+        for m in shown
+    ]
+
+
+def distances(record: dict) -> Rows | None:
+    """How the distances to the closest training image differ from those of unseen real images."""
+    return _list(record["privacy"].get("distance_to_closest_record"), DISTANCES, "Distance")
+
+
+def paper_epsilon(record: dict) -> Rows | None:
+    """The empirical epsilon of arXiv:2606.07640."""
+    overall = _dict(_dict(record["privacy"], "empirical_epsilon"), "overall")
+    return _list(overall, PAPER_EPSILON, "Empirical epsilon")
+
+
+def _list(found: dict | None, section: tuple[str, ...], head: str) -> Rows | None:
+    """A line for each metric of a section without rows."""
+    metrics = {key: m for key, m in (found or {}).items() if isinstance(m, dict) and "value" in m}
+    lines = [
+        Line(metric.label, [cell(m, metric, head)], note=metric.meaning)
+        for key, m in metrics.items()
+        for metric in [find(section, key)]
+    ]
+    return Rows((), lines) if lines else None
+
+
+def audit(found: dict) -> Rows:
+    """One line for each score and method of an audit: the bound, and how high it could have come."""
+    heads = ("ε is at least (95 %)", "Best attack on the claim", "Perfect attack")
+    lines = []
+    for score, methods in found["scores"].items():
+        for method, row in methods.items():
+            bound, ceiling, limit = (number(row[key]) for key in ("bound", "ceiling", "limit"))
+            small = ("refutes the claim",) if row["refuted"] else ()
+            first = Cell(heads[0], bound, small, strong=True)
+            cells = [first, Cell(heads[1], ceiling), Cell(heads[2], limit)]
+            lines.append(Line(score, cells, note=method.replace("_", " ")))
+    return Rows(("Score, method", *heads), lines)

@@ -1,4 +1,4 @@
-"""What a record amounts to, in plain words: the top of the report."""
+"""The conclusions from a record, in plain words: the tiles at the top of the report."""
 
 import math
 from statistics import NormalDist
@@ -6,20 +6,20 @@ from typing import NamedTuple
 
 from fpu.privacy.bounds import ceiling
 from fpu.report import records
-from fpu.report.wording import model_name, number, plural, shape_name, spoken
+from fpu.report.words import model_name, number, plural, shape_name, spoken
 
 
 class Finding(NamedTuple):
-    """One part of the verdict. `mark` is "good", "fair", "bad" or "plain"."""
+    """One tile of the verdict."""
 
-    mark: str
+    mark: str  # "good", "fair", "bad" or "plain"
     about: str
     title: str
     text: str
 
 
 def headline(record: dict) -> str:
-    """The title of the page: 'DDPM on digits at ε = 1'."""
+    """The title of the page, as 'DDPM on digits at ε = 1'."""
     eps = number(records.eps(record))
     return f"{model_name(record['config'])} on {record['data']['name']} at ε = {eps}"
 
@@ -27,8 +27,8 @@ def headline(record: dict) -> str:
 def findings(record: dict) -> list[Finding]:
     """The whole verdict, in the order it is read."""
     if "diverged" in record:
-        title, text = "No images: training diverged", f"What it said: {record['diverged']}."
-        return [Finding("bad", "Made", title, text), guarantee(record)]
+        title, text = "No images: training diverged", f"The reason: {record['diverged']}."
+        return [Finding("bad", "What was made", title, text), guarantee(record)]
     parts = (made, utility, worth, fidelity, guarantee, attack, release)
     return [finding for part in parts if (finding := part(record))]
 
@@ -46,40 +46,35 @@ def made(record: dict) -> Finding:
         f" members) of {data['name']}."
     )
     if config.get("warmup_share") == 1:
-        text += (
-            " The model itself was shown no image: it learned from draws of one private release."
-        )
-    return Finding("plain", "Made", title, text)
+        text += " The model itself was shown no real image: it learned from draws of one private release."
+    return Finding("plain", "What was made", title, text)
 
 
 def guarantee(record: dict) -> Finding:
     """The formal claim; its tiers, up to 1 and to 10, follow Ponomareva et al. (2023)."""
     privacy, eps = record["privacy"], records.eps(record)
-    about, one = (
-        "Privacy, proved",
-        f"{unit(record)} of images" if unit(record) == "group" else "image",
-    )
+    about, one = "Privacy, proved", unit(record)
     if math.isinf(eps):
-        text = "ε = ∞: the synthetic images may hold anything that is in the real ones."
+        text = "ε = ∞: the synthetic images may reveal anything that is in the real ones."
         return Finding("bad", about, "No privacy guarantee", text)
     claim = f"(ε = {number(eps)}, δ = {number(privacy['delta'])})"
     if privacy.get("noise_seed_disclosed"):
-        text = f"The noise seed is known, and {claim} protects from nobody who knows it."
+        text = f"The noise seed was disclosed. Against anyone who knows it, {claim} does not hold."
         return Finding("bad", about, "Guarantee void: for research only", text)
-    tier, mark = ("Weak", "bad")
+    of = " of images" if one == "group" else ""
+    tier, mark = "Weak", "bad"
     if eps <= 10:
         tier, mark = ("Strong", "good") if eps <= 1 else ("Reasonable", "fair")
     text = (
-        f"{claim}-differential privacy for each single {one}. To anyone who sees the release, the"
-        f" odds that a given {one} was used change by a factor of {_factor(eps)} at most, but for a"
-        " slack of δ."
+        f"{claim}-differential privacy for each single {one}{of}. For anyone who sees the release, the odds that a"
+        f" given {one} was used change by a factor of {_factor(eps)} at most, with an allowance of δ."
     )
     return Finding(mark, about, f"{tier} guarantee: ε = {number(eps)}", text)
 
 
 def attack(record: dict) -> Finding:
     """Whether the strongest attack beats guessing, and whether it beats the guarantee."""
-    about, ranked = "Privacy, tried", records.attacks(record)
+    about, ranked = "Privacy, tested", records.attacks(record)
     if not ranked:
         text = "What an attacker could learn was not measured."
         return Finding("plain", about, "No attack was tried", text)
@@ -92,13 +87,15 @@ def attack(record: dict) -> Finding:
     low, limit = _low_of_strongest(auc, len(ranked)), ceiling(record["privacy"])
     if limit and low > limit["auc"]:
         title = "An attack does better than the guarantee allows"
-        text += f" The guarantee allows {limit['auc']:.3f}: something is at fault. Release nothing."
+        text += f" The guarantee allows {limit['auc']:.3f}. There is a fault somewhere: release nothing."
         return Finding("bad", about, title, text)
     if low > 0.5:
         return Finding("bad", about, "An attack beats guessing", text)
     if _low(auc) > 0.5:
-        text += " Alone it would be above guessing; as the strongest of so many it may be chance."
-    text += " A failed attack is no proof; the guarantee is."
+        text += (
+            " On its own it would be above guessing. As the strongest of several it may be chance."
+        )
+    text += " An attack that fails proves nothing. The guarantee is the proof."
     return Finding("good", about, "No attack beats guessing", text)
 
 
@@ -109,15 +106,14 @@ def utility(record: dict) -> Finding:
     if not records.known(ours, floor):
         return Finding("plain", about, "Usefulness was not measured", _reason(ours, floor))
     text = (
-        "On real test images, a classifier trained on the synthetic ones is right for"
-        f" {spoken(ours, 100)}; trained on the real members, for"
-        f" {spoken(floor, 100)}."
+        f"A classifier trained on the synthetic images classifies {spoken(ours, 100)} of the real test images"
+        f" correctly. Trained on the real members, it classifies {spoken(floor, 100)} correctly."
     )
     rival = records.metric(record, "utility", "private_classifier", "accuracy")
     if records.known(rival) and _low(rival) > _high(ours):
         text += (
-            f" A classifier trained by DP-SGD on the members, at the same ε, is right for {spoken(rival, 100)}:"
-            " if this task is all, release that one instead."
+            f" A classifier trained by DP-SGD on the members, at the same ε, classifies {spoken(rival, 100)}"
+            " correctly. If this task is all you need, release that one instead."
         )
     balanced = records.metric(record, "utility", "synthetic", "balanced_accuracy")
     if records.known(balanced) and _low(balanced) <= 1 / record["data"]["n_classes"]:
@@ -125,26 +121,26 @@ def utility(record: dict) -> Finding:
     points = 100 * (floor["value"] - ours["value"])
     if _high(ours) >= _low(floor):
         close = "As useful as" if points < 5 else "Perhaps as useful as"
-        return Finding("good", about, f"{close} the real members", f"{text} The intervals meet.")
+        return Finding("good", about, f"{close} the real members", f"{text} The intervals overlap.")
     title = f"{points:.0f} points short of the real members"
     return Finding("fair" if points <= 10 else "bad", about, title, text)
 
 
 def worth(record: dict) -> Finding | None:
-    """Whether training earned its keep: against one DP release at the same eps, and against its warm-up."""
+    """Whether training paid: against one DP release at the same eps, and against its warm-up."""
     about = "Was it worth training?"
     ours, simple = _pair(record, "utility", "one_shot", "accuracy")
     if not records.known(ours, simple):
         return None
     text = (
-        "One release of class means and covariances at the same ε, drawn from as it is, gives"
-        f" {spoken(simple, 100)} where this model gives {spoken(ours, 100)}."
+        "Images drawn directly from one release of class means and covariances, at the same ε, give an accuracy of"
+        f" {spoken(simple, 100)}. This model gives {spoken(ours, 100)}."
     )
     before = records.metric(record, "utility", "warmup", "accuracy")
     if records.known(before):
-        text += f" Before DP-SGD, having seen draws only, the model gave {spoken(before, 100)}."
+        text += f" Before DP-SGD, trained on such draws only, the model gave {spoken(before, 100)}."
     if record["config"].get("warmup_share") != 1:
-        text += " (That release was made to compare with; it is not handed out, and not part of this run's ε.)"
+        text += " (That release was made for comparison only. It is not published and not part of this run's ε.)"
     use = " At this n and ε use --model=gaussian."
     if simple["value"] >= ours["value"] and _low(simple) > _high(ours):
         return Finding("bad", about, "The one-shot baseline is better", text + use)
@@ -152,44 +148,47 @@ def worth(record: dict) -> Finding | None:
         return Finding("fair", about, "The one-shot baseline is as good", text + use)
     if _low(ours) > _high(simple):
         return Finding("good", about, "It beats the one-shot baseline", text)
-    text += " The intervals meet."
+    text += " The intervals overlap."
     return Finding("fair", about, "It is hardly better than the one-shot baseline", text)
 
 
 def fidelity(record: dict) -> Finding:
-    """Copies first, since they flatter all other figures; then how much of the variety is there."""
+    """Copies first, since they improve all other numbers; then how much of the variety is there."""
     about = "Fidelity"
     ours, real = _pair(record, "fidelity", "real", "near_copies")
     if records.known(ours, real) and _low(ours) > max(_high(real), 0.01):
         text = (
-            f"{spoken(ours, 100)} of the synthetic images are near copies of"
-            f" members; of held-out real images, {spoken(real, 100)} are."
+            f"{spoken(ours, 100)} of the synthetic images are near copies of members."
+            f" Of held-out real images, {spoken(real, 100)} are."
         )
         return Finding("bad", about, "It repeats its training images", text)
     ours, real = _pair(record, "fidelity", "real", "coverage")
     if not records.known(ours, real):
         return Finding("plain", about, "Fidelity was not measured", _reason(ours, real))
     text = (
-        f"{spoken(ours, 100)} of the real test images have a synthetic one"
-        f" close by; with held-out real images, {spoken(real, 100)}."
+        f"{spoken(ours, 100)} of the real test images have a synthetic image close by."
+        f" {spoken(real, 100)} of them have a held-out real image close by."
     )
     if _high(ours) >= _low(real):
-        return Finding("good", about, "As varied as real images", f"{text} The intervals meet.")
+        return Finding("good", about, "As varied as real images", f"{text} The intervals overlap.")
     share = ours["value"] / real["value"]
     title = f"Shows {100 * share:.0f} % of the variety of real images"
     return Finding("fair" if share >= 0.5 else "bad", about, title, text)
 
 
 def release(record: dict) -> Finding:
-    """What may leave the house."""
-    stays = (
-        "This page shows real images and what was measured on them without noise: it stays inside."
+    """What may be shared."""
+    page = (
+        "This page shows real images and what was measured on them without noise. Do not share it."
     )
     if math.isinf(records.eps(record)) or record["privacy"].get("noise_seed_disclosed"):
-        text = f"Without a guarantee, release/ is to be guarded like the real images. {stays}"
-        return Finding("bad", "Release", "Nothing may leave the house", text)
-    text = f"It holds the synthetic images, what draws more of them, and the guarantee; no real image. {stays}"
-    return Finding("plain", "Release", "Only release/ may leave the house", text)
+        text = f"Without a guarantee, release/ must be protected like the real images. {page}"
+        return Finding("bad", "Sharing", "Share nothing from this run", text)
+    text = (
+        "It holds the synthetic images, a generator that draws more of them, and the guarantee. It holds no real"
+        f" image. {page}"
+    )
+    return Finding("plain", "Sharing", "Share only the folder release/", text)
 
 
 def unit(record: dict) -> str:

@@ -3,30 +3,39 @@ import json
 import subprocess
 import sys
 
-from fake_records import record
+import pytest
+from absl import flags
+from fake_records import record, runs
+
+from fpu import InputError
+from fpu.commands import report
 
 
-def report(*args):
-    command = [sys.executable, "-m", "fpu.commands.report", *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+@pytest.fixture
+def call(monkeypatch):
+    """Runs the command in this process: (words and flags) -> None."""
+    values = flags.FlagValues()
+    for name in ("out", "folder"):
+        flags.DEFINE_string(name, None, "", flag_values=values)
+    monkeypatch.setattr(flags, "FLAGS", values)
+    return lambda *args: report.main(values(["report", *map(str, args)]))
 
 
-def test_records_become_a_table_and_a_page(tmp_path):
+def test_records_become_a_table_and_a_page(tmp_path, call, capsys):
     (tmp_path / "record.json").write_text(json.dumps(record()))
     page = tmp_path / "out.html"
-    done = report(tmp_path, f"--out={page}")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("**digits")
-    assert "| DDPM | 1 | 500 |" in done.stdout
+    call(tmp_path, f"--out={page}")
+    printed = capsys.readouterr().out
+    assert printed.startswith("**digits")
+    assert "| DDPM | 1 | 500 |" in printed
     assert page.read_text().endswith("</html>\n")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.html", "record.json"]
 
 
-def test_curves_and_lines_are_written_into_a_folder(tmp_path):
+def test_pictures_and_lines_are_written_into_a_folder(tmp_path, call):
     for seed in (0, 1):
         (tmp_path / f"{seed}.record.json").write_text(json.dumps(record(seed=seed)))
-    done = report(tmp_path, f"--folder={tmp_path / 'out'}")
-    assert (done.returncode, done.stderr) == (0, "")
+    call(tmp_path, f"--folder={tmp_path / 'out'}")
     assert (tmp_path / "out" / "digits.png").read_bytes().startswith(b"\x89PNG")
     text = (tmp_path / "out" / "runs.csv").read_text()
     lines = list(csv.DictReader(text.splitlines()))
@@ -36,10 +45,21 @@ def test_curves_and_lines_are_written_into_a_folder(tmp_path):
     ]
 
 
-def test_a_page_that_cannot_be_written_is_refused_before_the_table(tmp_path):
+def test_a_page_that_cannot_be_written_is_refused_before_the_table(tmp_path, call, capsys):
     (tmp_path / "record.json").write_text(json.dumps(record()))
     page = tmp_path / "record.json" / "x.html"
-    done = report(tmp_path, f"--out={page}")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"error: --out: {page} cannot be written: ")
-    assert done.stderr.count("\n") == 1
+    with pytest.raises(InputError, match=f"^--out: {page} cannot be written: "):
+        call(tmp_path / "record.json", f"--out={page}")
+    assert capsys.readouterr().out == ""
+
+
+def test_the_door_of_the_repository_adds_the_papers_claims(tmp_path):
+    study = [*runs("gan", "inf", [0.9, 0.8]), *runs("gan", 1.0, [0.5, 0.5])]
+    (tmp_path / "study.jsonl").write_text("\n".join(map(json.dumps, study)))
+    command = [sys.executable, "-m", "experiments.report", str(tmp_path)]
+    done = subprocess.run(
+        [*command, f"--folder={tmp_path / 'out'}"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("**digits")
+    assert "GAN keeps its utility" in (tmp_path / "out" / "claims.md").read_text()

@@ -100,7 +100,7 @@ def test_a_page_may_lie_beside_them(bucket, monkeypatch, capsys):
     flags.DEFINE_string("out", "gs://bucket/page.html", "", flag_values=flags.FLAGS)
     flags.DEFINE_string("folder", None, "", flag_values=flags.FLAGS)
     flags.FLAGS(["report"])
-    command.run(["report", "gs://bucket/record.json"])
+    command.main(["report", "gs://bucket/record.json"])
     assert capsys.readouterr().out.startswith("**digits")
     assert bucket() == ["/bucket/page.html", "/bucket/record.json"]
 

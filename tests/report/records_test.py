@@ -4,6 +4,7 @@ import pytest
 from fake_records import m, null, record
 
 import fpu
+from fpu.intervals import t_interval
 from fpu.report import records
 
 
@@ -95,3 +96,10 @@ def test_attacks_are_ranked_and_those_without_a_value_left_out():
 
 def test_a_metric_that_is_not_there_says_so():
     assert records.metric(record(), "utility", "members", "ece")["reason"] == "not in this record"
+
+
+def test_the_mean_over_runs_leaves_out_what_has_no_value_and_one_run_keeps_its_own_interval():
+    metrics = [m(value, 0.1) for value in (0.2, 0.4, 0.9)]
+    assert records.over_runs([*metrics, null("lost")]) == t_interval([0.2, 0.4, 0.9])
+    assert records.over_runs(metrics[:1]) is metrics[0]
+    assert records.over_runs([null("lost")]) is None

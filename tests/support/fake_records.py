@@ -1,4 +1,4 @@
-"""A record as a run writes it, with invented figures, for the tests of what reads records."""
+"""A record as a run writes it, with invented numbers, for the tests of what reads records."""
 
 import copy
 
@@ -134,3 +134,13 @@ def record(
             },
         }
     )
+
+
+def runs(model, eps, accuracies, coverage=0.6, auc=0.51, **config):
+    """A record for each accuracy, of seeds 0, 1, ..."""
+    records = []
+    for seed, accuracy in enumerate(accuracies):
+        one = record(model, eps, accuracy, auc, seed=seed, **config)
+        one["fidelity"]["synthetic"]["coverage"] = m(coverage + 0.001 * seed, 0.05)
+        records.append(one)
+    return records

@@ -1,19 +1,20 @@
-"""The claims of arXiv:2606.07640's abstract, each put to a test on whatever records there are.
+"""The claims of arXiv:2606.07640's abstract, each tested on whatever records there are.
 
 The GAN and the DDPM keep fidelity and utility as noise grows; the VAE loses them faster; one axis of evaluation
 alone misleads. Each is asked at nominal noise (the paper preset's sigma, whose eps is in the thousands and
 beyond) and at real eps (runs calibrated to a budget).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
 from scipy.stats import binomtest
 
-from fpu.report import paired
-from fpu.report.tables import over_runs
-from fpu.report.wording import number, plural
+from fpu.report import Section, compare
+from fpu.report.metrics import AXES
+from fpu.report.records import over_runs, point
+from fpu.report.words import grid, number, plural
 
 MARGIN = 0.05  # a loss of no more than this is "kept"; of accuracy, AUC or coverage, all in [0, 1]
 CHANCE = 0.05  # pairs that chance alone would order oppositely, at most
@@ -29,8 +30,8 @@ ABOUT = (
     "coverage from the least noise to the most. Misleads: of pairs of models that two axes both order clearly, more "
     f"than {100 * CHANCE:g} % are ordered oppositely. Intervals are Student's over runs paired by their members, of "
     "shares exact. Confirmed and refuted: the interval lies on one side of the margin; open: it does not. "
-    "Where there is but one pair nothing is tested. Of many tests, expect one in twenty to be clear by chance. A model "
-    "that has little at the least noise can lose little."
+    "Where there is only one pair nothing is tested. Of many tests, expect one in twenty to be clear by chance. A "
+    "model that has little at the least noise can lose little."
 )
 
 
@@ -47,97 +48,99 @@ class Claim(NamedTuple):
 
 def claims(runs: Sequence[dict]) -> list[Claim]:
     """Every test that records of two pairs or more allow, claim by claim."""
-    found = []
+    tests = []
     for noise, nominal in enumerate((True, False)):
-        mine = [r for r in runs if paired.nominal(r) == nominal]
-        found += [Claim(claim, noise, *rest) for claim, *rest in (*_losses(mine), *_axes(mine))]
-    return sorted(found, key=lambda c: (c.claim, c.noise))
+        some = [r for r in runs if compare.nominal(r) == nominal]
+        tests += [Claim(claim, noise, *rest) for claim, *rest in (*_losses(some), *_axes(some))]
+    return sorted(tests, key=lambda c: (c.claim, c.noise))
 
 
-def summary(found: Sequence[Claim]) -> list[str]:
+def summary(tests: Sequence[Claim]) -> list[str]:
     """A sentence for each claim and kind of noise: how often it was confirmed, refuted, left open."""
     lines = []
     for claim, text in enumerate(CLAIMS):
         parts = []
         for noise, kind in enumerate(NOISES):
-            verdicts = [c.verdict for c in found if (c.claim, c.noise) == (claim, noise)]
+            verdicts = [c.verdict for c in tests if (c.claim, c.noise) == (claim, noise)]
             counts = [f"{verdicts.count(v)} {v}" for v in ("confirmed", "refuted", "open")]
             parts.append(f"at {kind} {', '.join(counts)}" if verdicts else f"at {kind} not tested")
         lines.append(f"{text}: {'; '.join(parts)}.")
     return lines
 
 
-def markdown(runs: Sequence[dict]) -> str:
-    """Summary and tests as markdown."""
-    found = claims(runs)
-    rows = [HEADER, ("---",) * len(HEADER), *(c[2:] for c in found)]
-    table = "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows)
-    lines = "\n".join(f"* {line}" for line in summary(found))
-    return f"# Claims of arXiv:2606.07640\n\n{lines}\n\n{table}\n\n{ABOUT}\n"
+def section(tests: Sequence[Claim]) -> Section:
+    """Summary and tests, for the page."""
+    rows = [test[2:] for test in tests]
+    return Section("Claims of arXiv:2606.07640", summary(tests), HEADER, rows, ABOUT)
 
 
-def _losses(runs):
+def markdown(tests: Sequence[Claim]) -> str:
+    """The same as markdown."""
+    title, lines, header, rows, note = section(tests)
+    bullets = "\n".join(f"* {line}" for line in lines)
+    return f"# {title}\n\n{bullets}\n\n{grid(header, rows, '---')}\n\n{note}\n"
+
+
+def _losses(runs) -> Iterator[tuple]:
     """(claim, tested, where, effect, verdict) of what noise takes from each model, and more from the VAE."""
-    for (dataset, n, way, delta), mine in _families(runs):
-        models = paired.by(mine, lambda r: r["config"]["model"])
+    for (dataset, n, way, delta), family in _families(runs):
+        models = compare.by(family, lambda r: r["config"]["model"])
         for which in ("utility", "fidelity"):
             lost = {name: _lost(models.get(name, []), which) for name in ("gan", "ddpm", "vae")}
             for name in ("gan", "ddpm"):
                 weak, strong, losses = lost[name]
-                loss = over_runs(list(losses.values()))
+                loss = over_runs(losses.values())
                 if loss is None or loss["low"] is None:
                     continue
                 where = f"{dataset}, n = {n:,}{way}, {weak.noise} to {strong.noise}{delta}"
                 tested = f"{name.upper()} keeps its {which}"
-                yield 0, tested, where, _said(loss, "lost"), _verdict(loss, MARGIN, below=True)
+                yield 0, tested, where, _effect(loss, "lost"), _verdict(loss, MARGIN, below=True)
                 if lost["vae"][:2] != (weak, strong):
                     continue
-                pairs = [key for key in losses if key in lost["vae"][2]]
-                more = over_runs([_less(lost["vae"][2][key], losses[key]) for key in pairs])
+                vae = lost["vae"][2]
+                more = over_runs(
+                    point(vae[key]["value"] - losses[key]["value"]) for key in losses if key in vae
+                )
                 if more is not None and more["low"] is not None:
                     tested = f"VAE loses {which} faster than the {name.upper()}"
-                    yield 1, tested, where, _said(more, "more"), _verdict(more, 0.0, below=False)
+                    yield 1, tested, where, _effect(more, "more"), _verdict(more, 0.0, below=False)
 
 
-def _families(runs):
+def _families(runs) -> Iterator[tuple]:
     """((data set, members, way of training, delta), its runs): losses are between runs of one delta. A run without a
-    guarantee has none, and stands in each."""
-    for family, mine in paired.by(runs, _family).items():
-        deltas = sorted({paired.setting(r).delta for r in mine} - {0.0}) or [0.0]
+    guarantee has none, and belongs to each."""
+    for family, members in compare.by(runs, _family).items():
+        deltas = sorted({compare.setting(r).delta for r in members} - {0.0}) or [0.0]
         for delta in deltas:
             words = f", δ = {number(delta)}" if delta else ""
-            yield (*family, words), [r for r in mine if paired.setting(r).delta in (0.0, delta)]
+            yield (*family, words), [r for r in members if compare.setting(r).delta in (0.0, delta)]
 
 
-def _family(record) -> tuple:
+def _family(run: dict) -> tuple:
     """Data, members and way of training: from scratch, on draws, after a warm-up. Without noise none has a warm-up."""
-    words = paired.name(record).partition(" ")[2].partition("(")[0].strip()
-    return record["data"]["name"], record["data"]["n_members"], f", {words}" if words else ""
+    words = compare.name(run).partition(" ")[2].partition("(")[0].strip()
+    return run["data"]["name"], run["data"]["n_members"], f", {words}" if words else ""
 
 
-def _lost(runs, which: str):
+def _lost(runs, which: str) -> tuple:
     """(least noise, most noise, {pair: what was lost between}) of one model's runs; (None, None, {}) without two."""
-    levels = sorted(paired.by(runs, paired.setting).items(), key=lambda item: item[0].level)
+    levels = sorted(compare.by(runs, compare.setting).items(), key=lambda item: item[0].level)
     if len(levels) < 2:
         return None, None, {}
     (weak, before), *_, (strong, after) = levels
     losses = {}
     for run in before:
-        same = [r for r in after if paired.subset(r) == paired.subset(run)]
-        found = paired.difference([run], same, lambda r: paired.axis(r, which))
-        if found is not None:
-            losses[paired.subset(run)] = found
+        same = [r for r in after if compare.subset(r) == compare.subset(run)]
+        loss = compare.difference([run], same, lambda r: compare.axis(r, which))
+        if loss is not None:
+            losses[compare.subset(run)] = loss
     return weak, strong, losses
 
 
-def _less(a: dict, b: dict) -> dict:
-    return {"value": a["value"] - b["value"], "low": None, "high": None}
-
-
-def _axes(runs):
+def _axes(runs) -> Iterator[tuple]:
     """Whether models that one axis orders clearly are ordered oppositely by another."""
-    for axes in combinations(paired.AXES, 2):
-        pairs = paired.orders(runs, axes)
+    for axes in combinations(AXES, 2):
+        pairs = compare.orders(runs, axes)
         if not pairs:
             continue
         against = [p for p in pairs if p[3] != p[4]]
@@ -156,13 +159,13 @@ def _axes(runs):
         )
 
 
-def _said(found: dict, word: str) -> str:
+def _effect(mean: dict, word: str) -> str:
     """'12.3 points lost [10.1, 14.5], 3 pairs'."""
-    low, high = 100 * found["low"], 100 * found["high"]
-    return f"{100 * found['value']:.1f} points {word} [{low:.1f}, {high:.1f}], {found['n']} pairs"
+    low, high = 100 * mean["low"], 100 * mean["high"]
+    return f"{100 * mean['value']:.1f} points {word} [{low:.1f}, {high:.1f}], {mean['n']} pairs"
 
 
-def _verdict(found: dict, margin: float, below: bool) -> str:
-    if found["low"] <= margin <= found["high"]:
+def _verdict(mean: dict, margin: float, below: bool) -> str:
+    if mean["low"] <= margin <= mean["high"]:
         return "open"
-    return "confirmed" if (found["high"] < margin) == below else "refuted"
+    return "confirmed" if (mean["high"] < margin) == below else "refuted"

@@ -3,11 +3,12 @@ import pytest
 from fake_records import m, null, record
 from scipy import stats
 
-from fpu.report import tables
+from fpu.report import frame
 
 
 def rows(runs):
-    (table,) = tables.tables(runs)
+    """The rows of the one table, {column: cell} each."""
+    (table,) = frame.tables(runs)
     return [dict(zip(table.header, row, strict=True)) for row in table.rows]
 
 
@@ -64,13 +65,13 @@ def test_rows_are_sorted_and_eps_and_presets_kept_apart():
         ("500", "DDPM", "10"),
         ("500", "DDPM", "∞"),
         ("500", "gaussian", "1"),
-        ("500", "fresh", "∞"),
         ("500", "copycat", "∞"),
+        ("500", "fresh", "∞"),
     ]
 
 
 def test_each_data_set_has_a_table_and_markdown_is_well_formed():
-    text = tables.markdown([record(), record(dataset="a|b.npz", model="x|y")])
+    text = frame.markdown([record(), record(dataset="a|b.npz", model="x|y")])
     assert text.count("**") == 4
     lines = [line.replace("\\|", "") for line in text.splitlines() if line.startswith("|")]
     assert len(lines) == 6
@@ -80,12 +81,12 @@ def test_each_data_set_has_a_table_and_markdown_is_well_formed():
 def test_what_runs_spend_together_stands_below_their_table():
     stages = [{"noise_multiplier": 4.0}]
     runs = [record(model, stages=stages) for model in ("vae", "gan")]
-    table = tables.tables([*runs, record(dataset="other")])[0]
+    table = frame.tables([*runs, record(dataset="other")])[0]
     assert len(table.notes) == 2
     assert "2 runs with a guarantee together spend ε = " in table.notes[0]
-    text = tables.markdown(runs)
+    text = frame.markdown(runs)
     assert all(note in text for note in table.notes)
-    assert tables.tables([record(), record(seed=1)])[0].notes != []  # no plans: said
+    assert frame.tables([record(), record(seed=1)])[0].notes != []  # no plans: said
 
 
 def test_the_strongest_attack_is_shown():
@@ -116,7 +117,7 @@ def test_a_model_is_held_against_its_one_shot_rival_run_by_run():
 
 def test_where_training_first_pays_is_told_only_where_the_paired_interval_says_so():
     def told(runs):
-        return [note for note in tables.tables(runs)[0].notes if "one-shot draws" in note]
+        return [note for note in frame.tables(runs)[0].notes if "one-shot draws" in note]
 
     clear = beside_one_shot(10.0, [0.04, 0.05, 0.06])
     (note,) = told(beside_one_shot(1.0, [-0.01, 0.05, 0.0]) + clear)
@@ -132,7 +133,7 @@ def ranked(pairs):
     runs = [record(seed=i, stages=[{"noise_multiplier": 4.0}]) for i in range(len(pairs))]
     for run, (trained, random) in zip(runs, pairs, strict=True):
         run["fidelity"]["synthetic"] |= {"kid": m(trained, 0.1), "kid_random": m(random, 0.1)}
-    return [note for note in tables.tables(runs)[0].notes if "Spearman" in note]
+    return [note for note in frame.tables(runs)[0].notes if "Spearman" in note]
 
 
 def test_the_control_features_are_compared_by_rank():
@@ -151,7 +152,7 @@ def test_the_control_features_are_compared_by_rank():
 
 def test_runs_that_diverged_are_counted_and_told_of():
     lost = record(seed=1) | {"fidelity": {}, "utility": {}, "diverged": "not finite"}
-    (table,) = tables.tables([record(), lost])
+    (table,) = frame.tables([record(), lost])
     (row,) = table.rows
     assert row[3] == "2"
     assert "(1 of 2)" in row[4]

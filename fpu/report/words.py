@@ -1,6 +1,9 @@
 """Numbers as people write them, the same in tables, sentences and pictures."""
 
 import math
+from collections.abc import Sequence
+
+from fpu.models import MODELS
 
 
 def number(x: float | int | str | None, digits: int = 3) -> str:
@@ -32,7 +35,7 @@ def decimals(m: dict, scale: float = 1.0) -> int:
 
 
 def value(m: dict, scale: float = 1.0) -> str:
-    """A metric's value, as precise as its interval; a dash where it has none."""
+    """A metric's value, to the digits that its interval allows; a dash where it has none."""
     return "–" if m["value"] is None else f"{scale * m['value']:,.{decimals(m, scale)}f}"
 
 
@@ -60,7 +63,7 @@ def plural(count: int, one: str, many: str | None = None) -> str:
 def model_name(config: dict) -> str:
     """'DDPM', 'VAE (paper preset)', 'GAN on draws' (all of the budget in the warm-up), 'copycat'."""
     model = str(config["model"])
-    model = model.upper() if model in ("vae", "gan", "ddpm") else model
+    model = model.upper() if model in MODELS else model
     share = config.get("warmup_share") or 0
     model += " on draws" if share == 1 else " after a warm-up" if share else ""
     preset = config.get("preset") or "corrected"
@@ -71,3 +74,10 @@ def shape_name(shape: list[int]) -> str:
     """'28×28 grey', '64×64 RGB'."""
     height, width, channels = shape
     return f"{height}×{width} {'grey' if channels == 1 else 'RGB'}"
+
+
+def grid(header: Sequence[str], rows: Sequence[Sequence[str]], align: str = "---:") -> str:
+    """A markdown table; `align` is that of all columns but the first. A | in a cell is escaped."""
+    lines = [header, ["---", *[align] * (len(header) - 1)], *rows]
+    escaped = ([cell.replace("|", r"\|") for cell in line] for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in escaped)

@@ -1,0 +1,85 @@
+"""fpu/report/rows.py, on the page: attacks, audits, distances, the empirical epsilon of the paper."""
+
+import re
+
+from fake_records import m, null, record
+
+from fpu import report
+from fpu.report import rows
+
+
+def page(run):
+    return report.page(run, b"\x89PNG pretended")
+
+
+def test_the_rare_rate_has_a_column_only_where_it_was_seen():
+    run = record(eps=1.0)
+    assert "TPR at 0.1 %" not in page(run)
+    run["privacy"]["attacks"]["loss"]["tpr_at_01_fpr"] = m(0.004, 0.001, 500)
+    assert page(run).count("TPR at 0.1 %") == 5  # a head, two attacks, guessing and the limit
+    assert re.search(r"0\.40* %", page(run))
+
+
+def test_metrics_classifiers_and_attacks_of_later_versions_are_shown_by_their_key():
+    run = record()
+    run["fidelity"]["synthetic"]["vendi_score"] = m(3.21, 0.1)
+    run["utility"]["a_rival"] = {"accuracy": m(0.4321, 0.1)}
+    run["privacy"]["attacks"]["loss"]["tpr_at_10_fpr"] = m(0.135, 0.01)
+    run["privacy"]["distance_to_closest_record"] = {"median_gap": m(0.246, 0.01)}
+    text = page(run)
+    for shown in (
+        "vendi score",
+        "3.21",
+        "a rival",
+        "43",
+        "tpr at 10 fpr",
+        "0.135",
+        "median gap",
+        "0.246",
+    ):
+        assert shown in text
+
+
+def test_recall_has_a_line_for_each_class():
+    run = record()
+    assert rows.recall(run) is None
+    run["utility"]["synthetic"]["recall"] = {"0": m(0.5, 0.1), "1": null("no image"), "x": m(1, 0)}
+    run["data"]["class_names"] = ["cat", "dog"]
+    lines = rows.recall(run).lines
+    assert [line.label for line in lines] == ["cat", "dog", "x"]
+    assert [cell.reason for cell in lines[1].cells] == ["no image", "not in this record"]
+
+
+def test_a_record_without_audit_distances_or_epsilon_shows_none():
+    text = page(record())
+    for title in ("Audit", "Distance to the closest", "empirical epsilon"):
+        assert title not in text
+
+
+def test_an_audit_stands_beside_the_best_it_could_have_shown():
+    run = record()
+    row = {"bound": 0.25, "ceiling": 0.77, "limit": 5.5, "claim": 1.0, "confidence": 0.95}
+    for refuted, words in ((False, "The claim stands."), (True, "release nothing")):
+        scores = {"elbo": {"one_run": row | {"refuted": refuted}}}
+        run["privacy"]["audit"] = {
+            "kind": "one_run", "canaries": 500, "scores": scores, "refuted": refuted
+        }  # fmt: skip
+        text = page(run)
+        for shown in ("one run, 500 canaries", "0.25", "0.77", "5.5", words):
+            assert shown in text
+        assert ("refutes the claim" in text) == refuted
+    run["privacy"]["audit"] = {"kind": "one_run", "reason": "12 <members>", "refuted": False}
+    assert "12 &lt;members&gt;" in page(run)
+
+
+def test_distances_and_the_papers_epsilon_say_what_they_are_not():
+    run = record()
+    run["privacy"]["distance_to_closest_record"] = {
+        "ks": m(0.31, 0.02), "ks_nearer": null("too few"), "area": m(-0.2, 0.1), "curve": None
+    }  # fmt: skip
+    run["privacy"]["empirical_epsilon"] = {
+        "overall": {"as_coded": m(0.4, 0.3), "with_dimension": m(0.8, 0.6)}
+    }
+    text = page(run)
+    for shown in ("0.31", "too few", "nothing about privacy", "No bound on", "0.80"):
+        assert shown in text
