@@ -199,21 +199,14 @@ def _record(options, run, dataset, split, images, privacy, judged, seconds) -> d
     }
     if run:
         config = run["config"] | config
-    cost = {
-        "seconds": {name: round(value, 2) for name, value in seconds.items()},
-        "device": jax.devices()[0].device_kind,
-    }
-    subset = {"subset": "as given", "seed": config["seed"]}
-    return {
-        "schema": record.SCHEMA,
-        "config": config,
-        "data": record.data_section(dataset, split, subset),
-        "privacy": privacy | record.attacked(judged),
-        "fidelity": judged["fidelity"],
-        "utility": judged["utility"],
-        "cost": (run["cost"] | cost) if run else cost,
-        "versions": record.versions(),
-    }
+    cost = record.cost_section(seconds, {})
+    return record.assemble(
+        config,
+        record.data_section(dataset, split, "as given", config["seed"]),
+        privacy,
+        judged,
+        (run["cost"] | cost) if run else cost,
+    )
 
 
 def main(argv: list[str]) -> None:
