@@ -69,6 +69,30 @@ def write(
         shutil.rmtree(part, ignore_errors=True)
 
 
+def withdraw(folder: Path, reason: str) -> Path | None:
+    """Take back a release whose guarantee was refuted: FOLDER.refuted, whose texts say so. None where there is none.
+
+    Args:
+      reason: one line.
+    """
+    if not folder.exists():
+        return None
+    withdrawn = folder.with_name(f"{folder.name}.refuted")
+    shutil.rmtree(withdrawn, ignore_errors=True)
+    guarantee = json.loads((folder / scan.GUARANTEE).read_text(encoding="utf-8"))
+    guarantee |= {"private": False, "eps": "inf", "statement": f"REFUTED. {reason}"}
+    folder.rename(withdrawn)  # first: from here on nothing is called a release
+    (withdrawn / scan.GUARANTEE).write_text(
+        json.dumps(guarantee, indent=1) + "\n", encoding="utf-8"
+    )
+    (withdrawn / "PRIVACY.md").write_text(texts.privacy_page(guarantee), encoding="utf-8")
+    sheet = (withdrawn / "DATASHEET.md").read_text(encoding="utf-8")
+    (withdrawn / "DATASHEET.md").write_text(
+        f"**REFUTED: NOT private.**\n\n{sheet}", encoding="utf-8"
+    )
+    return withdrawn
+
+
 def _same(part: Path, folder: Path) -> bool:
     """Whether two releases hold the same guarantee, images and generator, whatever the packing of their files."""
     for name in (scan.GUARANTEE, generators.FACTS):

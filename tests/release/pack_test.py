@@ -143,6 +143,19 @@ def test_the_datasheet_of_real_images_does_not_call_them_synthetic(tmp_path):
     assert "# Synthetic images after scans\n" in texts.datasheet(guarantee, LABELS, REAL, "vae")
 
 
+def test_a_refuted_release_is_withdrawn_and_says_so(tmp_path):
+    folder = packed(tmp_path)
+    withdrawn = pack.withdraw(folder, "its audit shows eps >= 3")
+    assert not folder.exists()
+    assert withdrawn == folder.with_name("release.refuted")
+    assert (withdrawn / "PRIVACY.md").read_text().startswith("# NOT private")
+    for name in ("PRIVACY.md", "DATASHEET.md", "privacy.json"):
+        assert "REFUTED" in (withdrawn / name).read_text()
+    guarantee = json.loads((withdrawn / "privacy.json").read_text())
+    assert (guarantee["private"], guarantee["eps"]) == (False, "inf")
+    assert pack.withdraw(folder, "again") is None
+
+
 def chunk(kind, body):
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
