@@ -17,25 +17,27 @@ from fpu.pipeline import progress, run, settings
 
 GROUPS = {
     "Common flags": ("model", "eps", "dataset", "n_per_class", "seed", "workdir"),
-    "Data": ("data_dir", "n_train", "subset", "labels", "n_samples"),
-    "Privacy": ("delta", "noise_multiplier", "clip_norm", "sample_rate", "warmup", "warmup_share"),
-    "Training": ("preset", "size", "steps", "warmup_steps", "set", "tensorboard"),
-    "Evaluation": ("evaluation", "shadows", "audit", "audit_runs"),
-    "Several machines": ("coordinator", "process_id", "num_processes"),
-    "Research": ("noise_seed", "queries"),
+    "Data": ("data_dir", "n_samples", "labels"),
+    "Privacy": ("delta", "noise_multiplier", "warmup_share", "clip_norm", "sample_rate"),
+    "Training": ("preset", "steps", "draw_steps", "set", "tensorboard"),
+    "Evaluation": ("evaluation", "shadows", "audit"),
+    "Several machines": ("process",),
+    "Research": ("noise_seed",),
 }
+REPLACED = settings.REPLACED | dict.fromkeys(
+    ("coordinator", "process_id", "num_processes"), "write --process=HOST:PORT/i/k"
+)
 
 
 def define_flags() -> None:
     """Of this command alone, beside those of every run."""
     settings.define_flags()
     flags.DEFINE_bool("tensorboard", False, "also write TensorBoard logs (extra: tensorboard)")
-    found = "; left out, Slurm and TPU pods are asked"
     flags.DEFINE_string(
-        "coordinator", None, f"several processes, one run: host:port of number 0{found}"
+        "process",
+        None,
+        "HOST:PORT/i/k: process i of the k that do one run; HOST is that of process 0. Slurm and TPU pods need no flag",
     )
-    flags.DEFINE_integer("process_id", None, f"the number of this process{found}")
-    flags.DEFINE_integer("num_processes", None, f"how many there are{found}")
 
 
 def main(argv: list[str]) -> int:
@@ -43,8 +45,7 @@ def main(argv: list[str]) -> int:
     if len(argv) > 1:
         raise InputError(f"{argv[1]}: not a flag; write --name=value")
     given = flags.FLAGS
-    addresses = given.coordinator, given.process_id, given.num_processes
-    folder = run.run(settings.from_flags(), given.tensorboard, addresses=addresses)
+    folder = run.run(settings.from_flags(), given.tensorboard, addresses=process(given.process))
     from fpu import distributed  # not above: bad input should not wait for jax
 
     code = 0
@@ -54,3 +55,18 @@ def main(argv: list[str]) -> int:
         if line:
             progress.say(line)
     return int(distributed.of_the_first(np.int32(code)))  # all leave with it, and none waits
+
+
+def process(text: str | None) -> tuple[str | None, int | None, int | None]:
+    """(coordinator, process_id, num_processes) of distributed.initialize, of HOST:PORT/i/k or nothing."""
+    if text is None:
+        return None, None, None
+    address, *numbers = text.split("/")
+    if not (":" in address and len(numbers) == 2 and all(n.isdecimal() for n in numbers)):
+        raise InputError(
+            f"--process={text}: write HOST:PORT/i/k, as host:7777/0/2 and host:7777/1/2"
+        )
+    i, k = map(int, numbers)
+    if i >= k:
+        raise InputError(f"--process={text}: i is 0 to k - 1, of k processes")
+    return address, i, k

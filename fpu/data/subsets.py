@@ -47,16 +47,14 @@ def partition(
     dataset: "Dataset",
     *,
     n_per_class: int | None = None,
-    n_train: int | None = None,
     seed: int = 0,
     subset: str = "random",
 ) -> Split:
     """Draw the four sets.
 
     Args:
-      n_per_class: members of each class, in units (images, or groups where the data have them).
-      n_train: members in all, in units: n_train // K of each class, the remainder to the first
-        classes. Neither: every unit of train is a member.
+      n_per_class: members of each class, in units (images, or groups where the data have them). None: every unit
+        of train is a member.
       seed: public; another seed gives other members, non-members and reference, the same test.
       subset: "random", or "first": the first of each class in file order (the paper's choice).
 
@@ -72,13 +70,14 @@ def partition(
     if seed < 0:
         raise InputError(f"--seed={seed}: must be 0 or more")
     if subset not in ("random", "first"):
-        raise InputError(f"--subset={subset}: must be random or first")
+        raise InputError(f"subset={subset}: must be random or first")
     train, _, _, _ = _official(dataset)
     unit, unit_class = _units(dataset, train)
     queues = _queues(unit_class, dataset.n_classes, seed)
-    counts = _counts([len(q) for q in queues], dataset, n_per_class, n_train)
+    if n_per_class is not None:
+        _refuse_too_many(queues, dataset, n_per_class)
     in_order = [np.sort(q) for q in queues] if subset == "first" else queues
-    drawn = np.concatenate([q[:n] for q, n in zip(in_order, counts, strict=True)])
+    drawn = np.concatenate([q[:n_per_class] for q in in_order])
     return around(dataset, train[np.isin(unit, drawn)], seed=seed)
 
 
@@ -232,27 +231,20 @@ def _top_up(dataset: "Dataset", split: Split, val: np.ndarray, seed: int) -> Spl
     return Split(split.members, nonmembers, reference, test, notes)
 
 
-def _counts(have, dataset, n_per_class, n_train):
-    """Members of each class, in units; InputError names the flag and the class that lacks them."""
-    n_classes = len(have)
-    if n_per_class is not None and n_train is not None:
-        raise InputError("--n_per_class and --n_train: give one of the two")
-    if n_per_class is None and n_train is None:
-        return have
-    flag, asked = ("--n_train", n_train) if n_per_class is None else ("--n_per_class", n_per_class)
-    least = n_classes if n_per_class is None else 1
-    if asked < least:
-        raise InputError(f"{flag}={asked}: must be at least {least} ({n_classes} classes)")
-    base, extra = divmod(n_train, n_classes) if n_per_class is None else (n_per_class, 0)
-    counts = [base + (c < extra) for c in range(n_classes)]
-    for c, (n, available) in enumerate(zip(counts, have, strict=True)):
-        if n > available:
-            unit = "images" if dataset.groups is None else "groups"
-            name = dataset.class_names[c]
-            most = min(have) * (n_classes if n_per_class is None else 1)
+def _refuse_too_many(queues: list[np.ndarray], dataset: "Dataset", n_per_class: int) -> None:
+    """InputError, naming the class that lacks units, where some class has fewer than `n_per_class`."""
+    if n_per_class < 1:
+        raise InputError(f"--n_per_class={n_per_class}: must be at least 1")
+    unit = "images" if dataset.groups is None else "groups"
+    fewest = min(map(len, queues))
+    for c, queue in enumerate(queues):
+        if n_per_class > len(queue):
             raise InputError(
-                f"{flag}={asked} needs {n} training {unit} of class {c} ({name}), "
-                f"{dataset.name} has {available}; "
-                + (f"{flag}={most} is possible" if most else "merge that class with another")
+                f"--n_per_class={n_per_class} needs {n_per_class} training {unit} of class {c} "
+                f"({dataset.class_names[c]}), {dataset.name} has {len(queue)}; "
+                + (
+                    f"--n_per_class={fewest} is possible"
+                    if fewest
+                    else "merge that class with another"
+                )
             )
-    return counts

@@ -16,13 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from fpu import InputError, models, training
-from fpu.pipeline import copies, draw, progress, train
+from fpu.pipeline import copies, draw, progress, settings, train
 from fpu.pipeline.jobs import Job
 from fpu.privacy import attacks, audit
 
 ALARM = 1e-4  # probability that an honest run, or a sweep of them, is called refuted
 CONFIDENCE = 0.95  # of a bound that is reported
-RUNS = 50  # copies in each of two worlds: their limit is eps = 2.5
 NOTE = "of copies trained on private data beside the run; these numbers are not private"
 
 Sides = Mapping[str, tuple[np.ndarray, np.ndarray]]  # {score: (inside, outside)}
@@ -45,8 +44,8 @@ def run(job: Job, key: jax.Array, public: jax.Array, siblings: int = 1) -> dict 
     1 / (10 n) and up to some 10,000 canaries the method one_run never refutes, as n delta is too large for it.
     Its Gaussian sibling does.)
     """
-    kind = job.options.audit
-    if kind == "none":
+    kind, count = settings.audit(job.options)
+    if kind not in ("one_run", "two_worlds"):
         return None
     progress.say(f"audit {kind}: on copies of the run")
     result = {"kind": kind, "note": NOTE}
@@ -55,8 +54,8 @@ def run(job: Job, key: jax.Array, public: jax.Array, siblings: int = 1) -> dict 
             result["canaries"] = job.n
             sides = _one_run(job, key, public)
         else:
-            result["runs"] = job.options.audit_runs or RUNS
-            sides = _two_worlds(job, key, public, result["runs"])
+            result["runs"] = count
+            sides = _two_worlds(job, key, public, count)
         return result | judge(getattr(audit, kind), sides, audit.claim(job.plan), siblings)
     except InputError as error:
         return result | {"reason": str(error), "refuted": False}

@@ -33,13 +33,13 @@ def size(preset: str, shape: tuple[int, int, int]) -> str:
     return "tiny" if max(shape[:2]) <= 12 else "default"
 
 
-def warmup_steps(shape: tuple[int, int, int]) -> int:
+def draw_steps(shape: tuple[int, int, int]) -> int:
     """Steps on the draws: larger networks go on learning from them for longer. Public, whatever the data."""
     return 1000 if max(shape[:2]) <= 12 else 3000
 
 
 def members_per_class(preset: str) -> int:
-    """Members of each class where neither --n_per_class nor --n_train is given."""
+    """Members of each class where --n_per_class is not given."""
     return 10 if preset == "paper" else 50
 
 

@@ -1,4 +1,4 @@
-"""The grids that `experiments.sweep --preset=NAME` runs: a list of products of flags of experiments.run.
+"""The grids of `fpu sweep --preset=NAME`: lists of {flag of a run: values}, each a product of its axes.
 
 smoke       minutes on two cores: every model once on the embedded digits
 corrected   our protocol: matched eps, five levels of scarcity, three subsets, one delta, baselines beside
@@ -8,7 +8,10 @@ paper       the noise grid of arXiv:2606.07640 as its public code has it (10,000
             buy eps of thousands to millions: every record says which
 """
 
-BASELINES = {"model": "copycat,fresh", "eps": "inf"}  # beside every grid, whatever is asked of it
+BASELINES = {
+    "model": "copycat,fresh",
+    "eps": "inf",
+}  # in every grid; --set does not change these two
 _PAPER = {"preset": "paper", "dataset": "mnist", "seed": "0,1,2"}
 _NOISED = _PAPER | {"model": "vae,gan,ddpm", "noise_multiplier": "0.1"}
 _CORRECTED = {"dataset": "mnist", "n_per_class": "10,50,100,500,0", "seed": "0,1,2"}
@@ -23,21 +26,21 @@ GRIDS = {
     ),
     "ablation": (
         _NOISED,
-        _NOISED | {"subset": "random"},
-        _NOISED | {"size": "default"},
+        _NOISED | {"set": "data.subset=random"},
+        _NOISED | {"set": "model.size=default"},
         _NOISED | {"steps": "1000"},
         _NOISED | {"clip_norm": "0.1,10"},
         _NOISED | {"set": "recipe.learning_rate=2e-3"},
         _PAPER | {"model": "vae,gan,ddpm", "eps": "10"},
         _NOISED | {"model": "ddpm", "set": "model.guidance=0"},
-        _NOISED | {"preset": "corrected", "n_per_class": "10", "warmup": "none"},
+        _NOISED | {"preset": "corrected", "n_per_class": "10", "warmup_share": "0"},
     ),
     "paper": (
         _PAPER
         | {
             "model": "vae,gan,ddpm",
             "noise_multiplier": "0,0.05,0.1,0.15,0.2,0.25,0.3,0.35,0.4",
-            "queries": "1",
+            "audit": "paper:1",
         },
     ),
 }

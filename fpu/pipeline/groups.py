@@ -21,7 +21,7 @@ from fpu.training import checkpoint
 
 def program(job: jobs.Job) -> tuple:
     """What decides the compiled programs of a training: jobs with equal ones may be cells of one group."""
-    names = ("model", "model_config", "recipe", "preset", "warmup_share", "warmup_steps")
+    names = ("model", "model_config", "recipe", "preset", "warmup_share", "draw_steps")
     units = data.units(job.dataset, job.split.members)[0].shape
     config = json.dumps([job.config[name] for name in names])
     return config, job.spec, len(job.split.members), units, cost.noiseless(job.plan)

@@ -167,9 +167,10 @@ def _judged(job: Job, key, public, made, images, labels, rivals, seconds: dict) 
         progress=progress.say,
     )
     seconds |= judged["seconds"]
-    if options.queries:
+    audit, queries = settings.audit(options)
+    if audit == "paper":
         secret = jax.random.fold_in(key, WORLDS)
-        judged["empirical_epsilon"] = paper_worlds.judge(job, secret, progress.say, options.queries)
+        judged["empirical_epsilon"] = paper_worlds.judge(job, secret, progress.say, queries)
     seconds["evaluate"] = time.monotonic() - clock
     return judged
 
@@ -193,7 +194,7 @@ def _default_workdir(job: Job) -> pathlib.Path:
         if config["noise_multiplier"] is not None
         else f"eps{float(config['eps'] or math.inf):g}"
     )
-    many = f"n{config['n_train']}" if config["n_train"] else f"{config['n_per_class'] or 'all'}each"
+    many = f"{config['n_per_class'] or 'all'}each"
     name = f"{config['model']}-{job.dataset.name}-{privacy}-{many}-seed{config['seed']}"
     if config["preset"] != "corrected":
         name += f"-{config['preset']}"

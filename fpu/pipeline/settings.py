@@ -1,9 +1,10 @@
-"""Flags to settings: every choice of a run resolved, checked and JSON-able, before anything is written."""
+"""The flags of a run: their names, help and defaults, and the refusal of bad ones before the data are read."""
 
 import dataclasses
 import difflib
 import math
 import typing
+from typing import Any
 
 from absl import flags
 
@@ -13,7 +14,21 @@ from fpu.pipeline import defaults
 from fpu.training import Recipe
 
 MOST_STEPS = 10**7
-AUDITS = ("none", "one_run", "two_worlds")
+# (least, usual) number of copies or queries. 50 copies in each world can show eps = 2.5 at most.
+AUDITS = {"none": (0, 0), "one_run": (0, 0), "two_worlds": (10, 50), "paper": (1, 1)}
+CHOICES = {
+    "model.size": ("tiny", "default", "paper"),
+    "data.subset": ("random", "first"),
+}  # of --set
+REPLACED = {
+    "n_train": "write --n_per_class=N, the members of each class",
+    "subset": "write --set data.subset=first, or random",
+    "size": "write --set model.size=tiny, default or paper",
+    "warmup": "write --warmup_share=0 for none, --warmup_share=1 for moments",
+    "warmup_steps": "write --draw_steps=N",
+    "audit_runs": "write --audit=two_worlds:N",
+    "queries": "write --preset=paper --audit=paper:N",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,19 +39,15 @@ class Options:
     dataset: str = "digits"
     data_dir: str | None = None
     n_per_class: int | None = None
-    n_train: int | None = None
     eps: float | None = None
     noise_multiplier: float | None = None
     delta: float | None = None
     steps: int | None = None
     sample_rate: float | None = None
     clip_norm: float = 1.0
-    warmup: str | None = None
     warmup_share: float | None = None
-    warmup_steps: int | None = None
+    draw_steps: int | None = None
     preset: str = "corrected"
-    subset: str | None = None
-    size: str | None = None
     seed: int = 0
     noise_seed: int | None = None
     n_samples: int | None = None
@@ -44,45 +55,37 @@ class Options:
     evaluation: str = "quick"
     shadows: int = 0
     audit: str = "none"
-    audit_runs: int | None = None
-    queries: int = 0
     workdir: str | None = None
     set: tuple[str, ...] = ()
 
 
 _HELP = {
-    "model": f"one of {', '.join((*models.MODELS, *BASELINES))}",
-    "dataset": "digits, mnist, a 2-D MedMNIST name, or a path to an .npz in MedMNIST's format",
-    "data_dir": "folder that holds the data set's files already",
-    "n_per_class": "members of each class (default 50; paper: 10); 0 = all",
-    "n_train": "members in all, balanced over classes, instead of --n_per_class; 0 = all",
-    "eps": "privacy budget; inf = no privacy. This, or --noise_multiplier",
-    "noise_multiplier": "standard deviation of the noise over the clip norm; eps is then computed",
+    "model": f"{', '.join(models.MODELS)} (default ddpm); baselines: {', '.join(BASELINES)}",
+    "eps": "privacy budget, such as 1; inf: no privacy. This, or --noise_multiplier",
+    "dataset": "digits (default), mnist, a 2-D MedMNIST name, or a path to an .npz in MedMNIST's format",
+    "n_per_class": "members of each class (default 50; paper: 10); 0: all",
+    "seed": "chooses what is public: members, initialisation, images drawn (default 0)",
+    "workdir": "private folder of the run (default runs/NAME); release/ in it may be handed out",
+    "data_dir": "folder that already holds the data set's files",
+    "n_samples": "synthetic images (default 100 a class, at least 1,000)",
+    "labels": "classes to draw, as 0,1,1,2 (repeats weigh more; default: all, evenly)",
     "delta": "default 1 / (10 n)",
-    "steps": "private steps",
-    "sample_rate": "Poisson sampling rate q",
-    "clip_norm": "l2 norm C that each example's gradient is clipped to",
-    "warmup": "moments (teach the model on draws from one DP release first) or none; default: moments, but none "
-    "at eps=inf and where --steps, --sample_rate or --noise_multiplier describe a DP-SGD of your own",
-    "warmup_share": "share of the budget (of the sum of 1/sigma^2) for that release; 1 = no DP-SGD (default 1)",
-    "warmup_steps": "steps on the draws (default 1000, or 3000 for images of more than 12 pixels a side)",
-    "preset": "corrected (ours) or paper (arXiv:2606.07640 as coded)",
-    "subset": "how members are chosen: random, or first in file order (default: random; paper: first)",
-    "size": "tiny, default or paper (default: by the images)",
-    "seed": "governs only what is public: subset, initialisation, sampling labels",
-    "noise_seed": "research only: makes sampling and noise repeatable, and is disclosed in the record",
-    "n_samples": "synthetic images (default: 100 a class, at least 1,000)",
-    "labels": "classes to draw, such as 0,1,1,2 (repeats weigh more); default: all, evenly",
-    "evaluation": "quick or full",
-    "shadows": "shadow models for LiRA, each as costly as the run itself; even. 4 is the least, 16 tell much "
-    "more than a plain score, 64 give every image a spread of its own (default 0: none)",
-    "audit": "none, one_run or two_worlds: a lower bound on eps from copies trained beside the run; exit code 3 "
-    "where it refutes the claim",
-    "audit_runs": "copies in each world of --audit=two_worlds (default 50)",
-    "queries": "with --preset=paper: images a class that the paper's empirical epsilon looks at; each costs "
-    "a training, and so does each class (default 0: none)",
-    "workdir": "where everything goes (default runs/...)",
-    "set": "anything else, as model.width=64 or recipe.learning_rate=1e-3; repeatable",
+    "noise_multiplier": "standard deviation of the noise over the clip norm; eps is computed from it",
+    "warmup_share": "share of the budget (of the sum of 1/sigma^2) for one DP release whose draws teach the model "
+    "first. 1: no DP-SGD; 0: DP-SGD alone. Default 1; 0 if --noise_multiplier, --steps or --sample_rate is given, and "
+    "for paper",
+    "clip_norm": "l2 norm that each example's gradient is clipped to (default 1)",
+    "sample_rate": "Poisson sampling rate of DP-SGD",
+    "preset": "corrected (default) or paper (arXiv:2606.07640 as its code has it)",
+    "steps": "steps of DP-SGD",
+    "draw_steps": "steps on draws of the release (default 1000; 3000 for sides above 12 pixels)",
+    "set": "other settings, repeatable: model.NAME=VALUE, recipe.NAME=VALUE, model.size=tiny|default|paper, "
+    "data.subset=random|first (in file order)",
+    "evaluation": "quick (default) or full",
+    "shadows": "even number of shadow models for LiRA, each as costly as the run: 4 at least, 64 are good (default 0)",
+    "audit": "none, one_run or two_worlds[:COPIES]: a lower bound on eps from copies; exit code 3 where it refutes the "
+    "claim. paper[:QUERIES]: that paper's empirical epsilon",
+    "noise_seed": "makes sampling and noise repeatable; the record then says that the noise is disclosed",
 }
 
 
@@ -98,9 +101,12 @@ def define_flags() -> None:
 
 
 def from_flags() -> Options:
-    """Options from parsed flags."""
-    values = {f.name: getattr(flags.FLAGS, f.name) for f in dataclasses.fields(Options)}
-    return Options(**(values | {"set": tuple(values["set"])}))
+    """The Options that the parsed flags say."""
+    values: dict[str, Any] = {
+        f.name: flags.FLAGS[f.name].value for f in dataclasses.fields(Options)
+    }
+    values["set"] = tuple(values["set"])
+    return Options(**values)
 
 
 def check(options: Options) -> None:
@@ -108,10 +114,9 @@ def check(options: Options) -> None:
     named("--model=", options.model, (*models.MODELS, *BASELINES))
     named("--preset=", options.preset, defaults.PRESETS)
     named("--evaluation=", options.evaluation, ("quick", "full"))
-    if options.subset is not None:
-        named("--subset=", options.subset, ("random", "first"))
-    if options.size is not None:
-        named("--size=", options.size, ("tiny", "default", "paper"))
+    for name, values in CHOICES.items():
+        if (value := choice(options, name)) is not None:
+            named(f"--set={name}=", value, values)
     if options.workdir is not None and "://" in options.workdir:
         raise InputError(
             f"--workdir={options.workdir}: a run is private and locked while it lasts: name a folder of this machine; "
@@ -158,31 +163,25 @@ def check(options: Options) -> None:
         raise InputError(
             f"--steps={options.steps}: must be at most {MOST_STEPS}, or accounting alone takes hours"
         )
-    for name in ("n_per_class", "n_train", "seed", "noise_seed", "queries"):
+    for name in ("n_per_class", "seed", "noise_seed"):
         value = getattr(options, name)
         if value is not None and value < 0:
             raise InputError(f"--{name}={value}: must not be negative")
-    if options.n_per_class is not None and options.n_train is not None:
-        raise InputError("--n_per_class and --n_train: give one of them")
     _check_warmup(options)
     _check_copies(options)
 
 
 def _check_copies(options: Options) -> None:
-    named("--audit=", options.audit, AUDITS)
+    kind, _ = audit(options)
     if options.shadows and (options.shadows < 4 or options.shadows % 2):
         raise InputError(
             f"--shadows={options.shadows}: must be even, and 4 or more; 0 switches LiRA off"
         )
-    if options.queries and options.preset != "paper":
+    if kind == "paper" and options.preset != "paper":
         raise InputError(
-            f"--queries={options.queries}: the paper's empirical epsilon needs --preset=paper"
+            f"--audit={options.audit}: the paper's empirical epsilon needs --preset=paper"
         )
-    if options.audit_runs is not None and options.audit != "two_worlds":
-        raise InputError("--audit_runs: only --audit=two_worlds has runs to count")
-    if options.audit_runs is not None and options.audit_runs < 10:
-        raise InputError(f"--audit_runs={options.audit_runs}: must be 10 or more")
-    for name, asked in (("shadows", options.shadows), ("audit", options.audit != "none")):
+    for name, asked in (("shadows", options.shadows), ("audit", kind in ("one_run", "two_worlds"))):
         if asked and options.model in BASELINES:
             raise InputError(
                 f"--{name}: --model={options.model} has no membership score; use one of "
@@ -191,28 +190,23 @@ def _check_copies(options: Options) -> None:
 
 
 def _check_warmup(options: Options) -> None:
-    if options.warmup is not None:
-        named("--warmup=", options.warmup, ("moments", "none"))
-    if options.warmup_share is not None and not 0 < options.warmup_share <= 1:
-        raise InputError(
-            f"--warmup_share={options.warmup_share:g}: must lie in (0, 1]; --warmup=none is share 0"
-        )
-    if options.warmup_steps is not None and options.warmup_steps < 1:
-        raise InputError(f"--warmup_steps={options.warmup_steps}: must be at least 1")
-    asked = [f"--{n}" for n in ("warmup_share", "warmup_steps") if getattr(options, n) is not None]
-    if options.warmup == "moments":
-        asked.append("--warmup=moments")
+    share = options.warmup_share
+    if share is not None and not 0 <= share <= 1:
+        raise InputError(f"--warmup_share={share:g}: must lie in [0, 1]; 0 is DP-SGD alone")
+    if options.draw_steps is not None and options.draw_steps < 1:
+        raise InputError(f"--draw_steps={options.draw_steps}: must be at least 1")
+    asked = [f"--{n}" for n in ("warmup_share", "draw_steps") if getattr(options, n)]
     if not asked:
         return
     for reason, holds in (
         (f"--model={options.model} is not trained", options.model in BASELINES),
-        ("--warmup=none", options.warmup == "none"),
+        ("--warmup_share=0", share == 0),
         ("--noise_multiplier is that of DP-SGD alone: give --eps", options.eps is None),
         ("at --eps=inf the images themselves teach the model", options.eps == math.inf),
     ):
         if holds:
             raise InputError(f"{asked[0]}: there is no warm-up here: {reason}")
-    if (options.warmup_share or 1) == 1 and (options.steps or options.sample_rate):
+    if (share or 1) == 1 and (options.steps or options.sample_rate):
         raise InputError(
             f"{asked[0]}: the warm-up has the whole budget, so --steps and --sample_rate mean nothing: "
             "add --warmup_share=0.5, or leave them out"
@@ -221,36 +215,61 @@ def _check_warmup(options: Options) -> None:
 
 def warmup_share(options: Options) -> float:
     """The share of the budget for a warm-up, 0 where there is none; of options that `check` let pass."""
-    trained = options.model in models.MODELS and 0 < (options.eps or 0) < math.inf
-    own = options.steps or options.sample_rate or options.preset == "paper"
-    if not trained or options.warmup == "none":
+    if options.model not in models.MODELS or not 0 < (options.eps or 0) < math.inf:
         return 0.0
-    asked = options.warmup or options.warmup_share or options.warmup_steps
-    return (options.warmup_share or 1.0) if asked or not own else 0.0
+    if options.warmup_share is not None:
+        return options.warmup_share
+    dpsgd = options.steps or options.sample_rate or options.preset == "paper"
+    return 0.0 if dpsgd and not options.draw_steps else 1.0
 
 
-def named(before: str, value: str, known: tuple[str, ...]) -> None:
-    """InputError naming the nearest of the known values. `before` is what stands before it: --model= ."""
-    if value not in known:
-        near = difflib.get_close_matches(value, known, n=1, cutoff=0.4)
+def audit(options: Options) -> tuple[str, int]:
+    """(kind, how many copies or queries) of --audit=KIND or --audit=KIND:COUNT."""
+    kind, colon, text = options.audit.partition(":")
+    named("--audit=", kind, tuple(AUDITS))
+    least, count = AUDITS[kind]
+    if not colon:
+        return kind, count
+    if not least:
+        raise InputError(f"--audit={options.audit}: {kind} has nothing to count; leave :{text} out")
+    if not (text.isdecimal() and len(text) < 10 and int(text) >= least):
+        raise InputError(f"--audit={options.audit}: {text} must be a whole number, {least} or more")
+    return kind, int(text)
+
+
+def choice(options: Options, name: str) -> str | None:
+    """The value that --set gives to a name of CHOICES, the last if there are several; None where it gives none."""
+    values = [pair.removeprefix(f"{name}=") for pair in options.set if pair.startswith(f"{name}=")]
+    return values[-1] if values else None
+
+
+def named(flag: str, value: str, values: tuple[str, ...]) -> None:
+    """InputError with the nearest of `values` where `value` is none of them. `flag` ends in "=", as --model= ."""
+    if value not in values:
+        near = difflib.get_close_matches(value.lower(), values, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]}?" if near else "choose"
-        raise InputError(f"{before}{value} is unknown: {hint} (known: {', '.join(known)})")
+        raise InputError(f"{flag}{value} is unknown: {hint} (known: {', '.join(values)})")
 
 
-def override(pairs: tuple[str, ...], model_config, recipe: Recipe):
-    """(model config, recipe) with each `model.name=value` or `recipe.name=value` put in.
+def override(
+    pairs: tuple[str, ...], model_config: Any, recipe: Recipe | None
+) -> tuple[Any, Recipe | None]:
+    """(model config, recipe) with each `model.name=value` or `recipe.name=value` of --set put in.
 
+    Names of CHOICES are left to `choice`. None: what a baseline has.
     Raises InputError for an unknown name (with the nearest) or a value of the wrong type.
     """
     parts = {"model": model_config, "recipe": recipe}
     for pair in pairs:
         name, equals, text = pair.partition("=")
+        if equals and name in CHOICES:
+            continue
         part, _, field = name.partition(".")
         if not equals or not field or part not in parts:
             raise InputError(f"--set={pair}: write model.NAME=VALUE or recipe.NAME=VALUE")
-        known = dataclasses.asdict(parts[part]) if parts[part] is not None else {}
-        named(f"--set={part}.", field, tuple(known))
-        kind = type(known[field])
+        fields = dataclasses.asdict(parts[part]) if parts[part] is not None else {}
+        named(f"--set={part}.", field, tuple(fields))
+        kind = type(fields[field])
         try:
             value = {"True": True, "False": False}[text] if kind is bool else kind(text)
         except (ValueError, KeyError):
@@ -264,7 +283,7 @@ def override(pairs: tuple[str, ...], model_config, recipe: Recipe):
 
 
 def sampling_labels(text: str | None, n_classes: int, count: int) -> list[int]:
-    """The labels to draw, `count` of them: the wanted classes (all where text is None) in turn."""
+    """`count` labels to draw: the classes in `text` (all where it is None) in turn, sorted."""
     text = text or ",".join(map(str, range(n_classes)))
     try:
         wanted = [int(part) for part in text.split(",")]

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import math
 import pathlib
+import re
 import typing
 from collections.abc import Sequence
 from typing import Any
@@ -45,12 +46,14 @@ def _product(axes: list[str]) -> list[settings.Options]:
         for f in dataclasses.fields(settings.Options)
     }
     del kinds["workdir"]
-    kinds["set"] = _one_override
+    kinds["set"] = _overrides
     values = {}
     for axis in axes:
         name, equals, text = axis.partition("=")
         if not equals:
             raise InputError(f"--set={axis}: write FLAG=VALUE,VALUE,...")
+        if name in settings.REPLACED:
+            raise InputError(f"--set={axis}: {name} is gone: {settings.REPLACED[name]}")
         settings.named("--set=", name, tuple(kinds))
         try:
             values[name] = [kinds[name](part) for part in text.split(",")]
@@ -70,9 +73,9 @@ def _product(axes: list[str]) -> list[settings.Options]:
     return kept
 
 
-def _one_override(text: str) -> tuple[str, ...]:
-    """Of the flag --set of a run: one setting, or none."""
-    return (text,) if text else ()
+def _overrides(text: str) -> tuple[str, ...]:
+    """Of the flag --set of a run: no setting, or one, or several joined as model.width=8+recipe.ema=0.9."""
+    return tuple(re.split(r"\+(?=(?:model|recipe|data)\.)", text)) if text else ()
 
 
 def name(options: settings.Options) -> str:
@@ -88,7 +91,7 @@ def name(options: settings.Options) -> str:
         given["set"] = "+".join(options.set)
     return "-".join(
         f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in sorted(given.items())
-    )
+    ).replace(":", "")  # which some file systems and copying commands take for something else
 
 
 def sweep(

@@ -1,4 +1,4 @@
-"""Impossible runs, typed as a user would: one line with the reason and the nearest possible run, exit code 2."""
+"""Bad commands, typed as a user would: one line with the reason and what to write instead, exit code 2."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from absl import flags
 from fpu.commands import door, run
 
 run.define_flags()
-told = []
+errors = []
 for command in json.load(sys.stdin):
     for name in flags.FLAGS:
         flags.FLAGS[name].unparse()
@@ -24,10 +24,10 @@ for command in json.load(sys.stdin):
     error = io.StringIO()
     with contextlib.redirect_stderr(error):
         try:
-            door.main(run.main)
+            door.main(run.main, replaced=run.REPLACED)
         except SystemExit as end:
-            told.append((end.code, error.getvalue()))
-print(json.dumps(told))
+            errors.append((end.code, error.getvalue()))
+print(json.dumps(errors))
 """
 
 COMMANDS = {
@@ -38,7 +38,10 @@ COMMANDS = {
         "or use --steps=29101",
     ],
     "--eps=1 --steps=1000000000": ["--steps=1000000000", "at most 10000000"],
-    "--eps=1e9 --warmup=none": ["eps = 1e+09 cannot be reached", "the largest is eps = 5.49e+06"],
+    "--eps=1e9 --warmup_share=0": [
+        "eps = 1e+09 cannot be reached",
+        "the largest is eps = 5.49e+06",
+    ],
     "--eps=0": ["--eps=0", "such as --eps=1"],
     "--eps=1 --sample_rate=1.5": ["--sample_rate=1.5", "1 is everybody"],
     "--eps=1 --sample_rate=nan": ["--sample_rate=nan", "(0, 1]"],
@@ -54,7 +57,19 @@ COMMANDS = {
     "--eps=1 --dataset=constant.npz": ["constant.npz", "the same image"],
     "--eps=1 --dataset=labels.npz": ["labels.npz"],
     "--eps=1 --workdir=gs://bucket/run": ["--workdir=gs://bucket/run", "this machine"],
-    "--eps=1 --coordinator=host:1": ["process_id and num_processes: missing"],
+    "--eps=1 --process=host:1": ["--process=host:1", "HOST:PORT/i/k"],
+    "--eps=1 --process=host/0/2": ["--process=host/0/2", "HOST:PORT/i/k"],
+    "--eps=1 --process=host:1/2/2": ["--process=host:1/2/2", "i is 0 to k - 1"],
+    "--n_train=50": ["--n_train is gone", "--n_per_class=N"],
+    "--subset=first": ["--subset is gone", "--set data.subset=first"],
+    "--size=tiny": ["--size is gone", "--set model.size=tiny"],
+    "--warmup=none": ["--warmup is gone", "--warmup_share=0"],
+    "--warmup_steps=9": ["--warmup_steps is gone", "--draw_steps=N"],
+    "--audit_runs=20": ["--audit_runs is gone", "--audit=two_worlds:N"],
+    "--queries=1": ["--queries is gone", "--audit=paper:N"],
+    "--coordinator=host:1": ["--coordinator is gone", "--process=HOST:PORT/i/k"],
+    "--process_id=0": ["--process_id is gone", "--process=HOST:PORT/i/k"],
+    "--num_processes=2": ["--num_processes is gone", "--process=HOST:PORT/i/k"],
 }
 
 
@@ -63,7 +78,7 @@ def write(path, images, labels):
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory):
+def refused(tmp_path_factory):
     """{command: (exit code, stderr)}, and the folder it ran in."""
     folder = tmp_path_factory.mktemp("user")
     labels = np.arange(60) % 3
@@ -86,8 +101,8 @@ def told(tmp_path_factory):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_is_refused_in_one_line(told, command):
-    code, line = told[0][command]
+def test_is_refused_in_one_line(refused, command):
+    code, line = refused[0][command]
     assert code == 2, line
     assert line.startswith("error: ")
     assert line.count("\n") == 1
@@ -95,5 +110,5 @@ def test_is_refused_in_one_line(told, command):
         assert words in line
 
 
-def test_nothing_is_left_behind(told):
-    assert sorted(p.name for p in told[1].iterdir()) == ["constant.npz", "labels.npz", "nan.npz"]
+def test_nothing_is_left_behind(refused):
+    assert sorted(p.name for p in refused[1].iterdir()) == ["constant.npz", "labels.npz", "nan.npz"]

@@ -90,9 +90,9 @@ def test_the_canary_is_black_and_white_in_squares(shape):
 
 def flags(folder, **change):
     given = {
-        "model": "vae", "size": "tiny", "set": (*quick_run.TINY, "recipe.learning_rate=1e-2"), "n_per_class": 10,
+        "model": "vae", "set": (*quick_run.TINY, "recipe.learning_rate=1e-2"), "n_per_class": 10,
         "n_samples": 50, "noise_multiplier": 100.0, "steps": 15, "sample_rate": 1.0, "workdir": str(folder),
-        "audit": "two_worlds", "audit_runs": 20,
+        "audit": "two_worlds:20",
     }  # fmt: skip
     return Options(**(given | change))
 
@@ -100,9 +100,7 @@ def flags(folder, **change):
 def ended(options, monkeypatch):
     """The exit code of experiments.run."""
     monkeypatch.setattr(settings, "from_flags", lambda: options)
-    given = types.SimpleNamespace(
-        tensorboard=False, coordinator=None, process_id=None, num_processes=None
-    )
+    given = types.SimpleNamespace(tensorboard=False, process=None)
     monkeypatch.setattr(command, "flags", types.SimpleNamespace(FLAGS=given))
     return command.main(["run"])
 
@@ -146,7 +144,7 @@ def test_a_refuted_run_keeps_its_record_and_ends_with_code_3(
 
 
 def test_one_run_tosses_a_coin_for_each_member_and_repeats_itself(tmp_path, monkeypatch):
-    options = flags(tmp_path, audit="one_run", audit_runs=None, steps=2)
+    options = flags(tmp_path, audit="one_run", steps=2)
     job = jobs.prepare(options)
     seen, train = [], copies.train_masks
 
@@ -168,7 +166,7 @@ def test_one_run_tosses_a_coin_for_each_member_and_repeats_itself(tmp_path, monk
 
 
 def test_too_few_members_leave_a_reason():
-    options = flags("", audit="one_run", audit_runs=None, n_per_class=None, n_train=12, steps=2)
+    options = flags("", audit="one_run", n_per_class=1, steps=2)
     job = jobs.prepare(options)
     found = auditing.run(job, jax.random.key(3), jax.random.key(0))
     assert found["refuted"] is False
@@ -194,8 +192,13 @@ def test_keys_of_models_beside_the_run_are_none_of_its_own():
         ({"model": "gaussian", "shadows": 4}, "--shadows: --model=gaussian"),
         ({"model": "gaussian", "audit": "one_run"}, "--audit: --model=gaussian"),
         ({"audit": "onerun"}, "did you mean one_run"),
-        ({"audit_runs": 20}, "--audit_runs: only"),
-        ({"audit": "two_worlds", "audit_runs": 9}, "10 or more"),
+        ({"audit": "one_run:20"}, "--audit=one_run:20: one_run has nothing to count"),
+        ({"audit": "two_worlds:9"}, "--audit=two_worlds:9: 9 must be a whole number, 10 or more"),
+        ({"audit": "two_worlds:many"}, "10 or more"),
+        (
+            {"audit": "paper:2"},
+            "--audit=paper:2: the paper's empirical epsilon needs --preset=paper",
+        ),
     ],
 )
 def test_a_bad_flag_is_refused_in_one_line(change, words):

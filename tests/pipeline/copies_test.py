@@ -18,7 +18,7 @@ from fpu.training import warmup
 
 pytestmark = pytest.mark.usefixtures("quick_compiles")
 
-TINY = ("model.width=8", "model.depth=1", "model.latent=4")
+TINY = ("model.size=tiny", "model.width=8", "model.depth=1", "model.latent=4")
 KEY = jax.random.key(11)
 
 
@@ -29,15 +29,15 @@ def few_draws(monkeypatch):
 
 @functools.cache
 def job(**change):
-    flags = {"model": "vae", "size": "tiny", "set": TINY, "n_train": 20}
+    flags = {"model": "vae", "set": TINY, "n_per_class": 2}
     options = Options(**(flags | change))
     return jobs.prepare(options)
 
 
 RUNS = {
     "DP-SGD": {"noise_multiplier": 2.0, "steps": 2},
-    "both": {"eps": 8.0, "warmup_steps": 2, "warmup_share": 0.5, "steps": 2},
-    "gaussian": {"model": "gaussian", "eps": 8.0, "size": None, "set": ()},
+    "both": {"eps": 8.0, "draw_steps": 2, "warmup_share": 0.5, "steps": 2},
+    "gaussian": {"model": "gaussian", "eps": 8.0, "set": ()},
 }
 
 
@@ -105,8 +105,8 @@ def test_progress_is_told(capsys):
 # LiRA. One model, plan and program; what makes it private is in the cell.
 
 OVERFITTED = {
-    "eps": math.inf, "steps": 100, "n_train": 40, "sample_rate": 1.0,
-    "set": ("model.width=32", "model.depth=1", "model.latent=8", "recipe.learning_rate=1e-2"),
+    "eps": math.inf, "steps": 100, "n_per_class": 4, "sample_rate": 1.0,
+    "set": ("model.size=tiny", "model.width=32", "model.depth=1", "model.latent=8", "recipe.learning_rate=1e-2"),
 }  # fmt: skip
 
 

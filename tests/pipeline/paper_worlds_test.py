@@ -43,7 +43,12 @@ def test_a_class_with_fewer_members_than_queries_gives_all_and_one_without_none(
 
 def job(model="vae", **choices):
     options = settings.Options(
-        model=model, preset="paper", size="tiny", steps=2, noise_multiplier=0.05, **choices
+        model=model,
+        preset="paper",
+        set=("model.size=tiny",),
+        steps=2,
+        noise_multiplier=0.05,
+        **choices,
     )
     return jobs.prepare(options)
 

@@ -33,7 +33,6 @@ pytestmark = pytest.mark.usefixtures("quick_compiles")
         ({"eps": 0.0}, ["--eps=0"]),
         ({"delta": 0.01}, ["--delta=0.01", "1/n = 0.01"]),
         ({"n_per_class": 5000}, ["--n_per_class=5000"]),
-        ({"n_per_class": None, "n_train": 10**6}, ["--n_train=1000000"]),
         ({"labels": "0,10"}, ["--labels=0,10", "from 0 to 9"]),
         ({"set": ("model.widht=8",)}, ["--set=model.widht", "did you mean width?"]),
         ({"eps": 1e9}, ["no plan for these flags", "ask for"]),
@@ -185,7 +184,7 @@ def test_sigterm_saves_the_training_and_the_same_command_goes_on(tmp_path, quick
 
 @pytest.mark.parametrize("share", [None, 0.5])
 def test_a_run_killed_in_its_warm_up_goes_on_with_the_same_release(tmp_path, quick, capsys, share):
-    flags = {"noise_multiplier": None, "eps": 5.0, "warmup_steps": 3, "warmup_share": share}
+    flags = {"noise_multiplier": None, "eps": 5.0, "draw_steps": 3, "warmup_share": share}
     flags["steps"] = share and 2
     save = checkpoint.save
 
@@ -225,7 +224,7 @@ def test_release_rival_and_dpsgd_have_secret_keys_of_their_own(tmp_path, quick, 
 
     monkeypatch.setattr(gaussian, "fit", released)
     monkeypatch.setattr(training, "fit", fitted)
-    flags = {"noise_multiplier": None, "eps": 5.0, "warmup_steps": 1, "warmup_share": 0.5}
+    flags = {"noise_multiplier": None, "eps": 5.0, "draw_steps": 1, "warmup_share": 0.5}
     with pytest.raises(Killed):
         run.run(options(tmp_path / "run", **flags))
     assert len(keys) == 4
@@ -257,12 +256,12 @@ def test_what_may_leave_the_house_shows_no_real_image(tmp_path, quick, monkeypat
         path.write_bytes(PNG)
 
     monkeypatch.setattr(report, "samples_png", samples)
-    run.run(options(tmp_path / "run", model="gaussian", steps=None, size=None, set=()))
+    run.run(options(tmp_path / "run", model="gaussian", steps=None, set=()))
     assert shown == {".release.part": 0, "run": 2}
 
 
 def test_a_one_shot_release_is_not_made_twice(tmp_path, quick):
-    flags = options(tmp_path, model="gaussian", steps=None, size=None, set=())
+    flags = options(tmp_path, model="gaussian", steps=None, set=())
     folder = run.run(flags)
     assert tells_the_secret(folder) == set()
     released = (folder / "release" / "synthetic.npz").read_bytes()
@@ -277,7 +276,7 @@ def test_a_one_shot_release_is_not_made_twice(tmp_path, quick):
 
 def test_the_key_is_gone_where_the_report_fails(tmp_path, quick, monkeypatch):
     monkeypatch.setattr(report, "page", mock.Mock(side_effect=RuntimeError))
-    flags = options(tmp_path, model="gaussian", steps=None, size=None, set=())
+    flags = options(tmp_path, model="gaussian", steps=None, set=())
     with pytest.raises(RuntimeError):
         run.run(flags)
     assert tells_the_secret(tmp_path) == set()
@@ -287,9 +286,7 @@ def test_the_key_is_gone_where_the_report_fails(tmp_path, quick, monkeypatch):
 def test_a_noise_seed_is_disclosed_and_repeats_the_run(tmp_path, quick):
     drawn = []
     for name in ("one", "two"):
-        flags = options(
-            tmp_path / name, model="gaussian", steps=None, size=None, set=(), noise_seed=3
-        )
+        flags = options(tmp_path / name, model="gaussian", steps=None, set=(), noise_seed=3)
         folder = run.run(flags)
         record = json.loads((folder / "record.json").read_text())
         assert record["privacy"]["noise_seed_disclosed"] is True
@@ -299,9 +296,7 @@ def test_a_noise_seed_is_disclosed_and_repeats_the_run(tmp_path, quick):
 
 
 def test_without_privacy_the_statement_says_so(tmp_path, quick):
-    folder = run.run(
-        options(tmp_path, model="copycat", noise_multiplier=None, steps=None, size=None, set=())
-    )
+    folder = run.run(options(tmp_path, model="copycat", noise_multiplier=None, steps=None, set=()))
     record = json.loads((folder / "record.json").read_text())
     assert record["privacy"]["eps"] == "inf"
     assert "No differential privacy" in record["privacy"]["statement"]

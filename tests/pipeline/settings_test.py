@@ -21,7 +21,9 @@ GOOD = Options(eps=1.0)
         ({"model": "gausian"}, ["--model=gausian", "did you mean gaussian?"]),
         ({"preset": "papper"}, ["--preset=papper", "did you mean paper?"]),
         ({"evaluation": "ful"}, ["--evaluation=ful", "did you mean full?"]),
-        ({"size": "tinny"}, ["--size=tinny", "did you mean tiny?"]),
+        ({"model": "GAN"}, ["--model=GAN", "did you mean gan?"]),
+        ({"set": ("model.size=tinny",)}, ["--set=model.size=tinny", "did you mean tiny?"]),
+        ({"set": ("data.subset=last",)}, ["--set=data.subset=last", "first"]),
         ({"noise_multiplier": 1.0}, ["--eps and --noise_multiplier", "give one"]),
         ({"eps": None}, ["--eps is missing", "--eps=1"]),
         ({"eps": 0.0}, ["--eps=0", "must be positive"]),
@@ -41,12 +43,10 @@ GOOD = Options(eps=1.0)
         ({"steps": 0}, ["--steps=0", "at least 1"]),
         ({"n_samples": 0}, ["--n_samples=0", "at least 1"]),
         ({"n_per_class": -1}, ["--n_per_class=-1", "negative"]),
-        ({"n_train": -1}, ["--n_train=-1", "negative"]),
         ({"seed": -1}, ["--seed=-1", "negative"]),
         ({"seed": 2**32}, ["--seed=4294967296", "below 2^32"]),
         ({"clip_norm": 1e-46}, ["--clip_norm=1e-46", "1e-6"]),
         ({"noise_seed": -1}, ["--noise_seed=-1", "negative"]),
-        ({"n_per_class": 5, "n_train": 50}, ["--n_per_class and --n_train", "one of them"]),
     ],
 )
 def test_a_bad_flag_is_refused_in_one_line(change, words):
@@ -66,8 +66,8 @@ def test_a_bad_flag_is_refused_in_one_line(change, words):
         {"eps": None, "noise_multiplier": 0.0},
         {"model": "copycat", "eps": None},
         {"model": "fresh", "eps": math.inf},
-        {"model": "gaussian", "n_train": 0},
-        {"sample_rate": 1.0, "steps": 1, "size": "paper", "preset": "paper"},
+        {"model": "gaussian", "n_per_class": 0},
+        {"sample_rate": 1.0, "steps": 1, "set": ("model.size=paper",), "preset": "paper"},
     ],
 )
 def test_good_flags_pass(change):
@@ -103,6 +103,33 @@ def test_a_bad_set_is_refused_in_one_line(pair, words):
         assert word in str(told.value)
 
 
+def test_the_size_and_the_subset_are_choices_of_set_and_the_last_one_counts():
+    pairs = ("model.size=paper", "model.width=64", "model.size=tiny")
+    options = Options(set=pairs)
+    assert settings.choice(options, "model.size") == "tiny"
+    assert settings.choice(options, "data.subset") is None
+    assert settings.override(pairs, vae.Config(), Recipe())[0] == vae.Config(width=64)
+
+
+@pytest.mark.parametrize(
+    ("text", "audit"),
+    [
+        ("none", ("none", 0)),
+        ("one_run", ("one_run", 0)),
+        ("two_worlds", ("two_worlds", 50)),
+        ("two_worlds:20", ("two_worlds", 20)),
+        ("paper", ("paper", 1)),
+        ("paper:3", ("paper", 3)),
+    ],
+)
+def test_an_audit_is_a_kind_and_a_count(text, audit):
+    assert settings.audit(Options(audit=text)) == audit
+
+
+def test_no_flag_is_both_there_and_gone():
+    assert not set(settings.REPLACED) & {field.name for field in dataclasses.fields(Options)}
+
+
 def test_a_baseline_has_nothing_to_set():
     with pytest.raises(InputError, match=r"--set=model\.width"):
         settings.override(("model.width=64",), None, None)
@@ -124,9 +151,11 @@ def test_sampling_labels_come_from_the_flag_or_evenly_from_all_classes():
         ({"noise_multiplier": 1.0}, 0.0),
         ({"eps": 1.0, "steps": 300}, 0.0),  # a DP-SGD of one's own
         ({"eps": 1.0, "preset": "paper"}, 0.0),
-        ({"eps": 1.0, "warmup": "none"}, 0.0),
+        ({"eps": 1.0, "warmup_share": 0.0}, 0.0),
+        ({"noise_multiplier": 1.0, "warmup_share": 0.0}, 0.0),
+        ({"eps": 1.0, "preset": "paper", "draw_steps": 9}, 1.0),
         ({"eps": 1.0, "steps": 300, "warmup_share": 0.5}, 0.5),
-        ({"eps": 1.0, "preset": "paper", "warmup": "moments"}, 1.0),
+        ({"eps": 1.0, "preset": "paper", "warmup_share": 1.0}, 1.0),
         ({"eps": 1.0, "model": "gaussian"}, 0.0),
     ],
 )
@@ -139,15 +168,15 @@ def test_the_share_of_a_warm_up_follows_from_flags_alone(flags, share):
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        ({"warmup": "means"}, ["--warmup=means", "moments"]),
-        ({"warmup_share": 0.0}, ["--warmup_share=0", "(0, 1]"]),
+        ({"warmup_share": -0.1}, ["--warmup_share=-0.1", "[0, 1]"]),
+        ({"warmup_share": math.nan}, ["--warmup_share=nan", "[0, 1]"]),
         ({"warmup_share": 1.5}, ["--warmup_share=1.5"]),
-        ({"warmup_steps": 0}, ["--warmup_steps=0"]),
-        ({"warmup": "none", "warmup_share": 0.5}, ["--warmup_share", "--warmup=none"]),
-        ({"eps": math.inf, "warmup": "moments"}, ["--warmup=moments", "--eps=inf"]),
-        ({"eps": None, "noise_multiplier": 1.0, "warmup_steps": 5}, ["give --eps"]),
+        ({"draw_steps": 0}, ["--draw_steps=0"]),
+        ({"draw_steps": 5, "warmup_share": 0.0}, ["--draw_steps", "--warmup_share=0"]),
+        ({"eps": math.inf, "warmup_share": 1.0}, ["--warmup_share", "--eps=inf"]),
+        ({"eps": None, "noise_multiplier": 1.0, "draw_steps": 5}, ["give --eps"]),
         ({"model": "gaussian", "warmup_share": 0.5}, ["--model=gaussian"]),
-        ({"warmup": "moments", "steps": 10}, ["--steps", "--warmup_share=0.5"]),
+        ({"warmup_share": 1.0, "steps": 10}, ["--steps", "--warmup_share=0.5"]),
     ],
 )
 def test_a_warm_up_that_cannot_be_is_refused_in_one_line(flags, words):

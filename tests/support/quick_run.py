@@ -11,7 +11,7 @@ from fpu.pipeline import draw, jobs, keep
 from fpu.pipeline.settings import Options
 from fpu.training import warmup
 
-TINY = ("model.width=8", "model.depth=1", "model.latent=4")
+TINY = ("model.size=tiny", "model.width=8", "model.depth=1", "model.latent=4")
 SECRET = b"\x8f\x13\xa7\xe2\x5b\x90\x01\xcc"
 JUDGED = {"fidelity": {}, "utility": {}, "attacks": {}, "seconds": {}}
 
@@ -51,7 +51,7 @@ def options(folder, **change):
         "n_per_class": 10,
         "n_samples": 50,
     }
-    return Options(**(flags | {"size": "tiny", "set": TINY, "workdir": str(folder)} | change))
+    return Options(**(flags | {"set": TINY, "workdir": str(folder)} | change))
 
 
 def files(folder):

@@ -16,8 +16,8 @@ class Killed(BaseException):
 
 def options(folder, **change) -> Options:
     flags = {
-        "model": "vae", "size": "tiny", "set": ("model.width=8", "model.depth=1", "model.latent=4"), "eps": 5.0,
-        "warmup_share": 0.5, "warmup_steps": 3, "steps": 4, "n_per_class": 10, "n_samples": 70, "noise_seed": 7,
+        "model": "vae", "set": ("model.size=tiny", "model.width=8", "model.depth=1", "model.latent=4"), "eps": 5.0,
+        "warmup_share": 0.5, "draw_steps": 3, "steps": 4, "n_per_class": 10, "n_samples": 70, "noise_seed": 7,
     }  # fmt: skip
     return Options(**(flags | {"workdir": str(folder)} | change))
 
