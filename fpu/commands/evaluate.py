@@ -1,11 +1,11 @@
 """Judge any synthetic set, also one that another tool made.
 
-    python -m experiments.evaluate --synthetic=file.npz --dataset=digits --members=manifest.json --out=FOLDER
-    python -m experiments.evaluate --synthetic=file.npz --dataset=scans.npz --members=train --out=FOLDER
-    python -m experiments.evaluate --model_dir=runs/ddpm-digits-eps1-50each-seed0 --out=FOLDER
+    fpu evaluate --synthetic=file.npz --dataset=scans.npz --members=train --out=FOLDER
+    fpu evaluate --synthetic=file.npz --dataset=digits --members=manifest.json --out=FOLDER
+    fpu evaluate --model_dir=runs/ddpm-digits-eps1-50each-seed0 --out=FOLDER
 
 Leaves record.json, report.html, samples.png and manifest.json in FOLDER, of the same form as a run's. They show
-real images and what was measured on them without noise: keep them inside.
+real images and what was measured on them without noise: they are as private as the images.
 """
 
 import dataclasses
@@ -15,26 +15,28 @@ import math
 import pathlib
 import time
 import typing
+from collections.abc import Callable
 
 import jax
 import numpy as np
 from absl import flags
 
 from fpu import InputError, data, evaluation, models, record, report
-from fpu.data import manifests, sources
-from fpu.pipeline import fitting, progress, settings, workdir
+from fpu.data import folders, manifests
+from fpu.files import cache
+from fpu.pipeline import draw, progress, settings, workdir
 from fpu.training import checkpoint
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """The flags, as typed."""
+    """The flags, as typed. An empty text and None mean: not given."""
 
-    synthetic: str | None = None
-    dataset: str | None = None
-    members: str | None = None
-    out: str | None = None
-    model_dir: str | None = None
+    synthetic: str = ""
+    dataset: str = ""
+    members: str = ""
+    out: str = ""
+    model_dir: str = ""
     data_dir: str | None = None
     eps: float | None = None
     delta: float | None = None
@@ -47,13 +49,17 @@ _HELP = {
     "dataset": "the real data: digits, mnist, a 2-D MedMNIST name, or a path to an .npz",
     "members": "what the generator was trained on: a run's manifest.json, a JSON list of positions in the data "
     "set, or train (its whole train split)",
-    "out": "folder for record.json, report.html, samples.png and manifest.json",
-    "model_dir": "a run's folder: its model is attacked too, and what is left out above is taken from it",
+    "out": "new folder for record.json, report.html, samples.png and manifest.json",
+    "model_dir": "a run's folder: its model is attacked too, and flags left out are taken from it",
     "data_dir": "folder that holds the data set's files already",
     "eps": "the budget that the generator's maker claims; left out: no guarantee is known",
     "delta": "the delta of that claim",
-    "evaluation": "quick or full",
+    "evaluation": "quick or full (default)",
     "seed": "public: non-members (where the manifest names none), what is compared, classifiers (default 0)",
+}
+GROUPS = {
+    "Common flags": ("synthetic", "dataset", "members", "out"),
+    "Others": ("model_dir", "data_dir", "eps", "delta", "evaluation", "seed"),
 }
 
 
@@ -67,17 +73,10 @@ def define_flags() -> None:
 
 def evaluate(options: Options) -> pathlib.Path:
     """Judge the set and write everything into its folder, which is returned. InputError for bad input."""
-    begun = time.monotonic()
+    start = time.monotonic()
     options, run = _completed(options)
     _check(options)
-    out = pathlib.Path(options.out).expanduser()
-    try:  # before the long work, not after it
-        out.mkdir(parents=True, exist_ok=True)
-        out.chmod(0o700)
-    except OSError as error:
-        raise InputError(
-            f"--out={out}: {error.strerror}; name a folder you may write to"
-        ) from error
+    out = _folder(options)
     dataset = data.load(options.dataset, options.data_dir)
     images, labels = data.load_images(options.synthetic)
     split = _split(dataset, options)
@@ -92,23 +91,23 @@ def evaluate(options: Options) -> pathlib.Path:
         budget=None if math.isinf(eps) else (eps, privacy["delta"]),
         seed=options.seed or 0,
         quick=options.evaluation == "quick",
-        cache=sources.cache_dir() / "floors",
+        cache=cache.folder("floors"),
         progress=progress.say,
     )
-    seconds = judged["seconds"] | {"total": time.monotonic() - begun}
-    found = _record(options, run, dataset, split, images, privacy, judged, seconds)
+    seconds = judged["seconds"] | {"total": time.monotonic() - start}
+    result = _record(options, run, dataset, split, images, privacy, judged, seconds)
     members = dataset.images[split.members], dataset.labels[split.members]
     report.samples_png(out / "samples.png", images, labels, dataset.class_names, *members)
     workdir.write_json(out / "manifest.json", data.manifest(dataset, split))
-    workdir.write_json(out / "record.json", found)
+    workdir.write_json(out / "record.json", result)
     picture = (out / "samples.png").read_bytes()
-    workdir.write_text(out / "report.html", report.page(found, picture))
+    workdir.write_text(out / "report.html", report.page(result, picture))
     return out
 
 
 def _completed(options: Options) -> tuple[Options, dict | None]:
     """The options with what the run of --model_dir says where they say nothing; that run's record."""
-    if options.model_dir is None:
+    if not options.model_dir:
         return options, None
     folder = pathlib.Path(options.model_dir).expanduser()
     if options.eps is not None or options.delta is not None:
@@ -118,35 +117,49 @@ def _completed(options: Options) -> tuple[Options, dict | None]:
             f"--model_dir={folder}: no record.json in it; name the folder of a finished run"
         )
     run = report.read([folder / "record.json"])[0]
-    known = {
+    of_run = {
         "synthetic": str(folder / "release" / "synthetic.npz"),
         "dataset": run["config"].get("dataset"),
         "members": str(folder / "manifest.json"),
         "seed": run["config"].get("seed"),
     }
-    left_out = {k: v for k, v in known.items() if getattr(options, k) is None}
+    left_out = {k: v for k, v in of_run.items() if getattr(options, k) in ("", None)}
     return dataclasses.replace(options, **left_out), run
 
 
 def _check(options: Options) -> None:
     for name in ("synthetic", "dataset", "members", "out"):
-        if getattr(options, name) is None:
+        if not getattr(options, name):
             raise InputError(f"--{name} is missing: {_HELP[name]}")
     settings.named("--evaluation=", options.evaluation, ("quick", "full"))
-    if (options.eps is None) != (options.delta is None):
+    eps, delta = options.eps, options.delta
+    if (eps is None) != (delta is None):
         raise InputError("--eps and --delta: give both, or neither")
-    if options.eps is not None and not (options.eps > 0 and 0 < options.delta < 1):
-        raise InputError(
-            f"--eps={options.eps:g} --delta={options.delta:g}: need eps > 0 and delta between 0 and 1"
-        )
+    if eps is not None and delta is not None and not (eps > 0 and 0 < delta < 1):
+        raise InputError(f"--eps={eps:g} --delta={delta:g}: need eps > 0 and delta between 0 and 1")
     if options.seed is not None and not 0 <= options.seed < 2**32:
         raise InputError(f"--seed={options.seed}: must be 0 or more, and below 2^32")
+    if "://" in options.out:
+        raise InputError(
+            f"--out={options.out}: the report shows real images; name a folder of this machine"
+        )
+    folders.refuse_full(pathlib.Path(options.out).expanduser())
+
+
+def _folder(options: Options) -> pathlib.Path:
+    """The folder of --out, made before the long work, not after it."""
     out = pathlib.Path(options.out).expanduser()
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"--out={out}: is there already and not empty; name another folder")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        out.chmod(0o700)
+    except OSError as error:
+        raise InputError(
+            f"--out={out}: {error.strerror}; name a folder you may write to"
+        ) from error
+    return out
 
 
-def _split(dataset, options: Options) -> data.Split:
+def _split(dataset: data.Dataset, options: Options) -> data.Split:
     seed = options.seed or 0
     if options.members == "train":
         return data.partition(dataset, seed=seed)
@@ -156,7 +169,7 @@ def _split(dataset, options: Options) -> data.Split:
 
 def _claim(options: Options) -> dict:
     """The record's `privacy` of a set whose making is unknown."""
-    if options.eps is None:
+    if options.eps is None or options.delta is None:
         text = "Nothing is known of how this set was made: no guarantee."
         return {"eps": "inf", "delta": 0.0, "statement": text}
     eps = "inf" if math.isinf(options.eps) else options.eps
@@ -167,7 +180,7 @@ def _claim(options: Options) -> dict:
     return {"eps": eps, "delta": options.delta, "statement": text}
 
 
-def _scores(options: Options, run: dict, dataset):
+def _scores(options: Options, run: dict, dataset: data.Dataset) -> Callable | None:
     """The membership scores of the run's model; None of a baseline, which has none."""
     name = run["config"]["model"]
     if name not in models.MODELS:
@@ -178,13 +191,13 @@ def _scores(options: Options, run: dict, dataset):
     if params is None:
         raise InputError(f"--model_dir={options.model_dir}: holds no checkpoint of its {name}")
     module = models.load(name)
-    spec = models.Spec(tuple(dataset.shape), dataset.n_classes)
+    spec = models.Spec(dataset.shape, dataset.n_classes)
     model = module.make(module.Config(**run["config"]["model_config"]), spec)
-    return functools.partial(fitting.scores, model, params, jax.random.key(run["config"]["seed"]))
+    return functools.partial(draw.scores, model, params, jax.random.key(run["config"]["seed"]))
 
 
 def _record(options, run, dataset, split, images, privacy, judged, seconds) -> dict:
-    """A record of schema 1; its config tells what was judged, and how."""
+    """A record of schema 1; its config says what was judged, and how."""
     path = pathlib.Path(options.synthetic)
     config = {
         "model": run["config"]["model"] if run else path.stem,
@@ -195,7 +208,7 @@ def _record(options, run, dataset, split, images, privacy, judged, seconds) -> d
         "seed": options.seed or 0,
         "n_samples": len(images),
         "synthetic": path.name,
-        "sha256_synthetic": hashlib.sha256(np.ascontiguousarray(images)).hexdigest(),
+        "sha256_synthetic": hashlib.sha256(np.ascontiguousarray(images).data).hexdigest(),
     }
     if run:
         config = run["config"] | config

@@ -11,7 +11,7 @@ import numpy as np
 
 from fpu import data, distributed, evaluation, record, report
 from fpu.dp import accounting
-from fpu.files import cache
+from fpu.files import cache, storage
 from fpu.pipeline import (
     auditing,
     copies,
@@ -201,7 +201,7 @@ def _default_workdir(job: Job) -> pathlib.Path:
     return pathlib.Path("runs") / name
 
 
-def failure(path: pathlib.Path) -> tuple[int, str] | None:
+def failure(path: storage.AnyPath) -> tuple[int, str] | None:
     """(exit code, one line) where the record at `path` says that training diverged or its audit refutes it."""
     result = json.loads(path.read_text())
     if line := auditing.refutation(result):

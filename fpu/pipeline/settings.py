@@ -11,7 +11,6 @@ from absl import flags
 from fpu import InputError, models
 from fpu.baselines import BASELINES, RELEASES
 from fpu.pipeline import defaults
-from fpu.training import Recipe
 
 MOST_STEPS = 10**7
 # (least, usual) number of copies or queries. 50 copies in each world can show eps = 2.5 at most.
@@ -251,9 +250,7 @@ def named(flag: str, value: str, values: tuple[str, ...]) -> None:
         raise InputError(f"{flag}{value} is unknown: {hint} (known: {', '.join(values)})")
 
 
-def override(
-    pairs: tuple[str, ...], model_config: Any, recipe: Recipe | None
-) -> tuple[Any, Recipe | None]:
+def override(pairs: tuple[str, ...], model_config: Any, recipe: Any) -> tuple[Any, Any]:
     """(model config, recipe) with each `model.name=value` or `recipe.name=value` of --set put in.
 
     Names of CHOICES are left to `choice`. None: what a baseline has.

@@ -96,7 +96,7 @@ def name(options: settings.Options) -> str:
 
 def sweep(
     wanted: Sequence[settings.Options],
-    out: pathlib.Path,
+    out: storage.AnyPath,
     siblings: int | None = None,
     at_once: int = 1,
 ) -> tuple[list[str], list[str]]:
@@ -145,7 +145,7 @@ def _refuse_same_names(wanted: Sequence[settings.Options]) -> None:
             )
 
 
-def _record(out: pathlib.Path, options: settings.Options) -> pathlib.Path:
+def _record(out: storage.AnyPath, options: settings.Options) -> storage.AnyPath:
     return out / f"{name(options)}.record.json"
 
 
@@ -172,7 +172,7 @@ def _train_group(group: Sequence[settings.Options]) -> None:
 
 
 def _finished(
-    options: settings.Options, out: pathlib.Path, place: str, siblings: int
+    options: settings.Options, out: storage.AnyPath, place: str, siblings: int
 ) -> tuple[int, str]:
     """(exit code, line) of one run, done if it has no record yet."""
     label, record = name(options), _record(out, options)

@@ -1,4 +1,4 @@
-"""experiments/evaluate.py: any synthetic set judged, a run judged again, and bad input in one line."""
+"""fpu/commands/evaluate.py: any synthetic set judged, a run judged again, and bad input in one line."""
 
 import dataclasses
 import json
@@ -74,9 +74,10 @@ def test_a_run_judged_again_gets_the_numbers_it_had(tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"synthetic": None}, "--synthetic is missing"),
-        ({"members": None}, "--members is missing"),
-        ({"out": None}, "--out is missing"),
+        ({"synthetic": ""}, "--synthetic is missing"),
+        ({"members": ""}, "--members is missing"),
+        ({"out": ""}, "--out is missing"),
+        ({"out": "gs://bucket/judged"}, "--out=gs://bucket/judged: the report shows real images"),
         ({"synthetic": "none.npz"}, "none.npz"),
         ({"members": "none.json"}, "none.json: cannot be read"),
         ({"dataset": "digit"}, "--dataset=digit"),

@@ -1,4 +1,4 @@
-"""experiments/generate.py: more images from a release, at the command line."""
+"""fpu/commands/generate.py: more images from a release, in three formats, at the command line."""
 
 import subprocess
 import sys
@@ -6,7 +6,9 @@ import sys
 import jax
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 import tiny
+from PIL import Image
 
 from fpu import InputError, data
 from fpu.baselines import gaussian
@@ -52,6 +54,10 @@ def test_a_seed_repeats_and_another_gives_other_images(folder, tmp_path):
         ({"seed": -1}, "--seed=-1"),
         ({"labels": "3"}, "--labels=3"),
         ({"out": "more.png"}, "--out=more.png"),
+        ({"out": "gs://bucket/more.npz"}, "--out=gs://bucket/more.npz"),
+        ({"form": "pgn"}, "--format=pgn is unknown: did you mean png"),
+        ({"form": "png", "out": "."}, "not empty"),
+        ({"form": "tfds", "out": "."}, "not empty"),
         ({"release": "nowhere"}, "--release=nowhere"),
     ],
 )
@@ -67,8 +73,32 @@ def test_bad_flags_are_refused_in_one_line(folder, tmp_path, change, word):
         generate.generate(**(given | change))
 
 
+def test_a_folder_of_png_files_and_a_data_source_hold_the_same_images(folder, tmp_path):
+    images, labels = data.load_images(
+        generate.generate(str(folder), 6, "2,0", 1, str(tmp_path / "x.npz"))
+    )
+    target = generate.generate(str(folder), 6, "2,0", 1, str(tmp_path / "png"), "png")
+    paths = sorted(target.rglob("*.png"))
+    assert [str(path.relative_to(target)) for path in paths] == [
+        f"{'0-a' if i < 3 else '2-c'}/{i:07d}.png" for i in range(6)
+    ]
+    np.testing.assert_array_equal([np.asarray(Image.open(path)) for path in paths], images[..., 0])
+    target = generate.generate(str(folder), 6, "2,0", 1, str(tmp_path / "tfds"), "tfds")
+    source = tfds.data_source("synthetic", split="train", data_dir=target, download=False)
+    np.testing.assert_array_equal([example["image"] for example in source], images)
+    assert [example["label"] for example in source] == labels.tolist()
+
+
+def test_a_release_is_not_changed(folder):
+    before = sorted(folder.iterdir())
+    for out, form in (("more.npz", "npz"), ("generator.npz", "npz"), ("png", "png"), (".", "png")):
+        with pytest.raises(InputError, match="lies in the release"):
+            generate.generate(str(folder), 3, None, 0, str(folder / out), form)
+    assert sorted(folder.iterdir()) == before
+
+
 def test_the_command_needs_a_release_and_says_so():
-    command = [sys.executable, "-m", "fpu.commands.generate", "--out=x.npz"]
+    command = [sys.executable, "-m", "experiments.generate", "--out=x.npz"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "--release is missing" in done.stderr
