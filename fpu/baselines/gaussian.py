@@ -1,31 +1,32 @@
 """The one-shot generator: a normal distribution for each class, from DP moments of low frequencies.
 
-`fit` spends one Gaussian release (fpu/dp/moments.py): first where the data lie and how wide, then, around
-that centre and on that scale, class means and one shared covariance, and where the noise leaves
-room for it the covariance of each class in the few directions in which images of a class vary most.
-Centring first is what makes small budgets work: the second sum then needs room for the spread of the
-data only. The rest is post-processing: what is known of the noise shrinks every number towards
-its prior (empirical Bayes), and draws include what stays unknown of the class means.
+`fit` spends one Gaussian release (fpu/dp/moments.py) on at most three noised sums: first where the data lie and how
+wide; then, around that centre and on that scale, class means and one shared covariance; and, where the noise is
+small enough, the covariance of each class in the few directions in which images of a class vary most.
+Small budgets need the centre first: the second sum then has to cover the spread of the data only. The rest is
+post-processing: the variance of the noise is known, so every number is shrunk towards its prior (empirical Bayes),
+and the draws include the uncertainty of the class means.
 
 Images are seen through their lowest frequencies.KEPT coefficients of the discrete cosine transform, a public basis.
 """
 
+from typing import Any
+
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from fpu.dp import moments, sampling
-from fpu.models import frequencies
+from fpu.models import Spec, frequencies
 
 FIRST, THIRD = 0.1, 0.3  # shares of 1 / sigma^2; the second sum has the rest
-ROOM, MUCH_ROOM = (
-    100.0,
-    200.0,
-)  # members a class over sigma from where the third sum pays, and 24 directions
+# Members a class over sigma: from the first on there is a third sum, from the second on it has 24 directions, not 12.
+ROOM, MUCH_ROOM = 100.0, 200.0
 STRETCH = 1.3  # radius of the third sum over the root mean square radius expected
 
 
-def fit(spec, pool, denominator: float, noise_multiplier: float, key):
+def fit(spec: Spec, pool, denominator: float, noise_multiplier: float, key) -> dict[str, Any]:
     """Parameters for `sample`, from at most three noised sums.
 
     Args:
@@ -38,8 +39,9 @@ def fit(spec, pool, denominator: float, noise_multiplier: float, key):
 
     **Guarantees.** One unit gives one image, and all sums together are one Gaussian release with noise
     multiplier sigma: their shares add up to 1 (see fpu/dp/moments.py). Only the three calls of `moments`
-    see images; all they are given beside them is public or noised already.
+    see images; all their other arguments are public or noised already.
     """
+    chex.assert_shape(pool.images, (None, *spec.shape))
     k_unit, k_first, k_second, k_third = jax.random.split(key, 4)
     units = jnp.arange(len(pool.sizes))
     rows = sampling.one_of(k_unit, units, pool.units, pool.sizes)
@@ -57,20 +59,19 @@ def fit(spec, pool, denominator: float, noise_multiplier: float, key):
     centre, radius = _centre(public, half, *first, denominator, stds[0])
     v = z - centre[None]
     second = moments.moments(v, labels, count, radius, k_second, stds[1])
-    params, rest = _means(
-        public, second, radius, denominator, stds[1], 24 if room >= MUCH_ROOM else 12
-    )
+    width = 24 if room >= MUCH_ROOM else 12
+    params, counts, unknown = _means(public, second, radius, denominator, stds[1], width)
     params["centre"] = centre
     if third:
         top = params["top"]
         u = (v - params["means"][labels]) @ (top / jnp.sum(jnp.square(top), 0, keepdims=True))
         radius = STRETCH * top.shape[1] ** 0.5
         own = moments.class_moments(u, labels, count, radius, k_third, stds[2])
-        params |= _by_class(params, own, radius, rest, stds[2])
+        params |= _by_class(params, own, radius, counts, unknown, stds[2])
     return params
 
 
-def sample(spec, params, key, labels):
+def sample(spec: Spec, params: dict[str, Any], key, labels) -> jax.Array:
     """float32 [n, H, W, C] in [0, 1]: one normal draw for each label, back from frequencies to pixels."""
     k_rest, k_top = jax.random.split(key)
     rest = jax.random.normal(k_rest, (len(labels), params["rest"].shape[1])) @ params["rest"].T
@@ -86,7 +87,15 @@ def sample(spec, params, key, labels):
 
 
 def _centre(public, half, summed, energies, n, std):
-    """(centre [d], root mean square radius around it) from the first sum."""
+    """(centre [d], root mean square radius around it) from the first sum.
+
+    summed / n is the mean c plus noise of variance s = (std half / (a n))^2. With a normal prior of c_i whose
+    variance P is common to a band and estimated from it,
+
+        P = max(mean over the band of (summed / n)^2 - s, 0),      centre_i = (summed_i / n) P / (P + s),
+
+    and radius^2 = E|z|^2 - |centre|^2 by the energies, kept between 3 % and 100 % of half^2.
+    """
     a = (1.0 - moments.ENERGY**2) ** 0.5
     centre, variance = summed / n, (std / n * half / a) ** 2
     power = jnp.maximum(_by_band(public, jnp.square(centre)) - variance, 0.0)
@@ -98,30 +107,40 @@ def _centre(public, half, summed, energies, n, std):
 def _means(public, noised, radius, n, std, width):
     """Class means, and the roots of the covariance of a draw around them, from the second sum.
 
-    Returns: (params, (counts [K], variance expected of a class mean's error along `top`, in units of the
-    spread along it [width])).
+    The noised class mean is m_k = sums_k / n_k with noise of variance s_k = (std radius / (a n_k))^2. A normal
+    prior of the true means, of variance B in a band, gives the posterior mean and variance
+
+        m_k B / (B + s_k),      s_k B / (B + s_k),      B = max(mean over k and the band of m_k^2 - s_k, 0).
+
+    With T the second moment of all images, w_k = n_k / sum n_k and u the mean over k of the posterior variances,
+    the covariance within classes is
+
+        W = T - sum_k w_k m_k m_k^T - diag(u)      (m_k the posterior means),
+
+    made positive, its diagonal raised to a tenth of T's. A draw around a posterior mean has covariance W + diag(u).
+
+    Returns: (params, counts [K], u along the `width` widest directions `top`, in units of the variance along them).
     """
     sums, counts, square = noised
     counts = shrunk_counts(counts, n, std)
     a = (1.0 - moments.COUNT**2 - moments.SQUARE**2) ** 0.5
     means = sums / counts[:, None]
-    variance = jnp.square(std / a * radius / counts)[:, None]  # of the noise, [K, 1]
+    variance = jnp.square(std / a * radius / counts)[:, None]  # s_k, [K, 1]
     noise = (std / moments.SQUARE * radius**2 / n) ** 2
     total = _covariance(public, square / n, noise, radius)
 
-    # Normal prior of the means, one variance a band; `left` is the mean over classes of what stays unknown.
     between = jnp.maximum(_by_band(public, jnp.mean(jnp.square(means) - variance, axis=0)), 0.0)
     between = (between + 1e-9 * radius**2)[None]
     gain = between / (between + variance)
     means = means * gain
     weights = counts / jnp.sum(counts)
-    left = weights @ (gain * variance)
+    unknown = weights @ (gain * variance)  # u
 
-    within = total - (means.T * weights[None]) @ means - jnp.diag(left)
+    within = total - (means.T * weights[None]) @ means - jnp.diag(unknown)
     values, vectors = jnp.linalg.eigh(within)
     within = (vectors * jnp.maximum(values, 0.0)[None]) @ vectors.T
-    least = jnp.maximum(0.1 * jnp.diag(total) - jnp.diag(within), 0.0)
-    values, vectors = jnp.linalg.eigh(within + jnp.diag(least + left))
+    missing = jnp.maximum(0.1 * jnp.diag(total) - jnp.diag(within), 0.0)
+    values, vectors = jnp.linalg.eigh(within + jnp.diag(missing + unknown))
     scaled = vectors * jnp.sqrt(jnp.maximum(values, 0.0))[None]
     params = {
         "means": means,
@@ -129,22 +148,33 @@ def _means(public, noised, radius, n, std, width):
         "top": scaled[:, -width:],
         "class_root": jnp.tile(jnp.eye(width), (len(counts), 1, 1)),
     }
-    return params, (counts, left @ jnp.square(vectors[:, -width:]) / values[-width:])
+    return params, counts, unknown @ jnp.square(vectors[:, -width:]) / values[-width:]
 
 
-def shrunk_counts(counts, n, std):
-    """Noised class counts [K] of moments.COUNT, shrunk to the public mean count n / K, give or take half of it."""
+def shrunk_counts(counts: jax.Array, n: float, std: float) -> jax.Array:
+    """Noised class counts [K] of moments.COUNT, shrunk to the public mean count n / K.
+
+    The prior of a count is normal around n / K with a standard deviation of half of it; no count is below a quarter.
+    """
     mean = n / len(counts)
     prior = (0.5 * mean) ** 2
-    trust = prior / (prior + (std / moments.COUNT) ** 2)
-    return jnp.maximum(mean + trust * (counts - mean), 0.25 * mean)
+    gain = prior / (prior + (std / moments.COUNT) ** 2)
+    return jnp.maximum(mean + gain * (counts - mean), 0.25 * mean)
 
 
 def _covariance(public, moment, variance, radius):
-    """A noised second moment made positive: its diagonal shrunk to its band's mean, the rest to 0.
+    """A noised second moment M made positive; `variance` s is that of the noise on its diagonal, s / 2 off it.
 
-    `variance` is that of the noise on the diagonal; off it, it is half as large. Entry (i, j) has prior
-    variance kappa D_i D_j, with kappa the mean squared correlation that the noised matrix shows.
+    The diagonal is shrunk to the mean b of its band, with prior variance P = max(mean of (M_ii - b)^2 - s, 0):
+
+        D_i = b + (M_ii - b) P / (P + s).
+
+    Off the diagonal the prior of M_ij is 0 with variance kappa D_i D_j, where kappa is the mean squared correlation
+    that M shows beyond its noise:
+
+        M_ij kappa D_i D_j / (kappa D_i D_j + s / 2),      kappa = sum (M_ij^2 - s / 2) / sum D_i D_j.
+
+    Negative eigenvalues are raised to almost 0, and rows and columns scaled to bring back the diagonal D.
     """
     d = len(moment)
     diagonal = jnp.diag(moment)
@@ -154,8 +184,8 @@ def _covariance(public, moment, variance, radius):
     diagonal = jnp.maximum(diagonal, 0.1 * band)
     scale = diagonal[:, None] * diagonal[None]
     off = 1.0 - jnp.eye(d)
-    excess = jnp.sum(off * (jnp.square(moment) - variance / 2)) / jnp.sum(off * scale)
-    prior = jnp.maximum(excess, 0.0) * scale
+    kappa = jnp.sum(off * (jnp.square(moment) - variance / 2)) / jnp.sum(off * scale)
+    prior = jnp.maximum(kappa, 0.0) * scale
     mixed = off * moment * prior / (prior + variance / 2 + 1e-20) + jnp.diag(diagonal)
     values, vectors = jnp.linalg.eigh(mixed)
     mixed = (vectors * jnp.maximum(values, 1e-7 * radius**2)[None]) @ vectors.T
@@ -163,23 +193,32 @@ def _covariance(public, moment, variance, radius):
     return mixed * back[:, None] * back[None]
 
 
-def _by_class(params, noised, radius, rest, std):
-    """Class means refined and class covariances, along `top`, from the third sum."""
-    counts, expected = rest
+def _by_class(params, noised, radius, counts, unknown, std):
+    """Class means refined and class covariances, along `top`, from the third sum.
+
+    Along `top`, in units of the spread there, the shared covariance is the identity, and the error of the mean of
+    class k is normal with variance `unknown`. Its noised estimate has variance s_k = (std radius / (a n_k))^2:
+
+        shift_k = (first_k / n_k) unknown / (unknown + s_k).
+
+    The deviation E_k = second_k / n_k - 1 of the class's second moment has noise of known variance t_k. With prior
+    variance P = max(mean of E^2 - mean of t, 0), on the diagonal and off it on its own,
+
+        covariance_k = 1 + E_k P / (P + t_k) - shift_k shift_k^T,      no eigenvalue below .05.
+    """
     first, second = noised
     r = second.shape[1]
     a = (1.0 - moments.CLASS_SQUARE**2) ** 0.5
     shift = first / counts[:, None]
     variance = jnp.square(std / a * radius / counts)[:, None]
-    shift = shift * expected[None] / (expected[None] + variance + 1e-20)
-    # Deviations of the class moments from the shared one (here the identity), shrunk to 0.
+    shift = shift * unknown[None] / (unknown[None] + variance + 1e-20)
     deviation = second / counts[:, None, None] - jnp.eye(r)[None]
     variance = jnp.square(std / moments.CLASS_SQUARE * radius**2 / counts)[:, None, None]
     off = 1.0 - jnp.eye(r)
 
     def shrink(part, size, variance):
-        found = jnp.sum(part[None] * jnp.square(deviation)) / (size * len(counts))
-        prior = jnp.maximum(found - jnp.mean(variance), 0.0)
+        observed = jnp.sum(part[None] * jnp.square(deviation)) / (size * len(counts))
+        prior = jnp.maximum(observed - jnp.mean(variance), 0.0)
         return part[None] * deviation * prior / (prior + variance + 1e-20)
 
     deviation = shrink(off, r * (r - 1), variance / 2) + shrink(jnp.eye(r), r, variance)

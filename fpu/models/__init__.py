@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType, ModuleType
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -91,5 +92,6 @@ def learning(name: str) -> Defaults:
 
 
 def one_hot(label: jax.Array, n_classes: int) -> jax.Array:
-    """float32 [n_classes]; all zero for label = n_classes, the null label of guidance."""
+    """float32 [n_classes] of one label; all zero for label = n_classes, the null label of guidance."""
+    chex.assert_rank(label, 0)  # an array of n_classes labels would be compared one by one
     return (jnp.arange(n_classes) == label).astype(jnp.float32)

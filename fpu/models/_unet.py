@@ -1,4 +1,4 @@
-"""A small context U-Net in the manner of the paper's: two halvings, time and label enter on the way up."""
+"""A small context U-Net like the paper's: two halvings; time and label enter on the way up."""
 
 import flax.linen as linen
 import jax.numpy as jnp

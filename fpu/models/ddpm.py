@@ -23,7 +23,7 @@ class Config:
     schedule: str = "cosine"  # cosine (arXiv:2102.09672) or linear (arXiv:2006.11239)
     prediction: str = "v"  # v (arXiv:2202.00512), image or noise
     multiplicity: int = (
-        8  # K draws of (t, noise) averaged inside one example's loss (arXiv:2210.09929)
+        8  # draws of (t, noise) averaged inside one example's loss (arXiv:2210.09929)
     )
     label_dropout: float = 0.1  # for classifier-free guidance (arXiv:2207.12598)
     guidance: float = 0.0  # w: (1 + w) conditional - w unconditional
@@ -68,7 +68,7 @@ def make(config: Config, spec: Spec) -> Model:
         return {"private": net.init(key, jnp.zeros(spec.shape), jnp.zeros(()), label), "public": {}}
 
     def predict(private, x, t, label):
-        """(x0, noise) that the network sees in x at step t."""
+        """The network's estimate of (x0, noise) in x at step t."""
         out = net.apply(private, x, t / config.diffusion_steps, label)
         a, s = signal[t], noise_level[t]
         if config.prediction == "v":
@@ -80,7 +80,7 @@ def make(config: Config, spec: Spec) -> Model:
     def denoising_error(private, image, label, t, noise):
         """Squared error of the network's own target, summed over pixels.
 
-        For the image it is weighed as the error in v that it makes (1 / sigma^2), up to 10.
+        The error of the image is weighed by 1 / sigma^2, at most 10: that of v.
         """
         a, s = signal[t], noise_level[t]
         targets = {"v": a * noise - s * image, "image": image, "noise": noise}
@@ -106,11 +106,8 @@ def make(config: Config, spec: Spec) -> Model:
 
     def sample(params, key, labels):
         private = params["private"]
-        ends = (
-            np.linspace(config.diffusion_steps, 0, config.sampling_steps + 1)
-            .round()
-            .astype(np.int32)
-        )
+        ends = np.linspace(config.diffusion_steps, 0, config.sampling_steps + 1)
+        ends = ends.round().astype(np.int32)
         eta = {"ddim": 0.0, "ancestral": 1.0}[config.sampler]
         hot = jax.vmap(lambda y: one_hot(y, spec.n_classes))(labels)
 
@@ -124,13 +121,13 @@ def make(config: Config, spec: Spec) -> Model:
             return x0, (x - signal[t] * x0) / noise_level[t]
 
         def step(x, inputs):
-            now, then, k = inputs
-            x0, noise = jax.vmap(guided, (0, None, 0))(x, now, hot)
+            t, s, k = inputs  # from step t to the earlier step s
+            x0, noise = jax.vmap(guided, (0, None, 0))(x, t, hot)
             # arXiv:2010.02502 eq. 12 and 16: eta = 1 is the ancestral sampler.
-            fresh = eta * noise_level[then] / noise_level[now]
-            fresh = fresh * jnp.sqrt(jnp.maximum(1.0 - bars[now] / bars[then], 0.0))
-            kept = jnp.sqrt(jnp.maximum(jnp.square(noise_level[then]) - jnp.square(fresh), 0.0))
-            return signal[then] * x0 + kept * noise + fresh * jax.random.normal(k, x.shape), None
+            sigma = eta * noise_level[s] / noise_level[t]
+            sigma = sigma * jnp.sqrt(jnp.maximum(1.0 - bars[t] / bars[s], 0.0))
+            rest = jnp.sqrt(jnp.maximum(jnp.square(noise_level[s]) - jnp.square(sigma), 0.0))
+            return signal[s] * x0 + rest * noise + sigma * jax.random.normal(k, x.shape), None
 
         k_start, k_steps = jax.random.split(key)
         x = jax.random.normal(k_start, (len(labels), *spec.shape))
@@ -139,17 +136,17 @@ def make(config: Config, spec: Spec) -> Model:
         return jnp.clip((x + 1) / 2, 0.0, 1.0)
 
     def scores(params, example, key):
-        """Errors that a member has low. T is the number of diffusion steps, e(x, t) the noise that is seen in x.
+        """Minus errors that are low for members. T is the number of steps, e(x, t) the estimated noise in x.
 
-        loss: denoising error (arXiv:2301.09956), the mean of 16 steps from 1 to T/2 with a noise each.
+        loss: denoising error (arXiv:2301.09956), the mean over 16 steps from 1 to T/2 with a noise each.
         The others draw no noise; a and s are the signal and the noise level at t = T/20:
-        sima: |e(a x, t)|^2, what noise is seen where there is none (arXiv:2509.25003).
+        sima: |e(a x, t)|^2, the noise estimated where there is none (arXiv:2509.25003).
         pia: |e1 - e(a x + s e1, t)|^2, e1 = e(x, 1), the proximal initialisation of arXiv:2305.18355 (there
           in the 4-norm at T/5).
-        secmi: |back(on(x')) - x'|^2, each one step of T/100 of the deterministic sampler, and x' what ten
-          such steps lead x to (the t-error of arXiv:2302.01316).
-        Measured: sima is never much below the best. pia and secmi find members of U-Nets, but small dense
-        networks that remember a few images make the same mistake twice on others: then members err MORE.
+        secmi: |back(on(x')) - x'|^2, where `on` and `back` are steps of T/100 of the deterministic sampler, and
+          ten of them lead from x to x' (the t-error of arXiv:2302.01316).
+        Measured: sima is never much worse than the best. pia and secmi find members of U-Nets. Small dense networks
+        that memorise a few images make equal errors twice on other images, and there members have the larger error.
         """
         private, steps = params["private"], config.diffusion_steps
         label = one_hot(example.label, spec.n_classes)
@@ -158,14 +155,14 @@ def make(config: Config, spec: Spec) -> Model:
         noises = jax.random.normal(key, (16, *spec.shape))
         errors = jax.vmap(lambda t, e: denoising_error(private, image, label, t, e))(times, noises)
 
-        def seen(x, t):
+        def noise_in(x, t):
             return predict(private, x, t, label)[1]
 
-        first = seen(image, 1)
-        second = seen(signal[early] * image + noise_level[early] * first, early)
+        first = noise_in(image, 1)
+        second = noise_in(signal[early] * image + noise_level[early] * first, early)
         return {
             "loss": -jnp.mean(errors),
-            "sima": -jnp.sum(jnp.square(seen(signal[early] * image, early))),
+            "sima": -jnp.sum(jnp.square(noise_in(signal[early] * image, early))),
             "pia": -jnp.sum(jnp.square(first - second)),
             "secmi": -step_error(private, image, label),
         }
@@ -175,12 +172,12 @@ def make(config: Config, spec: Spec) -> Model:
         size = max(1, config.diffusion_steps // 100)
         end = 10 * size
 
-        def move(x, now, then):
-            x0, noise = predict(private, x, jnp.maximum(now, 1), label)  # 0 was never trained on
-            return signal[then] * x0 + noise_level[then] * noise
+        def move(x, t, s):
+            x0, noise = predict(private, x, jnp.maximum(t, 1), label)  # t = 0 is not trained
+            return signal[s] * x0 + noise_level[s] * noise
 
-        def up(x, now):
-            return move(x, now, now + size), None
+        def up(x, t):
+            return move(x, t, t + size), None
 
         x, _ = jax.lax.scan(up, image, jnp.arange(0, end, size))
         return jnp.sum(jnp.square(move(move(x, end, end + size), end + size, end) - x))

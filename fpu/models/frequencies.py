@@ -17,7 +17,7 @@ class Basis(NamedTuple):
 
 
 @functools.cache
-def basis(shape) -> Basis:
+def basis(shape: tuple[int, int, int]) -> Basis:
     """The lowest frequencies of the orthonormal 2-D cosine transform, each for every channel."""
     h, w, c = shape
 

@@ -96,12 +96,12 @@ def make(config: Config, spec: Spec) -> Model:
 
         gan_leaks: the white-box attack of GAN-Leaks (arXiv:1909.03935), -min over z of |G(z, y) - x|^2: of 64
         draws the two nearest are improved by 20 steps of Adam in z. (200 steps, or a penalty on z, found no
-        more members.) Deterministic: all examples see the same draws.
+        more members.) Deterministic: the draws are the same for all examples.
         """
         del key
         public, label = params["public"], example.label
         draws = jax.random.normal(jax.random.key(0), (64, config.latent))
-        # Of every class, since these do not depend on the example: under vmap they are made once.
+        # Of every class, so that they do not depend on the example: under vmap they are made once.
         fakes = jax.vmap(lambda y: jax.vmap(lambda z: generate(public, z, y))(draws))(
             jnp.arange(spec.n_classes)
         )

@@ -6,13 +6,15 @@ so a per-example gradient is well defined and its sensitivity can be bounded.
 
 from collections.abc import Sequence
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 
-def conv(x, kernel, strides):
+def conv(x: jax.Array, kernel: jax.Array, strides: int) -> jax.Array:
     """[H, W, C] by [k, k, C, O] to [H/s, W/s, O] (rounded up), zero padding of k // 2 on every side."""
+    chex.assert_rank([x, kernel], [3, 4])  # one image, not a batch
     pad = kernel.shape[0] // 2
     return jax.lax.conv_general_dilated(
         x[None],
@@ -48,18 +50,18 @@ class GroupNorm(nn.Module):
         return nn.GroupNorm(num_groups=self.groups)(x[None])[0]
 
 
-def upsample(x):
+def upsample(x: jax.Array) -> jax.Array:
     """Nearest-neighbour upsampling of [H, W, C] to [2H, 2W, C]."""
     h, w, c = x.shape
     return jnp.broadcast_to(x[:, None, :, None], (h, 2, w, 2, c)).reshape(2 * h, 2 * w, c)
 
 
-def crop(x, shape: Sequence[int]):
+def crop(x: jax.Array, shape: Sequence[int]) -> jax.Array:
     """The top-left [H, W] corner of [H', W', C], for sizes that halving had rounded up."""
     return x[: shape[0], : shape[1]]
 
 
-def time_embedding(t, width: int):
+def time_embedding(t: jax.Array, width: int) -> jax.Array:
     """Sinusoidal features [width] of a scalar t in [0, 1] (arXiv:2006.11239, as in transformers)."""
     frequencies = jnp.exp(jnp.linspace(0.0, jnp.log(1000.0), width // 2))
     return jnp.concatenate([jnp.sin(frequencies * t), jnp.cos(frequencies * t)])
@@ -75,15 +77,16 @@ def patch_side(patch: int, shape: Sequence[int]) -> int:
     return patch or max(shape[:2])
 
 
-def patchify(image, patch: int):
+def patchify(image: jax.Array, patch: int) -> jax.Array:
     """[H, W, C] to tokens [T, patch * patch * C]; H and W are zero-padded to a multiple of patch."""
+    chex.assert_rank(image, 3)  # one image, not a batch
     h, w = token_grid(image.shape, patch)
     padding = ((0, h * patch - image.shape[0]), (0, w * patch - image.shape[1]), (0, 0))
     x = jnp.pad(image, padding).reshape(h, patch, w, patch, image.shape[2])
     return x.transpose(0, 2, 1, 3, 4).reshape(h * w, -1)
 
 
-def unpatchify(tokens, shape: Sequence[int], patch: int):
+def unpatchify(tokens: jax.Array, shape: Sequence[int], patch: int) -> jax.Array:
     """Tokens [T, patch * patch * C] back to [H, W, C], the padding cut off."""
     h, w = token_grid(shape, patch)
     x = tokens.reshape(h, w, patch, patch, -1).transpose(0, 2, 1, 3, 4)
@@ -91,23 +94,23 @@ def unpatchify(tokens, shape: Sequence[int], patch: int):
 
 
 def readout_width(tokens: int, width: int) -> int:
-    """Channels of a token at a layer that is dense in the whole image: few, unless there is one token."""
+    """Channels of each token at a layer that sees the whole image: few, unless there is one token."""
     return width if tokens == 1 else 16
 
 
 class MixerBlock(nn.Module):
     """One block of an MLP-Mixer (arXiv:2105.01601) on tokens [T, D], shifted and scaled by a condition [E].
 
-    A patchified network is several times cheaper on a CPU than a full-resolution convolutional one,
-    and its weights are shared by the tokens. With one token, a patch as large as the image, nothing is
-    left to mix and the block is that of a residual dense network.
+    A network on patches is several times cheaper on a CPU than a full-resolution convolutional one,
+    and its weights are shared by the tokens. With one token, a patch as large as the image, the block is that of a
+    residual dense network.
     """
 
     token_width: int
     channel_width: int
 
     @nn.compact
-    def __call__(self, x, condition):
+    def __call__(self, x: jax.Array, condition: jax.Array) -> jax.Array:
         tokens, width = x.shape
         scale, shift = jnp.split(nn.Dense(2 * width, name="condition")(condition), 2)
         y = nn.LayerNorm(use_bias=False, use_scale=False)(x) * (1 + scale)[None] + shift[None]
@@ -127,7 +130,7 @@ class Mixer(nn.Module):
     channel_width: int
 
     @nn.compact
-    def __call__(self, x, condition):
+    def __call__(self, x: jax.Array, condition: jax.Array) -> jax.Array:
         for _ in range(self.depth):
             x = MixerBlock(self.token_width, self.channel_width)(x, condition)
         return nn.LayerNorm()(x)

@@ -76,10 +76,10 @@ def make(config: Config, spec: Spec) -> Model:
         return jax.vmap(decode)(z, labels)
 
     def scores(params, example, key):
-        """Errors that a member has low.
+        """Minus errors that are low for members.
 
-        reconstruction: |decode(posterior's mean) - x|^2 (arXiv:1906.03006 has the mean over posterior draws).
-        Deterministic. It finds more than the cross-entropy in the loss, which is higher for grey images
+        reconstruction: |decode(posterior's mean) - x|^2 (arXiv:1906.03006 takes the mean over posterior draws).
+        Deterministic. It finds more members than the cross-entropy in the loss, which is higher for grey images
         whether they are members or not.
         elbo: the loss, its mean over 8 draws.
         """
