@@ -63,7 +63,7 @@ def run(job: Job, key: jax.Array, public: jax.Array, siblings: int = 1) -> dict 
 
 def refutation(record: dict) -> str | None:
     """One line where the audit in a run's record refutes its claim, else None."""
-    audited = record["privacy"]["audit"]
+    audited = record["privacy"].get("audit")
     if not (audited and audited["refuted"]):
         return None
     bound, score, method = max(

@@ -176,7 +176,12 @@ def _judged(job: Job, key, public, made, images, labels, rivals, seconds: dict) 
 
 
 def _finish(folder: pathlib.Path, result: dict) -> None:
-    """Write the record, destroy the key, from which nothing more is drawn, and write the report."""
+    """Write the record, destroy the key, from which nothing more is drawn, and write the report.
+
+    A release whose guarantee the audit refutes is withdrawn before the record says so.
+    """
+    if refuted := auditing.refutation(result):
+        pack.withdraw(folder / "release", refuted)
     workdir.write_json(folder / "record.json", result)
     workdir.destroy_secret(folder)
     _write_report(folder, result)

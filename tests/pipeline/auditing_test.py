@@ -132,6 +132,9 @@ def test_a_refuted_run_keeps_its_record_and_ends_with_code_3(
     assert found["privacy"]["audit"]["refuted"] is True
     assert found["privacy"]["eps"] < 0.5
     assert (broken / "report.html").exists()
+    assert (honest / "release").exists()
+    assert not (broken / "release").exists()
+    assert "REFUTED" in (broken / "release.refuted" / "PRIVACY.md").read_text()
     assert ended(flags(broken), monkeypatch) == 3  # finished, and still refuted
 
     monkeypatch.setattr(sweep, "name", lambda options: options.workdir.rpartition("/")[2])
