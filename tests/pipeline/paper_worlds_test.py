@@ -41,11 +41,11 @@ def test_a_class_with_fewer_members_than_queries_gives_all_and_one_without_none(
     assert not paper_worlds.worlds(LABELS, 0).victim.size
 
 
-def job(model="vae", **choices):
+def job(model="vae", more=(), **choices):
     options = settings.Options(
         model=model,
         preset="paper",
-        set=("model.size=tiny",),
+        set=("model.size=tiny", *more),
         steps=2,
         noise_multiplier=0.05,
         **choices,
@@ -68,7 +68,7 @@ def test_end_to_end_with_a_tiny_model(monkeypatch, quick_compiles):
     monkeypatch.setattr(paper_epsilon, "PER_CLASS", 12)
     monkeypatch.setattr(paper_worlds, "SAMPLES", 2)
     set_ = tuple(f"model.{x}" for x in ("width=8", "depth=1", "latent=4"))
-    mine, lines = job(n_per_class=2, set=set_), []
+    mine, lines = job(more=set_, n_per_class=2), []
     out = paper_worlds.judge(mine, jax.random.key(0), lines.append)
     assert mine.plan.sgd().n == 20
     assert (out["trainings"], out["queries"], out["runs"]) == (20, 10, 1)
