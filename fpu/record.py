@@ -137,12 +137,13 @@ def problem(record: object) -> str | None:
         for key in keys:
             if record[section].get(key) is None:
                 return f"damaged record, '{section}' lacks '{key}'"
-    for path, fits in _KINDS.items():
-        value = record
-        for key in path:
-            value = value.get(key) if isinstance(value, dict) else None
-        if value is not None and not fits(value):
-            return f"damaged record, {'.'.join(path)} is not what it should be"
+    for fits, paths in _KINDS:
+        for path in paths.split():
+            value = record
+            for key in path.split("."):
+                value = value.get(key) if isinstance(value, dict) else None
+            if value is not None and not fits(value):
+                return f"damaged record, {path} is not what it should be"
     bad = _bad_metric(record)
     return f"damaged record, {bad} is not what it should be" if bad else None
 
@@ -188,16 +189,13 @@ def _dict_of(fits):
     return lambda value: isinstance(value, dict) and all(map(fits, value.values()))
 
 
-_rates = _dict_of(_list_of(_number))
-_rows = _dict_of(lambda value: value is None or isinstance(value, dict))
-
-
 def _attack(value) -> bool:
     """Metrics of an attack, and maybe a ROC curve {'fpr', 'tpr'} of equally many rates."""
     if not _dict(value) or value.get("roc") is None:
         return _dict(value)
     roc = value["roc"]
-    return _rates(roc) and len(roc.get("fpr", "")) == len(roc.get("tpr", "")) > 0
+    rates = _dict_of(_list_of(_number))
+    return rates(roc) and len(roc.get("fpr", "")) == len(roc.get("tpr", "")) > 0
 
 
 def _thumbnail(text) -> bool:
@@ -216,33 +214,28 @@ _REQUIRED = {
     "privacy": ("eps", "delta"),
     **{section: () for section in ("fidelity", "utility", "cost", "versions")},
 }
-_KINDS = {  # path: whether a value may stand there
-    **{("config", key): _text for key in ("model", "dataset", "preset", "size", "warmup")},
-    **{("config", key): _count for key in ("steps", "n_samples", "seed", "warmup_steps")},
-    **{("config", key): _number for key in ("clip_norm", "sampling_rate", "warmup_share")},
-    **{("config", key): _dict for key in ("model_config", "recipe")},
-    **{("data", key): _text for key in ("name", "source", "unit", "subset", "sha256_members")},
-    **{("data", key): _positive for key in ("n_classes", "n_members", "n_units")},
-    **{("data", key): _count for key in ("n_nonmembers", "n_reference", "n_test", "seed")},
-    ("data", "members_per_class"): _list_of(_count),
-    ("data", "class_names"): _list_of(_text),
-    ("data", "shape"): lambda value: _list_of(_positive)(value) and len(value) == 3,
-    ("data", "notes"): _dict,
-    ("privacy", "eps"): lambda value: value == "inf" or (_number(value) and value >= 0),
-    ("privacy", "delta"): lambda value: _number(value) and 0 <= value < 1,
-    **{("privacy", key): _number for key in ("noise_multiplier", "clip_norm", "sampling_rate")},
-    **{("privacy", key): _count for key in ("capacity", "steps")},
-    **{("privacy", key): _text for key in ("relation", "accountant", "unit", "statement")},
-    ("privacy", "attacks"): _dict_of(_attack),
-    ("privacy", "audit"): _dict,
-    ("privacy", "stages"): _list_of(_dict),
-    ("fidelity",): _rows,
-    ("fidelity", "features", "n_reference"): _count,
-    ("utility",): _rows,
-    ("cost", "seconds"): _dict_of(_number),
-    **{("cost", key): _count for key in ("steps", "examples")},
-    ("cost", "device"): _text,
-    ("versions",): _dict_of(_text),
-    ("diverged",): _text,
-    ("thumbnails",): _thumbnail,
-}
+_KINDS = (  # whether a value fits, and where it must
+    (_text, "config.model config.dataset config.preset config.size config.warmup"),
+    (_text, "data.name data.source data.unit data.subset data.sha256_members"),
+    (_text, "privacy.relation privacy.accountant privacy.unit privacy.statement"),
+    (_text, "cost.device diverged"),
+    (_number, "config.clip_norm config.sampling_rate config.warmup_share"),
+    (_number, "privacy.noise_multiplier privacy.clip_norm privacy.sampling_rate"),
+    (_count, "config.steps config.n_samples config.seed config.warmup_steps"),
+    (_count, "data.n_nonmembers data.n_reference data.n_test data.seed"),
+    (_count, "privacy.capacity privacy.steps fidelity.features.n_reference"),
+    (_count, "cost.steps cost.examples"),
+    (_positive, "data.n_classes data.n_members data.n_units"),
+    (_dict, "config.model_config config.recipe data.notes privacy.audit"),
+    (_list_of(_count), "data.members_per_class"),
+    (_list_of(_text), "data.class_names"),
+    (lambda shape: _list_of(_positive)(shape) and len(shape) == 3, "data.shape"),
+    (lambda eps: eps == "inf" or (_number(eps) and eps >= 0), "privacy.eps"),
+    (lambda delta: _number(delta) and 0 <= delta < 1, "privacy.delta"),
+    (_dict_of(_attack), "privacy.attacks"),
+    (_list_of(_dict), "privacy.stages"),
+    (_dict_of(lambda row: row is None or _dict(row)), "fidelity utility"),
+    (_dict_of(_number), "cost.seconds"),
+    (_dict_of(_text), "versions"),
+    (_thumbnail, "thumbnails"),
+)

@@ -2,18 +2,18 @@
 
 import base64
 import json
+from collections.abc import Iterator
 from functools import cache
 
 import jinja2
 
 from fpu.dp.statement import NOT_COVERED
 from fpu.privacy import bounds
-from fpu.report import compare, frame, panels, plots, records, rows, svg, verdict
+from fpu.report import compare, frame, panels, plots, records, rows, svg, verdict, words
 from fpu.report.gallery import Comparison
-from fpu.report.metrics import FIDELITY, UTILITY
-from fpu.report.words import model_name, number, plural, shape_name
+from fpu.report.metrics import DISTANCES, FIDELITY, PAPER_EPSILON, UTILITY
 
-_PRIVACY = {
+_PROVED = {
     "eps": "ε",
     "delta": "δ",
     "unit": "protects each",
@@ -26,31 +26,34 @@ _PRIVACY = {
     "accountant": "accountant",
     "noise_seed_disclosed": "noise seed disclosed",
 }
-_OF_THIS_PAGE = (
-    "This page: its pictures and numbers come from real images without noise.",
-    "Attacks that were not tried. An attack that fails proves nothing.",
-    "Fitness for clinical use: no expert has judged these images, and no classifier replaces one.",
-)
 
 
 @cache
 def _templates() -> jinja2.Environment:
-    """Everything that a template prints is escaped, but for svg.bar and svg.key."""
+    """Everything that a template prints is escaped, but for what svg.py draws."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("fpu.report"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        keep_trailing_newline=True,
     )
-    environment.filters["inline"] = _inline
-    environment.globals["key"] = svg.key
+    environment.filters |= {"inline": _inline, "count": _count, "spaced": _spaced}
+    environment.globals |= {"key": svg.key, "known": records.known, "audited": rows.audit}
+    environment.globals |= {f.__name__: f for f in (words.number, words.value, words.interval)}
     return environment
 
 
 def _inline(png: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+def _count(count: int | None, after: str = "") -> str | None:
+    return None if count is None else f"{count:,}{after}"
+
+
+def _spaced(text: object) -> str:
+    return str(text).replace("_", " ")
 
 
 def page(record: dict, samples_png_bytes: bytes | None) -> str:
@@ -61,168 +64,102 @@ def page(record: dict, samples_png_bytes: bytes | None) -> str:
       samples_png_bytes: the picture `samples_png` wrote, with real images: the page is private. None where
         training diverged, and there are no images to show or to judge.
     """
-    unit = verdict.unit(record)
-    return (
-        _templates()
-        .get_template("run.html.j2")
-        .render(
-            title=verdict.headline(record),
-            findings=verdict.findings(record),
-            samples=samples_png_bytes,
-            **(_judged(record) if samples_png_bytes is not None else {}),
-            not_covered=[line.format(unit=unit) for line in NOT_COVERED] + list(_OF_THIS_PAGE),
-            cost=_cost(record["cost"]),
-            data=_data(record["data"]),
-            data_wide=_wide(record["data"]),
-            settings=_flat(record["config"]),
-            versions=record["versions"],
-        )
+    data, unit = record["data"], verdict.unit(record)
+    per_class = zip(
+        data.get("class_names") or [], data.get("members_per_class") or [], strict=False
+    )
+    return _render(
+        "run",
+        title=verdict.headline(record),
+        record=record,
+        findings=verdict.findings(record),
+        samples=samples_png_bytes,
+        **(_judged(record) if samples_png_bytes is not None else {}),
+        not_covered=[line.format(unit=unit) for line in NOT_COVERED],
+        cost=list(_cost(record["cost"])),
+        shape=words.shape_name(data["shape"]),
+        per_class=", ".join(f"{name}: {count:,}" for name, count in per_class),
+        settings=list(_flat(record["config"])),
     )
 
 
+def _render(template: str, **context) -> str:
+    return _templates().get_template(f"{template}.html.j2").render(context)
+
+
 def _judged(record: dict) -> dict:
-    """What the template needs of fidelity, privacy and utility."""
+    """Fidelity, privacy and utility, for the template."""
     privacy, roc = record["privacy"], panels.roc(record)
     return {
-        "network": _network(record),
+        "features": record["fidelity"].get("features") or {},
         "fidelity": rows.compared(record, FIDELITY, "real", ("Synthetic", "Real line")),
-        "privacy": {label: _fact(privacy.get(key)) for key, label in _PRIVACY.items()},
-        "statement": privacy.get("statement", ""),
+        "proved": [(label, _fact(privacy.get(key))) for key, label in _PROVED.items()],
         "attacks": rows.attacks(record),
         "limited": bounds.ceiling(privacy) is not None,
-        "roc": roc and plots.png(roc),
-        "audit": _audit(privacy.get("audit")),
-        "distances": rows.distances(record),
-        "paper_epsilon": rows.paper_epsilon(record),
-        "n_members": f"{record['data']['n_members']:,}",
+        "roc": plots.png(roc) if roc else None,
+        "distances": rows.listed(record, DISTANCES),
+        "paper_epsilon": rows.listed(record, PAPER_EPSILON),
         "utility": rows.compared(record, UTILITY, "members", ("Synthetic", "Floor")),
         "classifiers": rows.classifiers(record),
         "recall": rows.recall(record),
     }
 
 
-def _network(record: dict) -> str:
-    """Which network's features fidelity is measured in."""
-    features = record["fidelity"].get("features") or {}
-    if features.get("network") == "random":
-        return (
-            "Features come from an untrained network, because too few images are left to train one."
-        )
-    if features.get("n_reference"):
-        return f"Features come from a small network trained on {features['n_reference']:,} other images."
-    return ""
-
-
 def _fact(fact: object) -> str | None:
-    if fact is None:
-        return None
-    if isinstance(fact, bool):
-        return "yes" if fact else "no"
+    if fact is None or isinstance(fact, bool):
+        return {None: None, True: "yes", False: "no"}[fact]
     if isinstance(fact, int | float):
-        return number(fact, 4)
-    if fact == "inf":
-        return number("inf")
-    return str(fact).replace("_", " ")
+        return words.number(fact, 4)
+    return "∞" if fact == "inf" else _spaced(fact)
 
 
-def _audit(audit: dict | None) -> dict | None:
-    """Title, sentence and table of an audit; without a table the reason why there is none."""
-    if not audit:
-        return None
-    if "scores" not in audit:
-        return {"title": "Audit", "text": audit.get("reason", ""), "rows": None}
-    kind = audit["kind"].replace("_", " ")
-    count = audit.get("canaries") or audit.get("runs")
-    counted = "canaries" if "canaries" in audit else "runs in each world"
-    result = "The claim is refuted: release nothing." if audit["refuted"] else "The claim stands."
-    text = (
-        f"{result} A low bound proves nothing. The last two columns say how high a bound an audit of this size could"
-        " have found."
-    )
-    return {"title": f"Audit: {kind}, {count:,} {counted}", "text": text, "rows": rows.audit(audit)}
+def _cost(cost: dict) -> Iterator[tuple[str, object]]:
+    for part, seconds in (cost.get("seconds") or {}).items():
+        yield f"{part}, s", words.number(seconds)
+    for key, fact in cost.items():
+        if key != "seconds":
+            yield key, f"{fact:,}" if isinstance(fact, int) else fact
 
 
-def _cost(cost: dict) -> dict:
-    seconds = {f"{name}, s": number(s) for name, s in (cost.get("seconds") or {}).items()}
-    others = {key: fact for key, fact in cost.items() if key != "seconds"}
-    return seconds | {
-        key: f"{fact:,}" if isinstance(fact, int) else fact for key, fact in others.items()
-    }
-
-
-def _data(data: dict) -> dict:
-    return {
-        "name": data["name"],
-        "images": shape_name(data["shape"]),
-        "members, trained on": f"{data['n_members']:,}",
-        "privacy units": _count(data, "n_units", f" ({data.get('unit', 'image')}s)"),
-        "non-members, for attacks": _count(data, "n_nonmembers"),
-        "reference, for feature networks": _count(data, "n_reference"),
-        "test": _count(data, "n_test"),
-        "subset": f"{data['subset']}, seed {data.get('seed')}" if data.get("subset") else None,
-    }
-
-
-def _wide(data: dict) -> dict:
-    """Facts that take a line each."""
-    names, counts = data.get("class_names") or [], data.get("members_per_class") or []
-    per_class = ", ".join(f"{n}: {c:,}" for n, c in zip(names, counts, strict=False))
-    return {
-        "source": data.get("source"),
-        "members by class": per_class or None,
-        "SHA-256 of the members": data.get("sha256_members"),
-        **(data.get("notes") or {}),
-    }
-
-
-def _count(data: dict, key: str, after: str = "") -> str | None:
-    return f"{data[key]:,}{after}" if data.get(key) is not None else None
-
-
-def _flat(config: dict, prefix: str = "") -> dict[str, str]:
+def _flat(config: dict, prefix: str = "") -> Iterator[tuple[str, str]]:
     """Nested settings by dotted name, as --set takes them."""
-    flat: dict[str, str] = {}
     for key, setting in config.items():
         if isinstance(setting, dict):
-            flat |= _flat(setting, f"{prefix}{key}.")
+            yield from _flat(setting, f"{prefix}{key}.")
         else:
-            flat[prefix + key] = setting if isinstance(setting, str) else json.dumps(setting)
-    return flat
+            yield prefix + key, setting if isinstance(setting, str) else json.dumps(setting)
 
 
-def overview(comparison: Comparison) -> str:
+def overview(shown: Comparison) -> str:
     """Tables, pictures, Pareto sets and further sections of a comparison as a self-contained HTML page."""
     datasets = [
         {
             "table": table,
-            "pictures": [picture for picture in comparison.pictures if picture.dataset == name],
-            "strips": _strips([r for r in comparison.runs if r["data"]["name"] == name]),
+            "pictures": [picture for picture in shown.pictures if picture.dataset == name],
+            "strips": _strips([r for r in shown.runs if r["data"]["name"] == name]),
         }
-        for name, table in comparison.tables.items()
+        for name, table in shown.tables.items()
     ]
-    return (
-        _templates()
-        .get_template("comparison.html.j2")
-        .render(
-            title="fpu: runs compared",
-            heading=f"{plural(len(comparison.runs), 'run')} compared",
-            datasets=datasets,
-            legend=frame.LEGEND,
-            pareto=comparison.pareto,
-            pareto_note=compare.PARETO_NOTE,
-            sections=comparison.sections,
-        )
+    return _render(
+        "comparison",
+        title="fpu: runs compared",
+        heading=f"{words.plural(len(shown.runs), 'run')} compared",
+        datasets=datasets,
+        legend=frame.LEGEND,
+        pareto=shown.pareto,
+        pareto_note=compare.PARETO_NOTE,
+        sections=shown.sections,
     )
 
 
 def _strips(runs: list[dict]) -> list[dict]:
     """Synthetic images of one data set: a line for each n, model and eps whose record carries some."""
-    shown = {}
+    strips = {}
     for run in runs:
         if "thumbnails" in run:
-            place = run["data"]["n_members"], model_name(run["config"]), -records.eps(run)
-            shown.setdefault(place, run["thumbnails"])
+            place = plots.count(run), compare.name(run), -records.eps(run)
+            strips.setdefault(place, run["thumbnails"])
     return [
-        {"model": model, "n": f"{n:,}", "eps": number(-eps), "png": png}
-        for (n, model, eps), png in sorted(shown.items())
+        {"model": model, "n": f"{n:,}", "eps": words.number(-eps), "png": png}
+        for (n, model, eps), png in sorted(strips.items())
     ]

@@ -95,7 +95,7 @@ def attack(record: dict) -> Finding:
         text += (
             " On its own it would be above guessing. As the strongest of several it may be chance."
         )
-    text += " An attack that fails proves nothing. The guarantee is the proof."
+    text += " An attack that fails proves nothing. Only a guarantee does."
     return Finding("good", about, "No attack beats guessing", text)
 
 

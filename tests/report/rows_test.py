@@ -47,7 +47,7 @@ def test_recall_has_a_line_for_each_class():
     run["data"]["class_names"] = ["cat", "dog"]
     lines = rows.recall(run).lines
     assert [line.label for line in lines] == ["cat", "dog", "x"]
-    assert [cell.reason for cell in lines[1].cells] == ["no image", "not in this record"]
+    assert [m["reason"] for m, _ in lines[1].cells] == ["no image", "not in this record"]
 
 
 def test_a_record_without_audit_distances_or_epsilon_shows_none():
