@@ -8,6 +8,7 @@ from fpu.dp.accounting import calibrate, epsilon
 from fpu.dp.loop import Batch, clipped_grad, keys, sample
 from fpu.dp.noise import ClippedSum, add_noise
 from fpu.dp.plan import DPSGD, Plan, Release, poisson_plan
+from fpu.dp.rounding import rounded_up
 
 __all__ = [
     "DPSGD",
@@ -21,5 +22,6 @@ __all__ = [
     "epsilon",
     "keys",
     "poisson_plan",
+    "rounded_up",
     "sample",
 ]

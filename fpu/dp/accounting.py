@@ -1,177 +1,142 @@
 """(eps, delta) of a plan, and the noise that a wanted eps needs.
 
-A plan, here, is anything with `delta`, `private`, `event()` and `untruncated()`, such as plan.Plan.
+A plan, here, is anything with `delta`, `private` and `accounted()`, such as plan.Plan. `accounted()` gives what it
+runs as losses.Steps: noised sums of Poisson samples, a release being one at rate 1.
 """
 
+import collections
 import contextlib
 import functools
-import hashlib
-import importlib.metadata
-import json
 import math
-import os
-import pathlib
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import dp_accounting as dpa
 from absl import logging
-from dp_accounting import pld, rdp
+from dp_accounting import rdp
 from scipy import optimize
 
-# At this discretisation PLD costs below 1 % of eps at 60,000 steps; at 1e-3 it costs 7 %.
-DISCRETIZATION = 1e-4
-# Above this eps the grid of a privacy loss distribution grows out of memory and RDP is tight enough.
-PLD_LIMIT = 50.0
+from fpu.dp import gdp, losses
+from fpu.dp.losses import Steps
+
 LEAST_NOISE, MOST_NOISE = 1e-2, 1e6  # among which a noise multiplier is sought
+_NEGLIGIBLE = 1e-2  # share of delta up to which truncation is paid for out of delta
 
 
 def epsilon(plan) -> tuple[float, str]:
-    """eps of a plan at its delta, and the accountant that vouches for it.
+    """eps of a plan at its delta, and the accountant that vouches for it; (inf, "none") without noise.
 
-    Raises:
-      ValueError: the plan truncates samples and its eps is beyond what PLD can hold (see `settle`).
-
-    **Guarantees.** An upper bound when one unit is added, removed or zeroed out. PLD (arXiv:2106.02848)
-    with pessimistic rounding; Renyi DP above eps = 50 for plans that truncate no sample. inf for a
-    plan without noise.
+    **Guarantees.** As `spent`.
     """
     if not plan.private:
         return math.inf, "none"
-    bound = _epsilon(plan.untruncated(), "rdp")
-    truncates = plan.untruncated() != plan
-    if bound > PLD_LIMIT and not truncates:
-        return bound, "rdp"
-    if bound > 2 * PLD_LIMIT:
-        raise ValueError(
-            f"eps is above {PLD_LIMIT:g}: set capacity = n, so that no sample is truncated"
-        )
-    return spent(plan.event(), plan.delta, "pld"), "pld"
+    return spent(plan.accounted(), plan.delta)
 
 
-def settle(plan):
-    """The same plan, run untruncated (capacity = n) where its eps is beyond what PLD can hold."""
-    if plan.private and _epsilon(plan.untruncated(), "rdp") > PLD_LIMIT:
-        return plan.untruncated()
-    return plan
+def spent(steps: Sequence[Steps], delta: float) -> tuple[float, str]:
+    """eps at delta of all these steps together, and the accountant:
 
+    "sampling": no unit is drawn at all with probability 1 - delta, so eps is 0;
+    "gaussian": nothing is sampled, so all is one Gaussian release; closed form, exact (gdp.py);
+    "pld": privacy loss distributions (losses.py);
+    "rdp": Renyi DP, by dp-accounting, where its bound is the smaller one.
 
-def calibrate(make_plan: Callable[[float], Any], eps: float):
-    """The plan of the family `make_plan(noise)` with the least noise whose eps is at most the one asked.
-
-    Args:
-      make_plan: noise multiplier to plan, eps decreasing in it.
-      eps: wanted eps > 0; inf gives make_plan(0). Above 50 the plan is run untruncated (Renyi DP).
-
-    Raises:
-      ValueError: eps is not positive, or no noise from LEAST_NOISE to MOST_NOISE reaches it; says
-        what the nearest eps is that can be reached.
-
-    **Guarantees.** epsilon(result) <= eps by the accountant that `epsilon` itself would name, and
-    above 0.995 eps but for plans that truncate no sample just below eps = 50.
+    **Guarantees.** An upper bound when one unit is added, removed or zeroed out, and steps may be chosen by what
+    earlier ones gave. Never below the exact value: every rounding goes up.
     """
-    if not eps > 0:
-        raise ValueError(f"eps must be positive, not {eps:g}")
-    if math.isinf(eps):
-        return make_plan(0.0)
-    if eps > PLD_LIMIT:
-        return make_plan(_solve(make_plan, eps, "rdp")).untruncated()
-    question = {"event": repr(make_plan(1.0).event()), "delta": make_plan(1.0).delta}
-    question |= {"eps": eps, "grid": DISCRETIZATION}
-    noise = _cached(question, lambda: _solve(make_plan, eps, "pld"))
-    plan = make_plan(noise)
-    if epsilon(plan)[1] == "pld":
-        return plan
-    # `epsilon` would fall back to Renyi DP and name more than was asked: the least noise where it does not.
-    return make_plan(_solve(make_plan, PLD_LIMIT, "rdp"))
+    return _spent(_merged(steps), delta)
 
 
-def _solve(make_plan, eps, accountant) -> float:
-    """The least noise, first by RDP, which takes milliseconds, then near it by the accountant asked for."""
-
-    def rdp_gap(noise):
-        return _epsilon(make_plan(noise).untruncated(), "rdp") - eps
-
-    def pld_gap(noise):
-        return _epsilon(make_plan(noise), "pld") - eps
-
-    bound = _root(rdp_gap, 1.0, 4.0)
-    if bound is not None and accountant == "pld":
-        bound = _root(pld_gap, 0.7 * bound, 1.02 * bound)  # PLD needs 7 to 10 % less noise
-    if bound is None:
-        least, most = reach(make_plan)
-        nearest = (
-            f"the smallest is eps = {_rounded(least, math.ceil)}, with noise multiplier {MOST_NOISE:g}: ask for that "
-            "or more, a larger delta or fewer steps"
-            if eps < least
-            else f"the largest is eps = {_rounded(most, math.floor)}, with noise multiplier {LEAST_NOISE:g}: ask "
-            "for that or less, or for eps = inf, if no privacy is meant"
-        )
-        raise ValueError(
-            f"eps = {eps:g} cannot be reached at delta = {make_plan(1.0).delta:g}: {nearest}"
-        )
-    return bound
+@functools.lru_cache(maxsize=1024)
+def _spent(steps: tuple[Steps, ...], delta: float) -> tuple[float, str]:
+    if _ever_drawn(steps) <= delta:
+        return 0.0, "sampling"
+    if all(part.rate == 1 for part in steps):
+        return gdp.epsilon(_mu(steps), delta), "gaussian"
+    renyi = _renyi(steps, delta)
+    eps = _crossing(_curve(steps, delta), delta, renyi)
+    return (eps, "pld") if eps < renyi else (renyi, "rdp")
 
 
-def reach(make_plan: Callable[[float], Any]) -> tuple[float, float]:
-    """The smallest and the largest eps that `calibrate` can reach, up to the slack of Renyi DP."""
-    least, most = (
-        _epsilon(make_plan(noise).untruncated(), "rdp") for noise in (MOST_NOISE, LEAST_NOISE)
+def curve(plan) -> Callable[[float], float]:
+    """eps >= 0 -> delta(eps) of a private plan: an upper bound, sharpest where it is the plan's delta."""
+    return _curve(_merged(plan.accounted()), plan.delta)
+
+
+def _curve(steps: tuple[Steps, ...], delta: float) -> Callable[[float], float]:
+    if all(part.rate == 1 for part in steps):
+        return functools.partial(gdp.delta, _mu(steps))
+    ever = _ever_drawn(steps)
+    if ever <= delta:
+        return lambda eps: ever
+    if delta < losses.LEAST_DELTA or any(part.noise < losses.LEAST_NOISE for part in steps):
+        renyi = _renyi(steps, delta)
+        return lambda eps: delta if eps >= renyi else ever
+    hidden = _hidden(steps)
+    if hidden > _NEGLIGIBLE * delta:
+        whole = losses.curve(steps, delta)
+        return lambda eps: min(whole(eps), ever)
+    delta_at = losses.curve(
+        [part._replace(truncation=0.0, displacing=0.0) for part in steps], delta - hidden
     )
-    return least, most
+    return lambda eps: min(delta_at(eps) + hidden, ever)
 
 
-def _rounded(eps: float, towards: Callable[[float], int]) -> str:
-    """To three digits, on the side that can be reached."""
-    digit = 10.0 ** (math.floor(math.log10(eps)) - 2) if eps > 0 else 1.0
-    return f"{towards(eps / digit) * digit:.3g}"
+def _merged(steps: Sequence[Steps]) -> tuple[Steps, ...]:
+    """Equal steps counted together, and all that is not sampled as one release."""
+    counts = collections.Counter()
+    for part in steps:
+        counts[part._replace(count=1)] += part.count
+    whole = [part._replace(count=count) for part, count in counts.items() if part.rate == 1]
+    sampled = sorted(part._replace(count=count) for part, count in counts.items() if part.rate < 1)
+    return (*([Steps(1, 1.0, 1 / _mu(whole))] if whole else []), *sampled)
 
 
-def _root(gap, lower, upper) -> float | None:
-    """Where a falling function reaches 0, on the side where it is at most 0; None beyond the limits."""
-    gap = functools.cache(gap)
-    while gap(upper) > 0:
-        if upper >= MOST_NOISE:
-            return None
-        lower, upper = upper, min(2 * upper, MOST_NOISE)
-    while gap(lower) <= 0:
-        if lower <= LEAST_NOISE:
-            return None
-        lower, upper = max(lower / 2, LEAST_NOISE), lower
-    root = optimize.brentq(gap, lower, upper, xtol=1e-4 * lower)
-    while gap(root) > 0:
-        root += 1e-4 * lower
-    return root
+def _mu(steps: Sequence[Steps]) -> float:
+    """Gaussian mechanisms compose to mu-GDP with mu^2 = sum(1 / sigma^2) (arXiv:1905.02383, corollary 3.3)."""
+    return math.sqrt(math.fsum(part.count / part.noise**2 for part in steps)) * (1 + 1e-15)
 
 
-def _epsilon(plan, accountant: str) -> float:
-    return _compose(plan.event(), plan.delta, accountant, DISCRETIZATION)
+def _ever_drawn(steps: Sequence[Steps]) -> float:
+    """The probability that a unit is in any sample: 1 - prod (1 - q_i)^T_i. It bounds every delta(eps)."""
+    if any(part.rate == 1 for part in steps):
+        return 1.0
+    return -math.expm1(sum(part.count * math.log1p(-part.rate) for part in steps)) * (1 + 1e-12)
 
 
-def spent(event: dpa.DpEvent, delta: float, accountant: str, grid: float = DISCRETIZATION) -> float:
-    """eps of an event at delta by "pld" or "rdp"; PLD's answers are kept on disk.
-
-    **Guarantees.** An upper bound for any `grid`, the spacing of PLD's privacy losses: they are rounded
-    up. A coarser one is looser and quicker.
-    """
-    if accountant == "rdp":
-        return _compose(event, delta, accountant, grid)
-    question = {"event": repr(event), "delta": delta, "grid": grid}
-    return _cached(question, lambda: _compose(event, delta, accountant, grid))
+def _hidden(steps: Sequence[Steps]) -> float:
+    """The probability that any sample is truncated. Where none is, nothing differs from untruncated steps."""
+    return sum(part.count * part.truncation for part in steps)
 
 
-def _compose(event, delta, accountant, grid) -> float:
+def _crossing(delta_at: Callable[[float], float], delta: float, bound: float) -> float:
+    """The eps at which a falling curve meets delta, on the side where it is below; inf if that is beyond `bound`."""
+    if delta_at(0.0) <= delta:
+        return 0.0
+    high = min(bound, 1e9)
+    if delta_at(high) > delta:
+        return math.inf
+    eps: Any = optimize.brentq(lambda eps: math.log(delta_at(eps) / delta), 0.0, high)
+    while delta_at(eps) > delta:
+        eps *= 1 + 1e-9
+    return eps * (1 + 1e-9)
+
+
+def _renyi(steps: Sequence[Steps], delta: float) -> float:
+    """eps by Renyi DP of untruncated steps; inf where truncation costs all of delta."""
+    left = delta - _hidden(steps)
+    if left <= 0:
+        return math.inf
+    accountant = rdp.RdpAccountant()
     with _quiet():
-        if accountant == "rdp":
-            made = rdp.RdpAccountant()
-        else:
-            made = pld.PLDAccountant(value_discretization_interval=grid)
-        return float(made.compose(event).get_epsilon(delta))
+        for part in steps:
+            step = dpa.PoissonSampledDpEvent(part.rate, dpa.GaussianDpEvent(part.noise))
+            accountant.compose(step, part.count)
+        return float(accountant.get_epsilon(left)) * (1 + 1e-9)
 
 
 @contextlib.contextmanager
-def _quiet():
+def _quiet() -> Iterator[None]:
     """dp-accounting warns of every Renyi order it leaves out, which only loosens the bound."""
     level = logging.get_verbosity()
     logging.set_verbosity(logging.ERROR)
@@ -181,28 +146,93 @@ def _quiet():
         logging.set_verbosity(level)
 
 
-def _cached(question: dict, solve: Callable[[], float]) -> float:
-    """A number kept on disk under the hash of its question and of dp-accounting's version."""
-    question = question | {
-        "version": importlib.metadata.version("dp-accounting"),
-    }
-    text = json.dumps(question, sort_keys=True)
-    cache = (
-        pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-        / "fpu"
-        / "accounting"
+def calibrate(make_plan: Callable[[float], Any], eps: float):
+    """The plan of the family `make_plan(noise)` with the least noise whose eps is at most the one asked.
+
+    Args:
+      make_plan: noise multiplier to plan, eps decreasing in it.
+      eps: wanted eps > 0; inf gives make_plan(0).
+
+    Raises:
+      ValueError: eps is not positive, or no noise from LEAST_NOISE to MOST_NOISE reaches it; says
+        what the nearest eps is that can be reached.
+
+    **Guarantees.** epsilon(result) <= eps, and above 0.995 eps; but make_plan(LEAST_NOISE) where its eps is 0.
+    """
+    if not eps > 0:
+        raise ValueError(f"eps must be positive, not {eps:g}")
+    if math.isinf(eps):
+        return make_plan(0.0)
+
+    @functools.cache
+    def gap(log_noise: float) -> float:
+        """log(delta(eps) / delta), falling."""
+        plan = make_plan(math.exp(log_noise))
+        return math.log(max(curve(plan)(eps) / plan.delta, 1e-300))
+
+    least, most = math.log(LEAST_NOISE), math.log(MOST_NOISE)
+    low = high = min(max(_guess(make_plan, eps), least), most)
+    while gap(high) > 0:
+        if high == most:
+            raise _unreachable(make_plan, eps, MOST_NOISE)
+        low, high = high, min(high + 0.1, most) if low == high else min(2 * high - low, most)
+    while gap(low) <= 0:
+        if low == least:
+            if epsilon(make_plan(LEAST_NOISE))[0] == 0:
+                return make_plan(LEAST_NOISE)
+            raise _unreachable(make_plan, eps, LEAST_NOISE)
+        low, high = max(low - 0.1, least) if low == high else max(2 * low - high, least), low
+    root: Any = optimize.brentq(gap, low, high, xtol=1e-4)
+    while gap(root) > 0:
+        root += 1e-4
+    return make_plan(math.exp(root))
+
+
+def _guess(make_plan: Callable[[float], Any], eps: float) -> float:
+    """log noise at which the central limit has the eps: mu^2 = sum(T q^2 (e^(1 / sigma^2) - 1)) (arXiv:1911.11607)."""
+    plan = make_plan(1.0)
+
+    def gap(log_noise: float) -> float:
+        noise = math.exp(log_noise)
+        squares = [
+            part.count * part.rate**2 * _excess((noise * part.noise) ** -2, part.rate)
+            for part in plan.accounted()
+        ]
+        return gdp.epsilon(math.sqrt(sum(squares)), plan.delta) - eps
+
+    ends = math.log(LEAST_NOISE), math.log(MOST_NOISE)
+    if gap(ends[0]) <= 0 or gap(ends[1]) >= 0:
+        return ends[0] if gap(ends[0]) <= 0 else ends[1]
+    root: Any = optimize.brentq(gap, *ends, xtol=1e-2)
+    return root
+
+
+def _excess(square: float, rate: float) -> float:
+    """e^(1 / sigma^2) - 1; 1 / sigma^2 where nothing is sampled."""
+    return square if rate == 1 else math.expm1(min(square, 600.0))
+
+
+def reach(make_plan: Callable[[float], Any]) -> tuple[float, float]:
+    """The smallest and the largest eps that `calibrate` can reach."""
+    least, most = (epsilon(make_plan(noise))[0] for noise in (MOST_NOISE, LEAST_NOISE))
+    return least, most
+
+
+def _unreachable(make_plan: Callable[[float], Any], eps: float, noise: float) -> ValueError:
+    """What to say of an eps beyond the one of the least or the most noise."""
+    plan = make_plan(noise)
+    end = epsilon(plan)[0]
+    nearest = (
+        f"the smallest is eps = {_rounded(end, math.ceil)}, with noise multiplier {noise:g}: ask for that or more, "
+        "a larger delta or fewer steps"
+        if eps < end
+        else f"the largest is eps = {_rounded(end, math.floor)}, with noise multiplier {noise:g}: ask for that or "
+        "less, or for eps = inf, if no privacy is meant"
     )
-    path = cache / f"{hashlib.sha256(text.encode()).hexdigest()}.json"
-    try:
-        known = json.loads(path.read_text())
-        if known["question"] == text:
-            return float(known["answer"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    answer = solve()
-    with contextlib.suppress(OSError):  # a read-only home costs time, nothing else
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=cache, delete=False) as file:
-            json.dump({"question": text, "answer": answer}, file)
-        os.replace(file.name, path)
-    return answer
+    return ValueError(f"eps = {eps:g} cannot be reached at delta = {plan.delta:g}: {nearest}")
+
+
+def _rounded(eps: float, towards: Callable[[float], int]) -> str:
+    """To three digits, on the side that can be reached."""
+    digit = 10.0 ** (math.floor(math.log10(eps)) - 2) if eps > 0 else 1.0
+    return f"{towards(eps / digit) * digit:.3g}"

@@ -9,8 +9,6 @@ import math
 from collections.abc import Hashable, Iterable, Sequence
 from typing import NamedTuple
 
-import dp_accounting as dpa
-
 from fpu.dp import accounting
 from fpu.dp.plan import Plan
 
@@ -77,46 +75,11 @@ def _exposure(runs: tuple[Run, ...], delta: float) -> Exposure:
 def composed(plans: Iterable[Plan], delta: float) -> tuple[float, str]:
     """eps of all plans together at delta, and the accountant; (inf, "none") if one is without noise.
 
-    **Guarantees.** An upper bound for one unit that is in all of them. PLD, on a grid that grows with
-    eps, for the stages that it can hold; Renyi DP for the others, which are run untruncated; where
-    there are both, each at delta / 2, and added.
+    **Guarantees.** An upper bound for one unit that is in all of them (accounting.spent).
     """
     plans = list(plans)
     if not plans:
         return 0.0, "none"
     if not all(plan.private for plan in plans):
         return math.inf, "none"
-    counts = collections.Counter(stage for plan in plans for stage in plan.stages)
-    beyond = {stage: count for stage, count in counts.items() if _beyond_pld(stage, delta)}
-    held = {stage: count for stage, count in counts.items() if stage not in beyond}
-    share = delta / 2 if held and beyond else delta
-    eps = 0.0
-    if beyond:
-        eps += accounting.spent(_event(beyond), share, "rdp")
-    if held:
-        coarser = math.ceil(math.log10(max(_renyi(held, share) / accounting.PLD_LIMIT, 1.0)))
-        grid = accounting.DISCRETIZATION * 10**coarser
-        eps += accounting.spent(_event(held), share, "pld", grid)
-    return eps, " + ".join(name for name, part in (("pld", held), ("rdp", beyond)) if part)
-
-
-def _beyond_pld(stage, delta) -> bool:
-    alone = Plan(delta, (stage,))
-    truncates = alone.untruncated() != alone
-    return not truncates and _renyi({stage: 1}, delta) > accounting.PLD_LIMIT
-
-
-def _renyi(stages: dict, delta) -> float:
-    """A rough eps: Renyi DP of the stages as if they were untruncated."""
-    whole = collections.Counter()
-    for stage, count in stages.items():
-        whole[Plan(delta, (stage,)).untruncated().stages[0]] += count
-    return accounting.spent(_event(whole), delta, "rdp")
-
-
-def _event(stages: dict) -> dpa.DpEvent:
-    """Equal stages are composed with themselves, which costs no more than one of them."""
-    ordered = sorted(stages.items(), key=repr)  # one question, one answer on disk
-    return dpa.ComposedDpEvent(
-        [dpa.SelfComposedDpEvent(stage.event(), count) for stage, count in ordered]
-    )
+    return accounting.spent([steps for plan in plans for steps in plan.accounted()], delta)

@@ -54,8 +54,9 @@ def add_noise(plan: Plan) -> optax.GradientTransformation:
     """
     sgd = plan.sgd()
 
-    def update(clipped, count, params=None):
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         del params
+        clipped, count = updates, state
         if not isinstance(clipped, ClippedSum):
             raise TypeError(
                 "add_noise takes what clipped_grad returned: put it first in optax.chain, outside every wrapper"

@@ -3,11 +3,39 @@
 import dataclasses
 import math
 
-import dp_accounting as dpa
+from scipy import stats
 
-from fpu.dp import accounting, sampling
+from fpu.dp import accounting
+from fpu.dp.losses import Steps
+from fpu.dp.rounding import rounded_up
 
 RELATION = "add_or_remove_one"
+LEAST_NOISE = 1e-9  # less would hide nothing, and 1 / sigma^2 must be a number
+_TRUNCATED = 1e-3  # share of delta that truncated samples may cost, at the capacity of `capacity`
+
+
+def capacity(n: int, q: float, steps: int, delta: float) -> int:
+    """Slots of a batch, at most n, that are too few in some step with a probability below 1e-3 delta.
+
+    Args:
+      n: privacy units; q: sampling rate; steps: samples in all; delta: of the plan.
+
+    **Guarantees.** steps * P(Bin(n - 1, q) >= capacity) <= 1e-3 delta: what truncation costs (see losses.py).
+    """
+    low, high = max(math.ceil(q * n) - 1, 0), n  # one too few for the mean; enough for everybody
+    while high - low > 1:  # scipy's own quantile fails below 1e-16
+        middle = (low + high) // 2
+        rare = steps * stats.binom.sf(middle - 1, n - 1, q) <= _TRUNCATED * delta
+        low, high = (low, middle) if rare else (middle, high)
+    return high
+
+
+def _check_noise(noise: float) -> None:
+    if noise != 0 and not LEAST_NOISE <= noise < math.inf:
+        raise ValueError(
+            f"the noise multiplier must be 0 (no privacy) or at least {LEAST_NOISE:g}, finite and not negative, "
+            f"as {noise:g} is not"
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,9 +48,12 @@ class Release:
 
     noise_multiplier: float
 
-    def event(self) -> dpa.DpEvent:
+    def __post_init__(self):
+        _check_noise(self.noise_multiplier)
+
+    def accounted(self) -> Steps:
         """What the accountant composes."""
-        return dpa.GaussianDpEvent(self.noise_multiplier)
+        return Steps(1, 1.0, self.noise_multiplier)
 
     def words(self) -> str:
         """The mechanism in a clause of the privacy statement."""
@@ -52,14 +83,11 @@ class DPSGD:
             )
         if self.n < 1 or self.steps < 1:
             raise ValueError(f"n ({self.n}) and steps ({self.steps}) must be at least 1")
-        if not 0 <= self.noise_multiplier < math.inf:
-            raise ValueError(
-                f"the noise multiplier must be finite and not negative, as {self.noise_multiplier:g} is"
-            )
+        _check_noise(self.noise_multiplier)
         if not self.denominator <= self.capacity <= self.n:
             raise ValueError(
                 f"capacity {self.capacity} must lie between the mean batch {self.denominator:g} and n = "
-                f"{self.n}: {sampling.capacity(self.n, self.sampling_rate)} rarely truncates"
+                f"{self.n}: {capacity(self.n, self.sampling_rate, self.steps, 1e-5)} rarely truncates"
             )
 
     @property
@@ -67,20 +95,14 @@ class DPSGD:
         """The expected batch, q * n, by which every noised sum is divided."""
         return self.sampling_rate * self.n
 
-    def event(self) -> dpa.DpEvent:
-        """What the accountant composes. Truncation is part of the event."""
-        if self.capacity < self.n:
-            step = dpa.TruncatedSubsampledGaussianDpEvent(
-                dataset_size=self.n,
-                sampling_probability=self.sampling_rate,
-                truncated_batch_size=self.capacity,
-                noise_multiplier=self.noise_multiplier,
-            )
-        else:
-            step = dpa.PoissonSampledDpEvent(
-                self.sampling_rate, dpa.GaussianDpEvent(self.noise_multiplier)
-            )
-        return dpa.SelfComposedDpEvent(step, self.steps)
+    def accounted(self) -> Steps:
+        """What the accountant composes, truncation included."""
+        plain = Steps(self.steps, self.sampling_rate, self.noise_multiplier)
+        if self.capacity == self.n:
+            return plain
+        crowded = float(stats.binom.sf(self.capacity - 1, self.n - 1, self.sampling_rate))
+        share = self.capacity / (self.capacity + 1)
+        return plain._replace(truncation=crowded, displacing=self.sampling_rate * share)
 
     def words(self) -> str:
         """The mechanism in a clause of the privacy statement."""
@@ -95,7 +117,7 @@ class DPSGD:
 class Plan:
     """Stages composed by one accountant at one delta.
 
-    **Guarantees.** `event` is derived from the very numbers that `sampling.poisson` and the noise
+    **Guarantees.** `accounted` is derived from the very numbers that `sampling.poisson` and the noise
     use, so the sampler and the accountant cannot disagree. A plan without stages, or with a stage
     without noise, has eps = inf.
     """
@@ -114,17 +136,9 @@ class Plan:
         """Whether any finite eps can hold."""
         return bool(self.stages) and all(stage.noise_multiplier > 0 for stage in self.stages)
 
-    def event(self) -> dpa.DpEvent:
-        """The whole run as one event."""
-        return dpa.ComposedDpEvent([stage.event() for stage in self.stages])
-
-    def untruncated(self) -> "Plan":
-        """The same plan with room for every unit: what Renyi accounting can handle."""
-        stages = tuple(
-            dataclasses.replace(stage, capacity=stage.n) if isinstance(stage, DPSGD) else stage
-            for stage in self.stages
-        )
-        return dataclasses.replace(self, stages=stages)
+    def accounted(self) -> tuple[Steps, ...]:
+        """The whole run, as `accounting.spent` takes it."""
+        return tuple(stage.accounted() for stage in self.stages)
 
     def sgd(self) -> DPSGD:
         """The DP-SGD stage; ValueError where a plan has none."""
@@ -149,7 +163,6 @@ class Plan:
                 "Nothing it made may leave the house as differentially private."
             )
         mechanism = "; then ".join(stage.words() for stage in self.stages)
-        spent = math.ceil(eps * 1e4) / 1e4  # never rounded down
         warning = (
             "The noise seed is disclosed: the guarantee does not hold against anyone who knows it. "
             if disclosed
@@ -157,9 +170,9 @@ class Plan:
         )
         return warning + (
             "The trained model, and everything drawn or computed from it without the data, is "
-            f"({spent:.7g}, {self.delta:.3g})-differentially private for one {self.unit}: two data sets "
-            f"are neighbours when one {self.unit} is added, removed or zeroed out. Mechanism: {mechanism}. "
-            f"Accountant: {accountant} (dp-accounting). Not covered: choices made by looking at other runs "
+            f"({rounded_up(eps, 5)}, {rounded_up(self.delta, 3)})-differentially private for one {self.unit}: two "
+            f"data sets are neighbours when one {self.unit} is added, removed or zeroed out. Mechanism: {mechanism}. "
+            f"Accountant: {accountant}. Not covered: choices made by looking at other runs "
             f"on the same data; the number of training examples and of classes, which are treated as "
             f"public; several examples of one person, unless they were given as one group; attacks on "
             "floating-point noise or on the Threefry generator, which is not cryptographic; evaluation "
@@ -184,16 +197,14 @@ def poisson_plan(
       batch: expected batch, in (0, n]; it need not be whole. The sampling rate is batch / n.
       steps: noised gradients in all.
       delta: below 1 / n; 1 / (10 n) is usual.
-      eps: wanted eps, from which the noise multiplier is solved (arXiv:2106.02848; seconds, then
-        kept on disk). This, or noise_multiplier.
+      eps: wanted eps, from which the noise multiplier is solved, which may take seconds. This, or noise_multiplier.
       noise_multiplier: standard deviation of the noise on the sum over the clip norm.
       unit: what the statement calls a unit.
 
     Raises:
       ValueError: no such plan is possible; names the nearest that is.
 
-    **Guarantees.** plan.epsilon() <= eps. Samples are truncated above the mean batch plus five standard
-    deviations, which is accounted for, but for eps above 50 (see accounting.calibrate).
+    **Guarantees.** plan.epsilon() <= eps. A sample of more than `capacity` units is truncated, which is accounted for.
     """
     if n < 1 or steps < 1 or n != int(n) or steps != int(steps):
         raise ValueError(f"n = {n} and steps = {steps} must be whole numbers and at least 1")
@@ -211,11 +222,12 @@ def poisson_plan(
     rate = batch / n
 
     def make_plan(noise):
-        stage = DPSGD(n, rate, steps, noise, sampling.capacity(n, rate))
+        stage = DPSGD(n, rate, steps, noise, capacity(n, rate, steps, delta))
         return Plan(delta, (stage,), unit)
 
-    if eps is None:
-        return accounting.settle(make_plan(noise_multiplier))
+    if noise_multiplier is not None:
+        return make_plan(noise_multiplier)
+    assert eps is not None
     return accounting.calibrate(make_plan, eps)
 
 

@@ -6,11 +6,6 @@ import jax
 import jax.numpy as jnp
 
 
-def capacity(n: int, q: float) -> int:
-    """Slots of a batch: the mean of Binomial(n, q) plus five standard deviations, at most n."""
-    return min(n, math.ceil(n * q + 5 * math.sqrt(n * q * (1 - q))))
-
-
 def poisson(key, mask, q: float, slots: int):
     """Draw every masked-in unit independently with probability q; keep at most `slots` of them.
 

@@ -1,23 +1,28 @@
-"""fpu/dp/accounting.py against closed forms, integrals and dp-accounting itself."""
+"""fpu/dp/accounting.py, gdp.py and losses.py against closed forms, integrals and dp-accounting."""
 
+import itertools
 import math
 import re
 
 import dp_accounting as dpa
+import mpmath
 import numpy as np
 import pytest
 from dp_accounting import pld, rdp
-from scipy import optimize, stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
 
-from fpu.dp import accounting, sampling
-from fpu.dp.plan import DPSGD, Plan, Release
+from fpu.dp import accounting, gdp, losses
+from fpu.dp.losses import Steps
+from fpu.dp.plan import DPSGD, Plan, Release, capacity
 
 DELTA = 1e-3
 
 
-def sgd(n=100, q=0.5, steps=200, delta=DELTA, capacity=None):
+def sgd(n=100, q=0.5, steps=200, delta=DELTA, slots=None):
     """noise multiplier -> plan."""
-    slots = capacity or sampling.capacity(n, q)
+    slots = slots or capacity(n, q, steps, delta)
     return lambda noise: Plan(delta, (DPSGD(n, q, steps, noise, slots),))
 
 
@@ -25,97 +30,199 @@ def released(noise):
     return Plan(DELTA, (Release(noise),))
 
 
-def gaussian_eps(noise, delta=DELTA):
-    """Exact for one Gaussian release (arXiv:1805.06530, eq. 6)."""
-
-    def gap(eps):
-        a, b = 1 / (2 * noise), eps * noise
-        return stats.norm.cdf(a - b) - math.exp(eps) * stats.norm.cdf(-a - b) - delta
-
-    return optimize.brentq(gap, 0, 500 / noise)
+def exact_delta(mu, eps):
+    """Of mu-GDP, with 50 digits (arXiv:1805.06530, theorem 8)."""
+    with mpmath.workdps(50):
+        mu, eps = mpmath.mpf(mu), mpmath.mpf(eps)
+        above = mpmath.ncdf(mu / 2 - eps / mu)
+        return above - mpmath.exp(eps) * mpmath.ncdf(-mu / 2 - eps / mu)
 
 
-def divergence(p, q, eps, width=40.0):
-    """Hockey-stick divergence of two densities on the line, the worse of both orders."""
-    x = np.linspace(-width, width, 100_001)
-    p, q = p(x), q(x)
-    step = x[1] - x[0]
-    return max((np.maximum(a - math.exp(eps) * b, 0) * step).sum() for a, b in ((p, q), (q, p)))
+# The closed form: issues of other accountants at tiny deltas.
 
 
-@pytest.mark.parametrize("noise", [0.8, 3.0])
-def test_one_release_is_the_analytic_gaussian_mechanism(noise):
-    eps, accountant = accounting.epsilon(released(noise))
+@pytest.mark.parametrize(
+    ("plan", "known"),
+    [
+        (Plan(1e-16, (Release(5.0),)), 1.573),
+        (sgd(1000, 1.0, 20_000, 1e-9)(60.0), 16.4189),
+        (sgd(1000, 1.0, 20_000, 1e-11)(60.0), 18.112),
+        (sgd(1000, 1.0, 20_000, 1e-14)(60.0), 20.366),
+    ],
+)
+def test_releases_and_full_batches_are_the_closed_form_at_any_delta(plan, known):
+    eps, accountant = accounting.epsilon(plan)
+    assert accountant == "gaussian"
+    assert eps == pytest.approx(known, abs=6e-4)
+    mu = math.sqrt(sum(s.count / s.noise**2 for s in plan.accounted()))
+    assert exact_delta(mu, eps) <= plan.delta < exact_delta(mu, eps * (1 - 1e-9))
+
+
+@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@given(log_mu=st.floats(-6, 3), log_delta=st.floats(-200, -0.05))
+def test_the_closed_form_is_never_below_the_truth_and_hardly_above_it(log_mu, log_delta):
+    mu, delta = 10**log_mu, 10**log_delta
+    eps = gdp.epsilon(mu, delta)
+    assert exact_delta(mu, eps) <= delta
+    assert eps == 0 or exact_delta(mu, eps * (1 - 1e-6)) > delta
+    assert gdp.delta(mu, eps) >= exact_delta(mu, eps)
+
+
+def test_stages_that_are_gaussian_compose_to_one():
+    both = Plan(DELTA, (Release(2.0), DPSGD(10, 1.0, 4, 6.0, 10)))
+    together = (2.0**-2 + 4 * 6.0**-2) ** -0.5
+    assert both.epsilon() == pytest.approx(released(together).epsilon(), rel=1e-12)
+
+
+# Sampled steps.
+
+
+def exact_sampled_delta(q, noise, eps):
+    """Of one sampled step, the worse of both orders, with 50 digits."""
+    with mpmath.workdps(50):
+        q, s, e = mpmath.mpf(q), mpmath.mpf(noise), mpmath.exp(eps)
+
+        def crossing(ratio):  # of densities: mixture over single
+            return 0.5 + s * s * mpmath.log((ratio - (1 - q)) / q)
+
+        x = crossing(e)
+        removed = (1 - q) * mpmath.ncdf(-x / s) + q * mpmath.ncdf((1 - x) / s)
+        removed -= e * mpmath.ncdf(-x / s)
+        added = mpmath.mpf(0)
+        if 1 / e > 1 - q:
+            x = crossing(1 / e)
+            mixture = (1 - q) * mpmath.ncdf(x / s) + q * mpmath.ncdf((x - 1) / s)
+            added = mpmath.ncdf(x / s) - e * mixture
+        return max(removed, added)
+
+
+@pytest.mark.parametrize(
+    ("q", "noise", "delta"),
+    [
+        (0.2, 1.1, 1e-3),
+        (0.064, 1.94, 1.5e-19),
+        (0.0011, 4.9, 4.7e-16),
+        (0.42, 0.19, 2.8e-18),
+        (0.0045, 8.6, 7e-13),
+        (0.6, 5.3, 0.007),
+        (0.02, 0.02, 1e-6),
+    ],
+)
+def test_one_sampled_step_is_the_integral_of_its_densities_at_any_delta(q, noise, delta):
+    eps, accountant = accounting.spent([Steps(1, q, noise)], delta)
     assert accountant == "pld"
-    assert gaussian_eps(noise) <= eps <= gaussian_eps(noise) * 1.001 + 1e-4
+    assert 0.999 * delta <= exact_sampled_delta(q, noise, eps) <= delta
 
 
-def test_steps_on_everybody_compose_to_one_release_with_less_noise():
-    eps, _ = accounting.epsilon(sgd(q=1.0, steps=100)(30.0))
-    exact = gaussian_eps(3.0)
-    assert exact <= eps <= exact * 1.005
+@pytest.mark.parametrize(
+    ("noise", "steps", "delta"), [(60.0, 20_000, 1e-14), (3.0, 7, 1e-5), (0.1, 3, 1e-9)]
+)
+def test_losses_of_unsampled_steps_compose_to_the_closed_form(noise, steps, delta):
+    """The route of sampled steps, where the truth is known."""
+    exact = gdp.epsilon(math.sqrt(steps) / noise, delta)
+    delta_at = losses.curve([Steps(steps, 1.0, noise)], delta)
+    assert exact_delta(math.sqrt(steps) / noise, exact) <= delta_at(exact) <= 1.002 * delta
+    eps = accounting._crossing(delta_at, delta, math.inf)
+    assert exact <= eps <= exact * (1 + 1e-4)
 
 
-def test_one_poisson_sampled_step_is_the_integral_of_its_densities():
-    q, noise = 0.2, 1.1
-    eps, _ = accounting.epsilon(sgd(n=100, q=q, steps=1, capacity=100)(noise))
+def test_two_sampled_steps_are_the_integral_over_two_outcomes():
+    q, noise, eps = 0.3, 0.9, 1.5
+    x = np.linspace(-9, 10, 2001)
+    without = stats.norm.pdf(x, 0, noise)
+    with_it = (1 - q) * without + q * stats.norm.pdf(x, 1, noise)
+    area = (x[1] - x[0]) ** 2
+    truth = max(
+        np.maximum(np.outer(p, p) - math.exp(eps) * np.outer(o, o), 0).sum() * area
+        for p, o in ((with_it, without), (without, with_it))
+    )
+    assert losses.curve([Steps(2, q, noise)], truth)(eps) == pytest.approx(truth, rel=2e-4)
 
-    def without(x):
-        return stats.norm.pdf(x, 0, noise)
 
-    def with_it(x):
-        return (1 - q) * without(x) + q * stats.norm.pdf(x, 1, noise)
+def test_a_release_and_sampled_steps_are_what_dp_accounting_says():
+    plan = Plan(1e-5, (Release(3.0), DPSGD(500, 0.1, 50, 2.0, 500)))
+    theirs = pld.PLDAccountant(value_discretization_interval=1e-4)
+    theirs.compose(dpa.GaussianDpEvent(3.0))
+    theirs.compose(dpa.PoissonSampledDpEvent(0.1, dpa.GaussianDpEvent(2.0)), 50)
+    eps, accountant = accounting.epsilon(plan)
+    assert accountant == "pld"
+    assert eps == pytest.approx(theirs.get_epsilon(1e-5), rel=2e-4)
 
-    assert divergence(with_it, without, eps) == pytest.approx(DELTA, rel=2e-3)
-    assert divergence(with_it, without, eps) <= DELTA * (1 + 1e-6)
+
+# delta, eps with capacity for everybody. dp-accounting's PLD says 3.9596 and 7.99 at the smaller deltas: 1e-12 of
+# mass is lost to its FFT, or becomes an infinite loss.
+TINY_DELTAS = [(1e-5, 2.3451), (1e-11, 3.9610), (1e-13, 4.4166)]
+
+
+@pytest.mark.parametrize(("delta", "known"), TINY_DELTAS)
+def test_truncation_at_the_capacity_of_a_plan_costs_next_to_nothing(delta, known):
+    plan = sgd(60_000, 256 / 60_000, 10_000, delta)(1.0)
+    assert plan.sgd().capacity < 450
+    eps, _ = accounting.epsilon(plan)
+    assert known - 1e-4 <= eps <= known * (1 + 3e-4)
 
 
 def test_truncation_is_paid_for():
     """Two units in one slot: adding the second can push the first out, which moves the sum by two."""
     noise, delta = 1.3, 0.01
-    plan = sgd(n=2, q=0.5, steps=1, delta=delta, capacity=1)(noise)
+    plan = sgd(n=2, q=0.5, steps=1, delta=delta, slots=1)(noise)
     eps, _ = accounting.epsilon(plan)
+    x = np.linspace(-40, 40, 100_001)
 
     def density(minus, zero, plus):
-        return lambda x: sum(
-            weight * stats.norm.pdf(x, at, noise)
-            for weight, at in ((minus, -1), (zero, 0), (plus, 1))
-        )
+        parts = ((minus, -1), (zero, 0), (plus, 1))
+        return sum(weight * stats.norm.pdf(x, at, noise) for weight, at in parts)
 
-    truth = divergence(density(0.375, 0.25, 0.375), density(0.5, 0.5, 0.0), eps)
+    p, q = density(0.375, 0.25, 0.375), density(0.5, 0.5, 0.0)
+    truth = max(
+        (np.maximum(a - math.exp(eps) * b, 0) * (x[1] - x[0])).sum() for a, b in ((p, q), (q, p))
+    )
     assert truth <= delta
-    assert eps > accounting.epsilon(plan.untruncated())[0]
+    assert eps > accounting.epsilon(sgd(n=2, q=0.5, steps=1, delta=delta, slots=2)(noise))[0]
 
 
-def test_it_is_what_dp_accounting_says_of_the_same_event():
-    plan = sgd()(9.0)
-    step = dpa.TruncatedSubsampledGaussianDpEvent(100, 0.5, plan.sgd().capacity, 9.0)
-    direct = pld.PLDAccountant(value_discretization_interval=1e-4).compose(step, 200)
-    eps, accountant = accounting.epsilon(plan)
-    assert accountant == "pld"
-    assert eps == pytest.approx(direct.get_epsilon(DELTA), rel=1e-9)
-
-
-def test_stages_compose():
-    noises = 2.0, 3.0
-    both = Plan(DELTA, tuple(Release(noise) for noise in noises))
-    together = sum(noise**-2 for noise in noises) ** -0.5
-    assert accounting.epsilon(both)[0] == pytest.approx(gaussian_eps(together), rel=1e-3)
+def test_a_tight_capacity_costs_what_dp_accounting_says():
+    plan = sgd(n=500, q=0.128, steps=100, delta=1e-4, slots=90)(4.0)
+    step = dpa.TruncatedSubsampledGaussianDpEvent(500, 0.128, 90, 4.0)
+    theirs = pld.PLDAccountant().compose(step, 100).get_epsilon(1e-4)
+    free = sgd(n=500, q=0.128, steps=100, delta=1e-4, slots=500)(4.0)
+    assert free.epsilon() * 1.001 < plan.epsilon() <= theirs * (1 + 1e-4)
 
 
 @pytest.mark.parametrize(
-    ("n", "q", "steps", "sigmas"),
+    ("n", "q", "steps", "delta", "slots"),
     [
-        (100, 0.5, 200, (20.6, 8.2, 3.3)),
-        (1000, 0.064, 2000, (10.1, 3.9, 1.57)),
-        (10000, 0.0128, 2000, (2.46, 1.12, 0.68)),
+        (100, 1.0, 10, 1e-3, 100),
+        (1, 0.5, 1, 1e-3, 1),
+        (500, 0.128, 100, 2e-4, None),
+        (60_000, 256 / 60_000, 10_000, 1e-13, None),
+        (40, 1e-6, 2000, 0.0025, None),
     ],
 )
-def test_sigmas_that_were_measured_before(n, q, steps, sigmas):
-    """Renyi DP at delta = 0.1 / n, eps = 1, 3, 10; measured apart from this code."""
-    for eps, sigma in zip((1, 3, 10), sigmas, strict=True):
-        found = accounting._solve(sgd(n, q, steps, 0.1 / n), eps, "rdp")
-        assert found == pytest.approx(sigma, rel=0.01, abs=0.05 if sigma in (8.2, 3.3, 3.9) else 0)
+def test_capacity_follows_steps_and_delta(n, q, steps, delta, slots):
+    found = capacity(n, q, steps, delta)
+    assert slots is None or found == slots
+    assert n * q <= found <= n
+    assert steps * stats.binom.sf(found - 1, n - 1, q) <= 1e-3 * delta
+    assert found == 1 or steps * stats.binom.sf(found - 2, n - 1, q) > 1e-3 * delta or q == 1
+
+
+# What the smaller of two bounds, or neither, is for.
+
+
+def test_where_nobody_is_drawn_with_probability_1_less_delta_eps_is_0():
+    """Renyi DP says 59."""
+    plan = sgd(40, 1e-6, 2000, 1 / 400)(0.1)
+    assert accounting.epsilon(plan) == (0.0, "sampling")
+    assert accounting._renyi(plan.accounted(), plan.delta) > 50
+    assert accounting.calibrate(sgd(40, 1e-6, 2000, 1 / 400), 5.0).epsilon() == 0
+
+
+def test_noise_too_little_for_a_grid_is_left_to_renyi():
+    eps, accountant = accounting.epsilon(sgd(100, 0.1, 10, 1e-5)(1e-4))
+    assert accountant == "rdp"
+    assert 1e8 < eps < math.inf
+    assert accounting.curve(sgd(100, 0.1, 10, 1e-5)(1e-4))(eps) == 1e-5
 
 
 # q, sigma, steps, eps at delta = 1e-5, as published. The first is in Abadi et al. 2016 (arXiv:1607.00133),
@@ -133,84 +240,44 @@ PUBLISHED = [
 def test_published_values_come_out_by_their_formula_and_are_bounds_on_ours(
     q, noise, steps, published
 ):
-    plan = sgd(60_000, q, steps, 1e-5, capacity=60_000)(noise)
     orders = np.concatenate([1 + np.arange(1, 100) / 10, np.arange(12, 64)])
-    loss = rdp.RdpAccountant(orders).compose(plan.event())
+    event = dpa.PoissonSampledDpEvent(q, dpa.GaussianDpEvent(noise))
+    accountant = rdp.RdpAccountant(orders).compose(event, steps)
     # the moments alone: what get_epsilon makes of them has become tighter since
-    moments = np.asarray([loss_of(loss, order) for order in orders])
+    moments = np.asarray([accountant._rdp[list(accountant._orders).index(x)] for x in orders])
     assert np.min(moments + np.log(1e5) / (orders - 1)) == pytest.approx(published, abs=6e-3)
-    renyi = accounting.spent(plan.event(), 1e-5, "rdp")
-    eps, accountant = accounting.epsilon(plan)
-    assert accountant == "pld"
-    assert 0.7 * published < eps < renyi < published
+    steps = (Steps(steps, q, noise),)
+    eps, name = accounting.spent(steps, 1e-5)
+    assert name == "pld"
+    assert 0.7 * published < eps < accounting._renyi(steps, 1e-5) < published
 
 
-def loss_of(accountant, order):
-    """Renyi divergence at one order."""
-    return accountant._rdp[list(accountant._orders).index(order)]
+@pytest.mark.parametrize(
+    ("n", "q", "steps", "eps", "sigma"),
+    [(100, 0.5, 200, 1, 20.6), (1000, 0.064, 2000, 3, 3.9), (10_000, 0.0128, 2000, 10, 0.68)],
+)
+def test_less_noise_is_needed_than_was_measured_for_renyi(n, q, steps, eps, sigma):
+    """Renyi DP at delta = 0.1 / n; measured apart from this code."""
+    noise = accounting.calibrate(sgd(n, q, steps, 0.1 / n), eps).sgd().noise_multiplier
+    assert 0.8 < noise / sigma < 0.99
 
 
-@pytest.mark.parametrize("steps", [1, 7, 400])
-def test_all_of_everybody_is_one_release_whatever_the_number_of_steps(steps):
-    """T steps at rate 1 with sigma are one with sigma / sqrt(T), in both accountants."""
-    plan = sgd(q=1.0, steps=steps)(4.0 * math.sqrt(steps))
-    assert accounting.epsilon(plan)[0] == pytest.approx(gaussian_eps(4.0), rel=5e-3)
-    once = accounting.spent(released(4.0).event(), DELTA, "rdp")
-    assert accounting.spent(plan.event(), DELTA, "rdp") == pytest.approx(once, rel=1e-9)
-    # Its Renyi divergence of order a is a / (2 sigma^2): the conversion is at most Mironov's.
-    orders = np.linspace(1.01, 200, 20_000)
-    mironov = np.min(orders / 32 + np.log(1 / DELTA) / (orders - 1))
-    assert gaussian_eps(4.0) < once < mironov
-
-
-def test_a_coarser_grid_is_quicker_and_never_below():
-    event = sgd()(9.0).event()
-    fine, coarse = (accounting.spent(event, DELTA, "pld", grid) for grid in (1e-4, 1e-2))
-    assert fine < coarse < 1.1 * fine
+# Calibration.
 
 
 @pytest.mark.parametrize(
     ("family", "eps"),
-    [(released, 0.01), (released, 5.0), (sgd(), 1.0), (sgd(q=1.0), 10.0)],
+    [
+        (released, 1e-4),
+        (released, 5.0),
+        (sgd(), 1.0),
+        (sgd(q=1.0), 10.0),
+        (sgd(500, 0.01, 5, 2e-4), 50.0),  # dp-accounting: 141 s and 3.1 GB
+    ],
 )
 def test_calibration_ends_just_below_the_eps_asked(family, eps):
     plan = accounting.calibrate(family, eps)
     assert 0.995 * eps <= accounting.epsilon(plan)[0] <= eps
-
-
-def test_calibration_below_delta_where_renyi_is_far_off():
-    plan = accounting.calibrate(released, 1e-4)
-    assert 0.995e-4 <= accounting.epsilon(plan)[0] <= 1e-4
-    assert gaussian_eps(plan.stages[0].noise_multiplier) <= 1e-4
-
-
-def test_pld_needs_less_noise_than_renyi():
-    plan = accounting.calibrate(sgd(), 1.0)
-    assert 0.8 < plan.sgd().noise_multiplier / accounting._solve(sgd(), 1.0, "rdp") < 0.97
-
-
-def test_beyond_pld_a_plan_is_run_untruncated_under_renyi():
-    plan = accounting.calibrate(sgd(), 80.0)
-    eps, accountant = accounting.epsilon(plan)
-    assert accountant == "rdp"
-    assert 0.995 * 80 <= eps <= 80
-    assert plan.sgd().capacity == 100
-    loud = sgd()(0.05)
-    with pytest.raises(ValueError, match="capacity = n"):
-        accounting.epsilon(loud)
-    settled = accounting.settle(loud)
-    assert settled == loud.untruncated()
-    assert accounting.epsilon(settled)[1] == "rdp"
-    quiet = sgd()(9.0)
-    assert accounting.settle(quiet) == quiet
-
-
-def test_just_below_the_limit_the_eps_named_is_never_above_the_one_asked(monkeypatch):
-    """Where PLD would grant less noise than the Renyi bound that `epsilon` goes by lets pass."""
-    monkeypatch.setattr(accounting, "PLD_LIMIT", 10.0)  # a cheaper place to look
-    eps, accountant = accounting.epsilon(accounting.calibrate(sgd(q=1.0), 9.9))
-    assert accountant == "pld"
-    assert 8.5 <= eps <= 9.9
 
 
 def test_no_noise_is_no_privacy():
@@ -230,43 +297,25 @@ def test_an_eps_out_of_reach_is_refused_with_the_nearest(monkeypatch):
     far = sgd(n=10, q=1.0, steps=100, delta=1e-3)
     with pytest.raises(
         ValueError, match=r"1e-09 cannot be reached .* the smallest is eps = 0\.0"
-    ) as told:
+    ) as refusal:
         accounting.calibrate(far, 1e-9)
-    nearest = float(re.search(r"smallest is eps = ([\d.]+)", str(told.value))[1])
+    nearest = float(re.search(r"smallest is eps = ([\d.]+)", str(refusal.value))[1])
     assert nearest >= accounting.reach(far)[0]
     assert accounting.calibrate(far, nearest).sgd().noise_multiplier <= accounting.MOST_NOISE
     with pytest.raises(
         ValueError, match=r"1e\+09 cannot be reached .* the largest is eps = "
-    ) as told:
+    ) as refusal:
         accounting.calibrate(released, 1e9)
-    nearest = float(re.search(r"largest is eps = ([\d.e+]+)", str(told.value))[1])
+    nearest = float(re.search(r"largest is eps = ([\d.e+]+)", str(refusal.value))[1])
     assert nearest <= accounting.reach(released)[1]
     assert accounting.calibrate(released, nearest).private
 
 
-def test_answers_are_kept_on_disk_by_question(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    plan = accounting.calibrate(released, 1.0)
-    eps = accounting.epsilon(plan)
-    files = sorted(tmp_path.rglob("*.json"))
-    assert len(files) == 2
-
-    def never(*_):
-        raise RuntimeError("solved again")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(accounting, "_solve", never)
-        assert accounting.calibrate(released, 1.0) == plan
-        assert accounting.epsilon(plan) == eps
-        for other in (sgd(), sgd(steps=201), lambda noise: Plan(2e-3, (Release(noise),))):
-            with pytest.raises(RuntimeError, match="again"):
-                accounting.calibrate(other, 1.0)
-    for file in files:  # a damaged file costs time, nothing else
-        file.write_text("{")
-    assert accounting.calibrate(released, 1.0) == plan
-
-
-def test_a_cache_that_cannot_be_written_is_no_obstacle(tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert accounting.epsilon(released(3.0))[0] == pytest.approx(gaussian_eps(3.0), rel=1e-3)
+@pytest.mark.parametrize("family", [released, sgd(q=1.0), sgd()])
+def test_a_curve_goes_through_eps_and_delta_and_falls(family):
+    plan = family(5.0)
+    eps, delta_at = plan.epsilon(), accounting.curve(plan)
+    assert delta_at(eps) == pytest.approx(plan.delta, rel=1e-4)
+    values = [delta_at(x) for x in np.linspace(0, 2 * eps, 9)]
+    assert all(a > b for a, b in itertools.pairwise(values))
+    assert values[0] <= 1

@@ -5,7 +5,7 @@ import time
 
 import dp_accounting as dpa
 import pytest
-from dp_accounting import pld, rdp
+from dp_accounting import pld
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,14 +26,15 @@ def alone(*plans, delta=DELTA):
 def test_releases_compose_to_one_with_less_noise():
     plans = [Plan(DELTA, (Release(noise),)) for noise in (3.0, 3.0, 4.0, 5.0)]
     together = sum(p.stages[0].noise_multiplier ** -2 for p in plans) ** -0.5
-    assert alone(*plans) == pytest.approx(alone(Plan(DELTA, (Release(together),))), rel=2e-3)
+    assert alone(*plans) == pytest.approx(alone(Plan(DELTA, (Release(together),))), rel=1e-12)
 
 
-def test_it_is_what_dp_accounting_says_of_all_events():
+def test_it_is_what_dp_accounting_says_of_all_steps():
     plans = [SGD, ONCE, SGD, Plan(1e-2, (Release(6.0), *SGD.stages))]
     direct = pld.PLDAccountant()
-    for plan in plans:
-        direct.compose(plan.event())
+    for release in (3.0, 6.0):
+        direct.compose(dpa.GaussianDpEvent(release))
+    direct.compose(dpa.TruncatedSubsampledGaussianDpEvent(500, 0.128, 102, 4.0), 300)
     eps, accountant = ledger.composed(plans, DELTA)
     assert accountant == "pld"
     assert eps == pytest.approx(direct.get_epsilon(DELTA), rel=1e-3)
@@ -47,27 +48,13 @@ def test_one_run_spends_what_its_plan_says():
     assert ledger.composed([SGD, FREE], DELTA) == (math.inf, "none")
 
 
-def test_what_pld_cannot_hold_is_left_to_renyi():
-    loud = Plan(DELTA, (DPSGD(100, 0.5, 1000, 0.3, 100),))
-    eps, accountant = ledger.composed([loud, loud], DELTA)
-    direct = rdp.RdpAccountant().compose(loud.event(), 2).get_epsilon(DELTA)
-    assert accountant == "rdp"
-    assert eps == pytest.approx(direct)
-    mixed, accountant = ledger.composed([loud, SGD, loud], DELTA)
-    assert accountant == "pld + rdp"
-    halves = ledger.composed([loud, loud], DELTA / 2)[0] + alone(SGD, delta=DELTA / 2)
-    assert mixed == pytest.approx(halves, rel=1e-9)
-
-
-def test_many_runs_take_no_longer_than_few_and_a_coarser_grid_is_still_a_bound():
+def test_many_runs_take_no_longer_than_few():
     begun = time.process_time()
     plans = [Plan(DELTA, (Release(0.8 + 0.2 * (i % 3)),)) for i in range(300)]
-    eps, _ = ledger.composed(plans, DELTA)
+    eps, accountant = ledger.composed([*plans, SGD, SGD], DELTA)
     assert time.process_time() - begun < 20  # a second
-    together = sum(p.stages[0].noise_multiplier ** -2 for p in plans) ** -0.5
-    exact = pld.PLDAccountant(value_discretization_interval=1e-2)
-    exact = exact.compose(dpa.GaussianDpEvent(together)).get_epsilon(DELTA)
-    assert exact * 0.999 < eps < exact * 1.01
+    assert accountant == "pld"
+    assert alone(*plans) < eps < alone(*plans) + 2 * alone(SGD)
     assert eps > 150
 
 

@@ -2,19 +2,22 @@
 
 import dataclasses
 import math
+import re
 from unittest import mock
 
-import dp_accounting as dpa
 import jax
 import jax.numpy as jnp
 import pytest
 import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from fpu import dp, training
 from fpu.dp import noise, sampling
-from fpu.dp.plan import DPSGD, Plan, Release, poisson_plan, restored, shared
+from fpu.dp.losses import Steps
+from fpu.dp.plan import DPSGD, Plan, Release, capacity, poisson_plan, restored, shared
+from fpu.dp.rounding import rounded_up
 from fpu.models import Model
 
 SGD = DPSGD(n=100, sampling_rate=0.2, steps=30, noise_multiplier=1.5, capacity=40)
@@ -31,7 +34,8 @@ SGD = DPSGD(n=100, sampling_rate=0.2, steps=30, noise_multiplier=1.5, capacity=4
         ({"noise_multiplier": -1.0}, "noise multiplier"),
         ({"noise_multiplier": float("nan")}, "noise multiplier"),
         ({"noise_multiplier": math.inf}, "noise multiplier"),
-        ({"capacity": 19}, "capacity 19 .* 40 rarely truncates"),
+        ({"noise_multiplier": 1e-160}, "0 .no privacy. or at least 1e-09"),
+        ({"capacity": 19}, "capacity 19 .* 48 rarely truncates"),
         ({"capacity": 101}, "capacity"),
     ],
 )
@@ -46,15 +50,23 @@ def test_an_impossible_delta_is_refused(delta):
         Plan(delta, (SGD,))
 
 
-def test_the_event_of_a_truncated_stage_is_truncated_and_of_another_is_not():
-    step = dpa.TruncatedSubsampledGaussianDpEvent(100, 0.2, 40, 1.5)
-    assert SGD.event() == dpa.SelfComposedDpEvent(step, 30)
-    whole = dataclasses.replace(SGD, capacity=100).event()
-    assert whole == dpa.SelfComposedDpEvent(
-        dpa.PoissonSampledDpEvent(0.2, dpa.GaussianDpEvent(1.5)), 30
+@pytest.mark.parametrize("noise", [-1.0, 1e-160, float("nan"), math.inf])
+def test_a_release_of_impossible_noise_is_refused(noise):
+    with pytest.raises(ValueError, match="noise multiplier must be 0") as refusal:
+        Release(noise)
+    assert "\n" not in str(refusal.value)
+
+
+def test_what_is_accounted_of_a_stage():
+    whole = dataclasses.replace(SGD, capacity=100)
+    assert whole.accounted() == Steps(30, 0.2, 1.5)
+    assert Release(4.0).accounted() == Steps(1, 1.0, 4.0)
+    crowded = stats.binom.sf(39, 99, 0.2)  # 40 others or more
+    assert SGD.accounted() == Steps(30, 0.2, 1.5, crowded, 0.2 * 40 / 41)
+    assert Plan(1e-3, (Release(4.0), SGD)).accounted() == (
+        Release(4.0).accounted(),
+        SGD.accounted(),
     )
-    both = Plan(1e-3, (Release(4.0), SGD)).event()
-    assert both == dpa.ComposedDpEvent([dpa.GaussianDpEvent(4.0), SGD.event()])
 
 
 def test_a_plan_knows_its_training_and_whether_it_is_private():
@@ -71,7 +83,7 @@ def test_the_statement_says_what_holds_and_what_does_not():
     plan = Plan(1e-3, (Release(4.0), SGD), unit="group of images")
     words = plan.statement()
     for part in (
-        f"({math.ceil(1e4 * plan.epsilon()) / 1e4:.7g}, 0.001)",
+        f"({rounded_up(plan.epsilon(), 5)}, 0.001)",
         "one group of images is added, removed or zeroed out",
         "noise multiplier 4",
         "30 steps",
@@ -98,13 +110,11 @@ def test_a_plan_comes_back_from_its_stages_as_a_record_holds_them():
 
 def test_a_poisson_plan_is_solved_either_way():
     given = poisson_plan(n=100, batch=20, steps=30, delta=1e-3, noise_multiplier=1.5)
-    assert given == Plan(1e-3, (SGD,), "example")
+    slots = capacity(100, 0.2, 30, 1e-3)
+    assert given == Plan(1e-3, (dataclasses.replace(SGD, capacity=slots),), "example")
     asked = poisson_plan(n=100, batch=100, steps=30, delta=1e-3, eps=2.0)  # rate 1: quick to solve
     assert 0.995 * 2 <= asked.epsilon() <= 2
     assert poisson_plan(n=100, batch=20, steps=30, delta=1e-3, eps=math.inf).epsilon() == math.inf
-    loud = poisson_plan(n=100, batch=20, steps=30, delta=1e-3, noise_multiplier=0.05)
-    assert loud.sgd().capacity == 100  # Renyi DP cannot handle truncation
-    assert loud.epsilon() > 50
 
 
 @pytest.mark.parametrize(
@@ -129,7 +139,7 @@ def test_an_impossible_poisson_plan_is_refused_with_the_nearest(change, words):
         poisson_plan(**(possible | change))
 
 
-# Plan and sampler cannot disagree: what is run is read back from the event that is accounted.
+# Plan and sampler cannot disagree: what is run is compared with what is accounted.
 
 
 @st.composite
@@ -142,22 +152,11 @@ def plans(draw):
     return Plan(1e-3, draw(st.sampled_from([(), (Release(2.0),)])) + stages)
 
 
-def accounted(plan):
-    """(n or None, q, capacity or None, noise multiplier, steps), from the event alone."""
-    composed = plan.event().events[-1]
-    if isinstance(composed.event, dpa.TruncatedSubsampledGaussianDpEvent):
-        step = composed.event
-        sizes = step.dataset_size, step.sampling_probability, step.truncated_batch_size
-        return (*sizes, step.noise_multiplier, composed.count)
-    step = composed.event
-    return None, step.sampling_probability, None, step.event.noise_multiplier, composed.count
-
-
 @settings(max_examples=10, deadline=None, derandomize=True, database=None)
 @given(plan=plans())
 def test_what_a_step_runs_is_what_is_accounted(plan):
-    n, q, capacity, sigma, steps = accounted(plan)
-    n, capacity = n or plan.sgd().n, capacity or plan.sgd().n  # untruncated: room for all
+    accounted, n, slots = plan.accounted()[-1], plan.sgd().n, plan.sgd().capacity
+    assert accounted.truncation == (slots < n) * stats.binom.sf(slots - 1, n - 1, accounted.rate)
     sampled, sums = [], []
 
     def poisson(key, mask, rate, slots):
@@ -178,14 +177,15 @@ def test_what_a_step_runs_is_what_is_accounted(plan):
     with mock.patch.object(sampling, "poisson", poisson):  # traced, not compiled
         jax.eval_shape(own_loop, jax.random.key(0), jnp.zeros((n, 2)))
         jax.eval_shape(fpus_own, tiny.pool(n), tiny.first(tiny.cells(jnp.ones((1, n), bool))))
-    assert sampled == [(n, q, capacity)] * 2
-    assert sums[0].std == pytest.approx(0.5 * sigma)
+    assert sampled == [(n, accounted.rate, slots)] * 2
+    assert sums[0].std == pytest.approx(0.5 * accounted.noise)
 
     silent = noise.ClippedSum(jnp.ones(2), 0.0, jax.random.key(1))
     first, last, late = (
-        dp.add_noise(plan).update(silent, jnp.int32(step))[0] for step in (0, steps - 1, steps)
+        dp.add_noise(plan).update(silent, jnp.int32(step))[0]
+        for step in (0, accounted.count - 1, accounted.count)
     )
-    assert 1 / float(first[0]) == pytest.approx(q * n, rel=1e-6)
+    assert 1 / float(first[0]) == pytest.approx(accounted.rate * n, rel=1e-6)
     assert jnp.isfinite(last).all()
     assert jnp.isnan(late).all()
 
@@ -209,7 +209,7 @@ def test_a_release_and_full_batches_share_a_budget_exactly(share):
     both = Plan(1e-3, stages)
     alone = Plan(1e-3, shared(3.0, 1, stages[1]))
     assert alone.stages == (Release(3.0),)
-    assert both.epsilon() == pytest.approx(alone.epsilon(), rel=2e-3)
+    assert both.epsilon() == pytest.approx(alone.epsilon(), rel=1e-9)
     assert 1 / stages[0].noise_multiplier ** 2 == pytest.approx(share / 9)
 
 
@@ -217,3 +217,36 @@ def test_no_share_is_dpsgd_alone():
     sgd = DPSGD(50, 0.2, 7, 1.0, 30)
     (stage,) = shared(2.5, 0.0, sgd)
     assert stage == dataclasses.replace(sgd, noise_multiplier=2.5)
+
+
+@pytest.mark.parametrize(
+    ("x", "digits", "printed"),
+    [
+        (8.3333e-05, 3, "8.34e-05"),
+        (1e-05, 3, "1e-05"),
+        (1100.8423, 5, "1100.9"),
+        (1100.8423, 6, "1100.85"),
+        (294.861, 5, "294.87"),
+        (0.99999, 3, "1"),
+        (0.0, 3, "0"),
+        (math.inf, 3, "inf"),
+        (2.0, 5, "2"),
+    ],
+)
+def test_printed_numbers_are_rounded_up(x, digits, printed):
+    assert rounded_up(x, digits) == printed
+    assert float(printed) >= x
+
+
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@given(x=st.floats(1e-300, 1e300), digits=st.integers(1, 9))
+def test_no_digit_that_is_shown_is_too_low(x, digits):
+    printed = float(rounded_up(x, digits))
+    assert x <= printed <= x * (1 + 10.0 ** (1 - digits)) * (1 + 1e-15)
+
+
+def test_a_statement_never_names_less_than_is_spent():
+    plan = Plan(8.3333e-05, (Release(0.02),))
+    eps, delta = re.search(r"\(([0-9.e-]+), ([0-9.e-]+)\)-diff", plan.statement()).groups()
+    assert float(eps) >= plan.epsilon()
+    assert delta == "8.34e-05"

@@ -16,16 +16,6 @@ def draw(key, mask, q, slots):
     return set(units[valid].tolist())
 
 
-@pytest.mark.parametrize(
-    ("n", "q", "slots"),
-    [(100, 1.0, 100), (1, 0.5, 1), (1, 1.0, 1), (1000, 0.001, 6), (500, 0.128, 102)],
-)
-def test_capacity_is_the_mean_and_five_deviations_within_n(n, q, slots):
-    assert sampling.capacity(n, q) == slots
-    assert stats.binom.sf(slots, n, q) < 1e-4
-    assert n * q <= slots <= n
-
-
 def test_rate_one_draws_every_member_and_nobody_else():
     mask = np.array([1, 0, 1, 1, 0], bool)
     assert draw(jax.random.key(0), mask, 1.0, 5) == {0, 2, 3}

@@ -1,0 +1,291 @@
+"""Privacy loss distributions of sampled Gaussian steps: an upper bound on delta(eps) of many of them.
+
+The loss of an outcome is L = log(P / Q), of the density with a unit over that without it, or the other way round.
+Losses of steps add up, and delta(eps) = E_P[(1 - e^(eps - L))^+] (arXiv:2106.02848). One step at rate q with noise
+sigma has, up to the order, P = (1 - q) N(0, sigma^2) + q N(1, sigma^2) and Q = N(0, sigma^2).
+
+How every rounding is kept on the safe side:
+  * A loss between two points of the grid is split over both, so that its masses under P and under Q are kept. Any
+    such spreading can only raise delta: "connect the dots" (arXiv:2207.04380).
+  * Sums are convolutions by FFT. A rounding of 1e-16 of the largest mass would drown a delta of 1e-12, so the masses
+    are tilted first, p_j -> p_j e^(t x_j) / M(t), to have their bulk near the eps in question (as in arXiv:2106.02848's
+    successors and in large deviations): what is wrong then is a part of delta, not of 1. `_composed` bounds it.
+  * What a circular convolution wraps round is added to the window, never taken from it. What should lie above the
+    window is bounded by Chernoff: P(sum > top) <= E[e^(t sum)] e^(-t top).
+
+**Truncation.** Where at most `capacity` of a sample are kept, let E be the event that `capacity` others or more are
+drawn, of probability tau = P(Bin(n - 1, q) >= capacity), with the unit and without it alike. Outside E nothing is
+truncated. Within it the unit is kept with probability at most r = q capacity / (capacity + 1), and then takes the
+place of another, which moves the sum by two clip norms. So, telling E as well, a step is the mixture (1 - tau)
+L(q, sigma) + tau L(r, sigma / 2).
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import optimize, special, stats
+
+MOST_POINTS = 2**18  # of a grid: bounds memory (some 50 MB) and time (about a second)
+LEAST_DELTA = 1e-280  # below it masses underflow
+LEAST_NOISE = 1e-3  # below it such a grid would be too coarse
+_UNIT = 2.0**-53
+_REACH = 12.0  # standard deviations of the sum of losses, on both sides, that the window holds
+_FINE = 3e-5  # by which part the grid may raise the variance of a loss
+
+
+class Steps(NamedTuple):
+    """`count` equal steps: noised sums of Poisson samples whose terms have an l2 norm of at most 1."""
+
+    count: int
+    rate: float  # q; 1 for a release
+    noise: float  # sigma > 0
+    truncation: float = 0.0  # tau
+    displacing: float = 0.0  # r
+
+
+class _Masses(NamedTuple):
+    """P-masses on the grid at (first, first + 1, ...) times its spacing."""
+
+    first: int
+    masses: np.ndarray
+
+
+class _Sum(NamedTuple):
+    """The composition in one order of P and Q, tilted by t: mass_j e^(log_scale - t x_j), wrong by `error` in l2."""
+
+    tilt: float
+    log_scale: float
+    masses: np.ndarray
+    error: float
+
+
+def curve(parts: Sequence[Steps], delta: float) -> Callable[[float], float]:
+    """eps >= 0 -> an upper bound on delta(eps) of all parts together, sharpest where it is `delta`.
+
+    Masses below 1e-6 delta are counted as infinite losses, so a much smaller delta needs a curve of its own.
+
+    **Guarantees.** Adding or removing one unit, for adaptively chosen steps. All roundings of the grid, and those
+    of float64 under the usual model of an FFT (each output wrong by at most 8 u log2 N times the l1 norm of
+    the input, u = 2^-53), are on the safe side.
+    """
+    total = sum(part.count for part in parts)
+    cut = 1e-6 * delta / total
+    widest = _widest(parts, cut)
+    low = high = spacing = math.inf
+    orders, tilts, wanted = [], [], widest / 2**14
+    for _ in range(8):  # until the grid suits the distribution that it shows
+        spacing = wanted
+        orders = [
+            [_step(part, spacing, cut, removed) for part in parts] for removed in (True, False)
+        ]
+        tilts = [_tilt(parts, steps, spacing, delta) for steps in orders]
+        low, high, variance = _window(parts, orders, spacing, tilts)
+        finest = max(high - low, widest) / MOST_POINTS
+        wanted = max(math.sqrt(6 * _FINE * variance / total), finest)
+        if 0.5 * wanted <= spacing <= 1.2 * wanted:
+            break
+    size = 2 ** math.ceil(math.log2((high - low) / spacing))
+    bottom = math.floor(low / spacing)
+    # Raised by what the rounding of outcomes may have taken from each step's loss.
+    losses = (bottom + np.arange(size)) * spacing + 8 * _UNIT * total * (1 + widest)
+    infinite = 2 * cut * total * (1 + 1e-9)
+    bounds = []
+    for steps, tilt in zip(orders, tilts, strict=True):
+        log_beyond = _log_moment(parts, steps, spacing, tilt) - tilt * losses[-1]
+        plain, tilted = (_composed(parts, steps, spacing, t, size, bottom) for t in (0.0, tilt))
+        bounds.append((plain, tilted, infinite + math.exp(min(log_beyond, 0.0))))
+
+    def delta_at(eps: float) -> float:
+        index = int(np.searchsorted(losses, eps, side="right"))
+        beyond = losses[index:] - eps
+        gains = -np.expm1(-beyond)
+        worst = 0.0
+        for plain, tilted, rest in bounds:
+            bound, error = _above(tilted, gains, beyond, index, eps)
+            if error > 1e-6 * bound:
+                bound = min(bound, _above(plain, gains, beyond, index, eps)[0])
+            worst = max(worst, bound + rest)
+        return worst
+
+    return delta_at
+
+
+def _above(one: _Sum, gains, beyond, index: int, eps: float) -> tuple[float, float]:
+    """(sum_j (1 - e^(eps - x_j)) p_j over x_j > eps, rounded up, and what of it is error)."""
+    weights = gains * np.exp(np.maximum(-one.tilt * beyond, -700.0))  # no subnormal numbers: slow
+    error = math.sqrt(weights @ weights) * one.error
+    value = weights @ np.maximum(one.masses[index:], 0.0) + error
+    if value <= 0:
+        return 0.0, 0.0
+    bound = math.exp(min(one.log_scale - one.tilt * eps + math.log(value) + 1e-9, 0.0))
+    return bound, bound * error / value
+
+
+def _loss(x, rate: float, noise: float):
+    """log((1 - q) + q e^((2 x - 1) / (2 sigma^2))), increasing in x."""
+    exponent = (x - 0.5) / noise**2
+    return np.logaddexp(np.log1p(-rate) if rate < 1 else -np.inf, math.log(rate) + exponent)
+
+
+def _outcome(losses, rate: float, noise: float):
+    """The inverse of `_loss`; -inf below its range."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        small = np.log(np.maximum(np.expm1(np.minimum(losses, 1.0)) + rate, 0.0))
+        large = losses + np.log1p(-(1 - rate) * np.exp(-np.maximum(losses, 0.5)))
+    return 0.5 + noise**2 * (np.where(losses < 0.75, small, large) - math.log(rate))
+
+
+def _ends(rate: float, noise: float, cut: float) -> tuple[float, float]:
+    """Outcomes outside of which both densities have a mass of at most `cut` on either side."""
+    reach = float(stats.norm.isf(cut)) * noise
+    return -reach, 1 + reach
+
+
+def _widest(parts: Sequence[Steps], cut: float) -> float:
+    """The longest range of losses of a step."""
+    ranges = [np.ptp(_loss(np.array(_ends(*s, cut)), *s)) for s in _settings(parts)]
+    return float(max(ranges))
+
+
+def _settings(parts: Sequence[Steps]) -> list[tuple[float, float]]:
+    """(q, sigma) of all steps, and of those that truncation brings in."""
+    halves = [(part.displacing, part.noise / 2) for part in parts if part.truncation]
+    return [(part.rate, part.noise) for part in parts] + halves
+
+
+def _step(part: Steps, spacing: float, cut: float, removed: bool) -> _Masses:
+    plain = _plain(part.rate, part.noise, spacing, cut, removed)
+    if not part.truncation:
+        return plain
+    other = _plain(part.displacing, part.noise / 2, spacing, cut, removed)
+    first = min(plain.first, other.first)
+    last = max(one.first + len(one.masses) for one in (plain, other))
+    masses = np.zeros(last - first)
+    for one, weight in ((plain, 1 - part.truncation), (other, part.truncation)):
+        start = one.first - first
+        masses[start : start + len(one.masses)] += weight * one.masses
+    return _Masses(first, masses)
+
+
+def _plain(rate: float, noise: float, spacing: float, cut: float, removed: bool) -> _Masses:
+    """One step's losses on the grid. `removed`: P is the mixture; else Q is, and losses change their sign."""
+    ends = np.array(_ends(rate, noise, cut))
+    sign = 1.0 if removed else -1.0
+    low, high = sorted(sign * _loss(ends, rate, noise))
+    first, last = math.floor(low / spacing), math.ceil(high / spacing)
+    losses = spacing * np.arange(first, max(last, first + 1) + 1)
+    edges = np.clip(_outcome(sign * losses, rate, noise), *ends)
+    if not removed:
+        edges = edges[::-1]
+    at_0, at_1 = (_between(edges, mean, noise) for mean in (0.0, 1.0))
+    with_it = (1 - rate) * at_0 + rate * at_1
+    (p, p_error), (q, q_error) = (with_it, at_0) if removed else (at_0[:, ::-1], with_it[:, ::-1])
+    # Of mass p under P and q under Q, `stay` goes to the lower end x of [x, x + h] and the rest to the upper one:
+    # stay e^-x + (p - stay) e^-(x + h) = q. An error only moves mass upwards.
+    with np.errstate(divide="ignore"):
+        scaled = np.exp(np.log(q) + losses[1:])
+        error = (
+            p_error
+            + np.exp(np.log(q_error) + losses[1:])
+            + 4 * _UNIT * (p + scaled * (1 + np.abs(losses[1:])))
+        )
+    p = p + p_error
+    stay = np.clip((scaled - p - error) / math.expm1(spacing), 0.0, p)
+    masses = np.zeros(len(losses))
+    masses[:-1] += stay
+    masses[1:] += p - stay
+    return _Masses(first, masses)
+
+
+def _between(edges, mean: float, noise: float):
+    """[2, len(edges) - 1]: masses of N(mean, noise^2) between increasing edges, and bounds on their roundings."""
+    z = (edges - mean) / noise
+    left = z[1:] <= 0
+    below, above = special.ndtr(z), special.ndtr(-z)
+    mass = np.where(left, np.diff(below), -np.diff(above))
+    return np.stack([mass, 4 * _UNIT * (2 + z[1:] ** 2) * np.where(left, below[1:], above[:-1])])
+
+
+def _tilted(step: _Masses, spacing: float, tilt: float):
+    """(masses tilted to a sum of 1, losses, log M(t))."""
+    losses = spacing * (step.first + np.arange(len(step.masses)))
+    with np.errstate(divide="ignore"):
+        logs = np.log(step.masses) + tilt * losses
+    largest = float(logs.max())
+    log_moment = largest + math.log(np.exp(logs - largest).sum())
+    return np.exp(logs - log_moment), losses, log_moment
+
+
+def _log_moment(parts, steps, spacing: float, tilt: float) -> float:
+    return sum(p.count * _tilted(s, spacing, tilt)[2] for p, s in zip(parts, steps, strict=True))
+
+
+def _tilt(parts, steps, spacing: float, delta: float) -> float:
+    """t > 0 with the smallest (sum_i c_i log M_i(t) - log delta) / t, Chernoff's bound on the loss at `delta`."""
+    thin = [_thinned(step, spacing) for step in steps]
+
+    def bound(log_t: float) -> float:
+        t = math.exp(log_t)
+        moments = (special.logsumexp(t * losses, b=masses) for masses, losses in thin)
+        return (sum(p.count * m for p, m in zip(parts, moments, strict=True)) - math.log(delta)) / t
+
+    best: Any = optimize.minimize_scalar(bound, bounds=(-12.0, 30.0), method="bounded")
+    return math.exp(best.x)
+
+
+def _thinned(step: _Masses, spacing: float):
+    """(masses, losses) with neighbours merged into at most 4,096."""
+    starts = np.arange(0, len(step.masses), -(-len(step.masses) // 4096))
+    masses = np.add.reduceat(step.masses, starts)
+    moments = np.add.reduceat(step.masses * np.arange(len(step.masses)), starts)
+    return masses, spacing * (step.first + moments / np.maximum(masses, 1e-320))
+
+
+def _window(parts, orders, spacing: float, tilts) -> tuple[float, float, float]:
+    """(lowest and highest sum of losses to hold, the smallest variance of a sum), over both orders, tilted or not."""
+    lows, highs, variances = [], [], []
+    for steps, tilt in zip(orders, tilts, strict=True):
+        for t in (0.0, tilt):
+            mean = variance = 0.0
+            for part, step in zip(parts, steps, strict=True):
+                masses, losses, _ = _tilted(step, spacing, t)
+                one = masses @ losses
+                mean += part.count * one
+                variance += part.count * (masses @ np.square(losses - one))
+            deviation = _REACH * math.sqrt(variance)
+            lows.append(mean - deviation)
+            highs.append(mean + deviation)
+            variances.append(variance)
+    return min(lows), max(highs), min(variances)
+
+
+def _composed(parts, steps, spacing: float, tilt: float, size: int, bottom: int) -> _Sum:
+    """All steps of all parts, on the grid from `bottom` on, as a circular convolution of `size`.
+
+    With z_i the transform of one step's tilted masses, wrong by at most g = 8 u log2 N, and c_i its count, the
+    transform of the sum is wrong by at most
+
+        prod_i (|z_i| + g)^c_i sum_i c_i (g / (|z_i| + g) + 16 u),
+
+    the last from taking powers. By Parseval the l2 norm of what that does to the masses is its root mean square.
+    """
+    g = 8 * _UNIT * math.log2(size)
+    log_scale, start, wrong = 0.0, 0, 0.0
+    transform, log_bound = np.ones(size // 2 + 1, complex), np.zeros(size // 2 + 1)
+    for part, step in zip(parts, steps, strict=True):
+        masses, _, log_moment = _tilted(step, spacing, tilt)
+        folded = np.bincount(np.arange(len(masses)) % size, masses, minlength=size)
+        one = np.fft.rfft(folded)
+        transform = transform * one**part.count
+        larger = np.abs(one) + g
+        log_bound += part.count * np.log(larger)
+        wrong = wrong + part.count * (g / larger + 16 * _UNIT)
+        log_scale += part.count * log_moment
+        start += part.count * step.first
+    bound = np.exp(log_bound)
+    error = math.sqrt(2 * np.mean(np.square(bound * np.minimum(wrong, 2.0))))
+    error += g * math.sqrt(2 * np.mean(np.square(bound)))
+    masses = np.roll(np.fft.irfft(transform, size), (start - bottom) % size)
+    return _Sum(tilt, log_scale, masses, error)
