@@ -1,34 +1,60 @@
+"""fpu/commands/door.py: --help of every command, exit codes, and bad input in one line."""
+
+import dataclasses
 import subprocess
 import sys
 
 import pytest
 
+from fpu.pipeline import settings
+
 PROGRAM = """
-'''A program.'''
+'''Say a number.
+
+    fpu toy --width=4
+'''
 from absl import flags
 import fpu
-from fpu.commands import door
 
-WIDTH = flags.DEFINE_integer("width", 3, "Of the thing.", lower_bound=1)
+GROUPS = {"Common flags": ("width",)}
+REPLACED = {"breadth": "write --width=N"}
 
-def run(argv):
+def define_flags():
+    flags.DEFINE_integer("width", 3, "Of the thing.", lower_bound=1)
+    flags.DEFINE_multi_string("set", [], "Others.")
+
+def main(argv):
     if len(argv) > 1:
         raise fpu.InputError(f"{argv[1]}: too much;\\n  leave it out")
-    print(WIDTH.value, flags.FLAGS.verbosity)
-    return WIDTH.value - 3
-
-door.main(run)
+    print(flags.FLAGS.width, flags.FLAGS.verbosity)
+    return flags.FLAGS.width - 3
 """
 
 
-def program(*args):
-    command = [sys.executable, "-c", PROGRAM, *args]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    """(arguments, source) -> the finished process of a small command."""
+    folder = tmp_path_factory.mktemp("toy")
+
+    def program(*args, source=PROGRAM, before=""):
+        (folder / "toy.py").write_text(source)
+        enter = f"import sys; sys.path.insert(0, {str(folder)!r}); {before}\n"
+        enter += "from fpu.commands import door; door.enter('toy')"
+        command = [
+            sys.executable,
+            "-B",
+            "-c",
+            enter,
+            *args,
+        ]  # -B: the file may change within a second
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    return program
 
 
 @pytest.mark.parametrize(("args", "code"), [([], 0), (["--width=8"], 5)])
-def test_run_gets_the_flags_and_gives_the_exit_code(args, code):
-    done = program(*args)
+def test_main_gets_the_flags_and_gives_the_exit_code(toy, args, code):
+    done = toy(*args)
     assert (done.returncode, done.stderr) == (code, "")
     assert done.stdout == f"{code + 3} -1\n"
 
@@ -38,29 +64,101 @@ def test_run_gets_the_flags_and_gives_the_exit_code(args, code):
     [
         ("--widht=4", "unknown flag --widht: did you mean --width?"),
         ("--qqqqqqqq", "unknown flag --qqqqqqqq: --help lists the flags"),
+        ("--breadth=4", "--breadth is gone: write --width=N"),
         ("--width=0", "flag --width=0: 0 is not a positive integer"),
         ("extra", "extra: too much; leave it out"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(arg, line):
-    done = program(arg)
+def test_bad_input_is_one_line_and_exit_code_2(toy, arg, line):
+    done = toy(arg)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {line}\n")
 
 
-def test_help_is_no_failure():
-    done = program("--help")
+@pytest.mark.parametrize("word", ["--help", "-h"])
+def test_help_is_a_line_an_example_and_the_commands_own_flags(toy, word):
+    done = toy(word)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "Say a number.",
+        "Example: python -m experiments.toy --width=4",
+        "Common flags:",
+        "  --width Of the thing.",
+        "Flags:",
+        "  --set   Others.",
+    ]
+
+
+def test_helpfull_shows_what_absl_knows_and_is_no_failure(toy):
+    done = toy("--helpfull")
     assert done.returncode == 0
-    assert "Of the thing." in done.stdout or "--helpfull" in done.stdout
+    assert "--verbosity" in done.stdout
+    assert "--width" in done.stdout
+
+
+def test_version(toy):
+    done = toy("--version")
+    assert (done.returncode, done.stdout) == (0, "fpu 0.1.0\n")
+
+
+def test_on_windows_a_command_is_refused_before_it_is_imported(toy):
+    done = toy(source="import fcntl_of_windows", before="sys.platform = 'win32'")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: fpu runs on Linux and macOS")
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(("number", "words"), [(28, "free some space"), (30, "make it writable")])
-def test_a_full_or_read_only_disk_is_one_line(number, words):
+def test_a_full_or_read_only_disk_is_one_line(toy, number, words):
     failing = PROGRAM.replace(
-        "    print(WIDTH", f'    raise OSError({number}, "No", "/disk/file")\n    print(WIDTH'
+        "    print(flags", f'    raise OSError({number}, "No", "/disk/file")\n    print(flags'
     )
-    done = subprocess.run(
-        [sys.executable, "-c", failing], capture_output=True, text=True, check=False
-    )
+    done = toy(source=failing)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"error: /disk/file: No; {words}, then give the same command")
     assert done.stderr.count("\n") == 1
+
+
+COMMON = {
+    "run": ["model", "eps", "dataset", "n_per_class", "seed", "workdir"],
+    "generate": ["release", "out", "n"],
+    "evaluate": ["synthetic", "dataset", "members", "out"],
+    "sweep": ["out", "set", "preset", "dry_run"],
+    "report": ["out", "folder"],
+}
+
+
+def flags_of(text):
+    return [
+        word.removeprefix("--")
+        for line in text.splitlines()
+        if line.startswith("  --")
+        for word in line.split()[:1]
+    ]
+
+
+@pytest.mark.parametrize("name", COMMON)
+def test_help_of_every_command_fits_a_screen(name):
+    command = [sys.executable, "-m", f"experiments.{name}", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    what, example, *lines = done.stdout.splitlines()
+    assert what[0].isupper()
+    assert what.endswith(".")
+    assert example.startswith(f"Example: python -m experiments.{name} ")
+    assert flags_of(done.stdout)[: len(COMMON[name])] == COMMON[name]
+    assert len(lines) < 45
+    assert max(map(len, done.stdout.splitlines())) <= 120
+    assert max(map(len, lines)) <= 100
+    if name == "run":
+        fields = {field.name for field in dataclasses.fields(settings.Options)}
+        assert set(flags_of(done.stdout)) == fields | {"tensorboard", "process"}
+        titles = [line for line in lines if not line.startswith(" ")]
+        assert titles == [
+            "Common flags:",
+            "Data:",
+            "Privacy:",
+            "Training:",
+            "Evaluation:",
+            "Several machines:",
+            "Research:",
+        ]

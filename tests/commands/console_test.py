@@ -1,0 +1,70 @@
+"""fpu/commands/console.py: the command `fpu`, and the wheel that brings it."""
+
+import pathlib
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+from fpu.commands import console
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def fpu(*args):
+    command = [sys.executable, "-m", "fpu", *args]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("args", [[], ["--help"], ["-h"]])
+def test_help_lists_the_commands(args):
+    done = fpu(*args)
+    assert (done.returncode, done.stderr) == (0, "")
+    for name in console.COMMANDS:
+        assert f"\n  fpu {name} " in done.stdout
+    assert all(len(line) <= 120 for line in done.stdout.splitlines())
+
+
+def test_version():
+    done = fpu("--version")
+    assert (done.returncode, done.stdout) == (0, "fpu 0.1.0\n")
+
+
+def test_an_unknown_command_names_the_nearest():
+    done = fpu("genrate", "--n=5")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(
+        "error: genrate is no command: did you mean generate? (known: run,"
+    )
+
+
+def test_a_command_has_its_flags_and_its_errors():
+    done = fpu("generate", "--help")
+    assert done.returncode == 0
+    assert "\nExample: fpu generate --release=" in done.stdout
+    assert "\n  --release " in done.stdout
+    done = fpu("generate", "--n=5")
+    assert (done.returncode, done.stderr) == (2, "error: --release is missing: see --help\n")
+
+
+def test_the_wheel_holds_fpu_alone_with_all_its_files(tmp_path):
+    build = "from hatchling.builders.wheel import WheelBuilder; import sys; "
+    build += "print(*WheelBuilder('.').build(directory=sys.argv[1], versions=['standard']))"
+    command = [sys.executable, "-c", build, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    with zipfile.ZipFile(done.stdout.strip()) as wheel:
+        names = set(wheel.namelist())
+        (entry,) = (name for name in names if name.endswith("entry_points.txt"))
+        scripts = wheel.read(entry).decode()
+        (about,) = (name for name in names if name.endswith("METADATA"))
+        metadata = wheel.read(about).decode()
+    assert {name.split("/")[0] for name in names} == {"fpu", entry.split("/")[0]}
+    assert "fpu = fpu.commands.console:main" in scripts
+    assert "Operating System :: MacOS" in metadata
+    kinds = (".py", ".css", ".html", ".js", ".md")
+    files = {
+        str(path.relative_to(ROOT)) for path in (ROOT / "fpu").rglob("*") if path.suffix in kinds
+    }
+    assert files <= names
+    assert any(name.endswith(".css") for name in files)
