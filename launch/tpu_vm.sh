@@ -2,12 +2,12 @@
 # A sweep on one TPU VM, or one run on all hosts of a slice: create it, install, work, fetch what was made, delete it.
 #
 #   launch/tpu_vm.sh --name=fpu --zone=us-central2-b --type=v4-8 -- experiments.sweep --out=records --preset=corrected
-#   launch/tpu_vm.sh --name=fpu --zone=us-central2-b --type=v4-32 -- experiments.run --model=ddpm --eps=10 --size=paper
+#   launch/tpu_vm.sh --name=fpu --zone=us-central2-b --type=v4-32 -- experiments.run --model=ddpm --eps=10 --set=model.size=paper
 #   launch/tpu_vm.sh --dry-run --name=... --zone=... --type=... -- ...      # prints every command, starts nothing
 #
 # Needs gcloud, logged in, with a project set. A run is fetched as runs/, a sweep as its --out (unless that is a bucket).
-# What was made is fetched, and the VM deleted, also when the work fails; where nothing can be fetched it is kept. Data of your own travel with --copy=FILE, and are
-# ../FILE there. A VM holds private data while it lives: use a project that may.
+# What was made is fetched, and the VM deleted, also when the work fails; where nothing can be fetched it is kept.
+# --copy=FILE takes data of your own along, as ../FILE there. The VM holds private data: use a project that may.
 set -euo pipefail
 
 dry='' name='' zone='' type='' copy=''

