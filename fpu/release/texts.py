@@ -1,6 +1,5 @@
 """What a release says of itself: the guarantee for a program (privacy.json) and a reader (PRIVACY.md), a datasheet."""
 
-import decimal
 import math
 from importlib import metadata
 
@@ -9,14 +8,8 @@ import numpy as np
 from fpu.data import Dataset
 from fpu.dp import accounting
 from fpu.dp.plan import DPSGD, Plan, Release
-
-NOT_COVERED = (
-    "choices made by looking at other runs on the same data, such as tuning",
-    "the number of training examples and of classes, which are taken to be public",
-    "persons with several examples, unless the examples were given as groups: the unit is what is named here",
-    "floating-point arithmetic, and the random generator Threefry, which is not cryptographic",
-    "what is true of such images in general, whoever took part",
-)
+from fpu.dp.rounding import rounded_up
+from fpu.dp.statement import NOT_COVERED
 
 
 def privacy(plan: Plan, disclosed: bool) -> dict:
@@ -32,7 +25,7 @@ def privacy(plan: Plan, disclosed: bool) -> dict:
         "accountant": f"{accountant}, dp-accounting {metadata.version('dp-accounting')}",
         "noise_seed_disclosed": disclosed,
         "statement": plan.statement(disclosed),
-        "not_covered": list(NOT_COVERED),
+        "not_covered": [line.format(unit=plan.unit.split()[0]) for line in NOT_COVERED],
     }
 
 
@@ -55,11 +48,9 @@ def privacy_page(guarantee: dict) -> str:
     if not guarantee["private"]:
         head = "# NOT private\n\nGuard these files as you guard the real images."
     else:
-        eps, delta = (decimal.Decimal(str(guarantee[name])) for name in ("eps", "delta"))
-        eps = eps.quantize(decimal.Decimal("0.0001"), decimal.ROUND_CEILING).normalize()
-        delta = decimal.Context(3, decimal.ROUND_CEILING).create_decimal(delta)
+        eps, delta = float(guarantee["eps"]), guarantee["delta"]
         head = (
-            f"# ({eps:f}, {float(delta):g})-differential privacy\n\n"
+            f"# ({rounded_up(eps, 5)}, {rounded_up(delta, 3)})-differential privacy\n\n"
             f"Unit: one {guarantee['unit']}. Relation: {guarantee['relation'].replace('_', ' ')}. "
             "It holds for every file in this folder, against anyone, whatever else they know."
         )
