@@ -54,7 +54,7 @@ def legend(figure, axes, fontsize: int = 8) -> None:
     for ax in axes:
         handles |= dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
     figure.legend(
-        handles.values(), handles, loc="outside right upper", fontsize=fontsize, frameon=False
+        handles.values(), handles, loc="outside right center", fontsize=fontsize, frameon=False
     )
 
 

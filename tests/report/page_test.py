@@ -47,9 +47,9 @@ def overview(runs):
 
 
 def test_the_page_is_self_contained_and_well_formed():
-    held = record()
-    held["privacy"]["attacks"]["loss"]["roc"] = {"fpr": [0, 0.2, 1], "tpr": [0, 0.3, 1]}
-    html = report.page(held, PNG)
+    run = record()
+    run["privacy"]["attacks"]["loss"]["roc"] = {"fpr": [0, 0.2, 1], "tpr": [0, 0.3, 1]}
+    html = report.page(run, PNG)
     parsed = outline(html)
     samples, roc = parsed.loads
     assert samples == "data:image/png;base64," + base64.b64encode(PNG).decode()
@@ -61,41 +61,31 @@ def test_the_page_is_self_contained_and_well_formed():
 
 def test_the_page_holds_every_metric_with_interval_and_count():
     text = outline(report.page(record(), PNG)).text
-    for held in (
-        "82.0 %",
-        "[78.2, 85.8]",
-        "94.1 %",
-        "0.0412",
-        "[0.0352, 0.0472]",
-        "n = 360",
-        "7.46 %",
-        "50,012",
-    ):
-        assert held in text
-    assert record()["privacy"]["statement"] in text
-    for key in ("model_config.width", "recipe.learning_rate", "dp_accounting", "0.10.2"):
-        assert key in text
+    numbers = ("82.0 %", "[78.2, 85.8]", "94.1 %", "0.0412", "[0.0352, 0.0472]", "n = 360")
+    others = ("7.46 %", "50,012", "model_config.width", "recipe.learning_rate", "dp_accounting")
+    for shown in (*numbers, *others, "0.10.2", record()["privacy"]["statement"]):
+        assert shown in text
 
 
 def test_everything_from_outside_is_escaped():
     evil = "<script>alert('x')</script>&"
-    held = record(model=evil, dataset=evil, note=evil)
-    held["data"] |= {"class_names": [evil] * 10, "source": evil, "notes": {evil: evil}}
-    held["privacy"] |= {"statement": evil, "relation": evil, "attacks": {evil: {"auc": null(evil)}}}
-    held["fidelity"]["synthetic"] = {"kid": null(evil), evil: m(1, 0.1)}
-    held["cost"]["device"] = held["versions"]["jax"] = evil
-    held["config"]["preset"] = evil
-    for html in (report.page(held, PNG), overview([held])):
+    run = record(model=evil, dataset=evil, note=evil)
+    run["data"] |= {"class_names": [evil] * 10, "source": evil, "notes": {evil: evil}}
+    run["privacy"] |= {"statement": evil, "relation": evil, "attacks": {evil: {"auc": null(evil)}}}
+    run["fidelity"]["synthetic"] = {"kid": null(evil), evil: m(1, 0.1)}
+    run["cost"]["device"] = run["versions"]["jax"] = evil
+    run["config"]["preset"] = evil
+    for html in (report.page(run, PNG), overview([run])):
         assert "script" not in outline(html).tags
         assert "alert" in html
 
 
 def test_a_metric_without_a_value_shows_its_reason():
-    held = record()
-    held["fidelity"]["synthetic"]["recall"] = null("7 images; at least 50 are needed")
-    held["utility"]["synthetic"] = {"accuracy": null("no test images")}
-    held["privacy"]["attacks"] = {"loss": {"auc": null("no non-members")}}
-    text = outline(report.page(held, PNG)).text
+    run = record()
+    run["fidelity"]["synthetic"]["recall"] = null("7 images; at least 50 are needed")
+    run["utility"]["synthetic"] = {"accuracy": null("no test images")}
+    run["privacy"]["attacks"] = {"loss": {"auc": null("no non-members")}}
+    text = outline(report.page(run, PNG)).text
     for reason in ("7 images; at least 50 are needed", "no test images", "no non-members"):
         assert reason in text
 
@@ -109,10 +99,10 @@ def test_overview_holds_the_table():
 
 def test_utility_is_judged_by_intervals_and_by_guessing():
     def title(accuracy, balanced=None):
-        held = record(accuracy=accuracy)
+        run = record(accuracy=accuracy)
         if balanced is not None:
-            held["utility"]["synthetic"]["balanced_accuracy"] = m(balanced, 0.03)
-        found = verdict.utility(held)
+            run["utility"]["synthetic"]["balanced_accuracy"] = m(balanced, 0.03)
+        found = verdict.utility(run)
         return found.mark, found.title
 
     assert title(0.93) == ("good", "As useful as the real members")
@@ -129,7 +119,7 @@ def test_an_attack_is_judged_by_its_interval_and_by_the_guarantee():
     assert broken.title == "An attack does better than the guarantee allows"
 
 
-def test_the_strongest_of_many_attacks_is_held_to_a_wider_interval():
+def test_the_strongest_of_many_attacks_is_given_a_wider_interval():
     many = record(auc=0.5)
     attacks = many["privacy"]["attacks"]
     attacks |= {f"attack {i}": {"auc": m(0.5, 0.036)} for i in range(6)}
@@ -145,11 +135,10 @@ def test_the_alarm_for_the_strongest_of_eight_guesses_is_false_one_time_in_twent
     rng, alarms = np.random.default_rng(0), 0
     for _ in range(1000):
         aucs = rng.normal(0.5, 0.02, 8)
-        held = record()
-        held["privacy"]["attacks"] = {
-            str(i): {"auc": m(a, 1.96 * 0.02)} for i, a in enumerate(aucs)
-        }
-        alarms += verdict.attack(held).mark == "bad"
+        run = record()
+        attacks = {str(i): {"auc": m(auc, 1.96 * 0.02)} for i, auc in enumerate(aucs)}
+        run["privacy"]["attacks"] = attacks
+        alarms += verdict.attack(run).mark == "bad"
     assert 0.01 < alarms / 1000 < 0.05
 
 
@@ -173,24 +162,24 @@ def test_what_may_leave_depends_on_the_guarantee():
     assert verdict.release(record()).title == "Share only the folder release/"
     disclosed = record()
     disclosed["privacy"]["noise_seed_disclosed"] = True
-    for held in (record(eps="inf"), disclosed):
-        assert verdict.release(held).title == "Share nothing from this run"
+    for run in (record(eps="inf"), disclosed):
+        assert verdict.release(run).title == "Share nothing from this run"
     assert "void" in verdict.guarantee(disclosed).title
 
 
 def test_copies_come_before_other_praise():
-    held = record()
-    held["fidelity"]["synthetic"]["coverage"] = m(0.95, 0.02)
-    assert verdict.fidelity(held).mark == "good"
-    held["fidelity"]["synthetic"]["near_copies"] = m(0.2, 0.03)
-    assert verdict.fidelity(held).title == "It repeats its training images"
+    run = record()
+    run["fidelity"]["synthetic"]["coverage"] = m(0.95, 0.02)
+    assert verdict.fidelity(run).mark == "good"
+    run["fidelity"]["synthetic"]["near_copies"] = m(0.2, 0.03)
+    assert verdict.fidelity(run).title == "It repeats its training images"
 
 
 def test_groups_are_named_as_what_is_protected():
-    held = record()
-    held["privacy"]["unit"] = held["data"]["unit"] = "group"
-    held["data"]["n_units"] = 120
-    text = outline(report.page(held, PNG)).text
+    run = record()
+    run["privacy"]["unit"] = run["data"]["unit"] = "group"
+    run["data"]["n_units"] = 120
+    text = outline(report.page(run, PNG)).text
     assert "each single group of images" in text
     assert "in 120 groups" in text
     assert "one group at a time" in text
@@ -205,7 +194,7 @@ def test_groups_are_named_as_what_is_protected():
         (m(0.60, 0.04), "good", "beats"),
     ],
 )
-def test_a_model_is_held_against_one_release_at_the_same_eps(simple, mark, word):
+def test_a_model_is_compared_with_one_release_at_the_same_eps(simple, mark, word):
     found = record()
     assert verdict.worth(found) is None  # an older record: nothing to compare with
     found["utility"]["one_shot"] = {"accuracy": simple}

@@ -83,17 +83,12 @@ def test_a_run_without_curves_has_no_picture():
 
 
 @pytest.mark.parametrize(
-    ("runs", "words"),
+    ("one", "other", "words"),
     [
-        (
-            [record(eps=1.0, auc=0.6), record(eps=3.0, auc=0.7, seed=1)],
-            "at most 0.70 with a finite ε",
-        ),
-        (
-            [record(eps=1.0, auc=0.6), record(eps="inf", auc=0.9)],
-            "at most 0.60 with a finite ε, at most 0.90 without privacy",
-        ),
+        ((1.0, 0.6), (3.0, 0.7), "at most 0.70 with a finite ε"),
+        ((1.0, 0.6), ("inf", 0.9), "at most 0.60 with a finite ε, at most 0.90 without privacy"),
     ],
 )
-def test_attacks_with_and_without_privacy(runs, words):
+def test_attacks_with_and_without_privacy(one, other, words):
+    runs = [record(eps=eps, auc=auc) for eps, auc in (one, other)]
     assert panels.strongest(runs) == f"digits: AUC of the strongest attack {words}"

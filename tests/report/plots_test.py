@@ -1,5 +1,7 @@
 """fpu/report/plots.py: every run is in the picture, at its eps, with the interval of its runs."""
 
+from itertools import product
+
 import numpy as np
 from fake_records import m, null, record
 
@@ -16,12 +18,8 @@ def line(figure, row, name, column=0):
 
 
 def test_a_point_for_each_eps_and_a_column_for_each_count():
-    runs = [
-        record(eps=eps, accuracy=0.5 + seed / 10, n=n, seed=seed)
-        for eps in (1.0, 10.0)
-        for n in (100, 500)
-        for seed in (0, 1)
-    ]
+    settings = product((1.0, 10.0), (100, 500), (0, 1))
+    runs = [record(eps=e, accuracy=0.5 + seed / 10, n=n, seed=seed) for e, n, seed in settings]
     figure = plots.figure(runs)
     assert [ax.get_title() for ax in figure.axes[:2]] == ["n = 100", "n = 500"]
     for column in (0, 1):
@@ -31,12 +29,8 @@ def test_a_point_for_each_eps_and_a_column_for_each_count():
 
 
 def test_against_n_there_is_a_column_for_each_eps():
-    runs = [
-        record(eps=eps, accuracy=n / 1000, n=n, seed=seed)
-        for eps in (1.0, "inf")
-        for n in (100, 500)
-        for seed in (0, 1)
-    ]
+    settings = product((1.0, "inf"), (100, 500), (0, 1))
+    runs = [record(eps=e, accuracy=n / 1000, n=n, seed=seed) for e, n, seed in settings]
     figure = plots.figure(runs, against="n")
     assert [ax.get_title() for ax in figure.axes[:2]] == ["ε = 1", "ε = ∞"]
     for column in (0, 1):
@@ -80,14 +74,10 @@ def test_no_two_models_look_alike():
 
 def test_the_best_generator_at_both_ends_of_eps_with_the_most_members():
     runs = [
-        record("vae", 1.0, accuracy=0.5, n=500),
-        record("vae", 1.0, accuracy=0.7, n=500, seed=1),
-        record("gan", 1.0, accuracy=0.55, n=500),
-        record("gan", 3.0, accuracy=0.99, n=500),
-        record("ddpm", "inf", accuracy=0.9, n=500),
-        record("copycat", "inf", accuracy=0.95, n=500),
-        record("ddpm", 1.0, accuracy=0.99, n=100),
-    ]
+        record("vae", 1.0, 0.5), record("vae", 1.0, 0.7, seed=1), record("gan", 1.0, 0.55),
+        record("gan", 3.0, 0.99), record("ddpm", "inf", 0.9), record("copycat", "inf", 0.95),
+        record("ddpm", 1.0, 0.99, n=100),
+    ]  # fmt: skip
     assert plots.best_against_eps(runs) == (
         "digits, n = 500: at best 60.0 % at ε = 1 (VAE), 90.0 % at ε = ∞ (DDPM); the real members give 94.1 %"
     )

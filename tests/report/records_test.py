@@ -65,7 +65,9 @@ def test_a_study_is_one_file_with_a_record_a_line(tmp_path):
         (record() | {"schema": 2}, "schema 2"),
         ({k: v for k, v in record().items() if k != "privacy"}, "'privacy'"),
         (record() | {"data": {"name": "digits"}}, "'shape'"),
-        (record(eps="one"), "eps"),
+        (record(eps="one"), "privacy.eps"),
+        (record() | {"fidelity": {"features": {"n_reference": [3]}}}, "fidelity.features.n_ref"),
+        (record() | {"utility": {"members": {"auc": {"value": "1"}}}}, "utility.members.auc.value"),
     ],
 )
 def test_a_bad_file_is_named_in_one_line(tmp_path, held, problem):
