@@ -6,6 +6,7 @@ the same low frequencies as in the `gaussian` release, so that each feature depe
 divided by noised class counts.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -46,7 +47,7 @@ def fit(spec: Spec, pool, denominator: float, noise_multiplier: float, key) -> A
         np.concatenate(parts), labels, count, k_noise, noise_multiplier
     )
     wanted = sums / gaussian.shrunk_counts(counts, denominator, noise_multiplier)[:, None]
-    return _train(spec, features, wanted, k_fit)
+    return _train(spec, wanted, k_fit)
 
 
 def sample(spec: Spec, params: Any, key, labels) -> jax.Array:
@@ -58,6 +59,7 @@ def _generator(spec: Spec) -> Model:
     return gan.make(gan.SIZES["default"], spec)
 
 
+@functools.lru_cache(maxsize=4)
 def _features(spec: Spec) -> Callable:
     """images [n, H, W, C] -> random Fourier features [n, 2 * FEATURES] of norm 1; public."""
     rows = frequencies.basis(tuple(spec.shape)).rows
@@ -75,25 +77,31 @@ def _features(spec: Spec) -> Callable:
 # What follows sees no image.
 
 
-def _train(spec, features, wanted, key):
+def _train(spec, wanted, key):
     """Adam on sum_k |wanted_k - mean of the features of fakes of class k|^2, the squared MMD by class."""
-    model, (k_init, k_steps) = _generator(spec), jax.random.split(key)
+    k_init, k_steps = jax.random.split(key)
+    init, train = _programs(spec, gan.SIZES["default"], STEPS)
+    return train(init(k_init), wanted, jax.random.split(k_steps, STEPS))
+
+
+@functools.lru_cache(maxsize=4)
+def _programs(spec: Spec, config: gan.Config, steps: int) -> tuple[Callable, Callable]:
+    """(key -> params, (params, wanted [K, 2 * FEATURES], keys [steps]) -> params), compiled once."""
+    model, features = gan.make(config, spec), _features(spec)
     labels = jnp.repeat(jnp.arange(spec.n_classes), BATCH)
-    optimizer = optax.adam(optax.cosine_decay_schedule(RATE, STEPS))
+    optimizer = optax.adam(optax.cosine_decay_schedule(RATE, steps))
 
     def discrepancy(params, wanted, key):
         fakes = features(model.sample({"public": params}, key, labels))
         means = jnp.mean(fakes.reshape(spec.n_classes, BATCH, -1), axis=1)
         return jnp.sum(jnp.square(wanted - means))
 
-    @jax.jit
-    def train(params, wanted, key):
+    def train(params, wanted, keys):
         def step(state, key):
             params, adam = state
             updates, adam = optimizer.update(jax.grad(discrepancy)(params, wanted, key), adam)
             return (optax.apply_updates(params, updates), adam), None
 
-        start = params, optimizer.init(params)
-        return jax.lax.scan(step, start, jax.random.split(key, STEPS))[0][0]
+        return jax.lax.scan(step, (params, optimizer.init(params)), keys)[0][0]
 
-    return train(model.init(k_init)["public"], wanted, k_steps)
+    return jax.jit(lambda key: model.init(key)["public"]), jax.jit(train)

@@ -1,5 +1,7 @@
 """fpu/baselines/merf.py: features of a kernel, a budget spent once, and a generator that meets its classes."""
 
+import dataclasses
+import functools
 from unittest import mock
 
 import jax
@@ -10,11 +12,17 @@ import tiny
 
 from fpu.baselines import merf
 from fpu.dp import noise
-from fpu.models import Spec, frequencies
+from fpu.models import Spec, frequencies, gan
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
+pytestmark = pytest.mark.usefixtures("quick_compiles", "small_generator")
 
 SPEC = Spec((8, 8, 1), 2)
+
+
+@pytest.fixture
+def small_generator(monkeypatch):
+    small = dataclasses.replace(gan.SIZES["default"], width=64, depth=1)
+    monkeypatch.setitem(gan.SIZES, "default", small)
 
 
 def pool_of(n):
@@ -63,7 +71,7 @@ def test_without_noise_the_classes_look_like_their_members():
     with mock.patch.object(merf, "STEPS", 200):
         params = merf.fit(SPEC, pool_of(40), 40.0, 0.0, jax.random.key(0))
     labels = jnp.repeat(jnp.arange(2), 20)
-    images = merf.sample(SPEC, params, jax.random.key(1), labels)
+    images = jax.jit(functools.partial(merf.sample, SPEC))(params, jax.random.key(1), labels)
     assert images.shape == (40, 8, 8, 1)
     means = np.asarray(images).reshape(2, -1).mean(axis=1)
     np.testing.assert_allclose(means, [7.5 / 255, 207.5 / 255], atol=0.05)
