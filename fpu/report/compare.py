@@ -65,7 +65,7 @@ def by(runs: Iterable, key: Callable) -> dict:
 def settings(runs: Sequence[dict]) -> dict[Setting, dict[str, list[dict]]]:
     """{setting: {model: its runs}}, of settings in which two models or more were tried. No real images among them."""
     runs = [r for r in runs if r["config"]["model"] not in UNPROTECTED]
-    groups = {where: by(mine, name) for where, mine in by(runs, setting).items()}
+    groups = {where: by(some, name) for where, some in by(runs, setting).items()}
     return {where: models for where, models in sorted(groups.items()) if len(models) > 1}
 
 
@@ -127,7 +127,7 @@ def pareto(runs: Sequence[dict]) -> list[Table]:
     """A table for each setting in which two models or more were tried: how surely each is in the Pareto set."""
     tables = []
     for where, models in settings(runs).items():
-        points = {model: _points(mine) for model, mine in models.items()}
+        points = {model: _points(some) for model, some in models.items()}
         points = {model: arrays for model, arrays in points.items() if arrays is not None}
         if len(points) < 2:
             continue

@@ -64,7 +64,7 @@ def triangles(runs: Sequence[dict]):
     settings = compare.settings(runs)
     panels = {}
     for where, models in settings.items():
-        means = {name: _means(mine) for name, mine in models.items()}
+        means = {name: _means(some) for name, some in models.items()}
         means = {name: values for name, values in means.items() if values is not None}
         if len(means) > 1:
             panels[where] = means
@@ -111,7 +111,7 @@ def rocs(runs: Sequence[dict]):
     """A matplotlib Figure of the runs of ONE data set: a panel for each n and noise; None without a curve.
 
     A line is the strongest attack on one run; runs of other seeds have the colour of their model. At small n
-    a curve has few steps: it is what was found, not what there is to find.
+    a curve has few steps: an attack with more images may find more.
     """
     lines = [(run, curves[0][1]) for run in runs if (curves := _curves(run))]
     panels = sorted(compare.by(lines, lambda pair: compare.setting(pair[0])).items())[:_MOST]

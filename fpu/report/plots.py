@@ -147,12 +147,12 @@ def _row(metric: Metric, row: str) -> Callable[[dict], dict]:
 
 def points(runs: Sequence[dict], read: Callable, along: Callable) -> list[tuple]:
     """(place, mean, low, high) of a metric at each place along an axis, over the runs there."""
-    found = []
+    means = []
     for at, there in sorted(by(runs, along).items()):
         if mean := records.over_runs(map(read, there)):
             low, high = (mean["value"] if mean.get(k) is None else mean[k] for k in ("low", "high"))
-            found.append((at, mean["value"], low, high))
-    return found
+            means.append((at, mean["value"], low, high))
+    return means
 
 
 def _line(ax, runs, read, scale, place, text: str, look: dict) -> None:

@@ -141,8 +141,8 @@ def listed(record: dict, section: tuple[str, ...]) -> Rows | None:
     parent = record
     for key in path:
         parent = parent.get(key) or {}
-    found = [find(section, key) for key in _values(parent.get(last))]
-    lines = [Line(m.label, [(m.read(record, None), m.scale)], note=m.meaning) for m in found]
+    metrics = [find(section, key) for key in _values(parent.get(last))]
+    lines = [Line(m.label, [(m.read(record, None), m.scale)], note=m.meaning) for m in metrics]
     return Rows((), lines) if lines else None
 
 

@@ -12,47 +12,47 @@ from fpu import report
 
 def nominal(model, sigma, accuracies, **others):
     """Runs of the paper's preset; noise that buys an eps of a million."""
-    found = runs(model, 1e6 if sigma else "inf", accuracies, preset="paper", **others)
-    for one in found:
+    records = runs(model, 1e6 if sigma else "inf", accuracies, preset="paper", **others)
+    for one in records:
         one["privacy"]["noise_multiplier"] = sigma
-    return found
+    return records
 
 
-def verdicts(found, claim, noise):
-    return {c.tested: c.verdict for c in found if (c.claim, c.noise) == (claim, noise)}
+def verdicts(tests, claim, noise):
+    return {c.tested: c.verdict for c in tests if (c.claim, c.noise) == (claim, noise)}
 
 
 def test_the_papers_story_is_confirmed_where_it_holds_and_refuted_where_it_does_not():
     steady = [0.90, 0.91, 0.92]
-    told = [
+    shown = [
         *nominal("gan", 0.0, steady), *nominal("gan", 0.4, [0.89, 0.90, 0.905]),
         *nominal("ddpm", 0.0, steady), *nominal("ddpm", 0.4, [0.90, 0.91, 0.915]),
         *nominal("vae", 0.0, steady), *nominal("vae", 0.2, steady), *nominal("vae", 0.4, [0.5, 0.52, 0.51]),
         *runs("gan", "inf", steady), *runs("gan", 1.0, [0.3, 0.31, 0.3]),
         *runs("vae", "inf", steady), *runs("vae", 1.0, [0.5, 0.51, 0.53]),
     ]  # fmt: skip
-    found = claims.claims(told)
-    kept = verdicts(found, 0, 0)
+    tests = claims.claims(shown)
+    kept = verdicts(tests, 0, 0)
     assert kept["GAN keeps its utility"] == kept["DDPM keeps its utility"] == "confirmed"
     assert kept["DDPM keeps its fidelity"] == "confirmed"
-    assert set(verdicts(found, 1, 0).values()) == {"confirmed", "open"}  # coverage is equal
-    assert verdicts(found, 1, 0)["VAE loses utility faster than the GAN"] == "confirmed"
-    assert verdicts(found, 0, 1)["GAN keeps its utility"] == "refuted"
-    assert verdicts(found, 1, 1)["VAE loses utility faster than the GAN"] == "refuted"
-    said = claims.summary(found)
-    assert len(said) == 3
-    assert "at nominal noise 4 confirmed, 0 refuted, 0 open" in said[0]
-    (where,) = {c.where for c in found if c.claim == 0 and c.noise == 0}
+    assert set(verdicts(tests, 1, 0).values()) == {"confirmed", "open"}  # coverage is equal
+    assert verdicts(tests, 1, 0)["VAE loses utility faster than the GAN"] == "confirmed"
+    assert verdicts(tests, 0, 1)["GAN keeps its utility"] == "refuted"
+    assert verdicts(tests, 1, 1)["VAE loses utility faster than the GAN"] == "refuted"
+    lines = claims.summary(tests)
+    assert len(lines) == 3
+    assert "at nominal noise 4 confirmed, 0 refuted, 0 open" in lines[0]
+    (where,) = {c.where for c in tests if c.claim == 0 and c.noise == 0}
     assert where == "digits, n = 500, σ = 0 to σ = 0.4"  # the least and the most
 
 
 def test_losses_are_between_runs_of_one_delta_and_those_without_privacy_stand_in_each():
-    told = runs("gan", "inf", [0.9, 0.91])
+    shown = runs("gan", "inf", [0.9, 0.91])
     for delta, accuracies in ((1e-5, [0.3, 0.31]), (2e-4, [0.5, 0.51])):
         for one in runs("gan", 1.0, accuracies):
             one["privacy"]["delta"] = delta
-            told.append(one)
-    kept = [c for c in claims.claims(told) if c.tested == "GAN keeps its utility"]
+            shown.append(one)
+    kept = [c for c in claims.claims(shown) if c.tested == "GAN keeps its utility"]
     assert [(c.where.rpartition("δ = ")[2], c.effect.split()[0]) for c in kept] == [
         ("1e-5", "60.0"),
         ("2e-4", "40.0"),
@@ -71,15 +71,15 @@ def test_one_pair_proves_nothing_and_other_members_are_no_pair():
 def test_an_axis_misleads_where_another_orders_the_same_models_the_other_way():
     a = runs("vae", 1.0, [0.5, 0.51, 0.52], coverage=0.9)
     b = runs("gan", 1.0, [0.7, 0.72, 0.73], coverage=0.2)
-    told = "utility misleads about fidelity"
-    assert verdicts(claims.claims([*a, *b]), 2, 1)[told] == "open"  # one pair may be chance
+    name = "utility misleads about fidelity"
+    assert verdicts(claims.claims([*a, *b]), 2, 1)[name] == "open"  # one pair may be chance
     again = copy.deepcopy([*a, *b])
     for run in again:
         run["data"]["n_members"] = 100
-    assert verdicts(claims.claims([*a, *b, *again]), 2, 1)[told] == "confirmed"
+    assert verdicts(claims.claims([*a, *b, *again]), 2, 1)[name] == "confirmed"
     agree = runs("gan", 1.0, [0.7, 0.72, 0.73], coverage=0.99)
-    (found,) = verdicts(claims.claims([*a, *agree]), 2, 1).values()
-    assert found == "open"  # one pair that agrees does not refute
+    (verdict,) = verdicts(claims.claims([*a, *agree]), 2, 1).values()
+    assert verdict == "open"  # one pair that agrees does not refute
 
 
 def test_the_papers_ratio_takes_small_epsilons_for_a_tenth():

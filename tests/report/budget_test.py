@@ -57,10 +57,10 @@ def test_nothing_is_said_of_runs_that_share_nobody_or_spend_nothing():
 
 
 def test_a_disclosed_seed_is_no_guarantee_and_a_record_without_a_plan_is_named():
-    told, bare = made(), made()
-    told["privacy"]["noise_seed_disclosed"] = True
+    disclosed, bare = made(), made()
+    disclosed["privacy"]["noise_seed_disclosed"] = True
     del bare["config"]["stages"]
-    line, left, _ = budget.notes([made(), made(), told, bare])
+    line, left, _ = budget.notes([made(), made(), disclosed, bare])
     assert ": 2 runs with a guarantee" in line
     assert "1 run without a guarantee" in line
     assert left == "1 run left out: no plan in the record."

@@ -72,15 +72,15 @@ def test_what_runs_spend_together_stands_below_their_table():
     assert "2 runs with a guarantee together spend ε = " in table.notes[0]
     text = frame.markdown(runs)
     assert all(note in text for note in table.notes)
-    assert frame.tables([record(), record(seed=1)])[0].notes != []  # no plans: said
+    assert frame.tables([record(), record(seed=1)])[0].notes != []  # no plans: a note says so
 
 
 def test_the_strongest_attack_is_shown():
-    held = record()
-    held["privacy"]["attacks"]["third"] = {"auc": m(0.66, 0.03)}
-    assert rows([held])[0]["attack AUC"].startswith("0.660")
-    held["privacy"]["attacks"] = {}
-    assert rows([held])[0]["attack AUC"] == "–"
+    run = record()
+    run["privacy"]["attacks"]["third"] = {"auc": m(0.66, 0.03)}
+    assert rows([run])[0]["attack AUC"].startswith("0.660")
+    run["privacy"]["attacks"] = {}
+    assert rows([run])[0]["attack AUC"] == "–"
 
 
 def beside_one_shot(eps, gains):
@@ -102,16 +102,18 @@ def test_a_model_is_held_against_its_one_shot_rival_run_by_run():
 
 
 def test_where_training_first_pays_is_told_only_where_the_paired_interval_says_so():
-    def told(runs):
+    def crossings(runs):
         return [note for note in frame.tables(runs)[0].notes if "one-shot draws" in note]
 
     clear = beside_one_shot(10.0, [0.04, 0.05, 0.06])
-    (note,) = told(beside_one_shot(1.0, [-0.01, 0.05, 0.0]) + clear)
+    (note,) = crossings(beside_one_shot(1.0, [-0.01, 0.05, 0.0]) + clear)
     assert "DDPM, n = 500" in note
     assert "first at ε = 10 (ε = 1, 10;" in note
-    (note,) = told(beside_one_shot(1.0, [-0.01, 0.05, 0.0]) + clear[:1])  # one run proves nothing
+    (note,) = crossings(
+        beside_one_shot(1.0, [-0.01, 0.05, 0.0]) + clear[:1]
+    )  # one run proves nothing
     assert "at none of them" in note
-    assert told([record(), record("gaussian")]) == []
+    assert crossings([record(), record("gaussian")]) == []
 
 
 def ranked(pairs):

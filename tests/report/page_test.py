@@ -102,8 +102,8 @@ def test_utility_is_judged_by_intervals_and_by_guessing():
         run = record(accuracy=accuracy)
         if balanced is not None:
             run["utility"]["synthetic"]["balanced_accuracy"] = m(balanced, 0.03)
-        found = verdict.utility(run)
-        return found.mark, found.title
+        tile = verdict.utility(run)
+        return tile.mark, tile.title
 
     assert title(0.93) == ("good", "As useful as the real members")
     assert title(0.86) == ("fair", "8 points short of the real members")
@@ -124,9 +124,9 @@ def test_the_strongest_of_many_attacks_is_given_a_wider_interval():
     attacks = many["privacy"]["attacks"]
     attacks |= {f"attack {i}": {"auc": m(0.5, 0.036)} for i in range(6)}
     attacks["loss"]["auc"] = m(0.54, 0.036)  # above guessing on its own: one in twenty is
-    found = verdict.attack(many)
-    assert (found.mark, found.title) == ("good", "No attack beats guessing")
-    assert "may be chance" in found.text
+    tile = verdict.attack(many)
+    assert (tile.mark, tile.title) == ("good", "No attack beats guessing")
+    assert "may be chance" in tile.text
     attacks["loss"]["auc"] = m(0.56, 0.036)
     assert verdict.attack(many).title == "An attack beats guessing"
 
@@ -152,10 +152,10 @@ def test_the_alarm_for_the_strongest_of_eight_guesses_is_false_one_time_in_twent
     ],
 )
 def test_the_guarantee_is_graded(eps, mark, word):
-    found = verdict.guarantee(record(eps=eps))
-    assert (found.mark, found.title.split()[0]) == (mark, word)
+    tile = verdict.guarantee(record(eps=eps))
+    assert (tile.mark, tile.title.split()[0]) == (mark, word)
     if eps == 0.5:
-        assert f"factor of {math.exp(0.5):.1f} " in found.text
+        assert f"factor of {math.exp(0.5):.1f} " in tile.text
 
 
 def test_what_may_leave_depends_on_the_guarantee():
@@ -195,30 +195,30 @@ def test_groups_are_named_as_what_is_protected():
     ],
 )
 def test_a_model_is_compared_with_one_release_at_the_same_eps(simple, mark, word):
-    found = record()
-    assert verdict.worth(found) is None  # an older record: nothing to compare with
-    found["utility"]["one_shot"] = {"accuracy": simple}
-    finding = verdict.worth(found)
+    run = record()
+    assert verdict.worth(run) is None  # an older record: nothing to compare with
+    run["utility"]["one_shot"] = {"accuracy": simple}
+    finding = verdict.worth(run)
     assert finding.mark == mark
     assert word in finding.title
     assert ("--model=gaussian" in finding.text) == (simple["value"] > 0.82)
-    found["utility"]["warmup"] = {"accuracy": m(0.71, 0.04)}
-    assert "71.0" in verdict.worth(found).text
+    run["utility"]["warmup"] = {"accuracy": m(0.71, 0.04)}
+    assert "71.0" in verdict.worth(run).text
 
 
 def test_a_private_classifier_that_is_clearly_better_is_named():
-    found = record()
+    run = record()
     for accuracy, named in ((0.83, False), (0.95, True)):
-        found["utility"]["private_classifier"] = {"accuracy": m(accuracy, 0.03)}
-        assert ("release that one instead" in verdict.utility(found).text) == named
+        run["utility"]["private_classifier"] = {"accuracy": m(accuracy, 0.03)}
+        assert ("release that one instead" in verdict.utility(run).text) == named
 
 
 def test_a_model_that_saw_no_image_is_said_to_have_seen_none():
-    found = record()
-    assert "no real image" not in verdict.made(found).text
-    found["config"]["warmup_share"] = 1
-    assert "was shown no real image" in verdict.made(found).text
-    assert "DDPM on draws" in verdict.headline(found)
+    run = record()
+    assert "no real image" not in verdict.made(run).text
+    run["config"]["warmup_share"] = 1
+    assert "was shown no real image" in verdict.made(run).text
+    assert "DDPM on draws" in verdict.headline(run)
 
 
 def test_the_page_of_a_run_that_diverged_shows_no_images():

@@ -11,10 +11,10 @@ from fpu.report import panels
 def test_corners_are_shares_of_what_real_images_give():
     one = record(accuracy=0.5205, auc=0.6)
     one["fidelity"]["synthetic"]["coverage"] = m(0.475, 0.01)
-    found = {axis: metric["value"] for axis, metric in panels.corners(one).items()}
-    assert found["utility"] == pytest.approx((0.5205 - 0.1) / (0.941 - 0.1))
-    assert found["fidelity"] == pytest.approx(0.5)
-    assert found["privacy"] == pytest.approx(0.8)
+    values = {axis: metric["value"] for axis, metric in panels.corners(one).items()}
+    assert values["utility"] == pytest.approx((0.5205 - 0.1) / (0.941 - 0.1))
+    assert values["fidelity"] == pytest.approx(0.5)
+    assert values["privacy"] == pytest.approx(0.8)
     one["fidelity"]["synthetic"]["coverage"] = null("too few")
     assert panels.corners(one)["fidelity"]["value"] is None
     assert panels.triangles([one, record("vae")]) is None  # one model left

@@ -13,8 +13,8 @@ def line(figure, row, name, column=0):
     ax = next(ax for ax in figure.axes if ax.get_ylabel() == row)
     if column:
         ax = figure.axes[figure.axes.index(ax) + column]
-    (found,) = [one for one in ax.get_lines() if one.get_label() == name]
-    return np.array(found.get_xdata()), np.array(found.get_ydata())
+    (drawn,) = [one for one in ax.get_lines() if one.get_label() == name]
+    return np.array(drawn.get_xdata()), np.array(drawn.get_ydata())
 
 
 def test_a_point_for_each_eps_and_a_column_for_each_count():
@@ -104,7 +104,7 @@ def test_auc_where_there_is_no_accuracy_and_nothing_where_there_is_neither():
 
 def test_a_title_fits_its_figure_and_a_dollar_is_no_formula():
     drawn = plots.figure([record(dataset="pay $5 and $6 " + "at length " * 20)])
-    said = drawn.get_suptitle()
-    assert said.startswith(r"pay \$5 and \$6 ")
-    assert max(map(len, said.split("\n"))) <= 10 * drawn.get_figwidth() + 2
+    title = drawn.get_suptitle()
+    assert title.startswith(r"pay \$5 and \$6 ")
+    assert max(map(len, title.split("\n"))) <= 10 * drawn.get_figwidth() + 2
     assert plots.png(drawn).startswith(b"\x89PNG")

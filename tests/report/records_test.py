@@ -8,9 +8,9 @@ from fpu.intervals import t_interval
 from fpu.report import records
 
 
-def write(path, held):
+def write(path, content):
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(held if isinstance(held, str) else json.dumps(held))
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
     return path
 
 
@@ -57,7 +57,7 @@ def test_a_study_is_one_file_with_a_record_a_line(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("held", "problem"),
+    ("content", "problem"),
     [
         ('{"schema": 1, "conf', "not JSON"),
         ("[1, 2]", "not a record"),
@@ -70,8 +70,8 @@ def test_a_study_is_one_file_with_a_record_a_line(tmp_path):
         (record() | {"utility": {"members": {"auc": {"value": "1"}}}}, "utility.members.auc.value"),
     ],
 )
-def test_a_bad_file_is_named_in_one_line(tmp_path, held, problem):
-    file = write(tmp_path / "record.json", held)
+def test_a_bad_file_is_named_in_one_line(tmp_path, content, problem):
+    file = write(tmp_path / "record.json", content)
     with pytest.raises(fpu.InputError) as caught:
         records.read([file])
     assert str(file) in str(caught.value)
@@ -86,14 +86,14 @@ def test_nothing_to_read_is_refused(tmp_path):
 
 
 def test_attacks_are_ranked_and_those_without_a_value_left_out():
-    held = record()
-    held["privacy"]["attacks"] = {
+    content = record()
+    content["privacy"]["attacks"] = {
         "weak": {"auc": m(0.5, 0.1)},
         "none": {"auc": null("no score")},
         "nan": {"auc": m(float("nan"), 0.1)},
         "strong": {"auc": m(0.6, 0.1)},
     }
-    assert [name for name, _ in records.attacks(held)] == ["strong", "weak"]
+    assert [name for name, _ in records.attacks(content)] == ["strong", "weak"]
 
 
 def test_a_metric_that_is_not_there_says_so():
