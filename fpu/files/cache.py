@@ -35,17 +35,18 @@ def folder(name: str = "", write: bool = True) -> Path | None:
     """
     chosen, own = os.environ.get("XDG_CACHE_HOME"), home()
     if chosen:
-        path = Path(chosen) / "fpu" / name
+        base = Path(chosen) / "fpu"
     elif own:
-        path = own / ".cache" / "fpu" / name
+        base = own / ".cache" / "fpu"
     else:
         return _without("no home folder")
+    path = base / name
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        return _without(f"{path}: {error.strerror}")
+        return _without(f"{base}: {error.strerror}")
     if write and not os.access(path, os.W_OK | os.X_OK):
-        return _without(f"{path}: cannot write here")
+        return _without(f"{base}: cannot write here")
     return path
 
 
