@@ -37,6 +37,7 @@ def _templates() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     environment.filters |= {"inline": _inline, "count": _count, "spaced": _spaced}
     environment.globals |= {"key": svg.key, "known": records.known, "audited": rows.audit}

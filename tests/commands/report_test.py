@@ -1,24 +1,23 @@
 import csv
 import json
-import subprocess
-import sys
 
 import pytest
 from absl import flags
 from fake_records import record, runs
 
+from experiments import report as repository
 from fpu import InputError
 from fpu.commands import report
 
 
 @pytest.fixture
 def call(monkeypatch):
-    """Runs the command in this process: (words and flags) -> None."""
+    """Runs a command in this process: (words and flags, command) -> None."""
     values = flags.FlagValues()
     for name in ("out", "folder"):
         flags.DEFINE_string(name, None, "", flag_values=values)
     monkeypatch.setattr(flags, "FLAGS", values)
-    return lambda *args: report.main(values(["report", *map(str, args)]))
+    return lambda *args, command=report: command.main(values(["report", *map(str, args)]))
 
 
 def test_records_become_a_table_and_a_page(tmp_path, call, capsys):
@@ -53,13 +52,11 @@ def test_a_page_that_cannot_be_written_is_refused_before_the_table(tmp_path, cal
     assert capsys.readouterr().out == ""
 
 
-def test_the_door_of_the_repository_adds_the_papers_claims(tmp_path):
+def test_the_door_of_the_repository_adds_the_papers_claims(tmp_path, call):
     study = [*runs("gan", "inf", [0.9, 0.8]), *runs("gan", 1.0, [0.5, 0.5])]
     (tmp_path / "study.jsonl").write_text("\n".join(map(json.dumps, study)))
-    command = [sys.executable, "-m", "experiments.report", str(tmp_path)]
-    done = subprocess.run(
-        [*command, f"--folder={tmp_path / 'out'}"], capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("**digits")
-    assert "GAN keeps its utility" in (tmp_path / "out" / "claims.md").read_text()
+    for command, claims in ((report, False), (repository, True)):
+        folder = tmp_path / command.__name__
+        call(tmp_path / "study.jsonl", f"--folder={folder}", command=command)
+        assert (folder / "claims.md").exists() == claims
+    assert "GAN keeps its utility" in (folder / "claims.md").read_text()
