@@ -169,7 +169,9 @@ def table(result: dict) -> str:
         [
             f"Membership attacks on {result['dataset']}: mean AUC over subsets ({result['seeds']}), in brackets TPR "
             "at 1 % FPR in percent",
-            words.grid(["generator", "eps", "n", "attacks"], _attack_rows(result["powers"])),
+            words.grid(
+                ["generator", "eps", "n", "attacks"], _attack_rows(result["powers"]), align="---"
+            ),
             f"Lower bounds on eps at confidence .95, Gaussian mechanism, delta {DELTA:g}: of an optimal attacker / "
             "of one who never errs, by runs in each world or canaries",
             words.grid(

@@ -162,4 +162,4 @@ def table(result: dict) -> str:
         f"undisturbed run (`experiments.run {' '.join(result['flags'])}`, a checkpoint every 50 steps). A SIGTERM "
         "before the run has begun, or after its end, leaves no line."
     )
-    return f"{about}\n\n{words.grid(header, rows)}"
+    return f"{about}\n\n{words.grid(header, rows, align='---')}"
