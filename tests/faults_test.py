@@ -14,8 +14,9 @@ import jax.numpy as jnp
 import pytest
 
 from experiments.suites import audit as suite
+from experiments.suites import vmap_clipping
 from fpu import training
-from fpu.dp import _bookkeeping, clipping, noise, sampling
+from fpu.dp import clipping, noise, sampling
 from fpu.dp.clipping import Diagnostics
 from fpu.dp.plan import DPSGD, Plan
 from fpu.privacy import audit
@@ -30,7 +31,7 @@ def summing(combine):
     """A clipped_sum made of combine(per-example gradients, valid, clip)."""
 
     def clipped_sum(loss, params, examples, valid, keys, clip, microbatch=None):
-        grads = jax.vmap(jax.grad(loss, has_aux=True), (None, 0, 0))(params, examples, keys)[0]
+        grads = jax.vmap(jax.grad(loss), (None, 0, 0))(params, examples, keys)
         return combine(grads, valid, clip), NOTHING
 
     clipped_sum.__name__ = combine.__name__
@@ -147,16 +148,16 @@ def one_sample_for_all_steps(key, mask, q, slots):
 
 
 FAULTS = [
-    (_bookkeeping, "clipped_sum", summing(unclipped), checks.sensitivity),
-    (_bookkeeping, "clipped_sum", summing(clipped_after_the_sum), checks.sensitivity),
-    (_bookkeeping, "clipped_sum", summing(clipped_leaf_by_leaf), checks.sensitivity),
-    (_bookkeeping, "clipped_sum", summing(clipped_twice_for_two_halves), checks.sensitivity),
-    (_bookkeeping, "clipped_sum", summing(masked_by_a_product), checks.sensitivity),
-    (_bookkeeping, "clipped_sum", summing(nonfinite_kept), checks.sensitivity),
-    (_bookkeeping, "clipped_sum", summing(centred_across_examples), checks.sensitivity),
-    (_bookkeeping, "clipped_sum", summing(divided_by_the_realised_batch), checks.sensitivity),
+    (clipping, "clipped_sum", summing(unclipped), checks.sensitivity),
+    (clipping, "clipped_sum", summing(clipped_after_the_sum), checks.sensitivity),
+    (clipping, "clipped_sum", summing(clipped_leaf_by_leaf), checks.sensitivity),
+    (clipping, "clipped_sum", summing(clipped_twice_for_two_halves), checks.sensitivity),
+    (clipping, "clipped_sum", summing(masked_by_a_product), checks.sensitivity),
+    (clipping, "clipped_sum", summing(nonfinite_kept), checks.sensitivity),
+    (clipping, "clipped_sum", summing(centred_across_examples), checks.sensitivity),
+    (clipping, "clipped_sum", summing(divided_by_the_realised_batch), checks.sensitivity),
     (
-        _bookkeeping,
+        clipping,
         "clipped_sum",
         summing(divided_by_the_realised_batch),
         checks.public_denominator,
@@ -189,8 +190,8 @@ def assert_caught(module, name, fault, check):
 
 @pytest.mark.parametrize("check", [checks.sensitivity, checks.public_denominator])
 def test_the_harness_itself_is_not_what_is_caught(check):
-    for right in (clipping.clipped_sum, summing(correct)):
-        with mock.patch.object(_bookkeeping, "clipped_sum", right):
+    for right in (vmap_clipping.clipped_sum, summing(correct)):
+        with mock.patch.object(clipping, "clipped_sum", right):
             check()
 
 
@@ -198,11 +199,11 @@ def test_the_harness_itself_is_not_what_is_caught(check):
 # gradients lie on one axis, opposed, so that one can push the other aside: the canary's is the longer.
 
 AUDITED = [
-    (_bookkeeping, "clipped_sum", summing(unclipped)),
-    (_bookkeeping, "clipped_sum", summing(clipped_after_the_sum)),
-    (_bookkeeping, "clipped_sum", summing(clipped_leaf_by_leaf)),
-    (_bookkeeping, "clipped_sum", summing(clipped_twice_for_two_halves)),
-    (_bookkeeping, "clipped_sum", summing(divided_by_the_realised_batch)),
+    (clipping, "clipped_sum", summing(unclipped)),
+    (clipping, "clipped_sum", summing(clipped_after_the_sum)),
+    (clipping, "clipped_sum", summing(clipped_leaf_by_leaf)),
+    (clipping, "clipped_sum", summing(clipped_twice_for_two_halves)),
+    (clipping, "clipped_sum", summing(divided_by_the_realised_batch)),
     (noise, "gaussian", noise_forgotten),
     (noise, "gaussian", noise_of_half_the_scale),
     (noise, "gaussian", one_key_for_all_leaves),
@@ -242,5 +243,5 @@ def test_is_caught_by_an_audit(module, name, fault):
 
 def test_the_audit_of_the_right_step_does_not_refute_it():
     assert not refuted()
-    with compiled_anew(), mock.patch.object(_bookkeeping, "clipped_sum", summing(correct)):
+    with compiled_anew(), mock.patch.object(clipping, "clipped_sum", summing(correct)):
         assert not refuted()

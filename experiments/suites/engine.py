@@ -8,12 +8,14 @@ import dataclasses
 import functools
 import time
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
+from experiments.suites import vmap_clipping
 from fpu import models, training
 from fpu.dp import _bookkeeping, clipping
 from fpu.dp.plan import DPSGD, Plan
@@ -65,7 +67,7 @@ def _problem(name: str, changes: dict, size: str, shape, count: int | None = Non
     params = model.init(jax.random.key(0))
 
     def loss(private, example, key):
-        return model.loss(private, params["public"], example, jnp.int32(0), key)
+        return model.loss(private, params["public"], example, jnp.int32(0), key)[0]
 
     images = jax.random.uniform(jax.random.key(1), (count, *shape))
     examples = models.Example(images, jnp.arange(count) % 10)
@@ -76,7 +78,7 @@ def _plain(loss):
     """The step without privacy: the gradient of the mean loss of a batch."""
 
     def mean(params, examples, keys):
-        return jnp.mean(jax.vmap(lambda e, k: loss(params, e, k)[0])(examples, keys))
+        return jnp.mean(jax.vmap(lambda e, k: loss(params, e, k))(examples, keys))
 
     return jax.grad(mean)
 
@@ -116,8 +118,8 @@ def _ratios(say, label, name, changes, size, shape, rounds):
     loss, params, examples, keys = _problem(name, changes, size, shape)
     contestants = {
         "plain": _plain(loss),
-        "fast": _private(_bookkeeping, loss),
-        "vmap": _private(clipping, loss),
+        "fast": _private(clipping, loss),
+        "vmap": _private(vmap_clipping, loss),
     }
     seconds, compiling = interleaved(contestants, (params, examples, keys), rounds)
     one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), (examples, keys))
@@ -147,18 +149,18 @@ def _peers(say, label, name, changes, size, shape, rounds):
 
     def jax_privacy(params, examples, keys):
         def one(params, inputs):
-            return loss(params, *inputs)[0]
+            return loss(params, *inputs)
 
         return clipped_grad(one, l2_clip_norm=CLIP, keep_batch_dim=False)(params, (examples, keys))
 
     def optax_contrib(params, examples, keys):
-        gradient = jax.grad(lambda p, e, k: loss(p, e, k)[0])
+        gradient = jax.grad(lambda p, e, k: loss(p, e, k))
         tx = optax.contrib.differentially_private_aggregate(CLIP, 0.0, key=jax.random.key(0))
         return tx.update(jax.vmap(gradient, (None, 0, 0))(params, examples, keys), tx.init(params))
 
     contestants = {
         "plain": _plain(loss),
-        "fpu": _private(_bookkeeping, loss),
+        "fpu": _private(clipping, loss),
         "jax_privacy": jax_privacy,
         "optax.contrib": optax_contrib,
     }
@@ -184,16 +186,16 @@ def _memory(say):
             loss, params, examples, keys = _problem(name, changes, size, shape, count)
             row = {"network": label, "pixels": shape[0], "batch": count}
             for how, engine, microbatch in (
-                ("fast", _bookkeeping, None),
-                ("fast, microbatch 64", _bookkeeping, 64),
-                ("vmap", clipping, None),
+                ("fast", clipping, None),
+                ("fast, microbatch 64", clipping, 64),
+                ("vmap", vmap_clipping, None),
             ):
                 clipped = functools.partial(
                     engine.clipped_sum, loss, clip=CLIP, microbatch=microbatch
                 )
                 valid = jnp.ones(count, bool)
                 shapes = jax.eval_shape(lambda *a: a, params, examples, valid, keys)
-                plan = jax.jit(clipped).lower(*shapes).compile().memory_analysis()
+                plan: Any = jax.jit(clipped).lower(*shapes).compile().memory_analysis()
                 row[how] = round(plan.temp_size_in_bytes / 2**20, 1)
             rows.append(row)
             say(f"{label}, batch {count}: {row['fast']} MB, vmap {row['vmap']} MB")

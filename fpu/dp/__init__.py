@@ -5,17 +5,20 @@ training loop needs poisson_plan, keys, sample, clipped_grad and add_noise (READ
 """
 
 from fpu.dp.accounting import calibrate, epsilon
-from fpu.dp.loop import Batch, clipped_grad, keys, sample
+from fpu.dp.clipping import Diagnostics, clipped_grad
 from fpu.dp.noise import ClippedSum, add_noise
 from fpu.dp.plan import DPSGD, Plan, Release, poisson_plan
 from fpu.dp.rounding import rounded_up
+from fpu.dp.sampling import Batch, StepKey, keys, sample
 
 __all__ = [
     "DPSGD",
     "Batch",
     "ClippedSum",
+    "Diagnostics",
     "Plan",
     "Release",
+    "StepKey",
     "add_noise",
     "calibrate",
     "clipped_grad",

@@ -1,4 +1,4 @@
-"""clipping.clipped_sum without per-example gradients of the large matrices: clipping by book-keeping.
+"""The clipped sum of a batch without per-example gradients of the large matrices: clipping by book-keeping.
 
 The gradient of one example with respect to a weight matrix that is used in products y = x W is A^T D,
 where A [T, p] stacks the x of all T tokens and all uses, and D [T, q] the gradients dL/dy. So
@@ -8,7 +8,7 @@ where A [T, p] stacks the x of all T tokens and all uses, and D [T, q] the gradi
 
 and a [p, q] matrix per example is never formed, nor is there a second backward pass: one forward
 pass, one backward pass for the activations only, then one product that is as large as the one of
-non-private training. `uses` finds those products in the jaxpr of the loss.
+non-private training. `_products` finds those products in the jaxpr of the loss.
 
 Where the T^2 (p + q) work of a ghost norm is more than writing and reading the [p, q] gradient (many
 tokens, few entries: convolutions on large images), that gradient is instantiated from A and D instead.
@@ -18,32 +18,36 @@ back, leaf by leaf, to per-example gradients under vmap from the same backward p
 leaf goes which way, and a fallback of more than _LARGE entries is logged.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from absl import logging
 
 from fpu.dp import _products
-from fpu.dp.clipping import Diagnostics, accumulate, expand
 
 _HIGHEST = jax.lax.Precision.HIGHEST
 
 
-def clipped_sum(loss, params, examples, valid, keys, clip, microbatch: int | None = None):
-    """clipping.clipped_sum: same arguments, results and guarantees, up to f32 rounding.
+def batch_sum(loss: Callable, params: Any, example: Any, key: Any, clip: Any) -> Callable:
+    """(examples, valid, keys) -> (clipped sum [like params], (sum of losses, how many clipped, used, dropped)).
+
+    Args: those of clipping.clipped_sum; `example` and `key` are the shapes of ONE example's.
 
     **Guarantees.** Those of clipping.clipped_sum. The norm of a leaf with several uses is that of their sum.
     Ghost norms are rounded up by what f32 may lose: (p + q) 6e-8 of them for one token, more where tokens
     cancel. An example one of whose A or D overflows when squared is dropped too.
     """
     leaves, tree = jax.tree.flatten(params)
-    one = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), (examples, keys))
-    program, products = _analyse(loss, params, *one)
+    program, products = _analyse(loss, params, example, key)
 
-    def batch_sum(examples, valid, keys):
+    def summed(examples, valid, keys):
         losses, whole, factors = _gradients(program, products, leaves, examples, keys)
         for leaf in list(factors):
             if not _ghost_is_cheaper(products[leaf]):
                 whole[leaf] = jnp.einsum("btp,btq->bpq", *factors.pop(leaf), precision=_HIGHEST)
+        # n_i = |g_i| over all leaves together; s_i = min(1, C / n_i), 0 for what is not used.
         squares = [jnp.sum(jnp.square(g).reshape(len(valid), -1), 1) for g in whole.values()]
         squares += [_ghost_square(a, d) for a, d in factors.values()]
         norms = jnp.sqrt(sum(squares))
@@ -51,14 +55,15 @@ def clipped_sum(loss, params, examples, valid, keys, clip, microbatch: int | Non
         scale = jnp.where(used, jnp.minimum(1.0, clip / norms), 0.0)
 
         def kept(x):
-            return jnp.where(expand(used, x), x, 0.0)  # before the product: 0 * NaN is NaN
+            return jnp.where(_expand(used, x), x, 0.0)  # before the product: 0 * NaN is NaN
 
+        # sum_i s_i g_i of the leaves that are whole; sum_i A_i^T (s_i D_i) of the others.
         total = {
             leaf: jnp.einsum("b,b...->...", scale, kept(g), precision=_HIGHEST)
             for leaf, g in whole.items()
         }
         for leaf, (a, d) in factors.items():
-            scaled = kept(d) * expand(scale, d)
+            scaled = kept(d) * _expand(scale, d)
             # Finite norms prove that A is finite, of dropped examples too, and save a copy of it.
             a = jax.lax.cond(finite, lambda a: a, kept, a)
             total[leaf] = jnp.einsum("btp,btq->pq", a, scaled, precision=_HIGHEST)
@@ -68,18 +73,19 @@ def clipped_sum(loss, params, examples, valid, keys, clip, microbatch: int | Non
             jnp.sum(used),
             jnp.sum(valid & ~used),
         )
-        return [total[i].reshape(leaf.shape) for i, leaf in enumerate(leaves)], statistics
+        parts = [total[i].reshape(leaf.shape) for i, leaf in enumerate(leaves)]
+        return jax.tree.unflatten(tree, parts), statistics
 
-    total, (losses, clipped, used, dropped) = accumulate(
-        batch_sum, (examples, valid, keys), len(valid), microbatch
-    )
-    count = jnp.maximum(used, 1)
-    total = jax.tree.unflatten(tree, total)
-    return total, Diagnostics(losses / count, clipped / count, dropped)
+    return summed
 
 
-def rules(loss, params, example, key) -> dict[str, str]:
-    """How `clipped_sum` treats each leaf: {path: 'ghost' | 'instantiate' | 'vmap'}.
+def _expand(per_example, leaf):
+    """[B] to [B, 1, ...] with the rank of leaf."""
+    return per_example.reshape((-1,) + (1,) * (leaf.ndim - 1))
+
+
+def rules(loss: Callable, params: Any, example: Any, key: Any) -> dict[str, str]:
+    """How each leaf is treated: {path: 'ghost' | 'instantiate' | 'vmap'}.
 
     Args as those of `loss`; `example` and `key` are of ONE example, arrays or their shapes.
     """
@@ -99,7 +105,7 @@ def _analyse(loss, params, example, key):
     leaves, tree = jax.tree.flatten(params)
 
     def one_loss(leaves, example, key):
-        return loss(jax.tree.unflatten(tree, leaves), example, key)[0]
+        return loss(jax.tree.unflatten(tree, leaves), example, key)
 
     program = _products.program(one_loss, leaves, example, key)
     products = _products.products(program, [leaf.shape for leaf in leaves])
@@ -121,14 +127,18 @@ _LARGE = 10_000
 def _gradients(program, products, leaves, examples, keys):
     """One forward and one backward pass over a batch.
 
+    Every product y = x W is made y = x W + tap, with a tap of zeros that is an input: dL/dtap = dL/dy = D. So the
+    derivatives with respect to the taps and to the leaves without products are all that is needed, and dL/dW =
+    A^T D = sum over uses u and tokens t of outer(x_ut, dL/dy_ut).
+
     Returns:
       losses [B]; {leaf: gradients [B, ...]} of the leaves without products;
       {leaf: (A [B, T, p], D [B, T, q])} of those with, all uses of a leaf stacked along T. All f32.
     """
+    uses = [product for of_leaf in products.values() for product in of_leaf]
     taps = {
         product.equation: jnp.zeros_like(program.equations[product.equation].eqn.outvars[0].aval)
-        for uses_ in products.values()
-        for product in uses_
+        for product in uses
     }
     whole = {leaf: value for leaf, value in enumerate(leaves) if leaf not in products}
 
@@ -136,22 +146,23 @@ def _gradients(program, products, leaves, examples, keys):
         whole, taps = inputs
         given = [whole.get(leaf, value) for leaf, value in enumerate(leaves)]
         values = _products.evaluate(program, jax.tree.leaves((given, example, key)), taps)
-        slots = {_products.operand(program, p) for uses_ in products.values() for p in uses_}
-        return values[program.output], {slot: values[slot] for slot in slots}
+        operands = {_products.operand(program, product) for product in uses}  # slots of the x
+        return values[program.output], {slot: values[slot] for slot in operands}
 
     def one(example, key):
         one_gradient = jax.value_and_grad(one_loss, has_aux=True)
-        (loss, operands), (whole_, taps_) = one_gradient((whole, taps), example, key)
+        (loss, operands), (d_whole, d_taps) = one_gradient((whole, taps), example, key)
         factors = {}
-        for leaf, uses_ in products.items():
+        for leaf, of_leaf in products.items():
             parts = [
                 _products.outer_factors(
-                    program, p, operands[_products.operand(program, p)], taps_[p.equation]
+                    program, p, operands[_products.operand(program, p)], d_taps[p.equation]
                 )
-                for p in uses_
+                for p in of_leaf
             ]
+            # A = [A_1; A_2; ...] and D likewise: A^T D is the sum over uses, and its norm that of the sum.
             factors[leaf] = tuple(jnp.concatenate(part) for part in zip(*parts, strict=True))
-        return loss, jax.tree.map(lambda g: g.astype(jnp.float32), whole_), factors
+        return loss, jax.tree.map(lambda g: g.astype(jnp.float32), d_whole), factors
 
     return jax.vmap(one)(examples, keys)
 

@@ -62,27 +62,40 @@ class Product(NamedTuple):
     shape: tuple[int, int]  # p, q
 
 
-def program(function, *arguments) -> Program:
-    """Trace function(*arguments) -> scalar and inline its calls. Values of the arguments are not used."""
-    closed = jax.make_jaxpr(function)(*arguments)
+def program(function: Callable, *arguments: Any) -> Program:
+    """Trace function(*arguments) -> scalar and inline its calls. Values of the arguments are not used.
+
+    A jaxpr is a list of equations `outputs = primitive(inputs)`. Here each of its variables becomes a numbered slot.
+    An equation that calls another jaxpr f is replaced by the equations of f: f's inputs are the slots of the
+    call's inputs, and the call's outputs are the slots of f's outputs, so no value is copied.
+
+    Raises: ValueError: the function does not return one floating-point number and nothing else.
+    """
+    closed, result = jax.make_jaxpr(function, return_shape=True)(*arguments)
+    if getattr(result, "shape", None) != () or not jnp.issubdtype(result.dtype, jnp.floating):
+        given = jax.tree.map(lambda x: f"{x.dtype}{list(x.shape)}", result)
+        raise ValueError(
+            f"loss must return one float for ONE example and nothing else, not {given}"
+        )
     equations, constants = [], {}
     count = 0
 
-    def new():
+    def new() -> int:
         nonlocal count
         count += 1
         return count - 1
 
-    def constant(value):
+    def constant(value) -> int:
         slot = new()
         constants[slot] = value
         return slot
 
-    def inline(jaxpr, consts, inputs):
+    def inline(jaxpr, consts, inputs) -> list[int]:
+        """Append the equations of a jaxpr with these input slots; its output slots."""
         slots = dict(zip(jaxpr.constvars, map(constant, consts), strict=True))
         slots |= dict(zip(jaxpr.invars, inputs, strict=True))
 
-        def read(atom):
+        def read(atom) -> int:
             return constant(atom.val) if isinstance(atom, Literal) else slots[atom]
 
         for eqn in jaxpr.eqns:
@@ -91,7 +104,7 @@ def program(function, *arguments) -> Program:
             if inner is None:
                 outputs = [new() for _ in eqn.outvars]
                 equations.append(Equation(eqn, inputs, outputs))
-            else:
+            else:  # outputs = f(inputs): the equations of f in its place
                 outputs = inline(
                     getattr(inner, "jaxpr", inner), getattr(inner, "consts", ()), inputs
                 )

@@ -40,10 +40,14 @@ class ClippedSum:
     total: Any  # pytree like the parameters, float32
     std: Any  # scalar: noise multiplier times clip norm
     key: jax.Array  # secret typed key, used for nothing else
+    plan: Plan
+    diagnostics: Any = None  # clipping.Diagnostics of the batch: private
 
 
 def add_noise(plan: Plan) -> optax.GradientTransformation:
     """ClippedSum to private mean gradient, (total + noise) / (q n). Chain it before any optax optimizer.
+
+    Raises, when it is traced: TypeError for what is no ClippedSum, ValueError for one of another plan.
 
     **Guarantees.** Every call is one of the plan's noised sums. The denominator is the plan's constant,
     never the realised batch, so what comes out is a post-processing of the noised sum. Its state counts
@@ -60,6 +64,10 @@ def add_noise(plan: Plan) -> optax.GradientTransformation:
         if not isinstance(clipped, ClippedSum):
             raise TypeError(
                 "add_noise takes what clipped_grad returned: put it first in optax.chain, outside every wrapper"
+            )
+        if clipped.plan != plan:
+            raise ValueError(
+                "the clipped sum is of another plan than add_noise: make both from one plan"
             )
         noised = gaussian(clipped.total, jax.random.fold_in(clipped.key, count), clipped.std)
         denominator = jnp.where(count < sgd.steps, sgd.denominator, jnp.nan)

@@ -8,13 +8,13 @@ With the checks on, JAX casts replicated parameters to varying where they meet a
 transpose of that cast sums an example's gradient over all devices, BEFORE it is clipped.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
-from fpu.dp.clipping import Diagnostics
 
-
-def share(units, valid, axis: str):
+def share(units: jax.Array, valid: jax.Array, axis: str) -> tuple[jax.Array, jax.Array]:
     """This device's slots of a batch: [B] to [ceil(B / devices)], in order.
 
     Args:
@@ -32,8 +32,8 @@ def share(units, valid, axis: str):
     return units[slots], valid[slots] & inside
 
 
-def add_up(summed, diagnostics: Diagnostics, valid, axis: str):
-    """What `clipped_sum` returned for each share, as for the whole batch: the same on all devices.
+def add_up(summed: Any, diagnostics: Any, valid: jax.Array, axis: str) -> tuple[Any, Any]:
+    """What `clipping.clipped_sum` returned for each share, as for the whole batch: the same on all devices.
 
     **Guarantees.** Nothing is scaled and nothing is noised: the sum over devices of clipped sums
     moves by at most the clip norm with one example, as each share's does, and an example is in one.
@@ -45,4 +45,6 @@ def add_up(summed, diagnostics: Diagnostics, valid, axis: str):
         axis,
     )
     count = jnp.maximum(count, 1)
-    return summed, Diagnostics(losses / count, clipped / count, dropped)
+    return summed, diagnostics._replace(
+        loss=losses / count, clipped=clipped / count, dropped=dropped
+    )

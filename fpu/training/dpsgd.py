@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
-from fpu.dp import _bookkeeping, clipping, noise, sampling, sharding
+from fpu import dp
+from fpu.dp.clipping import Diagnostics
 from fpu.dp.plan import Plan
 from fpu.models import Example, Model
 
@@ -43,10 +45,9 @@ class Cell(NamedTuple):
 
     mask: jax.Array  # bool [U], which units are members
     clip: jax.Array  # clip norm C; inf = none
-    noise_std: jax.Array  # noise multiplier times C; 0 = none
-    secret: (
-        jax.Array
-    )  # typed key: Poisson sampling, noise and per-example draws. As secret as the data
+    noise_std: jax.Array  # noise multiplier times C, or more; 0 = none
+    # Typed key, as secret as the data: Poisson sampling, noise and per-example draws.
+    secret: jax.Array
     public: jax.Array  # typed key: initialisation, and the draws of public losses
 
 
@@ -58,7 +59,7 @@ class State(NamedTuple):
     ema: dict[str, Any]  # running mean of params: what is sampled
     private_opt: Any
     public_opt: Any
-    diagnostics: clipping.Diagnostics  # of the last step; private
+    diagnostics: Diagnostics  # of the last step; private
 
 
 def optimizers(plan: Plan, recipe: Recipe):
@@ -70,7 +71,7 @@ def optimizers(plan: Plan, recipe: Recipe):
         return optax.adam(schedule if steps else rate, b1=recipe.b1, b2=recipe.b2)
 
     return (
-        optax.chain(noise.add_noise(plan), adam(recipe.learning_rate)),
+        optax.chain(dp.add_noise(plan), adam(recipe.learning_rate)),
         adam(recipe.public_learning_rate),
     )
 
@@ -85,7 +86,7 @@ def initial(model: Model, plan: Plan, recipe: Recipe, cell: Cell, start: Any = N
         ema=params,
         private_opt=private.init(params["private"]),
         public_opt=public.init(params["public"]),
-        diagnostics=clipping.Diagnostics(jnp.float32(0), jnp.float32(0), jnp.int32(0)),
+        diagnostics=Diagnostics(jnp.float32(0), jnp.float32(0), jnp.int32(0)),
     )
 
 
@@ -109,60 +110,71 @@ def step(
     With `axis`, a mesh axis, inside shard_map: the examples are split over its devices, and all else
     is done by each of them alike.
     """
-    sgd = plan.sgd()
-    k_sample, k_unit, k_example, k_noise = jax.random.split(jax.random.fold_in(cell.secret, now), 4)
-    units, valid = sampling.poisson(k_sample, cell.mask, sgd.sampling_rate, sgd.capacity)
-    if axis is not None:
-        units, valid = sharding.share(units, valid, axis)
-    rows = sampling.one_of(k_unit, units, pool.units, pool.sizes)
-    examples = Example(pool.images[rows].astype(jnp.float32) / 255.0, pool.labels[rows])
-
-    public = state.params["public"]
+    private, public = state.params["private"], state.params["public"]
+    data = Example(pool.images, pool.labels)
+    key = jax.random.fold_in(cell.secret, now)
+    batch = dp.sample(plan, key, data, mask=cell.mask, units=(pool.units, pool.sizes), axis=axis)
 
     def loss(private, example, key):
-        return model.loss(private, public, example, now, key)
+        image = example.image.astype(jnp.float32) / 255.0
+        return model.loss(private, public, example._replace(image=image), now, key)[0]
 
-    summed, diagnostics = _bookkeeping.clipped_sum(
-        loss,
-        state.params["private"],
-        examples,
-        valid,
-        # By unit, not by slot: who else was drawn does not change what an example draws.
-        jax.vmap(jax.random.fold_in, (None, 0))(k_example, units),
-        cell.clip,
-        recipe.microbatch or None,
-    )
-    if axis is not None:
-        summed, diagnostics = sharding.add_up(summed, diagnostics, valid, axis)
-    private_tx, public_tx = optimizers(plan, recipe)
-    updates, private_opt = private_tx.update(
-        noise.ClippedSum(summed, cell.noise_std, k_noise),
-        state.private_opt,
-        state.params["private"],
-    )
-    private = optax.apply_updates(state.params["private"], updates)
-
-    public_opt = state.public_opt
-    if model.public_loss is not None:
-        due = (now + 1) % recipe.critic_steps == 0
-        key = jax.random.fold_in(jax.random.fold_in(cell.public, 1), now)
-
-        def public_step(public, opt):
-            grads = jax.grad(model.public_loss)(public, private, key)
-            updates, opt = public_tx.update(grads, opt, public)
-            return optax.apply_updates(public, updates), opt
-
-        if (
-            recipe.critic_steps == 1
-        ):  # without a branch, inside which convolutions are slow on a CPU
-            public, public_opt = public_step(public, public_opt)
-        else:
-            public, public_opt = jax.lax.cond(
-                due, public_step, lambda *same: same, public, public_opt
-            )
+    clipped = dp.clipped_grad(
+        loss, plan, cell.clip, noise_std=cell.noise_std, microbatch=recipe.microbatch or None
+    )(private, batch)
+    updates, private_opt = optimizers(plan, recipe)[0].update(clipped, state.private_opt, private)
+    private = optax.apply_updates(private, updates)
+    public, public_opt = _public_step(model, plan, recipe, cell, private, state, now)
 
     params = {"private": private, "public": public}
     count = now.astype(jnp.float32)
     decay = jnp.minimum(recipe.ema, (1.0 + count) / (10.0 + count))
     ema = jax.tree.map(lambda mean, new: decay * mean + (1.0 - decay) * new, state.ema, params)
-    return State(state.step + 1, params, ema, private_opt, public_opt, diagnostics)
+    return State(state.step + 1, params, ema, private_opt, public_opt, clipped.diagnostics)
+
+
+def _public_step(model: Model, plan: Plan, recipe: Recipe, cell: Cell, private, state: State, now):
+    """(public parameters, their optimizer's state) after step `now`: no example is seen."""
+    public, public_opt = state.params["public"], state.public_opt
+    if model.public_loss is None:
+        return public, public_opt
+    public_loss, transformation = model.public_loss, optimizers(plan, recipe)[1]
+    key = jax.random.fold_in(jax.random.fold_in(cell.public, 1), now)
+
+    def one_step(public, opt):
+        grads = jax.grad(public_loss)(public, private, key)
+        updates, opt = transformation.update(grads, opt, public)
+        return optax.apply_updates(public, updates), opt
+
+    if recipe.critic_steps == 1:  # without a branch, inside which convolutions are slow on a CPU
+        return one_step(public, public_opt)
+    due = (now + 1) % recipe.critic_steps == 0
+    return jax.lax.cond(due, one_step, lambda *same: same, public, public_opt)
+
+
+def check_cells(plan: Plan, cells: Cell) -> None:
+    """Refuse cells whose noise is less than what their plan accounts for.
+
+    Args:
+      cells: a group, with a leading axis, or one cell; arrays, not traced.
+
+    Raises:
+      ValueError: some cell's noise_std is below noise_multiplier * clip (beyond float32 rounding), is not a number,
+        or no clip norm bounds what the plan's noise should hide. More noise than planned is allowed, and so is
+        any under a plan without noise, which claims nothing.
+    """
+    multiplier = plan.sgd().noise_multiplier
+    if multiplier == 0:
+        return
+    clips, stds = (np.atleast_1d(np.asarray(x, np.float64)) for x in (cells.clip, cells.noise_std))
+    for number, (clip, std) in enumerate(zip(clips, stds, strict=True)):
+        if not np.isfinite(clip):
+            raise ValueError(
+                f"cell {number} has no clip norm under a plan with noise multiplier {multiplier:g}: "
+                "give it a finite one, or a plan without noise"
+            )
+        if not std >= multiplier * clip * (1 - 1e-6):
+            raise ValueError(
+                f"cell {number} has noise_std = {std:g}, less than the {multiplier * clip:g} that its plan accounts "
+                f"for: set it to noise_multiplier * clip = {multiplier:g} * {clip:g}"
+            )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
+from experiments.suites import vmap_clipping
 from fpu.dp import _bookkeeping, _products, clipping
 from fpu.models import Example, Spec, ddpm, gan, layers, vae
 
@@ -56,7 +57,7 @@ def both(loss, params, examples, valid, keys, clip, **options):
         compiled = jax.jit(lambda *a: engine.clipped_sum(loss, *a, **options))
         return compiled(params, examples, valid, jax.random.clone(keys), clip)
 
-    return run(_bookkeeping), run(clipping)
+    return run(clipping), run(vmap_clipping)
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -70,7 +71,7 @@ def test_equals_the_reference_for_every_model(name, all_ghosts):
     valid = jnp.array([True, True, True, False, True])
 
     def loss(private, example, key):
-        return model.loss(private, params["public"], example, jnp.int32(3), key)
+        return model.loss(private, params["public"], example, jnp.int32(3), key)[0]
 
     found, expected = both(loss, params["private"], examples, valid, keys, jnp.float32(2.0))
     # Ghost norms are rounded up by what many tokens might lose, so the sum comes out a little short.
@@ -104,7 +105,7 @@ def test_equals_the_reference_for_any_flax_network(all_ghosts):
     params = random_like(jax.eval_shape(net.init, jax.random.key(2), *one), 3)
 
     def loss(params, example, key):
-        return net.apply(params, example.image, example.label) + jax.random.normal(key), {}
+        return net.apply(params, example.image, example.label) + jax.random.normal(key)
 
     valid = jnp.array([True, True, True, False])
     # One dense layer computes in bfloat16, where two orders of the same sum differ.
@@ -133,7 +134,7 @@ def test_convolutions_and_look_ups_are_products(cost, monkeypatch):
     params = random_like(jax.eval_shape(net.init, jax.random.key(2), *one), 3)
 
     def loss(params, example, key):
-        return net.apply(params, example.image, example.label), {}
+        return net.apply(params, example.image, example.label)
 
     rules = _bookkeeping.rules(loss, params, jax.tree.map(lambda x: x[0], examples), keys[0])
     expected = "ghost" if cost else "instantiate"
@@ -148,7 +149,7 @@ def test_convolutions_and_look_ups_are_products(cost, monkeypatch):
 def test_look_ups_beyond_the_table(mode, all_ghosts):
     def loss(table, row, key):
         picked = jnp.take(table, row, axis=0, mode=mode)
-        return jnp.sum(jnp.where(jnp.isfinite(picked), picked, 0.0) ** 2), {}
+        return jnp.sum(jnp.where(jnp.isfinite(picked), picked, 0.0) ** 2)
 
     rows = jnp.array([[0, -1], [7, 2]])
     table = random_like(np.zeros((3, 4)), 0)
@@ -160,7 +161,7 @@ def test_look_ups_beyond_the_table(mode, all_ghosts):
 def test_a_use_that_comes_to_nothing_is_none():
     def loss(w, x, key):
         jnp.sum(jnp.tanh(w))  # computed, and not used
-        return jnp.sum(x @ w), {}
+        return jnp.sum(x @ w)
 
     rules = _bookkeeping.rules(loss, jnp.ones((4, 6)), jnp.ones((2, 4)), jax.random.key(0))
     assert rules == {"": "ghost"}
@@ -170,7 +171,7 @@ def test_a_large_leaf_without_a_rule_is_said(caplog, monkeypatch):
     monkeypatch.setattr(_bookkeeping, "_LARGE", 10)
 
     def loss(w, x, key):
-        return jnp.sum(x @ jnp.tanh(w["odd"])), {}
+        return jnp.sum(x @ jnp.tanh(w["odd"]))
 
     _bookkeeping.rules(loss, {"odd": jnp.ones((4, 6))}, jnp.ones((2, 4)), jax.random.key(0))
     assert "['odd']" in caplog.text
@@ -180,7 +181,7 @@ def dense_loss(params, example, key):
     """A small dense network with a tied weight; its input is the example, whatever that holds."""
     del key
     hidden = jnp.tanh(example @ params["first"]["kernel"] + params["first"]["bias"])
-    return jnp.sum(jnp.square((hidden @ params["tied"]) @ params["tied"].T)), {}
+    return jnp.sum(jnp.square((hidden @ params["tied"]) @ params["tied"].T))
 
 
 def dense_params(seed):
@@ -198,7 +199,7 @@ def test_microbatches_and_padding_change_nothing(all_ghosts):
     @jax.jit
     def other(rows, valid):
         keys = jax.random.split(jax.random.key(1), 7)
-        return _bookkeeping.clipped_sum(dense_loss, params, rows, valid, keys, 1.0, microbatch=3)
+        return clipping.clipped_sum(dense_loss, params, rows, valid, keys, 1.0, microbatch=3)
 
     assert_same(other(rows, valid), expected)
     for content in (jnp.nan, 0.0, 1e30):
@@ -216,8 +217,7 @@ def test_cells_in_a_loop(all_ghosts):
     def train(engine):
         def cell(params, rows, clip, shift):
             def loss(params, example, key):  # closes over what varies between cells
-                value, aux = dense_loss(params, example + shift, key)
-                return value * (1.0 + jax.random.uniform(key)), aux
+                return dense_loss(params, example + shift, key) * (1.0 + jax.random.uniform(key))
 
             def step(i, params):
                 keys = jax.random.split(jax.random.fold_in(jax.random.key(5), i), 5)
@@ -230,8 +230,8 @@ def test_cells_in_a_loop(all_ghosts):
 
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
-        train(_bookkeeping),
         train(clipping),
+        train(vmap_clipping),
     )
 
 
@@ -241,11 +241,11 @@ def test_a_weight_used_twice_has_the_norm_of_the_sum(all_ghosts):
     c = jnp.array([1.0, -2.0, 0.5])
 
     def loss(w, x, key):
-        return (x @ w) @ c + (2 * x / 2) @ w @ c, {}
+        return (x @ w) @ c + (2 * x / 2) @ w @ c
 
     def clipped(clip):
         keys = jax.random.split(jax.random.key(0), 1)
-        return _bookkeeping.clipped_sum(loss, jnp.ones((2, 3)), x, jnp.array([True]), keys, clip)
+        return clipping.clipped_sum(loss, jnp.ones((2, 3)), x, jnp.array([True]), keys, clip)
 
     x = jnp.array([[3.0, 4.0]])
     truth = 2 * 5.0 * float(jnp.linalg.norm(c))
@@ -261,11 +261,11 @@ def test_a_weight_used_twice_has_the_norm_of_the_sum(all_ghosts):
 def test_uses_that_cancel(all_ghosts):
     # outer(x, c) - outer(x, c) + a little: the ghost norm cancels, the sum must still be bounded.
     def loss(w, x, key):
-        return jnp.sum(x @ w) - jnp.sum((x * (1 + 1e-4)) @ w), {}
+        return jnp.sum(x @ w) - jnp.sum((x * (1 + 1e-4)) @ w)
 
     x = 1e3 * jax.random.normal(jax.random.key(0), (1, 16))
     keys = jax.random.split(jax.random.key(1), 1)
-    total, _ = _bookkeeping.clipped_sum(loss, jnp.ones((16, 8)), x, jnp.array([True]), keys, 0.1)
+    total, _ = clipping.clipped_sum(loss, jnp.ones((16, 8)), x, jnp.array([True]), keys, 0.1)
     assert jnp.linalg.norm(total) <= 0.1 * (1 + 1e-5)
 
 
@@ -273,12 +273,12 @@ def test_uses_that_cancel(all_ghosts):
 def test_tokens_that_nearly_cancel_in_many_dimensions(q):
     # The Gram entries are long f32 sums, whose roundings exceed what is left of the square.
     def loss(w, y, key):
-        return jnp.sum((jnp.ones((2, 4)) @ w) * y), {}
+        return jnp.sum((jnp.ones((2, 4)) @ w) * y)
 
     @jax.jit
     def length(y):
         keys = jax.random.split(jax.random.key(0), 1)
-        total, _ = _bookkeeping.clipped_sum(
+        total, _ = clipping.clipped_sum(
             loss, jnp.ones((4, q)), y[None], jnp.array([True]), keys, 1.0
         )
         return jnp.linalg.norm(total)
@@ -341,10 +341,10 @@ def _linear_sum(rows, valid, clip):
 
     def loss(w, row, key):
         a, b, d, e = row
-        return jnp.sum((a @ w) * d) + jnp.sum((b @ w) * e), {}
+        return jnp.sum((a @ w) * d) + jnp.sum((b @ w) * e)
 
     keys = jax.random.split(jax.random.key(0), len(rows))
-    return _bookkeeping.clipped_sum(loss, jnp.zeros((3, 3)), rows, valid, keys, clip)[0]
+    return clipping.clipped_sum(loss, jnp.zeros((3, 3)), rows, valid, keys, clip)[0]
 
 
 @hypothesis.settings(deadline=None, max_examples=150, derandomize=True)

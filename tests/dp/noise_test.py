@@ -31,19 +31,21 @@ def test_the_noise_is_normal_and_scales_with_std():
 
 
 def test_add_noise_divides_by_the_plans_constant_and_chains_with_any_optimizer():
-    tx = optax.chain(noise.add_noise(tiny.plan(n=40, q=0.5)), optax.sgd(1.0))
+    plan = tiny.plan(n=40, q=0.5)
+    tx = optax.chain(noise.add_noise(plan), optax.sgd(1.0))
     state = tx.init(TREE)
     key = jax.random.key(2)
-    updates, _ = tx.update(noise.ClippedSum(TREE, 0.5, jax.random.clone(key)), state, TREE)
+    updates, _ = tx.update(noise.ClippedSum(TREE, 0.5, jax.random.clone(key), plan), state, TREE)
     noised = noise.gaussian(TREE, jax.random.fold_in(key, 0), 0.5)
     jax.tree.map(np.testing.assert_allclose, updates, jax.tree.map(lambda x: -x / 20, noised))
 
 
 def test_calls_are_counted_and_those_beyond_the_plan_show_nothing():
-    tx = noise.add_noise(tiny.plan(steps=3))
+    plan = tiny.plan(steps=3)
+    tx = noise.add_noise(plan)
     count, seen = tx.init(TREE), []
     for _ in range(4):
-        clipped = noise.ClippedSum(TREE, 1.0, jax.random.key(7))
+        clipped = noise.ClippedSum(TREE, 1.0, jax.random.key(7), plan)
         mean, count = tx.update(clipped, count)
         seen.append(np.ravel(mean["a"]))
     assert np.isfinite(seen[:3]).all()
@@ -66,7 +68,7 @@ def test_calls_are_counted_and_those_beyond_the_plan_show_nothing():
 def test_no_optimizer_sees_a_sum_without_noise(chain):
     state = chain.init(TREE)
     with pytest.raises((TypeError, ValueError, AttributeError), match="ClippedSum"):
-        chain.update(noise.ClippedSum(TREE, 1.0, jax.random.key(0)), state, TREE)
+        chain.update(noise.ClippedSum(TREE, 1.0, jax.random.key(0), tiny.PLAN), state, TREE)
 
 
 def test_a_gradient_that_was_not_clipped_is_refused():

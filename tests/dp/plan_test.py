@@ -180,7 +180,7 @@ def test_what_a_step_runs_is_what_is_accounted(plan):
     assert sampled == [(n, accounted.rate, slots)] * 2
     assert sums[0].std == pytest.approx(0.5 * accounted.noise)
 
-    silent = noise.ClippedSum(jnp.ones(2), 0.0, jax.random.key(1))
+    silent = noise.ClippedSum(jnp.ones(2), 0.0, jax.random.key(1), plan)
     first, last, late = (
         dp.add_noise(plan).update(silent, jnp.int32(step))[0]
         for step in (0, accounted.count - 1, accounted.count)

@@ -18,7 +18,7 @@ import tiny
 from jax.sharding import PartitionSpec as P
 
 from fpu import InputError, distributed, training
-from fpu.dp import _bookkeeping, noise, sampling, sharding
+from fpu.dp import clipping, noise, sampling, sharding
 from fpu.models import Example
 from fpu.pipeline import draw
 from fpu.training import checkpoint
@@ -127,7 +127,7 @@ def test_is_caught(module, name, fault, check):
 def test_gradients_that_jax_sums_over_devices_before_the_clip_are_caught():
     """Rule 11: with varying-type checks on, and parameters that are not cast to varying first."""
     engine = mock.patch.object(
-        _bookkeeping, "clipped_sum", faults_test.summing(faults_test.correct)
+        clipping, "clipped_sum", faults_test.summing(faults_test.correct)
     )
     with engine, jax.debug_key_reuse(False):
         sharded(checks.sensitivity)
@@ -176,12 +176,12 @@ def test_one_example_on_one_device_moves_the_sum_by_at_most_the_clip_norm(name):
 
     def total(params, images, labels, valid, clip):
         def loss(private, example, key):
-            return model.loss(private, params["public"], example, 0, key)
+            return model.loss(private, params["public"], example, 0, key)[0]
 
         rows, valid = sharding.share(jnp.arange(slots), valid, "examples")
         keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(3), rows)
         examples = Example(images[rows], labels[rows])
-        found = _bookkeeping.clipped_sum(loss, params["private"], examples, valid, keys, clip)
+        found = clipping.clipped_sum(loss, params["private"], examples, valid, keys, clip)
         return sharding.add_up(*found, valid, "examples")
 
     run = on_mesh(total)

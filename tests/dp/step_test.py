@@ -1,4 +1,6 @@
-"""fpu/dp/loop.py: a loop of one's own is private, or it is refused when it is traced."""
+"""sample, clipped_grad and add_noise together: a loop of one's own is private, or it is refused when it is traced."""
+
+import dataclasses
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +10,7 @@ import pytest
 import tiny
 
 from fpu import dp
+from fpu.dp.plan import DPSGD
 
 PLAN = dp.poisson_plan(n=8, batch=4, steps=5, delta=1e-2, noise_multiplier=1.0)
 ROWS = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
@@ -63,7 +66,8 @@ def test_keys_are_by_row_whoever_else_is_drawn_and_differ_from_the_noise_key():
 
 def test_keys_are_fresh_and_as_many_as_steps():
     first, second = (
-        [tuple(np.asarray(jax.random.key_data(k)).tolist()) for k in dp.keys(PLAN)] for _ in "ab"
+        [tuple(np.asarray(jax.random.key_data(k.key)).tolist()) for k in dp.keys(PLAN)]
+        for _ in "ab"
     )
     assert len(first) == 5
     assert len({*first, *second}) == 10
@@ -98,13 +102,84 @@ def test_a_loss_that_is_not_one_number_is_refused(wrong, words):
 
 
 def test_a_batch_that_the_plan_did_not_draw_is_refused():
-    clipped = dp.clipped_grad(loss, PLAN, 1.0)
     with pytest.raises(TypeError, match="sample"):
-        clipped(PARAMS, ROWS)
-    other = dp.poisson_plan(n=8, batch=1, steps=5, delta=1e-2, noise_multiplier=1.0)
-    assert other.sgd().capacity != PLAN.sgd().capacity
-    with pytest.raises(ValueError, match="slots"):
-        clipped(PARAMS, batch(other))
+        dp.clipped_grad(loss, PLAN, 1.0)(PARAMS, ROWS)
+
+
+# Other plans of the same capacity, which alone tells none of them apart.
+SGD = PLAN.sgd()
+OTHERS = {
+    "rate": dataclasses.replace(SGD, sampling_rate=0.4),
+    "everybody": DPSGD(8, 1.0, 5, 1.0, 8),
+    "n": dataclasses.replace(SGD, n=9),
+    "steps": dataclasses.replace(SGD, steps=500),
+    "noise": dataclasses.replace(SGD, noise_multiplier=0.0),
+}
+
+
+def other(name):
+    return dataclasses.replace(PLAN, stages=(OTHERS[name],))
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_plans_do_not_mix(name):
+    """Each part carries its plan: not the capacity is compared, which agrees here, but all of it."""
+    mixed = other(name)
+    rows = np.zeros((mixed.sgd().n, 3), np.float32)
+    assert mixed.sgd().capacity == PLAN.sgd().capacity
+    (key, *_), others_batch = dp.keys(mixed), batch(mixed, rows=rows)
+
+    def refused(words, step, *arguments):
+        """In one line, and before anything is computed."""
+        with pytest.raises(ValueError, match=words) as refusal:
+            jax.eval_shape(step, *arguments)
+        assert "\n" not in str(refusal.value)
+
+    refused("key is of another plan", lambda key: dp.sample(PLAN, key, ROWS).valid, key)
+    refused(
+        "batch was drawn by another plan",
+        lambda batch: dp.clipped_grad(loss, PLAN, 1.0)(PARAMS, batch).total,
+        others_batch,
+    )
+    tx = dp.add_noise(PLAN)
+    refused(
+        "clipped sum is of another plan",
+        lambda batch: tx.update(dp.clipped_grad(loss, mixed, 1.0)(PARAMS, batch), tx.init(PARAMS))[
+            0
+        ],
+        others_batch,
+    )
+
+
+def test_plans_that_are_equal_are_one_plan():
+    again = dp.poisson_plan(n=8, batch=4, steps=5, delta=1e-2, noise_multiplier=1.0)
+    (key, *_) = dp.keys(again)
+    clipped = dp.clipped_grad(loss, PLAN, 1.0)(PARAMS, dp.sample(again, key, ROWS))
+    dp.add_noise(again).update(clipped, jnp.int32(0))
+
+
+def test_less_noise_than_the_plan_s_is_refused_and_more_is_not():
+    for std in (0.0, 0.49, np.nan):
+        with pytest.raises(ValueError, match=r"noise_std = .* less than the plan's"):
+            dp.clipped_grad(loss, PLAN, 0.5, noise_std=std)
+    assert dp.clipped_grad(loss, PLAN, 0.5, noise_std=2.0)(PARAMS, batch()).std == 2.0
+
+
+def test_members_by_mask_and_groups_of_rows():
+    everybody = dp.poisson_plan(n=3, batch=3, steps=5, delta=1e-2, noise_multiplier=1.0)
+    mask = jnp.arange(8) % 3 == 1
+    drawn = dp.sample(everybody, jax.random.key(0), ROWS, mask=mask)
+    found = {tuple(row) for row in np.asarray(drawn.examples)[np.asarray(drawn.valid)].tolist()}
+    assert found == {tuple(row) for row in ROWS[1::3].tolist()}
+    groups = jnp.array([[0, 0], [1, 2], [3, 4]]), jnp.array([1, 2, 2])
+    drawn = dp.sample(everybody, jax.random.key(0), np.arange(8), units=groups)
+    assert [sum(int(i) in g for i in drawn.examples) for g in ((0,), (1, 2), (3, 4))] == [1, 1, 1]
+    with pytest.raises(ValueError, match="the mask has 8 members"):
+        dp.sample(everybody, jax.random.key(0), ROWS, mask=jnp.ones(8, bool))
+    with pytest.raises(ValueError, match="2 groups were given, not 3"):
+        dp.sample(everybody, jax.random.key(0), ROWS, units=(groups[0][:2], groups[1][:2]))
+    with pytest.raises(ValueError, match="plan is for n = 3 rows"):
+        dp.sample(everybody, jax.random.key(0), ROWS[:7], mask=mask)
 
 
 @pytest.mark.parametrize("rows", [ROWS[:7], np.zeros((9, 3)), (ROWS, np.zeros(7)), np.float32(1)])

@@ -1,0 +1,49 @@
+"""fpu/training/dpsgd.py: cells keep to the noise of their plan. The step itself: guarantees_test.py, golden_test.py."""
+
+import dataclasses
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+
+from fpu import training
+
+ONE = np.ones((3, 6), bool)
+
+
+def cells(clips, stds):
+    return tiny.cells(ONE)._replace(clip=jnp.float32(clips), noise_std=jnp.float32(stds))
+
+
+def free(plan):
+    return dataclasses.replace(
+        plan, stages=(dataclasses.replace(plan.sgd(), noise_multiplier=0.0),)
+    )
+
+
+@pytest.mark.parametrize(
+    ("clips", "stds", "words"),
+    [
+        ([0.5, 0.5, 0.5], [0.35, 0.0, 0.35], "cell 1 has noise_std = 0, less than the 0.35"),
+        ([0.5, 0.5, 0.5], [0.35, 0.35, 0.34], "cell 2 has noise_std = 0.34"),
+        ([0.5, np.inf, 0.5], [0.35, 0.0, 0.35], "cell 1 has no clip norm"),
+        ([0.5, 0.5, 0.5], [np.nan, 0.35, 0.35], "cell 0 has noise_std = nan"),
+    ],
+)
+def test_a_cell_with_less_noise_than_its_plan_accounts_for_is_refused(clips, stds, words):
+    plan = tiny.plan(noise=0.7)
+    with pytest.raises(ValueError, match=words) as refusal:
+        training.check_cells(plan, cells(clips, stds))
+    assert "\n" not in str(refusal.value)
+    training.check_cells(free(plan), cells(clips, stds))  # a plan that claims nothing
+
+
+def test_the_plan_s_noise_or_more_is_let_pass_whatever_float32_makes_of_it():
+    for noise in (0.7, 1.1, 1 / 3):
+        for clip in (0.1, 1.7, 1e-3):
+            plan = tiny.plan(noise=noise)
+            training.check_cells(plan, cells([clip] * 3, [noise * clip] * 3))
+            training.check_cells(plan, cells([clip] * 3, [2 * noise * clip] * 3))
+    one = tiny.first(cells([0.5] * 3, [0.35] * 3))
+    training.check_cells(tiny.plan(noise=0.7), one)
