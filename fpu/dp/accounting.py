@@ -69,17 +69,16 @@ def _curve(steps: tuple[Steps, ...], delta: float) -> Callable[[float], float]:
     ever = _ever_drawn(steps)
     if ever <= delta:
         return lambda eps: ever
-    if delta < losses.LEAST_DELTA or any(part.noise < losses.LEAST_NOISE for part in steps):
-        renyi = _renyi(steps, delta)
-        return lambda eps: delta if eps >= renyi else ever
     hidden = _hidden(steps)
-    if hidden > _NEGLIGIBLE * delta:
-        whole = losses.curve(steps, delta)
-        return lambda eps: min(whole(eps), ever)
-    delta_at = losses.curve(
-        [part._replace(truncation=0.0, displacing=0.0) for part in steps], delta - hidden
-    )
-    return lambda eps: min(delta_at(eps) + hidden, ever)
+    with contextlib.suppress(OverflowError):  # losses that no grid holds
+        if hidden > _NEGLIGIBLE * delta:
+            whole = losses.curve(steps, delta)
+            return lambda eps: min(whole(eps), ever)
+        untruncated = [part._replace(truncation=0.0) for part in steps]
+        delta_at = losses.curve(untruncated, delta - hidden)
+        return lambda eps: min(delta_at(eps) + hidden, ever)
+    renyi = _renyi(steps, delta)
+    return lambda eps: delta if eps >= renyi else ever
 
 
 def _merged(steps: Sequence[Steps]) -> tuple[Steps, ...]:
@@ -234,5 +233,7 @@ def _unreachable(make_plan: Callable[[float], Any], eps: float, noise: float) ->
 
 def _rounded(eps: float, towards: Callable[[float], int]) -> str:
     """To three digits, on the side that can be reached."""
+    if math.isinf(eps):
+        return "inf"
     digit = 10.0 ** (math.floor(math.log10(eps)) - 2) if eps > 0 else 1.0
     return f"{towards(eps / digit) * digit:.3g}"

@@ -25,7 +25,9 @@ def log_delta(mu: float, eps: float) -> float:
     # R(t) is rounded up by more than the rounding of both ratios; the difference may cancel, so relative to R(t).
     difference = _mills(t) * (1 + _ROUNDING) - _mills(t + mu)
     log_phi = -t * t / 2 - math.log(2 * math.pi) / 2
-    return min(log_phi + math.log(difference) + _ROUNDING * (1 + t * t), 0.0)
+    # t itself is wrong by roundings of its two terms, which are larger than it where mu is large.
+    cancelled = 2.0**-50 * (1 + abs(t)) * (eps / mu + mu / 2)
+    return min(log_phi + math.log(difference) + _ROUNDING * (1 + t * t) + cancelled, 0.0)
 
 
 def delta(mu: float, eps: float) -> float:
@@ -43,7 +45,7 @@ def epsilon(mu: float, delta: float) -> float:
     while high - low > 1e-14 * high:
         middle = (low + high) / 2
         low, high = (middle, high) if log_delta(mu, middle) > wanted else (low, middle)
-    return high
+    return high * (1 + 1e-14)
 
 
 def _mills(t: float) -> float:

@@ -15,9 +15,12 @@ How every rounding is kept on the safe side:
 
 **Truncation.** Where at most `capacity` of a sample are kept, let E be the event that `capacity` others or more are
 drawn, of probability tau = P(Bin(n - 1, q) >= capacity), with the unit and without it alike. Outside E nothing is
-truncated. Within it the unit is kept with probability at most r = q capacity / (capacity + 1), and then takes the
-place of another, which moves the sum by two clip norms. So, telling E as well, a step is the mixture (1 - tau)
-L(q, sigma) + tau L(r, sigma / 2).
+truncated. Within it the unit is kept with probability at most q, and then takes the place of another, which moves the
+sum by two clip norms. So, telling E as well, a step is the mixture (1 - tau) L(q, sigma) + tau L(q, sigma / 2). That
+grows with tau, so it holds for smaller data sets too, whose tau is smaller. (The unit is kept with probability q
+capacity / (capacity + 1) in E, but a mixture with that rate does not grow with tau.) When a unit is zeroed out instead
+of removed, this is proved where E is paid for out of delta (accounting._hidden), as it is at the capacity of
+plan.capacity; where truncation is common it was only checked numerically.
 """
 
 import math
@@ -42,7 +45,6 @@ class Steps(NamedTuple):
     rate: float  # q; 1 for a release
     noise: float  # sigma > 0
     truncation: float = 0.0  # tau
-    displacing: float = 0.0  # r
 
 
 class _Masses(NamedTuple):
@@ -66,13 +68,19 @@ def curve(parts: Sequence[Steps], delta: float) -> Callable[[float], float]:
 
     Masses below 1e-6 delta are counted as infinite losses, so a much smaller delta needs a curve of its own.
 
+    Raises OverflowError where a grid cannot hold the losses.
+
     **Guarantees.** Adding or removing one unit, for adaptively chosen steps. All roundings of the grid, and those
     of float64 under the usual model of an FFT (each output wrong by at most 8 u log2 N times the l1 norm of
     the input, u = 2^-53), are on the safe side.
     """
+    if delta < LEAST_DELTA or any(part.noise < LEAST_NOISE for part in parts):
+        raise OverflowError("out of the range of these distributions")
     total = sum(part.count for part in parts)
     cut = 1e-6 * delta / total
     widest = _widest(parts, cut)
+    if not widest / 2**14 < 1:
+        raise OverflowError(f"losses of up to {widest:g} do not fit a grid")
     low = high = spacing = math.inf
     orders, tilts, wanted = [], [], widest / 2**14
     for _ in range(8):  # until the grid suits the distribution that it shows
@@ -104,8 +112,11 @@ def curve(parts: Sequence[Steps], delta: float) -> Callable[[float], float]:
         worst = 0.0
         for plain, tilted, rest in bounds:
             bound, error = _above(tilted, gains, beyond, index, eps)
-            if error > 1e-6 * bound:
-                bound = min(bound, _above(plain, gains, beyond, index, eps)[0])
+            untilted = _above(plain, gains, beyond, index, eps)[0]
+            if index == 0:  # what wraps round from below would be tilted away
+                bound = untilted
+            elif error > 1e-6 * bound:
+                bound = min(bound, untilted)
             worst = max(worst, bound + rest)
         return worst
 
@@ -151,7 +162,7 @@ def _widest(parts: Sequence[Steps], cut: float) -> float:
 
 def _settings(parts: Sequence[Steps]) -> list[tuple[float, float]]:
     """(q, sigma) of all steps, and of those that truncation brings in."""
-    halves = [(part.displacing, part.noise / 2) for part in parts if part.truncation]
+    halves = [(part.rate, part.noise / 2) for part in parts if part.truncation]
     return [(part.rate, part.noise) for part in parts] + halves
 
 
@@ -159,7 +170,7 @@ def _step(part: Steps, spacing: float, cut: float, removed: bool) -> _Masses:
     plain = _plain(part.rate, part.noise, spacing, cut, removed)
     if not part.truncation:
         return plain
-    other = _plain(part.displacing, part.noise / 2, spacing, cut, removed)
+    other = _plain(part.rate, part.noise / 2, spacing, cut, removed)
     first = min(plain.first, other.first)
     last = max(one.first + len(one.masses) for one in (plain, other))
     masses = np.zeros(last - first)
@@ -184,15 +195,16 @@ def _plain(rate: float, noise: float, spacing: float, cut: float, removed: bool)
     (p, p_error), (q, q_error) = (with_it, at_0) if removed else (at_0[:, ::-1], with_it[:, ::-1])
     # Of mass p under P and q under Q, `stay` goes to the lower end x of [x, x + h] and the rest to the upper one:
     # stay e^-x + (p - stay) e^-(x + h) = q. An error only moves mass upwards.
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         scaled = np.exp(np.log(q) + losses[1:])
         error = (
             p_error
             + np.exp(np.log(q_error) + losses[1:])
             + 4 * _UNIT * (p + scaled * (1 + np.abs(losses[1:])))
         )
-    p = p + p_error
-    stay = np.clip((scaled - p - error) / math.expm1(spacing), 0.0, p)
+        p = p + p_error
+        stay = np.clip((scaled - p - error) / math.expm1(spacing), 0.0, p)
+    stay = np.where(np.isfinite(stay), stay, 0.0)  # inf - inf: all of it upwards
     masses = np.zeros(len(losses))
     masses[:-1] += stay
     masses[1:] += p - stay
@@ -282,7 +294,7 @@ def _composed(parts, steps, spacing: float, tilt: float, size: int, bottom: int)
         larger = np.abs(one) + g
         log_bound += part.count * np.log(larger)
         wrong = wrong + part.count * (g / larger + 16 * _UNIT)
-        log_scale += part.count * log_moment
+        log_scale += part.count * (log_moment + 2e-13)  # and the rounding of tilted masses
         start += part.count * step.first
     bound = np.exp(log_bound)
     error = math.sqrt(2 * np.mean(np.square(bound * np.minimum(wrong, 2.0))))

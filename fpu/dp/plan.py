@@ -7,7 +7,7 @@ from scipy import stats
 
 from fpu.dp import accounting
 from fpu.dp.losses import Steps
-from fpu.dp.rounding import rounded_up
+from fpu.dp.rounding import rounded_down, rounded_up
 
 RELATION = "add_or_remove_one"
 LEAST_NOISE = 1e-9  # less would hide nothing, and 1 / sigma^2 must be a number
@@ -57,7 +57,7 @@ class Release:
 
     def words(self) -> str:
         """The mechanism in a clause of the privacy statement."""
-        return f"one Gaussian release of sums with noise multiplier {self.noise_multiplier:.4g}"
+        return f"one Gaussian release of sums with noise multiplier {rounded_down(self.noise_multiplier, 6)}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,15 +101,14 @@ class DPSGD:
         if self.capacity == self.n:
             return plain
         crowded = float(stats.binom.sf(self.capacity - 1, self.n - 1, self.sampling_rate))
-        share = self.capacity / (self.capacity + 1)
-        return plain._replace(truncation=crowded, displacing=self.sampling_rate * share)
+        return plain._replace(truncation=crowded)
 
     def words(self) -> str:
         """The mechanism in a clause of the privacy statement."""
         return (
             f"{self.steps:,} steps of DP-SGD, each on a Poisson sample at rate {self.sampling_rate:.6g} of n = "
             f"{self.n:,} (at most {self.capacity:,} kept, truncated uniformly), with noise multiplier "
-            f"{self.noise_multiplier:.6g}"
+            f"{rounded_down(self.noise_multiplier, 6)}"
         )
 
 

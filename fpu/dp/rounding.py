@@ -9,7 +9,19 @@ def rounded_up(x: float, digits: int) -> str:
 
     What repr(x) shows counts as exact: rounded_up(1e-05, 3) is "1e-05", though the float is a little more.
     """
+    return _rounded(x, digits, decimal.ROUND_CEILING)
+
+
+def rounded_down(x: float, digits: int) -> str:
+    """The same downwards: of a noise multiplier, of which less is worse."""
+    return _rounded(x, digits, decimal.ROUND_FLOOR)
+
+
+def _rounded(x: float, digits: int, rounding: str) -> str:
     if not math.isfinite(x):
         return str(float(x))
-    context = decimal.Context(prec=digits, rounding=decimal.ROUND_CEILING)
-    return f"{float(context.create_decimal(repr(float(x)))):.{digits}g}"
+    exact = decimal.Context(prec=digits, rounding=rounding).create_decimal(repr(float(x)))
+    text = f"{float(exact):.{digits}g}"
+    return (
+        text if decimal.Decimal(text) == exact else str(exact)
+    )  # a subnormal float has fewer digits

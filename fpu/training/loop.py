@@ -16,7 +16,7 @@ from fpu import distributed
 from fpu.dp.plan import Plan
 from fpu.models import Model
 from fpu.training import programs
-from fpu.training.dpsgd import Cell, Pool, Recipe, State, initial, step
+from fpu.training.dpsgd import Cell, Pool, Recipe, State, check_cells, initial, step
 
 STEPS_PER_CALL = 50
 
@@ -73,8 +73,8 @@ def fit(
       cell is repeated to fill up. It is donated to the next call: copy what is kept.
 
     Raises:
-      ValueError: a cell has more members than the plan accounts for, its mask is not the pool's, or
-        processes disagree on an argument (two secret keys would be two samples and two noises).
+      ValueError: a cell has more members or less noise than the plan accounts for, its mask is not the
+        pool's, or processes disagree on an argument (two secret keys would be two samples and two noises).
     """
     total, count = plan.sgd().steps, len(cells.clip)
     own_pools = pool.sizes.ndim == 2
@@ -158,6 +158,7 @@ def _check(plan: Plan, pool: Pool, cells: Cell, own_pools: bool) -> None:
         )
     if int(jnp.sum(cells.mask, axis=1).max()) > plan.sgd().n:
         raise ValueError(f"a cell has more members than the n = {plan.sgd().n} of the plan")
+    check_cells(plan, cells)
 
 
 def _placed(tree: Any, width: int, mesh: Mesh | None):

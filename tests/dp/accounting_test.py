@@ -319,3 +319,25 @@ def test_a_curve_goes_through_eps_and_delta_and_falls(family):
     values = [delta_at(x) for x in np.linspace(0, 2 * eps, 9)]
     assert all(a > b for a, b in itertools.pairwise(values))
     assert values[0] <= 1
+
+
+@pytest.mark.parametrize(
+    ("n", "q", "capacity", "noise", "delta"),
+    [(1000, 0.001, 1, 0.1, 8e-4), (2, 0.5, 1, 0.3, 0.3), (20, 0.5, 10, 0.05, 0.47)],
+)
+def test_a_smaller_data_set_which_truncates_less_is_covered_too(n, q, capacity, noise, delta):
+    """A guarantee for at most n units: with few units nothing is truncated at all."""
+    truncated = accounting.epsilon(Plan(delta, (DPSGD(n, q, 1, noise, capacity),)))[0]
+    alone = accounting.spent([Steps(1, q, noise)], delta)[0]
+    assert truncated >= alone > 3
+
+
+def test_losses_that_no_grid_holds_are_left_to_renyi():
+    eps, accountant = accounting.spent([Steps(10**6, 0.5, 0.01)], 1e-3)
+    assert (math.isfinite(eps), accountant) == (True, "rdp")
+
+
+def test_the_closed_form_holds_where_its_argument_cancels():
+    """Exact values in 60 digits."""
+    assert gdp.log_delta(98674.40680716047, 4871648820.643118) >= -573.7239474478190
+    assert gdp.epsilon(83616.51953498117, 1e-300) > 3498958917.823595
