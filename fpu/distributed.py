@@ -1,9 +1,11 @@
-"""Several devices and several processes: starting them, their mesh, and what they must agree on."""
+"""Several devices and several processes: starting them, their mesh, and checks that all hold the same."""
 
 import hashlib
 import importlib.util
 import os
 import socket
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,10 +29,10 @@ _SLURM = (
 def initialize(
     coordinator: str | None = None, process_id: int | None = None, num_processes: int | None = None
 ) -> None:
-    """Join the processes of one run. Call it first, in every process; a single one it leaves alone.
+    """Join the processes of one run. Call it first, in every process; it does nothing for a single one.
 
-    Without arguments it finds out: tasks of one Slurm step (`srun`; one GPU a task) and the hosts of a
-    TPU pod, through jax's own detection. (On a TPU host jax is always asked: nobody else knows.)
+    Without arguments it detects the tasks of one Slurm step (`srun`; one GPU a task) and the hosts of a
+    TPU pod, through jax. (On a TPU host jax is always asked: the environment does not say.)
 
     jax.distributed by default catches SIGTERM for its preemption service, and the process lives on:
     that service is switched off here, as a run that was killed continues from its checkpoint.
@@ -44,16 +46,16 @@ def initialize(
       InputError: some of the three are given, not all, or they are impossible.
       RuntimeError: jax has been used before this call.
     """
-    given = {
+    arguments = {
         "coordinator": coordinator,
         "process_id": process_id,
         "num_processes": num_processes,
     }
-    if all(value is None for value in given.values()):
+    if all(value is None for value in arguments.values()):
         _detected()
         return
     if coordinator is None or process_id is None or num_processes is None:
-        missing = [name for name, value in given.items() if value is None]
+        missing = [name for name, value in arguments.items() if value is None]
         raise InputError(
             f"{' and '.join(missing)}: missing; coordinator (host:port), process_id and num_processes "
             "go together, or leave all three out"
@@ -96,7 +98,7 @@ def _detected() -> None:
 
 def _start(*arguments) -> None:
     jax.config.update("jax_enable_preemption_service", False)
-    # Who has failed does not wait long for the others; a run that ends well has them all at its end.
+    # A process that has failed does not wait long for the others. (A run that succeeds ends with a barrier.)
     jax.distributed.initialize(*arguments, shutdown_timeout_seconds=10)
 
 
@@ -112,20 +114,20 @@ def mesh(cells: int = 1) -> Mesh:
     return jax.make_mesh((cells, count // cells), ("cells", "examples"), (AxisType.Auto,) * 2)
 
 
-def leads() -> bool:
-    """Whether this process is the first, the one that keeps and says things."""
+def is_first() -> bool:
+    """Whether this process is process 0, which alone writes files and messages."""
     return jax.process_index() == 0
 
 
-def anyone(flag: bool) -> bool:
-    """Whether it is true in any process. Call it in all of them."""
+def any_process(flag: bool) -> bool:
+    """Whether `flag` is true in any process. Call it in all of them."""
     if jax.process_count() == 1:
         return flag
     return bool(multihost_utils.process_allgather(np.array([flag])).any())
 
 
 def barrier(name: str, patience: float) -> None:
-    """Wait until every process has come here, at most `patience` seconds after the first. Call it in all of them.
+    """Wait until every process has called it, at most `patience` seconds after the first.
 
     It waits at jax's coordination service, not in a collective, whose timeout is the backend's own.
 
@@ -133,7 +135,7 @@ def barrier(name: str, patience: float) -> None:
       name: of this barrier. No process may use it twice.
 
     Raises:
-      jax.errors.JaxRuntimeError: some process has not come, or has failed.
+      jax.errors.JaxRuntimeError: some process has not called it in time, or has failed.
     """
     if jax.process_count() == 1:
         return
@@ -142,24 +144,24 @@ def barrier(name: str, patience: float) -> None:
     client.wait_at_barrier(name, round(patience * 1000))
 
 
-def of_the_first(tree):
-    """What process 0 holds: a pytree of arrays, of the same shapes in every process. Call it in all of them."""
+def broadcast(tree: Any) -> Any:
+    """Process 0's pytree of arrays, whose shapes are equal in every process. Call it in all of them."""
     if jax.process_count() == 1:
         return tree
     return multihost_utils.broadcast_one_to_all(tree)
 
 
-def one_key(key: jax.Array) -> jax.Array:
+def broadcast_key(key: jax.Array) -> jax.Array:
     """Process 0's key in every process; typed keys of one shape. It travels over the network.
 
     Noise must be the same draw on every process, and so must the sample: each process makes or reads
     a secret key of its own, and process 0's is used.
     """
-    words = of_the_first(jax.random.key_data(key))
+    words = broadcast(jax.random.key_data(key))
     return jax.random.wrap_key_data(jnp.asarray(words), impl=jax.random.key_impl(key))
 
 
-def agree(**values) -> None:
+def check_same(**values: Any) -> None:
     """Make sure that all processes hold the same values: pytrees of arrays, keys, and constants.
 
     Compares SHA-256 of each leaf. (multihost_utils.assert_equal and device_put compare too, but print
@@ -171,17 +173,17 @@ def agree(**values) -> None:
     if jax.process_count() == 1:
         return
     leaves = jax.tree_util.tree_leaves_with_path(values)
-    mine = np.stack([_digest(leaf) for _, leaf in leaves])
-    every = multihost_utils.process_allgather(mine)
+    digests = np.stack([_digest(leaf) for _, leaf in leaves])
+    gathered = multihost_utils.process_allgather(digests)  # [processes, leaves, 8]
     for number, (path, _) in enumerate(leaves):
-        if (every[:, number] != every[0, number]).any():
+        if (gathered[:, number] != gathered[0, number]).any():
             raise InputError(
                 f"{jax.tree_util.keystr(path, simple=True, separator='.')}: differs between processes; "
-                "give all of them process 0's (for a secret key: distributed.one_key)"
+                "give all of them process 0's (for a secret key: distributed.broadcast_key)"
             )
 
 
-def _digest(leaf) -> np.ndarray:
+def _digest(leaf: Any) -> np.ndarray:
     """SHA-256 as uint32 [8]."""
     if not isinstance(leaf, jax.Array | np.ndarray):
         content = repr(leaf).encode()
@@ -193,7 +195,7 @@ def _digest(leaf) -> np.ndarray:
     return np.frombuffer(hashlib.sha256(content).digest(), np.uint32)
 
 
-def place(tree, mesh: Mesh, spec: PartitionSpec):
+def place(tree: Any, mesh: Mesh, spec: PartitionSpec) -> Any:
     """Arrays and typed keys that every process holds, as arrays over the mesh."""
     sharding = NamedSharding(mesh, spec)
 
@@ -207,45 +209,51 @@ def place(tree, mesh: Mesh, spec: PartitionSpec):
     return jax.tree.map(one, tree)
 
 
-def whole(tree):
-    """What may be spread over devices and processes, on this process's first device. Call it in all of them."""
-    here = jax.local_devices()[0]
+def gather(tree: Any) -> Any:
+    """Arrays spread over devices and processes, complete on this process's first device.
+
+    Call it in all processes.
+    """
+    device = jax.local_devices()[0]
     if jax.process_count() == 1:
-        return jax.device_put(tree, here)
+        return jax.device_put(tree, device)
 
     def one(leaf):
-        held = not isinstance(leaf, jax.Array) or leaf.is_fully_addressable
-        if not (held or leaf.is_fully_replicated):
+        if isinstance(leaf, jax.Array) and not (
+            leaf.is_fully_addressable or leaf.is_fully_replicated
+        ):
             leaf = multihost_utils.process_allgather(leaf, tiled=True)
-        return jax.device_put(np.asarray(leaf), here)
+        return jax.device_put(np.asarray(leaf), device)
 
     return jax.tree.map(one, tree)
 
 
-def over_rows(function, fixed: tuple, *rows, devices=None):
-    """function(*fixed, *rows), its rows shared out over devices.
+def map_rows(
+    function: Callable, fixed: tuple, *rows: Any, devices: Sequence[jax.Device] | None = None
+) -> Any:
+    """function(*fixed, *rows), its rows split over devices.
 
     Args:
-      function: jitted. Row i of what it returns depends on `fixed`, on row i of `rows` and on i, not on how many
-        rows there are; as draws do whose random bits are counted by row (JAX's partitionable Threefry).
-      devices: None: all of all processes, and then to be called in all of them. jax.local_devices() for what
-        other processes may not need at the same time.
+      function: jitted. Row i of its result depends on `fixed`, on row i of `rows` and on i, not on the number
+        of rows. (Draws do, whose random bits are counted by row: JAX's partitionable Threefry.)
+      devices: None: all devices of all processes; then all processes must call it. jax.local_devices() for
+        what other processes may not need at the same time.
 
-    Returns: what one device would, up to f32 rounding, whole in every process.
+    Returns: what one device would, up to f32 rounding, complete in every process.
     """
     devices = devices or jax.devices()
     if len(devices) == 1:
         return function(*fixed, *rows)
-    among = Mesh(np.array(devices), "examples")
+    mesh = Mesh(np.array(devices), "examples")
     count = len(rows[0])
-    index = np.arange(-(-count // len(devices)) * len(devices)) % count  # each device has as many
-    spread = [place(np.asarray(x)[index], among, PartitionSpec("examples")) for x in rows]
-    found = function(*place(fixed, among, PartitionSpec()), *spread)
-    return jax.tree.map(lambda x: x[:count], whole(found))
+    index = np.arange(-(-count // len(devices)) * len(devices)) % count  # as many on each device
+    split = [place(np.asarray(x)[index], mesh, PartitionSpec("examples")) for x in rows]
+    result = function(*place(fixed, mesh, PartitionSpec()), *split)
+    return jax.tree.map(lambda x: x[:count], gather(result))
 
 
 def layout(slice_size: int = 1) -> dict:
-    """What decides the f32 rounding of a training besides its inputs: JSON-able."""
+    """What decides the f32 rounding of a training besides its inputs, as JSON can hold it."""
     return {
         "slice_size": slice_size,
         "devices": jax.device_count(),

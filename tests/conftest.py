@@ -1,14 +1,27 @@
-"""Strict numerics for every test: no silent broadcasting, no key used twice, no network, no home folder."""
+"""Strict numerics for every test: no silent broadcasting, no key used twice, no network, no home folder.
+
+Tests compile much and compute little, so XLA compiles with its cheap passes only: a third of the time.
+XLA_FLAGS="" uv run pytest: with XLA's own choice of code generator.
+"""
 
 import os
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
 
 import jax
 import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
+jax.config.update("jax_disable_most_optimizations", True)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _bounded_memory():
+    """Programs of a module are forgotten after it: hundreds of them take gigabytes."""
+    yield
+    jax.clear_caches()
 
 
 @pytest.fixture(autouse=True)
@@ -19,10 +32,7 @@ def _private_cache(tmp_path_factory, monkeypatch):
 
 @pytest.fixture(scope="module")
 def quick_compiles():
-    """For modules that compile much and compute little: XLA's cheap passes only, half the time."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
+    """Every module has them now."""
 
 
 @pytest.fixture(scope="module")

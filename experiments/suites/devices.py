@@ -105,7 +105,7 @@ def _draws(model: models.Model, devices: Sequence[Any]) -> Callable[[], None]:
 
     def act() -> None:
         arguments = params, jax.random.key(1)
-        jax.block_until_ready(distributed.over_rows(sample, arguments, labels, devices=devices))
+        jax.block_until_ready(distributed.map_rows(sample, arguments, labels, devices=devices))
 
     act()
     return act

@@ -49,12 +49,12 @@ def main(argv: list[str]) -> int:
     from fpu import distributed  # not above: bad input should not wait for jax
 
     code = 0
-    if distributed.leads():
+    if distributed.is_first():
         print(folder / "report.html")
         code, line = run.failure(folder / "record.json") or (0, "")
         if line:
             progress.say(line)
-    return int(distributed.of_the_first(np.int32(code)))  # all leave with it, and none waits
+    return int(distributed.broadcast(np.int32(code)))  # all leave with it, and none waits
 
 
 def process(text: str | None) -> tuple[str | None, int | None, int | None]:

@@ -40,7 +40,7 @@ def sampler(model: models.Model, params: Any) -> Callable[[jax.Array, jax.Array]
     """(key, labels) -> images of a model, drawn on all devices."""
 
     def sample(key, labels):
-        return distributed.over_rows(_sampler(model), (params, key), labels)
+        return distributed.map_rows(_sampler(model), (params, key), labels)
 
     return sample
 
@@ -52,8 +52,7 @@ def scores(
     keys = jax.random.split(jax.random.fold_in(public, 3), len(labels))
     inputs = images, np.asarray(labels, np.int32), jax.random.key_data(keys)
     parts = [
-        distributed.over_rows(_scorer(model), (params,), *chunk)
-        for chunk in _chunks(CHUNK, *inputs)
+        distributed.map_rows(_scorer(model), (params,), *chunk) for chunk in _chunks(CHUNK, *inputs)
     ]
     return {k: np.concatenate([p[k] for p in parts])[: len(labels)] for k in parts[0]}
 

@@ -45,9 +45,9 @@ def trained(
     task = job.task(k_release, k_sgd, public)
     follow = keep.follower(
         [folder],
-        log=folder / "log.jsonl" if distributed.leads() else os.devnull,
+        log=folder / "log.jsonl" if distributed.is_first() else os.devnull,
         eps=plan.epsilon() if plan.private else None,
-        tensorboard=_tensorboard(folder) if tensorboard and distributed.leads() else None,
+        tensorboard=_tensorboard(folder) if tensorboard and distributed.is_first() else None,
     )
     rivals = {}
     if plan.private and train.dpsgd(plan) is not None and (alone := _one_release(plan)):

@@ -48,13 +48,13 @@ def follower(
         ):
             for step, state in fit(restore=restore):
                 show(step, jax.tree.map(jnp.mean, state.diagnostics))
-                stop = distributed.anyone(stop_asked())
+                stop = distributed.any_process(stop_asked())
                 if step == steps or stop or time.monotonic() - saved > SECONDS:
                     for place, cell in zip(places, _cells(state, len(places)), strict=True):
                         processes.save(place, step, cell, layout)
                     saved = time.monotonic()
                 if stop:
-                    distributed.anyone(stop)  # nobody leaves before the first has written
+                    distributed.any_process(stop)  # nobody leaves before the first has written
                     raise SystemExit(signals.CODE)
                 if step == steps:
                     return state

@@ -27,7 +27,7 @@ def opened(folder: pathlib.Path, config: dict) -> Iterator[bool]:
     Raises:
       InputError: see workdir.opened; or the processes were given different flags or data.
     """
-    distributed.agree(**{name: repr(value) for name, value in config.items()})
+    distributed.check_same(**{name: repr(value) for name, value in config.items()})
     with contextlib.ExitStack() as held:
 
         def enter() -> bool:
@@ -35,22 +35,22 @@ def opened(folder: pathlib.Path, config: dict) -> Iterator[bool]:
             return workdir.finished(folder)
 
         ended = _by_the_first(enter)
-        if not distributed.leads():
+        if not distributed.is_first():
             nowhere = held.enter_context(open(os.devnull, "w"))
             held.enter_context(contextlib.redirect_stderr(nowhere))
-        yield distributed.anyone(bool(ended))
+        yield distributed.any_process(bool(ended))
         distributed.barrier(f"run {next(_ENDS)} of this process has ended", _PATIENCE)
 
 
 def secret_key(folder: pathlib.Path, noise_seed: int | None) -> jax.Array:
     """workdir.secret_key of the first process, in all of them: one sample and one noise."""
     own = _by_the_first(lambda: workdir.secret_key(folder, noise_seed))
-    return distributed.one_key(jax.random.key(0) if own is None else own)
+    return distributed.broadcast_key(jax.random.key(0) if own is None else own)
 
 
 def save(folder: pathlib.Path, step: int, state: Any, layout: dict) -> None:
     """checkpoint.save by the first process of a state that each of them holds whole."""
-    if distributed.leads():
+    if distributed.is_first():
         several = jax.process_count() > 1
         checkpoint.save(folder, step, jax.tree.map(np.asarray, state) if several else state, layout)
 
@@ -62,18 +62,18 @@ def restored(folder: pathlib.Path, like: Any) -> tuple[int, Any, dict] | None:
     like = jax.tree.map(np.asarray, like)
     checkpointed = _by_the_first(lambda: checkpoint.restore(folder, like))
     step, state, layout = checkpointed or (-1, like, distributed.layout())
-    step = int(distributed.of_the_first(np.int32(step)))
-    return None if step < 0 else (step, distributed.of_the_first(state), layout)
+    step = int(distributed.broadcast(np.int32(step)))
+    return None if step < 0 else (step, distributed.broadcast(state), layout)
 
 
 def _by_the_first(act: Callable[[], Any]) -> Any:
     """What act() returns in the first process, None in the others; where it is refused, all of them are."""
     value = refused = None
-    if distributed.leads():
+    if distributed.is_first():
         try:
             value = act()
         except InputError as error:
             refused = error
-    if distributed.anyone(refused is not None):
+    if distributed.any_process(refused is not None):
         raise refused or InputError("process 0 was refused, and has said why")
     return value

@@ -54,7 +54,7 @@ def run(
         distributed.initialize(*addresses)
     with processes.opened(folder, job.config) as finished, signals.on_stop():
         if finished:
-            if distributed.leads() and not (folder / "report.html").is_file():
+            if distributed.is_first() and not (folder / "report.html").is_file():
                 _write_report(folder, json.loads((folder / "record.json").read_text()))
             progress.say(f"{folder} is finished: see report.html, or name another --workdir")
             return folder
@@ -80,12 +80,12 @@ def carry_out(
         seconds["total"] = time.monotonic() - begun
         nothing = {"fidelity": {}, "utility": {}}
         result = record.make(job, eps, accountant, nothing, seconds) | {"diverged": str(error)}
-        if distributed.leads():
+        if distributed.is_first():
             _finish(folder, result)
         return
     group = workdir.note(folder)
     seconds["train"] += group.get("seconds", 0.0)
-    if distributed.leads():
+    if distributed.is_first():
         _write_images(job, folder, images, labels, made.params)
 
     judged = _judged(job, key, public, made, images, labels, rivals, seconds)
@@ -97,7 +97,7 @@ def carry_out(
     result["cost"]["trained_side_by_side"] = group.get("cells", 1)
     if job.plan.private:
         result["thumbnails"] = report.thumbnails(images, labels)
-    if distributed.leads():
+    if distributed.is_first():
         _finish(folder, result)
 
 

@@ -99,7 +99,7 @@ def release(spec: models.Spec, task: Task) -> Any:
     members = task.pool._replace(units=task.pool.units[task.mask], sizes=task.pool.sizes[task.mask])
     noise = task.plan.stages[0].noise_multiplier
     params = gaussian.fit(spec, members, float(task.n), noise, task.release_key)
-    return distributed.of_the_first(params)  # another machine may round otherwise
+    return distributed.broadcast(params)  # another machine may round otherwise
 
 
 def dpsgd(plan: Plan) -> DPSGD | None:
@@ -113,7 +113,7 @@ def _on_draws(trainer, tasks, releases, follow, mesh) -> training.State:
         warmup.draws(trainer.spec, one, jax.random.fold_in(public, 5))
         for one, public in zip(releases, publics, strict=True)
     ]
-    pools = distributed.of_the_first(_stacked(drawn))
+    pools = distributed.broadcast(_stacked(drawn))
     keys = jnp.stack([jax.random.fold_in(public, 4) for public in publics])
     recipe, steps = trainer.draw_recipe, trainer.draw_steps
     fit = functools.partial(warmup.pretrain, trainer.model, recipe, pools, keys, steps, mesh=mesh)
@@ -152,7 +152,7 @@ def _shared_pool(tasks: Sequence[Task]) -> training.Pool:
 
 def _averaged(state: training.State, count: int) -> Any:
     """State.ema with a leading axis [count], on this process's first device."""
-    params = distributed.whole(state.ema)
+    params = distributed.gather(state.ema)
     if state.step.ndim == 0:
         return jax.tree.map(lambda x: x[None], params)
     return jax.tree.map(lambda x: x[:count], params)

@@ -84,7 +84,7 @@ def fit(
         each = -(-count // mesh.shape["cells"])
         width, vmapped = each * mesh.shape["cells"], each > 1
         same = {"pool": pool, "cells": cells, "plan": plan, "recipe": recipe, "start": start}
-        distributed.agree(**same, slice_size=each)
+        distributed.check_same(**same, slice_size=each)
     cells, start = (_placed(tree, width, mesh) for tree in (cells, start))
     if own_pools:
         pool = _placed(pool, width, mesh)
@@ -127,7 +127,7 @@ def fit_all(
       restore: called with (slice number, a State like the one to restore).
     """
     if mesh is not None:
-        distributed.agree(slice_size=slice_size)
+        distributed.check_same(slice_size=slice_size)
     count, own_pools = len(cells.clip), pool.sizes.ndim == 2
     width = slice_size * (1 if mesh is None else mesh.shape["cells"])
     ends = []
@@ -173,7 +173,7 @@ def _placed(tree: Any, width: int, mesh: Mesh | None):
 def _continued(state: State, restored: State | None, mesh: Mesh | None) -> State:
     """The restored state where `state` lies, or `state` where there is none."""
     if mesh is not None:
-        distributed.agree(restored_step=-1 if restored is None else int(restored.step.max()))
+        distributed.check_same(restored_step=-1 if restored is None else int(restored.step.max()))
     if restored is None or mesh is None:
         return restored or state
     return jax.device_put(restored, jax.tree.map(lambda x: x.sharding, state))

@@ -89,12 +89,12 @@ def _on_mesh(first, step, vmapped: bool, mesh: Mesh, own_pools: bool, stepped: b
 
         return of_a_device
 
-    every, mine = PartitionSpec(), cells_spec(grouped)
+    everywhere, spec = PartitionSpec(), cells_spec(grouped)
     # Why without varying-type checks: fpu/dp/sharding.py.
-    on_mesh = functools.partial(jax.shard_map, mesh=mesh, out_specs=mine, check_vma=False)
-    begin, data = on_mesh(block_first, in_specs=(mine, mine)), mine if own_pools else every
+    on_mesh = functools.partial(jax.shard_map, mesh=mesh, out_specs=spec, check_vma=False)
+    begin, data = on_mesh(block_first, in_specs=(spec, spec)), spec if own_pools else everywhere
     if stepped:
-        one = on_mesh(block(step), in_specs=(data, mine, mine, every))
+        one = on_mesh(block(step), in_specs=(data, spec, spec, everywhere))
         return _stepped(begin, one, one_at_a_time=True)
-    many = on_mesh(block(_loop(step)), in_specs=(data, mine, mine, every, every))
+    many = on_mesh(block(_loop(step)), in_specs=(data, spec, spec, everywhere, everywhere))
     return _looped(begin, many, grouped)

@@ -185,7 +185,7 @@ def _outputs(params, images):
     chunks = (padded[i : i + _CHUNK] for i in range(0, len(padded), _CHUNK))
     # On devices of this process alone: another process may have the result cached and not take part.
     local = jax.local_devices()
-    parts = [distributed.over_rows(_apply, (params,), chunk, devices=local) for chunk in chunks]
+    parts = [distributed.map_rows(_apply, (params,), chunk, devices=local) for chunk in chunks]
     return [np.concatenate(part)[: len(images)] for part in zip(*parts, strict=True)]
 
 

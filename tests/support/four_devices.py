@@ -126,9 +126,7 @@ def test_is_caught(module, name, fault, check):
 
 def test_gradients_that_jax_sums_over_devices_before_the_clip_are_caught():
     """Rule 11: with varying-type checks on, and parameters that are not cast to varying first."""
-    engine = mock.patch.object(
-        clipping, "clipped_sum", faults_test.summing(faults_test.correct)
-    )
+    engine = mock.patch.object(clipping, "clipped_sum", faults_test.summing(faults_test.correct))
     with engine, jax.debug_key_reuse(False):
         sharded(checks.sensitivity)
         with pytest.raises(AssertionError):
@@ -138,8 +136,8 @@ def test_gradients_that_jax_sums_over_devices_before_the_clip_are_caught():
 @pytest.mark.parametrize("slots", [1, 4, 6, 9])
 def test_shares_are_a_partition_of_the_batch(slots):
     def share(units, valid):
-        mine = sharding.share(units, valid, "examples")
-        return jax.lax.all_gather(mine, "examples", tiled=True)
+        share = sharding.share(units, valid, "examples")
+        return jax.lax.all_gather(share, "examples", tiled=True)
 
     wanted = np.arange(slots) % 3 > 0
     units, valid = on_every_device(share)(jnp.arange(slots) + 5, jnp.asarray(wanted))
@@ -170,9 +168,9 @@ def test_a_training_is_that_of_one_device(name):
         assert all(np.array_equal(first, other) for other in others)
 
 
-@pytest.mark.parametrize("name", tiny.NAMES)
-def test_one_example_on_one_device_moves_the_sum_by_at_most_the_clip_norm(name):
-    model, params, slots = tiny.model(name), fitted(name)[4].params, 6
+def test_one_example_on_one_device_moves_the_sum_by_at_most_the_clip_norm():
+    """Of a network, with images that are not finite. (checks.sensitivity looks at the whole step.)"""
+    model, params, slots = tiny.model("ddpm"), fitted("ddpm")[4].params, 6
 
     def total(params, images, labels, valid, clip):
         def loss(private, example, key):
@@ -181,8 +179,8 @@ def test_one_example_on_one_device_moves_the_sum_by_at_most_the_clip_norm(name):
         rows, valid = sharding.share(jnp.arange(slots), valid, "examples")
         keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(3), rows)
         examples = Example(images[rows], labels[rows])
-        found = clipping.clipped_sum(loss, params["private"], examples, valid, keys, clip)
-        return sharding.add_up(*found, valid, "examples")
+        sums = clipping.clipped_sum(loss, params["private"], examples, valid, keys, clip)
+        return sharding.add_up(*sums, valid, "examples")
 
     run = on_mesh(total)
     pool = tiny.pool(slots)
@@ -230,7 +228,8 @@ def test_cells_over_the_mesh_end_where_they_end_one_by_one(
 ):
     """Three cells, which neither divides; steps of the host, or a loop on the devices."""
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
-    training.compiled.cache_clear()
+    if backend != "cpu":  # programs do not know for which backend they were made
+        training.compiled.cache_clear()
     seen = []
     ends = fit(
         recipe=dataclasses.replace(tiny.RECIPE, microbatch=microbatch),
@@ -297,32 +296,32 @@ def test_a_checkpoint_goes_on_with_other_devices_and_bitwise_with_the_same(
 @pytest.mark.parametrize("name", tiny.NAMES)
 def test_rows_over_the_devices_are_drawn_and_scored_as_by_one(name):
     """Seven rows: one device has one too few. Draws are counted by row, so filling up changes none of them."""
-    model, params = tiny.model(name), distributed.whole(fitted(name)[4].ema)
+    model, params = tiny.model(name), distributed.gather(fitted(name)[4].ema)
     labels = np.arange(7) % 3
     drawn = tiny.draw(name)
     wanted = drawn(params, jax.random.key(5), labels)
-    found = distributed.over_rows(drawn, (params, jax.random.key(5)), labels)
-    assert found.shape == wanted.shape
-    np.testing.assert_allclose(found, wanted, atol=1e-4)
+    result = distributed.map_rows(drawn, (params, jax.random.key(5)), labels)
+    assert result.shape == wanted.shape
+    np.testing.assert_allclose(result, wanted, atol=1e-4)
 
     words = jax.random.key_data(jax.random.split(jax.random.key(6), 7))
     score = draw._scorer(model)
     wanted = score(params, tiny.pool(7).images, labels, words)
-    found = distributed.over_rows(
+    result = distributed.map_rows(
         score, (params,), tiny.pool(7).images, labels, words, devices=jax.local_devices()
     )
-    assert found.keys() == wanted.keys()
+    assert result.keys() == wanted.keys()
     for kind, values in wanted.items():
-        np.testing.assert_allclose(found[kind], values, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(result[kind], values, rtol=1e-3, atol=1e-4)
 
 
 def test_images_are_looked_at_by_all_devices_as_by_one():
     images = np.asarray(tiny.pool(9).images)
     params = classifier.initial((8, 8, 1), 3, seed=0)
     with mock.patch.object(classifier, "_look", wraps=classifier._look) as look:
-        found = classifier.features(params, images)
+        result = classifier.features(params, images)
     assert {len(call.args[1].devices()) for call in look.call_args_list} == {4}
-    np.testing.assert_allclose(found, classifier._look(params, images)[1], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(result, classifier._look(params, images)[1], rtol=1e-4, atol=1e-4)
 
 
 def test_a_mesh_must_divide_the_devices():

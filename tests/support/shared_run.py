@@ -1,17 +1,13 @@
 """A run from its flags to its record that one process does, and two do together."""
 
 import numpy as np
+from quick_run import PNG, Killed, _made
 
 from fpu import distributed, evaluation, report, training
+from fpu.models import vae
 from fpu.pipeline import draw, jobs, keep, processes, run
 from fpu.pipeline.settings import Options
 from fpu.training import checkpoint
-
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(4) + b"IEND" + bytes(4)  # of no pixels
-
-
-class Killed(BaseException):
-    """What SIGKILL does, as far as a test can tell."""
 
 
 def options(folder, **change) -> Options:
@@ -28,12 +24,12 @@ def do(folder, monkeypatch, killed_at: int | None = None, **change) -> None:
 
     def judge(dataset, split, images, labels, *, scores, **_):
         del split, images, labels
-        found = scores(dataset.images[:70], dataset.labels[:70])
-        np.savez(f"{folder}.{distributed.jax.process_index()}.npz", **found)
+        values = scores(dataset.images[:70], dataset.labels[:70])
+        np.savez(f"{folder}.{distributed.jax.process_index()}.npz", **values)
         return {"fidelity": {}, "utility": {}, "attacks": {}, "seconds": {}}
 
     def save(path, step, state, layout):
-        assert distributed.leads()
+        assert distributed.is_first()
         write(path, step, state, layout)
 
     def together_save(path, step, state, layout, real=processes.save):
@@ -46,6 +42,7 @@ def do(folder, monkeypatch, killed_at: int | None = None, **change) -> None:
         patch.setattr(report, "page", lambda record, picture: "<html></html>")
         patch.setattr(report, "samples_png", lambda path, *_: path.write_bytes(PNG))
         patch.setattr(jobs, "_compilation_cache", lambda: None)
+        patch.setattr(vae, "make", _made)  # one program for all runs
         patch.setattr(checkpoint, "save", save)
         patch.setattr(processes, "save", together_save)
         patch.setattr(keep, "SECONDS", -1.0)

@@ -59,13 +59,13 @@ def test_a_training_is_that_of_one_device(name):
 
 
 def test_each_process_has_a_secret_key_and_that_of_the_first_is_used():
-    mine = jax.random.key(100 + ME)
-    with pytest.raises(InputError, match=r"cells\.secret: differs between processes") as told:
-        fit(cells(mine), mesh=distributed.mesh(2))
-    words = jax.random.key_data(cells(mine).secret).ravel().tolist()
-    assert not any(str(word) in str(told.value) for word in words)
+    own = jax.random.key(100 + ME)
+    with pytest.raises(InputError, match=r"cells\.secret: differs between processes") as error:
+        fit(cells(own), mesh=distributed.mesh(2))
+    words = jax.random.key_data(cells(own).secret).ravel().tolist()
+    assert not any(str(word) in str(error.value) for word in words)
 
-    shared = distributed.one_key(mine)
+    shared = distributed.broadcast_key(own)
     assert jax.random.key_data(shared).tolist() == [0, 100]
     # Cell 0 is trained by process 0, cell 1 by process 1, the examples of each on its two devices.
     ends = fit(cells(shared), mesh=distributed.mesh(2))
@@ -96,15 +96,15 @@ def test_a_run_killed_and_started_again_by_both(monkeypatch, capfd):
     with pytest.raises(shared_run.Killed):
         shared_run.do(folder, monkeypatch, killed_at=2)
     shared_run.do(folder, monkeypatch)
-    told = capfd.readouterr().err
-    assert ("continuing from step 2" in told) is (ME == 0)
+    messages = capfd.readouterr().err
+    assert ("continuing from step 2" in messages) is (ME == 0)
     assert (folder / "record.json").is_file()
     shared_run.do(folder, monkeypatch)  # finished: nothing is left to do
     assert ("is finished" in capfd.readouterr().err) is (ME == 0)
 
 
 def test_sigterm_to_one_stops_both_when_the_first_has_saved(monkeypatch):
-    folder, observe = pathlib.Path(os.environ[reference.FILE]).parent / "told", progress.training
+    folder, observe = pathlib.Path(os.environ[reference.FILE]).parent / "stopped", progress.training
 
     @contextlib.contextmanager
     def telling(*arguments, **named):
@@ -153,7 +153,7 @@ def test_all_leave_with_the_code_of_the_first(monkeypatch, tmp_path):
 
 
 def test_what_one_says_all_know():
-    assert [distributed.anyone(number == ME) for number in (0, 1, 2)] == [True, True, False]
+    assert [distributed.any_process(number == ME) for number in (0, 1, 2)] == [True, True, False]
     spread = distributed.place(np.arange(8.0), distributed.mesh(), jax.P("examples"))
     assert not spread.is_fully_addressable
-    assert distributed.whole({"x": spread})["x"].tolist() == list(range(8))
+    assert distributed.gather({"x": spread})["x"].tolist() == list(range(8))

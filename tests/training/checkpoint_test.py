@@ -1,4 +1,4 @@
-"""fpu/training/checkpoint.py: what is saved comes back to the last bit, and damage is survived or told."""
+"""fpu/training/checkpoint.py: what is saved comes back to the last bit; damage costs one checkpoint or is one line."""
 
 from typing import NamedTuple
 

@@ -27,9 +27,10 @@ def free_port() -> int:
 
 
 def begin(file, devices, environment):
-    """pytest on a file of this folder in a process that sees so many devices."""
+    """pytest on a file of tests/support in a process that sees so many devices."""
+    count = f"--xla_force_host_platform_device_count={devices}"
     settings = {
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} {count}",
         "NPROC": "16",  # threads: collectives of more devices than cores wait for each other
         **environment,
     }
@@ -64,7 +65,7 @@ def running(tmp_path_factory):
 @pytest.mark.parametrize("file", ["four_devices.py", "two_processes.py"])
 def test_all_tests_pass_in(file, running):
     for process in running[file]:
-        output, _ = process.communicate(timeout=300)
+        output, _ = process.communicate(timeout=1200)
         assert process.returncode == 0, output[-6000:]
 
 
@@ -79,8 +80,8 @@ def test_a_run_of_two_processes_is_that_of_one(running, monkeypatch):
     scores = [np.load(f"{name}.npz") for name in (f"{one}.0", f"{two}.0", f"{two}.1")]
     assert len(scores[0]) > 0
     for name, wanted in scores[0].items():
-        for found in scores[1:]:
-            np.testing.assert_allclose(found[name], wanted, rtol=1e-3, atol=1e-3)
+        for values in scores[1:]:
+            np.testing.assert_allclose(values[name], wanted, rtol=1e-3, atol=1e-3)
 
 
 @pytest.fixture
@@ -119,13 +120,13 @@ def test_a_tpu_host_is_asked_and_its_library_alone_is_none(started, monkeypatch)
     monkeypatch.setattr(distributed.importlib.util, "find_spec", lambda name: name == "libtpu")
     distributed.initialize()
     assert started == [()]
-    for reason, known in (("coordinator_address should be defined.", True), ("else", False)):
+    for reason, no_tpu in (("coordinator_address should be defined.", True), ("else", False)):
 
         def fail(reason=reason, **_):
             raise ValueError(reason)
 
         monkeypatch.setattr(jax.distributed, "initialize", fail)
-        if known:
+        if no_tpu:
             distributed.initialize()
         else:
             with pytest.raises(ValueError, match=reason):
@@ -148,9 +149,9 @@ def test_an_address_is_passed_on(started):
     ],
 )
 def test_half_an_address_is_refused(started, given, words):
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as error:
         distributed.initialize(**given)
-    assert all(word in str(told.value) for word in words)
+    assert all(word in str(error.value) for word in words)
     assert started == []
 
 
@@ -168,8 +169,8 @@ def test_a_port_that_is_taken_is_refused_by_the_process_that_would_listen_there(
 
 def test_one_process_agrees_with_itself_and_keeps_its_key():
     key = jax.random.key(2**31)
-    distributed.agree(key=key, value=np.ones(2))
-    same = distributed.one_key(key)
+    distributed.check_same(key=key, value=np.ones(2))
+    same = distributed.broadcast_key(key)
     assert jax.random.key_data(same).tolist() == jax.random.key_data(key).tolist()
 
 

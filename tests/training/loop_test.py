@@ -16,11 +16,12 @@ pytestmark = pytest.mark.usefixtures("quick_compiles")
 
 def test_the_learning_rate_warms_up_in_a_line():
     recipe = training.Recipe(learning_rate=0.1, public_learning_rate=0.2, rate_warmup_steps=3)
-    private, public = training.optimizers(tiny.plan(steps=5), recipe)
+    plan = tiny.plan(steps=5)
+    private, public = training.optimizers(plan, recipe)
     gradient = {"w": jnp.ones(2)}
     states = [private.init(gradient), public.init(gradient)]
     for step, part in enumerate((0.25, 0.5, 0.75, 1.0, 1.0)):
-        clipped = noise.ClippedSum(gradient, 0.0, jax.random.key(step))
+        clipped = noise.ClippedSum(gradient, 0.0, jax.random.key(step), plan)
         mine, states[0] = private.update(clipped, states[0], gradient)
         theirs, states[1] = public.update(gradient, states[1], gradient)
         np.testing.assert_allclose(mine["w"], -0.1 * part, rtol=1e-4)  # Adam: the rate itself

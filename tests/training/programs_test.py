@@ -35,7 +35,9 @@ def accelerator(monkeypatch):
 
 def fit(**arguments):
     masks = [[1, 1, 1, 1, 1, 1], [1, 1, 0, 0, 0, 0], [0, 0, 1, 0, 1, 1]]
-    return training.fit_all(MODEL, tiny.PLAN, tiny.RECIPE, tiny.pool(), tiny.cells(masks), **arguments)
+    return training.fit_all(
+        MODEL, tiny.PLAN, tiny.RECIPE, tiny.pool(), tiny.cells(masks), **arguments
+    )
 
 
 @pytest.mark.parametrize("side_by_side", [1, 3])
@@ -43,9 +45,9 @@ def test_a_loop_on_the_device_ends_where_steps_of_the_host_do(request, monkeypat
     monkeypatch.setattr(training.loop, "STEPS_PER_CALL", 3)  # of four: one whole call, and a rest
     wanted, seen = fit(slice_size=side_by_side), []
     request.getfixturevalue("accelerator")
-    found = fit(slice_size=side_by_side, observe=lambda n, step, state: seen.append(step))
+    looped = fit(slice_size=side_by_side, observe=lambda n, step, state: seen.append(step))
     assert seen == [3, 4] * (3 // side_by_side)
-    for a, b in zip(*map(tiny.leaves, (found, wanted)), strict=True):
+    for a, b in zip(*map(tiny.leaves, (looped, wanted)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
