@@ -31,11 +31,6 @@ def _private_cache(tmp_path_factory, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def quick_compiles():
-    """Every module has them now."""
-
-
-@pytest.fixture(scope="module")
 def short_training(request):
     """Classifiers of the utility rows train for no more than the module's TRAINING_STEPS."""
     from fpu.utility import protocols

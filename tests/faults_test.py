@@ -21,8 +21,6 @@ from fpu.dp.clipping import Diagnostics
 from fpu.dp.plan import DPSGD, Plan
 from fpu.privacy import audit
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
-
 REAL_NOISE, REAL_POISSON = noise.gaussian, sampling.poisson
 NOTHING = Diagnostics(jnp.float32(0), jnp.float32(0), jnp.int32(0))
 

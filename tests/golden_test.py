@@ -16,7 +16,6 @@ import tiny
 
 from fpu.dp import noise
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
 FILE = pathlib.Path(__file__).with_name("golden.json")
 COMMAND = "PYTHONPATH=tests/support uv run python tests/golden_test.py"
 GOLDEN = json.loads(FILE.read_text(encoding="utf-8"))

@@ -19,8 +19,6 @@ from fpu import training
 from fpu.dp import clipping
 from fpu.models import Example
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
-
 CHECKS = [
     checks.poisson_sampling,
     checks.uniform_truncation,

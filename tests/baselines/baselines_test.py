@@ -11,8 +11,6 @@ import tiny
 from fpu import baselines
 from fpu.models import Spec, gan
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
-
 SPEC = Spec((8, 8, 1), 3)
 
 

@@ -12,8 +12,6 @@ from fpu.baselines import gaussian
 from fpu.dp import moments, noise
 from fpu.models import Spec, frequencies
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
-
 SPEC = Spec((8, 8, 1), 2)
 
 

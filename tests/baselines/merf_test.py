@@ -14,7 +14,7 @@ from fpu.baselines import merf
 from fpu.dp import noise
 from fpu.models import Spec, frequencies, gan
 
-pytestmark = pytest.mark.usefixtures("quick_compiles", "small_generator")
+pytestmark = pytest.mark.usefixtures("small_generator")
 
 SPEC = Spec((8, 8, 1), 2)
 

@@ -12,7 +12,7 @@ from fpu.commands.evaluate import Options
 from fpu.pipeline import run
 from fpu.pipeline.settings import Options as RunOptions
 
-pytestmark = pytest.mark.usefixtures("quick_compiles", "short_training")
+pytestmark = pytest.mark.usefixtures("short_training")
 TRAINING_STEPS = 30
 
 

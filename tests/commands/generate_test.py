@@ -15,8 +15,6 @@ from fpu.baselines import gaussian
 from fpu.commands import generate
 from fpu.release import generators
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 
 from fpu.dp import moments
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
-
 CLASSES, D = 3, 4
 BANDS = jnp.asarray(np.eye(2)[[0, 0, 1, 1]], jnp.float32)
 HALF = 2.0

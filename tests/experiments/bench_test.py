@@ -16,8 +16,6 @@ from experiments.suites import attacks, devices, engine, faults, fidelity, grid
 from fpu import InputError, models
 from fpu.pipeline import cost
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
-
 
 @pytest.fixture
 def run_suite(monkeypatch, tmp_path, capsys):

@@ -8,8 +8,6 @@ import pytest
 
 from fpu.models import layers
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
-
 
 def normal(seed, *shape):
     return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)

@@ -15,8 +15,6 @@ from fpu import models
 from fpu.models import Example, Spec, ddpm
 from fpu.privacy import attacks
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
-
 
 def example(shape, label=1):
     pixels = np.random.default_rng(1).random(shape, np.float32)

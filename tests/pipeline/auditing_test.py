@@ -17,7 +17,6 @@ from fpu.pipeline.settings import Options
 from fpu.privacy import audit
 
 pytestmark = [
-    pytest.mark.usefixtures("quick_compiles"),
     pytest.mark.filterwarnings("default::DeprecationWarning:jax_privacy"),
 ]
 

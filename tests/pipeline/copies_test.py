@@ -16,8 +16,6 @@ from fpu.pipeline.settings import Options
 from fpu.privacy import attacks, targets
 from fpu.training import warmup
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
-
 TINY = ("model.size=tiny", "model.width=8", "model.depth=1", "model.latent=4")
 KEY = jax.random.key(11)
 

@@ -15,8 +15,6 @@ from fpu.pipeline import cost, generator, groups, jobs, keep, run, sweep, workdi
 from fpu.pipeline.settings import Options
 from fpu.training import checkpoint, warmup
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
-
 BOTH = Options(
     model="vae",
     eps=10.0,

@@ -64,7 +64,7 @@ def plane():
     return paper_epsilon.Embedding(embed, {0: 7}, 35)
 
 
-def test_end_to_end_with_a_tiny_model(monkeypatch, quick_compiles):
+def test_end_to_end_with_a_tiny_model(monkeypatch):
     monkeypatch.setattr(paper_epsilon, "PER_CLASS", 12)
     monkeypatch.setattr(paper_worlds, "SAMPLES", 2)
     set_ = tuple(f"model.{x}" for x in ("width=8", "depth=1", "latent=4"))

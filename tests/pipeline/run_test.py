@@ -20,8 +20,6 @@ from fpu.pipeline.settings import Options
 from fpu.release import scan
 from fpu.training import checkpoint
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
-
 
 @pytest.mark.parametrize(
     ("change", "words"),

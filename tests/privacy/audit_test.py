@@ -160,7 +160,6 @@ def test_bad_scores_are_refused_in_one_line(bad):
 # The engine itself.
 
 
-@pytest.mark.usefixtures("quick_compiles")
 class TestEngine:
     def test_scores_of_full_batches_are_two_normals_a_known_distance_apart(self):
         steps, eps = 30, 4.0

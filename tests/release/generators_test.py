@@ -16,8 +16,6 @@ from fpu import InputError
 from fpu.baselines import RELEASES
 from fpu.release import generators
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
-
 NAMES = ("no", "yes", "perhaps")
 
 

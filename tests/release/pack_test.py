@@ -16,8 +16,6 @@ from fpu.dp.plan import DPSGD, Plan, Release
 from fpu.release import generators, pack, scan, texts
 from fpu.report import samples_png
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
-
 PLAN = Plan(1e-3, (Release(4.0), DPSGD(60, 0.5, 10, 9.0, 60)), "image")
 RNG = np.random.default_rng(0)
 LABELS = np.arange(12) % 3

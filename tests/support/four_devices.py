@@ -24,8 +24,6 @@ from fpu.pipeline import draw
 from fpu.training import checkpoint
 from fpu.utility import classifier
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
-
 MESH = distributed.mesh()
 TRACE, STEP, JIT = checks.trace, training.step, jax.jit
 SHARD_MAP, ADD_UP = jax.shard_map, sharding.add_up
@@ -315,13 +313,13 @@ def test_rows_over_the_devices_are_drawn_and_scored_as_by_one(name):
         np.testing.assert_allclose(result[kind], values, rtol=1e-3, atol=1e-4)
 
 
-def test_images_are_looked_at_by_all_devices_as_by_one():
+def test_images_are_classified_by_all_devices_as_by_one():
     images = np.asarray(tiny.pool(9).images)
     params = classifier.initial((8, 8, 1), 3, seed=0)
-    with mock.patch.object(classifier, "_look", wraps=classifier._look) as look:
+    with mock.patch.object(classifier, "_apply", wraps=classifier._apply) as apply:
         result = classifier.features(params, images)
-    assert {len(call.args[1].devices()) for call in look.call_args_list} == {4}
-    np.testing.assert_allclose(result, classifier._look(params, images)[1], rtol=1e-4, atol=1e-4)
+    assert {len(call.args[1].devices()) for call in apply.call_args_list} == {4}
+    np.testing.assert_allclose(result, classifier._apply(params, images)[1], rtol=1e-4, atol=1e-4)
 
 
 def test_a_mesh_must_divide_the_devices():

@@ -19,13 +19,12 @@ import shared_run
 import tiny
 
 from fpu import InputError, distributed, training
+from fpu.commands import run as command
 from fpu.pipeline import progress, run, workdir
 from fpu.training import checkpoint
 
 ME = int(os.environ["PROCESS"])
 distributed.initialize(os.environ["COORDINATOR"], ME, 2)
-
-pytestmark = pytest.mark.usefixtures("quick_compiles")
 
 DUET = tiny.duet()
 
@@ -140,16 +139,14 @@ def test_a_run_is_refused_in_both(monkeypatch, tmp_path):
 
 
 def test_all_leave_with_the_code_of_the_first(monkeypatch, tmp_path):
-    given = types.SimpleNamespace(
-        tensorboard=False, coordinator=None, process_id=None, num_processes=None
-    )
-    monkeypatch.setattr(run, "flags", types.SimpleNamespace(FLAGS=given))
-    monkeypatch.setattr(run.settings, "from_flags", lambda: None)
+    flags = types.SimpleNamespace(tensorboard=False, process=None)
+    monkeypatch.setattr(command, "flags", types.SimpleNamespace(FLAGS=flags))
+    monkeypatch.setattr(command.settings, "from_flags", lambda: None)
     monkeypatch.setattr(run, "run", lambda *_, **__: tmp_path)
     monkeypatch.setattr(
         run, "failure", lambda path: (run.REFUTED, "refuted") if ME == 0 else refuse()
     )
-    assert run.main(["run"]) == run.REFUTED
+    assert command.main(["run"]) == run.REFUTED
 
 
 def test_what_one_says_all_know():

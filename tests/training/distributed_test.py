@@ -17,8 +17,6 @@ from fpu import InputError, distributed
 
 SUPPORT = pathlib.Path(__file__).parents[1] / "support"
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
-
 
 def free_port() -> int:
     with socket.socket() as free:

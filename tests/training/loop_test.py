@@ -11,8 +11,6 @@ import tiny
 from fpu import training
 from fpu.dp import noise
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
-
 
 def test_the_learning_rate_warms_up_in_a_line():
     recipe = training.Recipe(learning_rate=0.1, public_learning_rate=0.2, rate_warmup_steps=3)

@@ -11,9 +11,6 @@ import tiny
 from fpu import training
 from fpu.training import programs
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
-
-
 MODEL = tiny.duet()
 
 

@@ -3,14 +3,11 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 import tiny
 
 from fpu import training
 from fpu.baselines import gaussian
 from fpu.training import warmup
-
-pytestmark = pytest.mark.usefixtures("quick_compiles")
 
 
 def release(noise=0.1):

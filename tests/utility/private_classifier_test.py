@@ -12,8 +12,6 @@ from sklearn.datasets import load_digits
 from fpu import dp
 from fpu.utility import private_classifier
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
-
 
 def digits():
     pixels, labels = load_digits(return_X_y=True)
