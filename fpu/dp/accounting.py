@@ -188,33 +188,24 @@ def calibrate(make_plan: Callable[[float], Any], eps: float):
 
 
 def _guess(make_plan: Callable[[float], Any], eps: float) -> float:
-    """log noise at which the central limit has the eps: mu^2 = sum(T q^2 (e^(1 / sigma^2) - 1)) (arXiv:1911.11607)."""
+    """log noise at which mu-GDP has the eps, mu^2 = sum(T min(q^2 (e^(1 / sigma^2) - 1), 1 / sigma^2)).
+
+    The first is the central limit of many sampled steps (arXiv:1911.11607), the second that of unsampled ones.
+    """
     plan = make_plan(1.0)
 
     def gap(log_noise: float) -> float:
-        noise = math.exp(log_noise)
-        squares = [
-            part.count * part.rate**2 * _excess((noise * part.noise) ** -2, part.rate)
-            for part in plan.accounted()
-        ]
-        return gdp.epsilon(math.sqrt(sum(squares)), plan.delta) - eps
+        square = 0.0
+        for part in plan.accounted():
+            whole = (math.exp(log_noise) * part.noise) ** -2
+            square += part.count * min(part.rate**2 * math.expm1(min(whole, 600.0)), whole)
+        return gdp.epsilon(math.sqrt(square), plan.delta) - eps
 
-    ends = math.log(LEAST_NOISE), math.log(MOST_NOISE)
-    if gap(ends[0]) <= 0 or gap(ends[1]) >= 0:
-        return ends[0] if gap(ends[0]) <= 0 else ends[1]
-    root: Any = optimize.brentq(gap, *ends, xtol=1e-2)
+    low, high = math.log(LEAST_NOISE), math.log(MOST_NOISE)
+    if gap(low) <= 0 or gap(high) >= 0:
+        return low if gap(low) <= 0 else high
+    root: Any = optimize.brentq(gap, low, high, xtol=1e-2)
     return root
-
-
-def _excess(square: float, rate: float) -> float:
-    """e^(1 / sigma^2) - 1; 1 / sigma^2 where nothing is sampled."""
-    return square if rate == 1 else math.expm1(min(square, 600.0))
-
-
-def reach(make_plan: Callable[[float], Any]) -> tuple[float, float]:
-    """The smallest and the largest eps that `calibrate` can reach."""
-    least, most = (epsilon(make_plan(noise))[0] for noise in (MOST_NOISE, LEAST_NOISE))
-    return least, most
 
 
 def _unreachable(make_plan: Callable[[float], Any], eps: float, noise: float) -> ValueError:

@@ -199,7 +199,7 @@ def _fewer_steps(make_plan: Callable[..., Plan], steps: int | None, eps: float |
         return ""
 
     def kept(count: int) -> bool:
-        return accounting.reach(lambda noise: make_plan(noise, count))[0] <= eps
+        return accounting.epsilon(make_plan(accounting.MOST_NOISE, count))[0] <= eps
 
     low, high = 0, steps
     while high - low > 1:

@@ -300,14 +300,14 @@ def test_an_eps_out_of_reach_is_refused_with_the_nearest(monkeypatch):
     ) as refusal:
         accounting.calibrate(far, 1e-9)
     nearest = float(re.search(r"smallest is eps = ([\d.]+)", str(refusal.value))[1])
-    assert nearest >= accounting.reach(far)[0]
+    assert nearest >= far(accounting.MOST_NOISE).epsilon()
     assert accounting.calibrate(far, nearest).sgd().noise_multiplier <= accounting.MOST_NOISE
     with pytest.raises(
         ValueError, match=r"1e\+09 cannot be reached .* the largest is eps = "
     ) as refusal:
         accounting.calibrate(released, 1e9)
     nearest = float(re.search(r"largest is eps = ([\d.e+]+)", str(refusal.value))[1])
-    assert nearest <= accounting.reach(released)[1]
+    assert nearest <= released(accounting.LEAST_NOISE).epsilon()
     assert accounting.calibrate(released, nearest).private
 
 
