@@ -1,4 +1,4 @@
-"""A convolution and a table look-up as matrix products: what `uses` needs to know of them.
+"""A convolution and a table look-up as matrix products: what `_products` needs of them.
 
 y = conv(x, K) with K [k, k, I, O] is y = A W, where W [k k I, O] is K and row t of A [T, k k I] is the
 patch of x that output position t sees. y = table[indices] is y = A table with A one-hot.

@@ -148,7 +148,7 @@ def products(program: Program, shapes: Sequence[tuple[int, ...]]) -> dict[int, l
         slot: (leaf, np.arange(np.prod(shape, dtype=int)).reshape(shape))
         for leaf, (slot, shape) in enumerate(zip(program.inputs, shapes, strict=False))
     }
-    found: dict[int, list[Product]] = {leaf: [] for leaf in range(len(shapes))}
+    uses: dict[int, list[Product]] = {leaf: [] for leaf in range(len(shapes))}
     other = {views[program.output][0]} if program.output in views else set()
     for number, (eqn, inputs, outputs) in enumerate(program.equations):
         name = eqn.primitive.name
@@ -159,13 +159,13 @@ def products(program: Program, shapes: Sequence[tuple[int, ...]]) -> dict[int, l
             if name in _VIEWS:
                 views[outputs[0]] = leaf, _VIEWS[name](entries, eqn.params)
             elif name in _PRODUCTS and (product := _PRODUCTS[name](number, side, eqn, entries)):
-                found[leaf].append(product)
+                uses[leaf].append(product)
             else:
                 other.add(leaf)
     return {
-        leaf: uses
-        for leaf, uses in found.items()
-        if leaf not in other and len({use.shape for use in uses}) == 1
+        leaf: of_leaf
+        for leaf, of_leaf in uses.items()
+        if leaf not in other and len({use.shape for use in of_leaf}) == 1
     }
 
 

@@ -1,7 +1,6 @@
 """Several runs on one private set: the (eps, delta) that they spend together.
 
-A unit is exposed to the composition of all runs whose members contain it. What the ledger answers is
-the largest exposure of any unit.
+A unit is exposed to the composition of all runs of which it is a member. `worst` is the largest exposure of any unit.
 """
 
 import collections
@@ -14,7 +13,7 @@ from fpu.dp.plan import Plan
 
 
 class Run(NamedTuple):
-    """What the ledger must know of a run."""
+    """One run: its plan, and whose units it used."""
 
     plan: Plan
     pool: Hashable  # whose units these are: runs on different pools share nobody
@@ -40,11 +39,11 @@ def worst(runs: Sequence[Run], delta: float) -> Exposure:
     runs and their plans were settled before the first: choosing them by what earlier runs made, even
     noised ones, is fully adaptive composition (arXiv:1605.08294), which this does not bound.
     """
-    found = [_exposure(group, delta) for group in groups(runs)]
-    if not found:
+    exposures = [_exposure(group, delta) for group in groups(runs)]
+    if not exposures:
         return Exposure((), 0.0, "none", 0, 0)
-    most = max(found, key=lambda exposure: exposure.eps)
-    return most._replace(unbounded=max(exposure.unbounded for exposure in found))
+    largest = max(exposures, key=lambda exposure: exposure.eps)
+    return largest._replace(unbounded=max(exposure.unbounded for exposure in exposures))
 
 
 def groups(runs: Sequence[Run]) -> list[tuple[Run, ...]]:

@@ -1,20 +1,25 @@
 """The noised sums of the one-shot release: where the data lie, then first and second moments by class.
 
 One noise multiplier sigma pays for up to three sums over all units, each of which may be shaped by the
-noised ones before it. With noise of sigma / sqrt(share) on terms of l2 norm at most 1, and shares that
-add up to 1, these adaptively chosen Gaussian mechanisms compose to mu-GDP with mu^2 = sum(share /
-sigma^2) = 1 / sigma^2 (arXiv:1905.02383, corollary 3.3): the trade-off curve of ONE release with
-sigma, which is what `plan.Release` tells the accountant.
+noised ones before it. Sum j has noise sigma / sqrt(share_j) on terms of l2 norm at most 1, and the shares
+add up to 1. Such adaptively chosen Gaussian mechanisms compose to mu-GDP with
 
-Every function takes one row for each unit (see sampling.one_of for groups) and returns noised sums
-divided by their weights. What follows is post-processing.
+    mu^2 = sum_j share_j / sigma^2 = 1 / sigma^2        (arXiv:1905.02383, corollary 3.3),
+
+the trade-off curve of ONE release with sigma, which is what `plan.Release` tells the accountant.
+
+Every function takes one row for each unit (see sampling.one_of for groups). A unit's term puts several parts side by
+side, each times a public weight, the squares of the weights adding up to 1: so its norm is at most 1 where each part's
+is. What is returned are the noised sums divided by their weights. What follows is post-processing.
 
 Rows are clipped, added and noised in float64: all members are in each sum, in an order that is public, and
 thousands of float32 roundings in a row can move it by far more than its one term (arXiv:2207.10635).
 """
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fpu.dp import noise
 
@@ -24,7 +29,9 @@ COUNT, SQUARE = 0.2, 0.4  # of the count and the shared second moment beside the
 CLASS_SQUARE = 0.8  # of a class's own second moment beside its class sum
 
 
-def energies(z, half: float, bands, key, std):
+def energies(
+    z: ArrayLike, half: float, bands: ArrayLike, key: jax.Array, std: float
+) -> tuple[jax.Array, jax.Array]:
     """Noised sums over units of (z, energies of z by band).
 
     Args:
@@ -39,6 +46,7 @@ def energies(z, half: float, bands, key, std):
     clipped to 1 where that fails. A row that is not finite counts for nothing.
     """
     a, u = (1.0 - ENERGY**2) ** 0.5, np.asarray(z, np.float64) / half
+    # Term (a u, ENERGY e), e_k the sum of u_i^2 over band k. |e| <= |u|^2, so |term|^2 <= a^2 |u|^2 + ENERGY^2 |u|^4.
     with np.errstate(over="ignore", invalid="ignore"):
         parts = [a * u, ENERGY * (np.square(u) @ np.asarray(bands, np.float64))]
     summed = _clipped(np.concatenate(parts, axis=1)).sum(0)
@@ -46,7 +54,9 @@ def energies(z, half: float, bands, key, std):
     return noised[: u.shape[1]] * half / a, noised[u.shape[1] :] * half**2 / ENERGY
 
 
-def moments(z, labels, n_classes: int, radius, key, std):
+def moments(
+    z: ArrayLike, labels: ArrayLike, n_classes: int, radius: float, key: jax.Array, std: float
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Noised class sums, class counts and shared second moment of z, each row clipped to `radius`.
 
     Returns: ([K, d], [K], symmetric [d, d]). The second moment's diagonal has noise of std *
@@ -58,12 +68,16 @@ def moments(z, labels, n_classes: int, radius, key, std):
     """
     u, hot = _clipped(np.asarray(z, np.float64) / float(radius)), _one_hot(labels, n_classes)
     a = (1.0 - COUNT**2 - SQUARE**2) ** 0.5
+    # Sums over units i of class y_i: a u_i in row y_i, COUNT in entry y_i, SQUARE u_i u_i^T.
     summed = a * (hot.T @ u), COUNT * hot.sum(0), SQUARE * (u.T @ u)
     sums, counts, square = _noised(summed, key, std)
+    # (S + S^T) / 2: symmetric, and noise off the diagonal is less by sqrt(2).
     return sums * radius / a, counts / COUNT, (square + square.T) * radius**2 / (2 * SQUARE)
 
 
-def class_moments(z, labels, n_classes: int, radius, key, std):
+def class_moments(
+    z: ArrayLike, labels: ArrayLike, n_classes: int, radius: float, key: jax.Array, std: float
+) -> tuple[jax.Array, jax.Array]:
     """Noised class sums of z and of z z^T, each row clipped to `radius`.
 
     Returns: ([K, r], symmetric [K, r, r]); noise as in `moments`, with CLASS_SQUARE for SQUARE.
@@ -73,13 +87,16 @@ def class_moments(z, labels, n_classes: int, radius, key, std):
     """
     u, hot = _clipped(np.asarray(z, np.float64) / float(radius)), _one_hot(labels, n_classes)
     a = (1.0 - CLASS_SQUARE**2) ** 0.5
-    square = np.stack([(u * mine[:, None]).T @ u for mine in hot.T])
+    # Sums over the units i of each class: a u_i, and CLASS_SQUARE u_i u_i^T.
+    square = np.stack([(u * in_class[:, None]).T @ u for in_class in hot.T])
     sums, square = _noised((a * (hot.T @ u), CLASS_SQUARE * square), key, std)
     square = square + square.transpose(0, 2, 1)
     return sums * radius / a, square * radius**2 / (2 * CLASS_SQUARE)
 
 
-def embeddings(features, labels, n_classes: int, key, std):
+def embeddings(
+    features: ArrayLike, labels: ArrayLike, n_classes: int, key: jax.Array, std: float
+) -> tuple[jax.Array, jax.Array]:
     """Noised class sums of rows of features, each clipped to norm 1, and class counts.
 
     Returns: float32 ([K, D], [K]); noise of std / sqrt(1 - COUNT^2) and of std / COUNT.
@@ -89,12 +106,13 @@ def embeddings(features, labels, n_classes: int, key, std):
     """
     u, hot = _clipped(np.asarray(features, np.float64)), _one_hot(labels, n_classes)
     a = (1.0 - COUNT**2) ** 0.5
+    # Sums over units i of class y_i: a phi_i in row y_i, COUNT in entry y_i.
     sums, counts = _noised((a * (hot.T @ u), COUNT * hot.sum(0)), key, std)
     return sums / a, counts / COUNT
 
 
 def _clipped(rows):
-    """Rows [N, D] of norm at most 1; one that is not finite, or whose norm is not, is 0."""
+    """Rows x / max(|x|, 1) [N, D]; one that is not finite, or whose norm is not, is 0."""
     with np.errstate(over="ignore", invalid="ignore"):
         norms = np.linalg.norm(rows, axis=1)
     used = np.isfinite(norms)

@@ -11,7 +11,7 @@ import optax
 from fpu.dp.plan import Plan
 
 
-def gaussian(tree, key, std):
+def gaussian(tree: Any, key: jax.Array, std: Any) -> Any:
     """A tree plus independent N(0, std^2) on every coordinate, in float32.
 
     **Guarantees.** All leaves share one draw, cut into their shapes, so no two coordinates share noise.

@@ -159,7 +159,7 @@ class Plan:
         if math.isinf(eps):
             return (
                 "No differential privacy: this run adds no noise, or releases real data. "
-                "Nothing it made may leave the house as differentially private."
+                "Nothing it made may be released as differentially private."
             )
         mechanism = "; then ".join(stage.words() for stage in self.stages)
         warning = (
@@ -169,13 +169,13 @@ class Plan:
         )
         return warning + (
             "The trained model, and everything drawn or computed from it without the data, is "
-            f"({rounded_up(eps, 5)}, {rounded_up(self.delta, 3)})-differentially private for one {self.unit}: two "
-            f"data sets are neighbours when one {self.unit} is added, removed or zeroed out. Mechanism: {mechanism}. "
-            f"Accountant: {accountant}. Not covered: choices made by looking at other runs "
-            f"on the same data; the number of training examples and of classes, which are treated as "
-            f"public; several examples of one person, unless they were given as one group; attacks on "
-            "floating-point noise or on the Threefry generator, which is not cryptographic; evaluation "
-            "against the data, which is not private and must not be published as such."
+            f"({rounded_up(eps, 5)}, {rounded_up(self.delta, 3)})-differentially private for one {self.unit}: it "
+            f"hides whether the contribution of any one listed {self.unit} was there or was zeroed out. Mechanism: "
+            f"{mechanism}. Accountant: {accountant}. Public: which {self.unit}s of the data were listed, how many, and "
+            f"the classes. Not covered: choices made by looking at other runs on the same data; several "
+            f"{self.unit}s of one person; attacks on floating-point noise or on the Threefry generator, which "
+            "is not cryptographic; evaluation against the data, which is not private and must not be published as "
+            "such."
         )
 
 

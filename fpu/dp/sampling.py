@@ -120,7 +120,7 @@ def _unit_count(plan: Plan, data, mask, units) -> int:
     return count
 
 
-def poisson(key, mask, q: float, slots: int):
+def poisson(key: jax.Array, mask: jax.Array, q: float, slots: int) -> tuple[jax.Array, jax.Array]:
     """Draw every masked-in unit independently with probability q; keep at most `slots` of them.
 
     Args:
@@ -149,7 +149,7 @@ def poisson(key, mask, q: float, slots: int):
     return indices.astype(jnp.int32), best > 0
 
 
-def one_of(key, units, table, sizes):
+def one_of(key: jax.Array, units: jax.Array, table: jax.Array, sizes: jax.Array) -> jax.Array:
     """One uniformly random image of each unit: [slots] units to [slots] rows of the pool.
 
     Args:

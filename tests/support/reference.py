@@ -12,7 +12,7 @@ STEPS = (1, 4)
 
 
 def write(path) -> None:
-    """Let the tests of this session, which have made them anyway, share them."""
+    """Write the trainings to a file; the tests of this session make them anyway."""
     np.savez(path, **{key(n, s, i): x for n in tiny.NAMES for s in STEPS for i, x in _all(n, s)})
 
 
@@ -21,11 +21,11 @@ def key(name, step, number) -> str:
 
 
 def _all(name, step):
-    return enumerate(seen(tiny.fitted(name)[step]))
+    return enumerate(compared(tiny.fitted(name)[step]))
 
 
-def seen(state):
-    """What is compared: optimizer states are larger than what follows from them."""
+def compared(state):
+    """Leaves to compare. Not the optimizer states, which are larger and show in the parameters."""
     return tiny.leaves((state.params, state.ema, state.diagnostics))
 
 
@@ -36,8 +36,8 @@ def _read():
 
 def check(name, step, state) -> None:
     """A State is equal to that of one device, up to f32 rounding."""
-    for number, found in enumerate(seen(state)):
-        wanted = _read()[key(name, step, number)]
-        np.testing.assert_allclose(found, wanted, rtol=2e-4, atol=2e-5)
+    for number, leaf in enumerate(compared(state)):
+        expected = _read()[key(name, step, number)]
+        np.testing.assert_allclose(leaf, expected, rtol=2e-4, atol=2e-5)
     assert int(state.step) == step
     assert all(leaf.is_fully_replicated for leaf in jax.tree.leaves(state))

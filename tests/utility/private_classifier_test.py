@@ -55,8 +55,8 @@ def test_the_weights_carry_the_noise_of_the_plan(repeatable):
 def test_two_trainings_never_share_their_noise():
     images, labels = digits()
     a, b = (private_classifier.train(images[:50], labels[:50], 10, 1.0, 1e-3) for _ in range(2))
-    held = jax.random.key(3)
-    c, d = (private_classifier.train(images[:50], labels[:50], 10, 1.0, 1e-3, held) for _ in "cd")
+    secret = jax.random.key(3)
+    c, d = (private_classifier.train(images[:50], labels[:50], 10, 1.0, 1e-3, secret) for _ in "cd")
     np.testing.assert_array_equal(c["kernel"], d["kernel"])
     assert np.abs(np.asarray(c["kernel"]) - np.asarray(a["kernel"])).max() > 0
     correlation = np.corrcoef(np.ravel(a["kernel"]), np.ravel(b["kernel"]))[0, 1]
@@ -72,10 +72,10 @@ def test_a_budget_without_a_plan_is_refused():
 def test_logits_are_linear_in_the_image_and_finite_without_any():
     images, _ = digits()
     params = {"kernel": np.ones((64, 3), np.float32), "bias": np.arange(3, dtype=np.float32)}
-    found = private_classifier.logits(params, images[:5])
+    logits = private_classifier.logits(params, images[:5])
     middle = private_classifier.logits(params, np.full((1, 8, 8, 1), 100, np.uint8))
-    assert found.shape == (5, 3)
-    np.testing.assert_allclose(softmax(found, 1).sum(1), 1, rtol=1e-5)
+    assert logits.shape == (5, 3)
+    np.testing.assert_allclose(softmax(logits, 1).sum(1), 1, rtol=1e-5)
     brighter = private_classifier.logits(params, np.full((1, 8, 8, 1), 120, np.uint8))
     twice = private_classifier.logits(params, np.full((1, 8, 8, 1), 140, np.uint8))
     np.testing.assert_allclose(brighter - middle, twice - brighter, rtol=1e-4)
