@@ -6,7 +6,8 @@ copycat   the members themselves: best fidelity, no privacy
 fresh     held-out real images: what a perfect generator would make
 noise     uniform pixels, whatever the data: the other end of every scale
 
-To add a one-shot release, write one file here with `fit` and `sample` as in gaussian.py, and a line in RELEASES.
+To add a one-shot release, write one file here with `fit`, `sample` and PARAMETERS as in gaussian.py, and give it a
+line in RELEASES.
 """
 
 import functools

@@ -25,6 +25,9 @@ FIRST, THIRD = 0.1, 0.3  # shares of 1 / sigma^2; the second sum has the rest
 ROOM, MUCH_ROOM = 100.0, 200.0
 STRETCH = 1.3  # radius of the third sum over the root mean square radius expected
 
+# The arrays that `fit` returns: what a release may hold.
+PARAMETERS = ("centre", "means", "rest", "top", "class_root")
+
 
 def fit(spec: Spec, pool, denominator: float, noise_multiplier: float, key) -> dict[str, Any]:
     """Parameters for `sample`, from at most three noised sums.

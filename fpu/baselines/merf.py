@@ -24,6 +24,8 @@ FEATURES = 1000  # frequencies, with a cosine and a sine each
 SCALE = 0.43  # the kernel's length over half of the pixel cube's diagonal; tuned on public digits
 STEPS, RATE, BATCH = 2000, 1e-3, 50  # of the generator; fakes of each class in one step
 
+PARAMETERS = ("params",)  # the arrays that `fit` returns: what a release may hold
+
 
 def fit(spec: Spec, pool, denominator: float, noise_multiplier: float, key) -> Any:
     """The generator's parameters for `sample`, from one noised sum.

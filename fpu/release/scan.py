@@ -8,6 +8,7 @@ import struct
 from pathlib import Path
 
 from fpu import InputError
+from fpu.baselines import RELEASES
 from fpu.data import npz
 from fpu.dp.plan import Plan
 from fpu.files import safe
@@ -16,7 +17,6 @@ from fpu.release import generators, texts
 IMAGES, PICTURE, GUARANTEE = "synthetic.npz", "samples.png", "privacy.json"
 FILES = (IMAGES, PICTURE, generators.NUMBERS, generators.FACTS, GUARANTEE)
 TEXTS = ("PRIVACY.md", "DATASHEET.md")
-_PARAMETERS = ("private", "public", "centre", "means", "rest", "top", "class_root", "params")
 _PNG_CHUNKS = {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"pHYs", b"sBIT", b"tRNS"}
 
 
@@ -33,9 +33,10 @@ def scan(folder: Path) -> None:
     _scan_picture(folder / PICTURE)
     numbers = folder / generators.NUMBERS
     if numbers.exists():
-        generators.load(folder)
+        model = generators.load(folder).model
+        parameters = RELEASES[model].PARAMETERS if model in RELEASES else ("private", "public")
         for name in safe.npz_names(numbers, generators.MOST):
-            if name.split("/")[0] not in _PARAMETERS:
+            if name.split("/")[0] not in parameters:
                 raise InputError(f"{numbers}: {name} is not of a generator")
     with safe.one_line(folder / GUARANTEE, "the guarantee of a release"):
         guarantee = json.loads((folder / GUARANTEE).read_text(encoding="utf-8"))

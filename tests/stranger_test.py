@@ -1,0 +1,165 @@
+"""What the READMEs promise to a stranger who adds a model, a metric, a data set, an attack or a baseline.
+
+Each is added as told there: one file, or one function, and its name. Then a run goes from its options to the report.
+"""
+
+import html
+import importlib
+import json
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+import tiny
+
+from fpu import baselines, data, fidelity, models
+from fpu.pipeline import jobs, run
+from fpu.pipeline.settings import Options
+from fpu.privacy import samples_only
+from fpu.utility import metrics
+
+pytestmark = pytest.mark.usefixtures("short_training")
+TRAINING_STEPS = 5
+
+MODEL = """
+    import dataclasses
+
+    import jax
+    import jax.numpy as jnp
+
+    from fpu.models import Model
+
+
+    @dataclasses.dataclass(frozen=True)
+    class Config:
+        weight: float = 1.0
+
+
+    SIZES = {"tiny": Config(), "default": Config(), "paper": Config()}
+
+
+    def make(config, spec):
+        def init(key):
+            means = jax.random.uniform(key, (spec.n_classes, *spec.shape))
+            return {"private": {"means": means}, "public": {}}
+
+        def loss(private, public, example, step, key):
+            error = jnp.square(private["means"][example.label] - example.image)
+            return config.weight * jnp.sum(error), {}
+
+        def sample(params, key, labels):
+            noise = 0.1 * jax.random.normal(key, (len(labels), *spec.shape))
+            return jnp.clip(params["private"]["means"][labels] + noise, 0.0, 1.0)
+
+        def scores(params, example, key):
+            return {"nearness": -loss(params["private"], {}, example, 0, key)[0]}
+
+        return Model(init, loss, None, sample, scores)
+"""
+BASELINE = """
+    import jax
+    import jax.numpy as jnp
+
+    from fpu.dp import noise
+
+    PARAMETERS = ("grey",)
+
+
+    def fit(spec, pool, denominator, noise_multiplier, key):
+        count = noise.gaussian({"n": jnp.float32(len(pool.sizes))}, key, noise_multiplier)["n"]
+        return {"grey": jnp.clip(count / denominator, 0.0, 1.0)}
+
+
+    def sample(spec, params, key, labels):
+        return params["grey"] * jax.random.uniform(key, (len(labels), *spec.shape))
+"""
+
+
+def module(package, name, text, folder, monkeypatch):
+    """The module `name` of `package`, written into a folder of the test."""
+    (folder / f"{name}.py").write_text(textwrap.dedent(text))
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
+    monkeypatch.delitem(sys.modules, f"{package.__name__}.{name}", raising=False)
+    return importlib.import_module(f"{package.__name__}.{name}")
+
+
+def brightness(real, fake, labels):
+    del labels
+    return lambda i, j: fake[j].mean() - real[i].mean()
+
+
+def worst_class(probabilities, labels):
+    recalls = [metrics.recall(probabilities, labels, k) for k in np.unique(labels)]
+    return lambda weights: np.min([one(weights) for one in recalls], axis=0)
+
+
+def darkness(images, labels, known):
+    del labels, known
+    return -images.mean((1, 2, 3))
+
+
+def stripes(data_dir):
+    """Three classes of 8x8 stripes with noise."""
+    del data_dir
+    rng, labels = np.random.default_rng(0), np.arange(540) % 3
+    waves = 128 + 80 * np.sin(np.arange(8) * (labels[:, None] + 1))
+    images = waves[:, None, :, None] + rng.normal(0, 20, (540, 8, 8, 1))
+    split = np.repeat([0, 2], [390, 150]).astype(np.int8)
+    images = np.clip(images, 0, 255).astype(np.uint8)
+    names = ("one", "two", "three")
+    return data.Dataset("stripes", images, labels.astype(np.int32), split, None, names, "made up")
+
+
+@pytest.fixture
+def additions(monkeypatch, tmp_path):
+    for name in ("models", "baselines"):
+        (tmp_path / name).mkdir()
+    module(models, "class_means", MODEL, tmp_path / "models", monkeypatch)
+    monkeypatch.setattr(models, "MODELS", (*models.MODELS, "class_means"))
+    release = module(baselines, "grey", BASELINE, tmp_path / "baselines", monkeypatch)
+    monkeypatch.setitem(baselines.RELEASES, "grey", release)
+    one_shot = {"grey": lambda spec: baselines.one_shot(release, spec)}
+    monkeypatch.setitem(baselines.BASELINES, *one_shot.popitem())
+    metric = fidelity.Metric(brightness, lambda d: 50, (-np.inf, np.inf))
+    monkeypatch.setitem(fidelity.FIDELITY, "brightness", metric)
+    monkeypatch.setitem(metrics.UTILITY, "worst_class", metrics.Metric(worst_class))
+    monkeypatch.setitem(data.DATASETS, "stripes", stripes)
+    monkeypatch.setattr(jobs, "_compilation_cache", lambda: None)
+    monkeypatch.setitem(samples_only.SAMPLES_ONLY, "darkness", darkness)
+
+
+def finished(folder, **options):
+    """(record, report) of a run on the stripes."""
+    options = {"dataset": "stripes", "eps": 8.0, "n_per_class": 50, "n_samples": 150} | options
+    run.run(Options(workdir=str(folder), **options))
+    page = html.unescape((folder / "report.html").read_text(encoding="utf-8"))
+    return json.loads((folder / "record.json").read_text(encoding="utf-8")), page
+
+
+def test_what_a_stranger_adds_is_in_the_record_and_in_the_report(additions, tmp_path):
+    record, page = finished(
+        tmp_path / "run", model="class_means", warmup_share=0.5, steps=3, draw_steps=3
+    )
+    assert record["config"]["model_config"] == {"weight": 1.0}
+    assert record["data"]["name"] == "stripes"
+    for row in ("synthetic", "real"):
+        assert record["fidelity"][row]["brightness"]["n"] == 150
+    assert 0 <= record["utility"]["members"]["worst_class"]["value"] <= 1
+    for attack in ("darkness", "nearness"):
+        assert record["privacy"]["attacks"][attack]["auc"]["value"] is not None
+    for name in ("class_means", "stripes", "brightness", "worst class", "darkness", "nearness"):
+        assert name in page, name
+
+
+def test_a_strangers_baseline_is_a_private_release(additions, tmp_path):
+    record, page = finished(tmp_path / "run", model="grey")
+    assert record["privacy"]["eps"] <= 8
+    assert record["utility"]["synthetic"]["accuracy"]["value"] is not None
+    assert "grey" in page
+
+
+def test_tests_of_every_model_find_a_new_one(additions):
+    model = tiny.model("class_means")
+    assert model.public_loss is None
+    assert models.learning("class_means") == models.Defaults()
