@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from fpu.commands import run
 from fpu.pipeline import settings
 
 PROGRAM = """
@@ -162,3 +163,9 @@ def test_help_of_every_command_fits_a_screen(name):
             "Several machines:",
             "Research:",
         ]
+
+
+def test_a_process_is_an_address_its_number_and_how_many():
+    assert run.process(None) == (None, None, None)
+    assert run.process("host:7777/1/2") == ("host:7777", 1, 2)
+    assert run.process("[::1]:7777/0/16") == ("[::1]:7777", 0, 16)
