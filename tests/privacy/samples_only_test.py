@@ -142,3 +142,12 @@ def test_constant_sets_give_a_reason_or_finite_scores(scene):
     same = np.repeat(known.reference[:1], 90, axis=0)
     _, unable = samples_only.scores(*targets, known._replace(reference=same))
     assert set(unable.values()) == {"all reference images are the same"}
+
+
+def test_monte_carlo_counts_copies_where_half_of_the_targets_are_copies():
+    """eps is 0 then, and a copy is at exactly 0, wherever it stands in a batch."""
+    images, labels = draw(60, 0)
+    synthetic = np.concatenate([images[:40], images[:20], draw(5, 1)[0]])
+    known = Known(synthetic, np.zeros(65, int), images[:0], labels[:0])
+    expected = np.repeat([2, 1, 0], [20, 20, 20]) / 65
+    np.testing.assert_array_equal(samples_only.monte_carlo(images, labels, known), expected)
