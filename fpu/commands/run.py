@@ -18,7 +18,14 @@ from fpu.pipeline import progress, run, settings
 GROUPS = {
     "Common flags": ("model", "eps", "dataset", "n_per_class", "seed", "workdir"),
     "Data": ("data_dir", "n_samples", "labels"),
-    "Privacy": ("delta", "noise_multiplier", "warmup_share", "clip_norm", "sample_rate"),
+    "Privacy": (
+        "delta",
+        "n_public",
+        "noise_multiplier",
+        "warmup_share",
+        "clip_norm",
+        "sample_rate",
+    ),
     "Training": ("preset", "steps", "draw_steps", "set", "tensorboard"),
     "Evaluation": ("evaluation", "shadows", "audit"),
     "Several machines": ("process",),

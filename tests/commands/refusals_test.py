@@ -51,7 +51,7 @@ COMMANDS = {
     "--noise_multiplier=inf": ["--noise_multiplier=inf", "finite"],
     "--eps=1 --n_per_class=100000": ["--n_per_class=100000"],
     "--eps=1 --dataset=nan.npz": ["nan.npz", "uint8"],
-    "--eps=1 --dataset=constant.npz": ["constant.npz", "the same image"],
+    "--eps=inf --dataset=constant.npz": ["constant.npz", "the same image"],
     "--eps=1 --dataset=labels.npz": ["labels.npz"],
     "--eps=1 --workdir=gs://bucket/run": ["--workdir=gs://bucket/run", "this machine"],
     "--eps=1 --process=host:1": ["--process=host:1", "HOST:PORT/i/k"],
