@@ -5,9 +5,10 @@ import math
 
 from scipy import stats
 
-from fpu.dp import accounting
+from fpu.dp import accounting, tails
 from fpu.dp.losses import Steps
 from fpu.dp.rounding import rounded_down, rounded_up
+from fpu.dp.statement import NOMINAL
 
 RELATION = "add_or_remove_one"
 LEAST_NOISE = 1e-9  # less would hide nothing, and 1 / sigma^2 must be a number
@@ -48,6 +49,8 @@ class Release:
 
     noise_multiplier: float
 
+    words_drawn = tails.RELEASE_WORDS  # of 32 random bits, for each draw
+
     def __post_init__(self):
         _check_noise(self.noise_multiplier)
 
@@ -57,7 +60,10 @@ class Release:
 
     def words(self) -> str:
         """The mechanism in a clause of the privacy statement."""
-        return f"one Gaussian release of sums with noise multiplier {rounded_down(self.noise_multiplier, 6)}"
+        return (
+            "noised sums of all members, one or several that are each shaped by those before, together with the "
+            f"trade-off curve of one Gaussian release with noise multiplier {rounded_down(self.noise_multiplier, 6)}"
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +80,8 @@ class DPSGD:
     steps: int
     noise_multiplier: float  # sigma; the noise on the sum has standard deviation sigma * C
     capacity: int
+
+    words_drawn = tails.STEP_WORDS
 
     def __post_init__(self):
         if not 0 < self.sampling_rate <= 1:
@@ -132,8 +140,16 @@ class Plan:
 
     @property
     def private(self) -> bool:
-        """Whether any finite eps can hold."""
-        return bool(self.stages) and all(stage.noise_multiplier > 0 for stage in self.stages)
+        """Whether any finite eps can hold: there is noise, and draws of it reach far enough (see `beyond`)."""
+        noised = bool(self.stages) and all(stage.noise_multiplier > 0 for stage in self.stages)
+        return noised and self.beyond() <= tails.SHARE * self.delta
+
+    def beyond(self) -> float:
+        """What the ends of the noise cost of delta (tails.py). A plan for which that is above tails.SHARE claims none."""
+        return math.fsum(
+            tails.beyond([stage.accounted()], stage.words_drawn, self.delta)
+            for stage in self.stages
+        )
 
     def accounted(self) -> tuple[Steps, ...]:
         """The whole run, as `accounting.spent` takes it."""
@@ -158,7 +174,8 @@ class Plan:
         eps, accountant = accounting.epsilon(self)
         if math.isinf(eps):
             return (
-                "No differential privacy: this run adds no noise, or releases real data. "
+                "No differential privacy: this run adds no noise, or so little that its draws end too soon to hide one "
+                "contribution, or it releases real data. "
                 "Nothing it made may be released as differentially private."
             )
         mechanism = "; then ".join(stage.words() for stage in self.stages)
@@ -167,12 +184,16 @@ class Plan:
             if disclosed
             else ""
         )
+        if eps > NOMINAL:
+            warning += f"Nominal: eps above {NOMINAL:g} protects nobody in practice. "
         return warning + (
             "The trained model, and everything drawn or computed from it without the data, is "
             f"({rounded_up(eps, 5)}, {rounded_up(self.delta, 3)})-differentially private for one {self.unit}: it "
-            f"hides whether the contribution of any one listed {self.unit} was there or was zeroed out. Mechanism: "
-            f"{mechanism}. Accountant: {accountant}. Public: which {self.unit}s of the data were listed, how many, and "
-            f"the classes. Not covered: choices made by looking at other runs on the same data; several "
+            f"hides whether the contribution of any one listed {self.unit} is there or is absent. Mechanism: "
+            f"{mechanism}. Accountant: {accountant}. Public: which {self.unit}s of the data were listed, how many (n), "
+            f"and the classes. To add or remove a row of the file is another question: where it exchanges one listed "
+            f"{self.unit} for another, two contributions change. Not covered: choices made by looking at other runs on "
+            "the same data; several "
             f"{self.unit}s of one person; attacks on floating-point noise or on the Threefry generator, which "
             "is not cryptographic; evaluation against the data, which is not private and must not be published as "
             "such."

@@ -30,6 +30,37 @@ def test_the_noise_is_normal_and_scales_with_std():
     assert not np.array_equal(np.ravel(one["a"]), one["b"])
 
 
+@pytest.mark.parametrize("draw", [noise.normal, noise.normal_on_host])
+def test_draws_are_normal_and_hardly_any_two_are_equal(draw):
+    """Of 200,000 of 2^23 values some 2,400 pairs were equal."""
+    z = np.asarray(draw(jax.random.key(4), 200_000), np.float64)
+    assert stats.kstest(z, "norm").pvalue > 1e-4
+    assert stats.chisquare(np.histogram(stats.norm.cdf(z), 256, (0, 1))[0]).pvalue > 1e-4
+    assert abs(stats.kurtosis(z)) < 0.05
+    assert len(z) - len(np.unique(z)) < (900 if draw is noise.normal else 1)
+
+
+def test_equal_keys_give_equal_bits():
+    """What a resumed run relies on; beside other cells and on other devices only rounding may differ."""
+    keys, run = jax.random.split(jax.random.key(6), 3), jax.jit(noise.normal, static_argnums=1)
+    alone = np.stack([run(key, 501) for key in keys])
+    np.testing.assert_array_equal(
+        alone, np.stack([run(jax.random.clone(key), 501) for key in keys])
+    )
+    together = jax.jit(jax.vmap(lambda key: noise.normal(key, 501)))(keys)
+    np.testing.assert_allclose(alone, together, rtol=1e-6, atol=1e-6)
+    assert len(np.unique(together)) > 1495
+
+
+def test_a_release_adds_its_noise_before_it_rounds():
+    """Noise of 24 bits in the tail lies on a grid, from which a neighbour's grid is told: here no two are on one."""
+    z = noise.normal_on_host(jax.random.key(8), 100_000)
+    far = np.sort(z[np.abs(z) > 2.5])
+    assert len(far) > 1000
+    assert (far.astype(np.float32) != far).all()
+    assert np.diff(far).min() > 0
+
+
 def test_add_noise_divides_by_the_plans_constant_and_chains_with_any_optimizer():
     plan = tiny.plan(n=40, q=0.5)
     tx = optax.chain(noise.add_noise(plan), optax.sgd(1.0))

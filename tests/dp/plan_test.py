@@ -246,7 +246,7 @@ def test_no_digit_that_is_shown_is_too_low(x, digits):
 
 
 def test_a_statement_never_names_less_than_is_spent():
-    plan = Plan(8.3333e-05, (Release(0.02),))
+    plan = Plan(8.3333e-05, (Release(0.05),))
     eps, delta = re.search(r"\(([0-9.e-]+), ([0-9.e-]+)\)-diff", plan.statement()).groups()
     assert float(eps) >= plan.epsilon()
     assert delta == "8.34e-05"
