@@ -65,8 +65,8 @@ _HELP = {
     "eps": "privacy budget, such as 1; inf: no privacy. This, or --noise_multiplier",
     "dataset": "digits (default), mnist, a 2-D MedMNIST name, or a path to an .npz in MedMNIST's format",
     "n_per_class": "members of each class (default 50; paper: 10); 0: all",
-    "n_public": "number of members (groups, where there are any) that is told to everybody: plan, delta and averages use "
-    "it alone. At least how many there are, which is the default",
+    "n_public": "number of members (or groups) that is told to everybody: plan, delta and averages use it alone. At "
+    "least how many there are, which is the default",
     "seed": "chooses what is public: members, initialisation, images drawn (default 0)",
     "workdir": "private folder of the run (default runs/NAME); release/ in it may be handed out",
     "data_dir": "folder that already holds the data set's files",

@@ -48,6 +48,8 @@ COMMANDS = {
     "--eps=1 --delta=2": ["--delta=2", "left out"],
     "--eps=1 --steps=0": ["--steps=0", "at least 1"],
     "--eps=1 --steps=1e3": ["--steps"],
+    "--noise_multiplier=1e-160": ["noise multiplier must be 0", "1e-160 is not"],
+    "--eps=1 --n_public=29": ["--n_public=29", "30 members"],
     "--noise_multiplier=inf": ["--noise_multiplier=inf", "finite"],
     "--eps=1 --n_per_class=100000": ["--n_per_class=100000"],
     "--eps=1 --dataset=nan.npz": ["nan.npz", "uint8"],

@@ -84,7 +84,10 @@ def test_the_statement_says_what_holds_and_what_does_not():
     words = plan.statement()
     for part in (
         f"({rounded_up(plan.epsilon(), 5)}, 0.001)",
-        "the contribution of any one listed group of images was there or was zeroed out",
+        "the contribution of any one listed group of images is there or is absent",
+        "how many (n)",
+        "add or remove a row of the file is another question",
+        "several that are each shaped by those before",
         "noise multiplier 4",
         "30 steps",
         "rate 0.2 of n = 100",
