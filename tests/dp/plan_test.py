@@ -16,7 +16,7 @@ from scipy import stats
 from fpu import dp, training
 from fpu.dp import noise, sampling
 from fpu.dp.losses import Steps
-from fpu.dp.plan import DPSGD, Plan, Release, capacity, poisson_plan, restored, shared
+from fpu.dp.plan import DPSGD, Plan, Release, capacity, longest_move, poisson_plan, restored, shared
 from fpu.dp.rounding import rounded_up
 from fpu.models import Model
 
@@ -59,10 +59,10 @@ def test_a_release_of_impossible_noise_is_refused(noise):
 
 def test_what_is_accounted_of_a_stage():
     whole = dataclasses.replace(SGD, capacity=100)
-    assert whole.accounted() == Steps(30, 0.2, 1.5)
+    assert whole.accounted() == Steps(30, 0.2, 1.5 / longest_move(100))
     assert Release(4.0).accounted() == Steps(1, 1.0, 4.0)
     crowded = stats.binom.sf(39, 99, 0.2)  # 40 others or more
-    assert SGD.accounted() == Steps(30, 0.2, 1.5, crowded)
+    assert SGD.accounted() == Steps(30, 0.2, 1.5 / longest_move(40), crowded)
     assert Plan(1e-3, (Release(4.0), SGD)).accounted() == (
         Release(4.0).accounted(),
         SGD.accounted(),
