@@ -6,7 +6,7 @@
     srun --ntasks=4 python -m experiments.run --model=ddpm --eps=10      # four processes, one run
 
 A killed run, started again with the same command, continues and ends where it would have ended. SIGTERM saves the
-training and ends with exit code 143. Exit code 1: training diverged; 3: an audit refutes the claim.
+training and ends with exit code 143. Exit code 1: training diverged; 3: an audit or an attack refutes the claim.
 """
 
 import numpy as np
@@ -18,7 +18,14 @@ from fpu.pipeline import progress, run, settings
 GROUPS = {
     "Common flags": ("model", "eps", "dataset", "n_per_class", "seed", "workdir"),
     "Data": ("data_dir", "n_samples", "labels"),
-    "Privacy": ("delta", "noise_multiplier", "warmup_share", "clip_norm", "sample_rate"),
+    "Privacy": (
+        "delta",
+        "n_public",
+        "noise_multiplier",
+        "warmup_share",
+        "clip_norm",
+        "sample_rate",
+    ),
     "Training": ("preset", "steps", "draw_steps", "set", "tensorboard"),
     "Evaluation": ("evaluation", "shadows", "audit"),
     "Several machines": ("process",),
@@ -41,7 +48,7 @@ def define_flags() -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Run what the flags say; exit code 1 where training diverged, 3 where an audit refutes the claim."""
+    """Run what the flags say; exit code 1 where training diverged, 3 where its claim is refuted."""
     if len(argv) > 1:
         raise InputError(f"{argv[1]}: not a flag; write --name=value")
     given = flags.FLAGS

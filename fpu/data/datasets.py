@@ -14,7 +14,7 @@ import numpy as np
 
 from fpu import InputError
 from fpu.data import npz, sources
-from fpu.data.subsets import TEST, TRAIN, VAL, permutation
+from fpu.data.subsets import TEST, TRAIN, VAL
 from fpu.files import safe
 
 _SPLITS = {"train": TRAIN, "val": VAL, "test": TEST}
@@ -83,7 +83,9 @@ def _digits(data_dir: Path | None) -> Dataset:
     images = np.round(pixels * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
     labels = np.asarray(labels, np.int32)
     split = np.full(len(images), TRAIN, np.int8)
-    split[permutation(len(images), seed=0)[1437:]] = TEST
+    # Not Generator.permutation: numpy keeps the raw stream stable, but not its methods (NEP 19).
+    order = np.argsort(np.random.PCG64(0).random_raw(len(images)), kind="stable")
+    split[order[1437:]] = TEST
     return Dataset(
         "digits", images, labels, split, None, tuple("0123456789"),
         "Optical Recognition of Handwritten Digits (E. Alpaydin and C. Kaynak, UCI, 1998), "

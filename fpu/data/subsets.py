@@ -1,9 +1,19 @@
 """Split a data set into members, non-members, reference and test: disjoint, public, repeatable.
 
-All randomness here is public (--seed): it decides which images are used, not how. Splits are drawn in units: the
-images or, with train_groups, the groups (patients). All images of a group are in one set.
+Splits are drawn in units: the images or, with train_groups, the groups (patients). All images of a group are in one
+set. Where a unit goes is decided by its own content: a hash of its pixels and labels under a public key (--seed), not
+its row, the name of its group or who else is in the file. So rows in another order move nobody, and
+
+  a row more or less, all are members      it alone comes or goes
+  a row more or less, n_per_class asked    it may be exchanged for the next of its class: at most one goes, one comes
+  a changed label                          a row less and a row more
+  an image more or less in a group         one group less and another one more
+
+Copies of an image have one hash, and are in one set as far as a number asked allows. What is taken as public are n_per
+class, the classes, that each has as many units as are asked, and which rows are train and test.
 """
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,15 +44,6 @@ class Split:
     notes: dict[str, str]
 
 
-def permutation(n: int, seed: int) -> np.ndarray:
-    """A random order of 0..n-1 that is the same in all versions of numpy.
-
-    numpy keeps the raw stream stable but not the methods of Generator (NEP 19), and these orders decide which
-    images a published result was made from.
-    """
-    return np.argsort(np.random.PCG64(seed).random_raw(n), kind="stable")
-
-
 def partition(
     dataset: "Dataset",
     *,
@@ -56,14 +57,19 @@ def partition(
       n_per_class: members of each class, in units (images, or groups where the data have them). None: every unit
         of train is a member.
       seed: public; another seed gives other members, non-members and reference, the same test.
-      subset: "random", or "first": the first of each class in file order (the paper's choice).
+      subset: "random": those of each class with the lowest hashes; or "first": the first of each class in file
+        order (the paper's choice).
 
     Non-members are class-matched to the members and come from the same official split: of each
     class as many units as there are members, at most two thirds of what is left; the rest is
     reference. Where that leaves too few (on average 5 non-members and 10 reference images a class),
     val and then half of test are shared out by the same rule, and `notes` says so, as it does where
     some class has fewer non-members than members. A data set without a test split first sets aside
-    a fixed fifth of each class of train.
+    the units of train whose hash is in the lowest fifth of all hashes.
+
+    **Guarantees.** A row of train more or less, and whatever else is in val and test, changes the set of members, as
+    contents, by that unit alone where n_per_class is None; else one unit may go and one may come, and no more. With
+    "random" the order of rows changes nothing.
 
     Raises InputError, naming the flag, for more members than there are.
     """
@@ -72,8 +78,8 @@ def partition(
     if subset not in ("random", "first"):
         raise InputError(f"subset={subset}: must be random or first")
     train, _, _, _ = _official(dataset)
-    unit, unit_class = _units(dataset, train)
-    queues = _queues(unit_class, dataset.n_classes, seed)
+    unit, _ = _units(dataset, train)
+    queues = _queues(dataset, train, seed)
     if n_per_class is not None:
         _refuse_too_many(queues, dataset, n_per_class)
     in_order = [np.sort(q) for q in queues] if subset == "first" else queues
@@ -96,7 +102,7 @@ def around(
     unit, unit_class = _units(dataset, train)
     is_member = np.isin(np.arange(len(unit_class)), unit[np.isin(train, members)])  # [units]
     if nonmembers is None:
-        queues = _queues(unit_class, dataset.n_classes, seed)
+        queues = _queues(dataset, train, seed)
         counts = np.bincount(unit_class[is_member], minlength=dataset.n_classes)
         shares = _share([q[~is_member[q]] for q in queues], counts)
         nonmembers, reference = (train[np.isin(unit, np.concatenate(units))] for units in shares)
@@ -113,7 +119,7 @@ def _official(dataset: "Dataset") -> tuple[np.ndarray, np.ndarray, np.ndarray, d
     if len(test):
         return train, val, test, {}
     train, test = _set_aside(dataset, train, parts=5)
-    note = "a fixed fifth of each class of train, as the data have no test split"
+    note = "a fixed fifth of train, by a hash of each image, as the data have no test split"
     return train, val, test, {"test": note}
 
 
@@ -167,19 +173,44 @@ def _units(dataset: "Dataset", indices: np.ndarray) -> tuple[np.ndarray, np.ndar
     return unit, counts.argmax(axis=1)
 
 
-def _queues(classes: np.ndarray, n_classes: int, seed: int) -> list[np.ndarray]:
-    """For each class its units in one random order, so that a smaller draw is part of a larger one."""
-    order = permutation(len(classes), seed)
-    return [order[classes[order] == c] for c in range(n_classes)]
+def _hashes(dataset: "Dataset", indices: np.ndarray, key: str) -> np.ndarray:
+    """uint64 [U]: the hash of each unit among `indices`, numbered as in `_units`.
+
+    That of an image is BLAKE2b, under a public key, of its label and pixels; that of a group, of the hashes of its
+    images in ascending order.
+    """
+
+    def hashed(content: bytes) -> bytes:
+        return hashlib.blake2b(content, digest_size=8, key=key.encode()).digest()
+
+    labels = dataset.labels[indices].astype("<i4")
+    own = [
+        hashed(label.tobytes() + dataset.images[i].tobytes())
+        for i, label in zip(indices, labels, strict=True)
+    ]
+    images = np.frombuffer(b"".join(own), "<u8")
+    if dataset.groups is None:
+        return images
+    unit, unit_class = _units(dataset, indices)
+    together = images[np.lexsort((images, unit))]
+    ends = np.cumsum(np.bincount(unit, minlength=len(unit_class)))
+    groups = [hashed(part.tobytes()) for part in np.split(together, ends)[:-1]]
+    return np.frombuffer(b"".join(groups), "<u8")
+
+
+def _queues(dataset: "Dataset", indices: np.ndarray, seed: int) -> list[np.ndarray]:
+    """For each class its units by ascending hash, so that a smaller draw is part of a larger one."""
+    _, unit_class = _units(dataset, indices)
+    order = np.argsort(_hashes(dataset, indices, f"members {seed}"), kind="stable")
+    return [order[unit_class[order] == c] for c in range(dataset.n_classes)]
 
 
 def _set_aside(
     dataset: "Dataset", indices: np.ndarray, parts: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(kept, aside): aside is one in `parts` of each class's units, the same for every seed."""
-    unit, unit_class = _units(dataset, indices)
-    queues = _queues(unit_class, dataset.n_classes, seed=0)
-    aside = np.isin(unit, np.concatenate([q[: len(q) // parts] for q in queues]))
+    """(kept, aside): aside are the units whose hash is in the lowest of `parts` equal ranges, whoever else there is."""
+    unit, _ = _units(dataset, indices)
+    aside = (_hashes(dataset, indices, f"one in {parts}") < 2**64 // parts)[unit]
     return indices[~aside], indices[aside]
 
 
@@ -211,7 +242,7 @@ def _top_up(dataset: "Dataset", split: Split, val: np.ndarray, seed: int) -> Spl
             lines["test"] += ["half of it serves as non-members or reference"] * bool(len(pool))
         present = np.bincount(dataset.labels[nonmembers], minlength=n_classes)
         missing = np.maximum(wanted - present, 0) * few_nonmembers
-        shares = _share(_queues(dataset.labels[pool], n_classes, seed), missing)
+        shares = _share(_queues(dataset, pool, seed), missing)
         more, rest = (pool[np.concatenate(share)] for share in shares)
         if few_nonmembers and len(more):
             nonmembers = np.union1d(nonmembers, more)

@@ -1,7 +1,8 @@
 """(eps, delta) of a plan, and the noise that a wanted eps needs.
 
-A plan, here, is anything with `delta`, `private` and `accounted()`, such as plan.Plan. `accounted()` gives what it
-runs as losses.Steps: noised sums of Poisson samples, a release being one at rate 1.
+A plan, here, is anything with `delta`, `private`, `accounted()` and `beyond()`, such as plan.Plan. `accounted()` gives
+what it runs as losses.Steps: noised sums of Poisson samples, a release being one at rate 1. `beyond()` is what the ends
+of its noise cost of delta (tails.py); a plan that cannot pay it is not private.
 """
 
 import collections
@@ -30,7 +31,13 @@ def epsilon(plan) -> tuple[float, str]:
     """
     if not plan.private:
         return math.inf, "none"
-    return spent(plan.accounted(), plan.delta)
+    return spent(plan.accounted(), left(plan))
+
+
+def left(plan) -> float:
+    """The delta that is left of a plan's for its steps, once the ends of its noise are paid for; rounded down."""
+    cost = plan.beyond()
+    return plan.delta - cost if plan.delta - cost < plan.delta else plan.delta * (1 - 2.0**-52)
 
 
 def spent(steps: Sequence[Steps], delta: float) -> tuple[float, str]:
@@ -60,7 +67,9 @@ def _spent(steps: tuple[Steps, ...], delta: float) -> tuple[float, str]:
 
 def curve(plan) -> Callable[[float], float]:
     """eps >= 0 -> delta(eps) of a private plan: an upper bound, sharpest where it is the plan's delta."""
-    return _curve(_merged(plan.accounted()), plan.delta)
+    cost = plan.delta - left(plan) if plan.private else 0.0
+    whole = _curve(_merged(plan.accounted()), plan.delta - cost)
+    return lambda eps: whole(eps) + cost
 
 
 def _curve(steps: tuple[Steps, ...], delta: float) -> Callable[[float], float]:
@@ -153,8 +162,8 @@ def calibrate(make_plan: Callable[[float], Any], eps: float):
       eps: wanted eps > 0; inf gives make_plan(0).
 
     Raises:
-      ValueError: eps is not positive, or no noise from LEAST_NOISE to MOST_NOISE reaches it; says
-        what the nearest eps is that can be reached.
+      ValueError: eps is not positive, or no noise from LEAST_NOISE to MOST_NOISE reaches it, or only noise
+        that is too little for its own tails; says what the nearest eps is that can be reached.
 
     **Guarantees.** epsilon(result) <= eps, and above 0.995 eps; but make_plan(LEAST_NOISE) where its eps is 0.
     """
@@ -169,7 +178,7 @@ def calibrate(make_plan: Callable[[float], Any], eps: float):
         plan = make_plan(math.exp(log_noise))
         return math.log(max(curve(plan)(eps) / plan.delta, 1e-300))
 
-    least, most = math.log(LEAST_NOISE), math.log(MOST_NOISE)
+    least, most = _least(make_plan), math.log(MOST_NOISE)
     low = high = min(max(_guess(make_plan, eps), least), most)
     while gap(high) > 0:
         if high == most:
@@ -177,14 +186,25 @@ def calibrate(make_plan: Callable[[float], Any], eps: float):
         low, high = high, min(high + 0.1, most) if low == high else min(2 * high - low, most)
     while gap(low) <= 0:
         if low == least:
-            if epsilon(make_plan(LEAST_NOISE))[0] == 0:
-                return make_plan(LEAST_NOISE)
-            raise _unreachable(make_plan, eps, LEAST_NOISE)
+            if epsilon(make_plan(math.exp(least)))[0] == 0:
+                return make_plan(math.exp(least))
+            raise _unreachable(make_plan, eps, math.exp(least))
         low, high = max(low - 0.1, least) if low == high else max(2 * low - high, least), low
     root: Any = optimize.brentq(gap, low, high, xtol=1e-4)
     while gap(root) > 0:
         root += 1e-4
     return make_plan(math.exp(root))
+
+
+def _least(make_plan: Callable[[float], Any]) -> float:
+    """log of the least noise that is sought: LEAST_NOISE, or the least whose plan is private, if that is more."""
+    low, high = math.log(LEAST_NOISE), math.log(MOST_NOISE)
+    if make_plan(LEAST_NOISE).private:
+        return low
+    while high - low > 1e-3:
+        middle = (low + high) / 2
+        low, high = (low, middle) if make_plan(math.exp(middle)).private else (middle, high)
+    return high
 
 
 def _guess(make_plan: Callable[[float], Any], eps: float) -> float:

@@ -127,11 +127,9 @@ def clipped_sum(
     Raises: ValueError, when it is traced: the loss is not one floating-point number.
 
     **Guarantees.** For any inputs, adding, removing or zeroing out one example moves the exact sum by at most
-    clip * (1 + 1e-5) in l2 norm. Each example is clipped before any reduction. A gradient whose f32 norm is not
-    finite (NaN, inf, or squares that overflow) contributes exactly 0, through `where`. Adding B of them in float32
-    rounds the sum, and that rounding may depend on the example too: a part in 1e7 of the sum's length for each
-    level of the reduction, next to nothing beside the noise of small batches; an adversarial batch of 60,000
-    was seen to move by 1.0045 clip (README.md, pitfalls).
+    clip * (1 + 1e-5) in l2 norm. How far it moves the float32 sum is said by plan.longest_move, and accounted for.
+    Each example is clipped before any reduction. A gradient whose f32 norm is not finite (NaN, inf, or squares that
+    overflow) contributes exactly 0, through `where`.
     Provided that `loss` sees one example only: nothing here can check that parameters were not
     computed from private data, or that the loss closes over none.
     """

@@ -125,10 +125,11 @@ def _one_hot(labels, n_classes: int):
 
 
 def _noised(sums, key, std):
-    """float32 sums with noise, added in float64."""
-    zeros = [jnp.zeros(np.shape(x), jnp.float32) for x in sums]
-    draws = noise.gaussian(zeros, key, std)
+    """float32 sums with noise, drawn and added in float64: rounding comes after it. All share one draw."""
+    sizes = [x.size for x in sums]
+    draw = std * noise.normal_on_host(key, sum(sizes))
+    parts = np.split(draw, np.cumsum(sizes)[:-1])
     return tuple(
-        jnp.asarray(x + np.asarray(draw, np.float64), jnp.float32)
-        for x, draw in zip(sums, draws, strict=True)
+        jnp.asarray(x + part.reshape(x.shape), jnp.float32)
+        for x, part in zip(sums, parts, strict=True)
     )

@@ -127,7 +127,7 @@ def poisson(key: jax.Array, mask: jax.Array, q: float, slots: int) -> tuple[jax.
       key: secret typed key of this step. Amplification by sampling needs it secret.
       mask: bool [U], the units that are members.
       q: sampling probability in (0, 1], static.
-      slots: length of the result, static. More than `slots` draws are truncated uniformly.
+      slots: length of the result, static. It may exceed U. More than `slots` draws are truncated uniformly.
 
     Returns:
       (indices int32 [slots] into the mask, valid bool [slots]). Slots that are not valid hold an
@@ -145,8 +145,9 @@ def poisson(key: jax.Array, mask: jax.Array, q: float, slots: int) -> tuple[jax.
     drawn = mask if q >= 1 else mask & (bits < jnp.uint32(math.floor(q * 2**32)))
     # `| 1` keeps every drawn unit above the 0 of those not drawn.
     score = jnp.where(drawn, ~bits | jnp.uint32(1), jnp.uint32(0))
-    best, indices = jax.lax.top_k(score, slots)
-    return indices.astype(jnp.int32), best > 0
+    best, indices = jax.lax.top_k(score, min(slots, len(mask)))
+    unused = max(slots - len(mask), 0)  # fewer units than the public n
+    return jnp.pad(indices.astype(jnp.int32), (0, unused)), jnp.pad(best > 0, (0, unused))
 
 
 def one_of(key: jax.Array, units: jax.Array, table: jax.Array, sizes: jax.Array) -> jax.Array:

@@ -1,12 +1,53 @@
-"""What an (eps, delta) guarantee of this project does not cover, in plain words. {unit} is "image" or "group"."""
+"""What an (eps, delta) guarantee of this project covers and what not, in plain words. {unit} is "image" or "group"."""
+
+import math
+
+from fpu.dp.rounding import rounded_up
+
+NOMINAL = 20.0  # above this eps a guarantee is nominal: e^-20 / (1 + e^-20) = 2e-9 of all guesses are wrong
+
+PUBLIC = (
+    "The list of members: which {unit}s were used, each told by a hash of its own content. What is hidden is what a "
+    "listed {unit} contributed.",
+    "Their number n: that which the maker named, or else how many there are.",
+    "The classes and their number K, and that each class has as many {unit}s as were asked for.",
+    "The size of the images, which part of the data is for training, the labels asked for, and every setting.",
+)
 
 NOT_COVERED = (
     "A person to whom several {unit}s belong: one {unit} at a time is protected.",
     "Other runs on the same images, and settings chosen by looking at their results: each run spends an ε of its own, "
     "and they add up.",
-    "What is taken as public: the size of the images, the number and names of classes, the number of images, the "
-    "labels asked for, and every setting.",
+    "What is taken as public: the list of members and their number, the classes, the size of the images, the labels "
+    "asked for, and every setting.",
     "What is true of such images in general, whoever took part: to show that is the purpose.",
     "Faults below the mathematics: floating-point arithmetic, the random generator Threefry, which is not "
     "cryptographic, and the computer that ran it.",
 )
+
+
+def row_of_the_file(eps: float, delta: float, unit: str) -> str:
+    """What a guarantee for one listed unit says of the file that the list was drawn from.
+
+    Members are drawn by their own content, so one unit of the file more or less changes the list by one that goes and
+    one that comes, at most. Between two lists that differ by an exchange lies the list without either, a neighbour of
+    both: P(A) <= e^eps (e^eps P''(A) + delta) + delta, which is (2 eps, (1 + e^eps) delta).
+    """
+    one = f"({rounded_up(eps, 5)}, {rounded_up(delta, 3)})"
+    cost = exchanged(eps, delta)
+    two = (
+        "nothing is guaranteed"
+        if cost is None
+        else f"the guarantee is ({rounded_up(cost[0], 5)}, {rounded_up(cost[1], 3)})"
+    )
+    return (
+        f"One {unit} more or less in the file: where all of its {unit}s for training are members and n was named by "
+        f"the maker, no other member changes, and the guarantee is {one}. Where a number of each class was asked for, "
+        f"at most one other {unit} takes its place, and {two}. A changed label is one {unit} less and another one more."
+    )
+
+
+def exchanged(eps: float, delta: float) -> tuple[float, float] | None:
+    """(2 eps, (1 + e^eps) delta), for one unit exchanged for another; None where that delta is 1 or more."""
+    twice = (1 + math.exp(eps)) * delta if eps < 700 else math.inf
+    return None if twice >= 1 else (2 * eps, twice)

@@ -52,10 +52,13 @@ def exists(path: AnyPath) -> bool:
 def write(path: AnyPath, content: bytes) -> None:
     """Write the whole file or none of it: an object appears in a bucket when all of it has arrived.
 
+    Records are private: here the file has mode 600; in a bucket its own rules say who reads it.
+
     Raises InputError where it cannot be written.
     """
     if not remote(path):
         with safe.atomic(path) as part:
+            part.chmod(0o600)
             part.write_bytes(content)
         return
     with reached(path):

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fpu import InputError, models, training
+from fpu import InputError, data, models, training
 from fpu.pipeline import copies, draw, progress, settings, train
 from fpu.pipeline.jobs import Job
 from fpu.privacy import attacks, audit
@@ -52,7 +52,7 @@ def run(job: Job, key: jax.Array, public: jax.Array, siblings: int = 1) -> dict 
     result: dict[str, Any] = {"kind": kind, "note": NOTE}
     try:
         if kind == "one_run":
-            result["canaries"] = job.n
+            result["canaries"] = len(data.units(job.dataset, job.split.members)[1])
             sides = _one_run(job, key, public)
         else:
             result["runs"] = count

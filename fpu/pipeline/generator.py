@@ -81,7 +81,7 @@ def one_shot(job: Job, key: jax.Array) -> Made:
         )
     noise = job.plan.stages[0].noise_multiplier if job.plan.stages else 0.0
     images = train.pool(dataset, indices)
-    params = baseline.fit(images, float(len(images.sizes)), noise, key)
+    params = baseline.fit(images, float(job.n), noise, key)
     return Made(functools.partial(baseline.sample, params), params if baseline.private else None)
 
 

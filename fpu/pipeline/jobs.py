@@ -16,7 +16,7 @@ from fpu.dp import accounting
 from fpu.dp import plan as plans
 from fpu.dp.plan import DPSGD, Plan, Release
 from fpu.files import cache
-from fpu.pipeline import defaults, settings, train
+from fpu.pipeline import defaults, progress, settings, train
 
 
 class Job(NamedTuple):
@@ -40,8 +40,8 @@ class Job(NamedTuple):
 
     @property
     def n(self) -> int:
-        """The number of privacy units among the members, which is public."""
-        return len(data.units(self.dataset, self.split.members)[1])
+        """The public number of privacy units, by which sums are divided: at least as many as are members."""
+        return self.config["n_public"]
 
     @property
     def trainer(self) -> train.Trainer:
@@ -82,7 +82,7 @@ def prepare(options: settings.Options) -> Job:
     settings.check(options)
     _compilation_cache()
     dataset, split, config = _resolved(options)
-    n = config.pop("n_units")
+    n = config["n_public"]
     unit = "image" if dataset.groups is None else "group of images"
     if options.model in models.MODELS:
         make_plan, choices = _trained(options, config, dataset, n, unit)
@@ -116,8 +116,8 @@ def _resolved(options: settings.Options) -> tuple[data.Dataset, data.Split, dict
     split = data.partition(
         dataset, n_per_class=n_per_class or None, seed=options.seed, subset=subset
     )
-    _refuse_constant(options, dataset.images[split.members])
-    n = len(data.units(dataset, split.members)[1])
+    _look_at(options, dataset.images[split.members])
+    n = _public_number(options, len(data.units(dataset, split.members)[1]))
     source = split.nonmembers if options.model == "fresh" else split.members
     fewest = int(np.bincount(dataset.labels[source], minlength=dataset.n_classes).min())
     settings.sampling_labels(options.labels, dataset.n_classes, 1)  # refuse bad labels now
@@ -130,7 +130,7 @@ def _resolved(options: settings.Options) -> tuple[data.Dataset, data.Split, dict
         "eps": "inf" if infinite else options.eps,
         "sha256_members": data.manifest(dataset, split)["sha256_members"],
         "n_samples": settings.sample_count(options, dataset.n_classes, fewest),
-        "n_units": n,
+        "n_public": n,
     }
     if config["delta"] >= 1 / n:
         raise InputError(
@@ -208,13 +208,31 @@ def _fewer_steps(make_plan: Callable[..., Plan], steps: int | None, eps: float |
     return f"; or use --steps={low}" if low and low < steps - 1 else ""
 
 
-def _refuse_constant(options: settings.Options, images: np.ndarray) -> None:
-    """Nothing can be learned from one image repeated: most likely the file is not what it should be."""
-    if len(images) > 1 and all(np.array_equal(image, images[0]) for image in images):
+def _public_number(options: settings.Options, units: int) -> int:
+    """n of the plan, of the default delta and of every average: --n_public, or the count, which is then public."""
+    n = options.n_public or units
+    if n < units:
         raise InputError(
-            f"--dataset={options.dataset}: all {len(images):,} members are the same image; "
-            "check how the file was made"
+            f"--n_public={n}: {units:,} members were listed; name that many or more, or a smaller --n_per_class"
         )
+    return n
+
+
+def _look_at(options: settings.Options, images: np.ndarray) -> None:
+    """Say so where all members are one image: most likely the file is not what it should be.
+
+    A private run is not refused for it: whether it ends would tell of its images.
+    """
+    if len(images) < 2 or not all(np.array_equal(image, images[0]) for image in images):
+        return
+    text = (
+        f"--dataset={options.dataset}: all {len(images):,} members are the same image; "
+        "check how the file was made"
+    )
+    if not math.isinf(options.eps or math.inf) or options.noise_multiplier:
+        progress.say(text)
+    else:
+        raise InputError(text)
 
 
 def _compilation_cache() -> None:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fpu.dp.clipping import Diagnostics
+from fpu.dp.rounding import rounded_up
 
 
 @contextlib.contextmanager
@@ -31,7 +32,9 @@ def training(
     Losses are private: they are logged as nonprivate/..., in the part of a run that stays inside.
     """
     begun, first, shown = time.monotonic(), None, 0.0
-    stage, cost = ("warm-up ", "") if eps is None else ("", f", eps {eps:.3g} at the end")
+    stage, cost = (
+        ("warm-up ", "") if eps is None else ("", f", eps {rounded_up(eps, 3)} at the end")
+    )
     stage = stage if label is None else label
     terminal = sys.stderr.isatty()
     bar = Progress(

@@ -27,6 +27,7 @@ from fpu.pipeline import (
 )
 from fpu.pipeline.jobs import Job
 from fpu.release import generators, pack, texts
+from fpu.report import verdict
 
 DIVERGED, REFUTED = 1, 3  # exit codes
 
@@ -178,13 +179,19 @@ def _judged(job: Job, key, public, made, images, labels, rivals, seconds: dict) 
 def _finish(folder: pathlib.Path, result: dict) -> None:
     """Write the record, destroy the key, from which nothing more is drawn, and write the report.
 
-    A release whose guarantee the audit refutes is withdrawn before the record says so.
+    A release whose guarantee an audit or an attack refutes is withdrawn before the record says so.
     """
-    if refuted := auditing.refutation(result):
-        pack.withdraw(folder / "release", refuted)
-    workdir.write_json(folder / "record.json", result)
-    workdir.destroy_secret(folder)
+    try:
+        if refuted := _refutation(result):
+            pack.withdraw(folder / "release", refuted)
+        workdir.write_json(folder / "record.json", result)
+    finally:
+        workdir.destroy_secret(folder)
     _write_report(folder, result)
+
+
+def _refutation(result: dict) -> str | None:
+    return auditing.refutation(result) or verdict.exceeded(result)
 
 
 def _write_report(folder: pathlib.Path, result: dict) -> None:
@@ -207,8 +214,8 @@ def _default_workdir(job: Job) -> pathlib.Path:
 
 
 def failure(path: storage.AnyPath) -> tuple[int, str] | None:
-    """(exit code, one line) where the record at `path` says that training diverged or its audit refutes it."""
+    """(exit code, one line) where the record at `path` says that training diverged, or that its claim is refuted."""
     result = json.loads(path.read_text())
-    if line := auditing.refutation(result):
+    if line := _refutation(result):
         return REFUTED, line
     return (DIVERGED, result["diverged"]) if "diverged" in result else None

@@ -13,6 +13,7 @@ from fpu.baselines import BASELINES, RELEASES
 from fpu.pipeline import defaults
 
 MOST_STEPS = 10**7
+MOST_UNITS = 10**9
 # (least, usual) number of copies or queries. 50 copies in each world can show eps = 2.5 at most.
 AUDITS = {"none": (0, 0), "one_run": (0, 0), "two_worlds": (10, 50), "paper": (1, 1)}
 CHOICES = {
@@ -38,6 +39,7 @@ class Options:
     dataset: str = "digits"
     data_dir: str | None = None
     n_per_class: int | None = None
+    n_public: int | None = None
     eps: float | None = None
     noise_multiplier: float | None = None
     delta: float | None = None
@@ -63,6 +65,8 @@ _HELP = {
     "eps": "privacy budget, such as 1; inf: no privacy. This, or --noise_multiplier",
     "dataset": "digits (default), mnist, a 2-D MedMNIST name, or a path to an .npz in MedMNIST's format",
     "n_per_class": "members of each class (default 50; paper: 10); 0: all",
+    "n_public": "number of members (or groups) that is told to everybody: plan, delta and averages use it alone. At "
+    "least how many there are, which is the default",
     "seed": "chooses what is public: members, initialisation, images drawn (default 0)",
     "workdir": "private folder of the run (default runs/NAME); release/ in it may be handed out",
     "data_dir": "folder that already holds the data set's files",
@@ -154,10 +158,12 @@ def check(options: Options) -> None:
         raise InputError(
             f"--delta={options.delta:g}: must lie in (0, 1/n); left out, it is 1/(10 n)"
         )
-    for name in ("steps", "n_samples"):
+    for name in ("steps", "n_samples", "n_public"):
         value = getattr(options, name)
         if value is not None and value < 1:
             raise InputError(f"--{name}={value}: must be at least 1")
+    if options.n_public is not None and options.n_public > MOST_UNITS:
+        raise InputError(f"--n_public={options.n_public}: must be at most {MOST_UNITS}")
     if options.steps is not None and options.steps > MOST_STEPS:
         raise InputError(
             f"--steps={options.steps}: must be at most {MOST_STEPS}, or accounting alone takes hours"

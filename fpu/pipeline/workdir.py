@@ -20,7 +20,7 @@ from fpu.training.checkpoint import fingerprint
 
 SECRET = "secret.key"
 # Rooms whose code decides what a key turns into: samples, noise, draws.
-_MECHANISM = ("baselines", "data", "dp", "models", "pipeline", "release", "training")
+_MECHANISM = ("baselines", "data", "distributed", "dp", "models", "pipeline", "release", "training")
 _PACKAGES = ("jax", "jaxlib", "numpy", "scipy", "flax", "optax")
 _FLAGS = ("jax_threefry_partitionable", "jax_default_prng_impl", "jax_enable_x64")
 _NOTE = "side_by_side.json"
@@ -104,7 +104,7 @@ def _code() -> str:
     """SHA-256 of the code of the mechanism, shortened."""
     root, digest = pathlib.Path(__file__).parents[1], hashlib.sha256()
     for room in _MECHANISM:
-        for file in sorted((root / room).glob("*.py")):
+        for file in sorted((root / room).glob("*.py")) or [(root / room).with_suffix(".py")]:
             digest.update(file.name.encode() + file.read_bytes())
     return digest.hexdigest()[:16]
 

@@ -9,14 +9,16 @@ from fpu.data import Dataset
 from fpu.dp import accounting
 from fpu.dp.plan import DPSGD, Plan, Release
 from fpu.dp.rounding import rounded_up
-from fpu.dp.statement import NOT_COVERED
+from fpu.dp.statement import NOMINAL, NOT_COVERED, PUBLIC, row_of_the_file
 
 
 def privacy(plan: Plan, disclosed: bool) -> dict:
     """The guarantee, JSON-able. `disclosed`: the noise came from a seed that somebody chose."""
     eps, accountant = accounting.epsilon(plan)
+    unit = plan.unit.split()[0]
+    row = "" if math.isinf(eps) else row_of_the_file(eps, plan.delta, unit)
     return {
-        "private": plan.private and not disclosed,
+        "private": plan.private and eps <= NOMINAL and not disclosed,
         "eps": "inf" if math.isinf(eps) else eps,
         "delta": plan.delta,
         "unit": plan.unit,
@@ -25,14 +27,18 @@ def privacy(plan: Plan, disclosed: bool) -> dict:
         "accountant": f"{accountant}, dp-accounting {metadata.version('dp-accounting')}",
         "noise_seed_disclosed": disclosed,
         "statement": plan.statement(disclosed),
-        "not_covered": [line.format(unit=plan.unit.split()[0]) for line in NOT_COVERED],
+        "public": [line.format(unit=unit) for line in PUBLIC],
+        "row_of_the_file": row,
+        "not_covered": [line.format(unit=unit) for line in NOT_COVERED],
     }
 
 
 def _mechanism(stage: DPSGD | Release) -> dict:
     facts = {"noise_multiplier": stage.noise_multiplier}
     if not isinstance(stage, DPSGD):
-        return {"mechanism": "one Gaussian release of sums"} | facts
+        return {
+            "mechanism": "Gaussian noise on one or several adaptive sums, together one release"
+        } | facts
     return facts | {
         "mechanism": "DP-SGD",
         "sampling": "Poisson",
@@ -45,18 +51,23 @@ def _mechanism(stage: DPSGD | Release) -> dict:
 
 def privacy_page(guarantee: dict) -> str:
     """PRIVACY.md of what `privacy` returned. eps and delta are rounded up, never down."""
+    eps, delta = float(guarantee["eps"]), guarantee["delta"]
     if not guarantee["private"]:
         head = "# NOT private\n\nGuard these files as you guard the real images."
+        if NOMINAL < eps < math.inf:
+            head += f" An epsilon above {NOMINAL:g} is nominal: it is proved, and protects nobody."
     else:
-        eps, delta = float(guarantee["eps"]), guarantee["delta"]
         head = (
             f"# ({rounded_up(eps, 5)}, {rounded_up(delta, 3)})-differential privacy\n\n"
-            f"Unit: one {guarantee['unit']}. Relation: {guarantee['relation'].replace('_', ' ')}. "
+            f"Unit: one {guarantee['unit']}, whose contribution is there or is absent. "
             "It holds for every file in this folder, against anyone, whatever else they know."
         )
-    lines = "\n".join(f"* {line}" for line in guarantee["not_covered"])
+    public, uncovered = (
+        "\n".join(f"* {line}" for line in guarantee[part]) for part in ("public", "not_covered")
+    )
+    row = f"{guarantee['row_of_the_file']}\n\n" if guarantee["private"] else ""
     return (
-        f"{head}\n\n{guarantee['statement']}\n\n## Not covered\n\n{lines}\n\n"
+        f"{head}\n\n{guarantee['statement']}\n\n## Public\n\n{public}\n\n{row}## Not covered\n\n{uncovered}\n\n"
         "The same facts for a program: `privacy.json`.\n"
     )
 

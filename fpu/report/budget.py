@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from fpu.dp import ledger, plan
 from fpu.report import records
-from fpu.report.words import number, plural
+from fpu.report.words import plural, spent
 
 NOT_SHOWN = "Not counted: runs on these images that are not shown here, such as those by which settings were tuned."
 
@@ -47,7 +47,7 @@ def _spent(runs: Sequence[ledger.Run]) -> tuple[str, int]:
     eps = math.ceil(100 * exposure.eps) / 100  # never rounded down
     sentence = (
         f"{plural(exposure.composed, 'run')} with a guarantee together spend ε = {eps:,.2f} at δ = "
-        f"{number(delta)} ({exposure.accountant})."
+        f"{spent(delta)} ({exposure.accountant})."
     )
     if exposure.unbounded:
         others = plural(exposure.unbounded, "run")

@@ -9,6 +9,7 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from fpu.baselines import BASELINES
+from fpu.dp.rounding import rounded_up
 from fpu.models import MODELS
 from fpu.report import budget, records
 from fpu.report.metrics import COLUMNS, FIDELITY, Metric, find
@@ -70,8 +71,8 @@ def frame(runs: Sequence[dict]) -> pd.DataFrame:
 
 
 def rounded(run: dict) -> float:
-    """eps as printed: 0.99996, which calibration gives for 1, is 1."""
-    return float(f"{records.eps(run):.3g}")
+    """eps as printed, upwards: 0.99996, which calibration gives for 1, is 1."""
+    return float(rounded_up(records.eps(run), 3))
 
 
 def csv(runs: Sequence[dict]) -> str:
@@ -135,7 +136,7 @@ def _row(rows: pd.DataFrame) -> list[str]:
     seconds = f"{statistics.fmean(times):,.0f}" if times else "–"
     return [
         first["model"],
-        number(first["eps"]),
+        number(first["rounded"]),
         f"{first['n']:,}",
         str(len(rows)),
         *metrics,
@@ -165,7 +166,7 @@ def _diverged(rows: pd.DataFrame) -> list[str]:
         if count := cell["diverged"].to_list().count(True):
             first = cell.iloc[0]
             lines.append(
-                f"{first['model']} at ε = {number(first['eps'])}, n = {first['n']:,}:"
+                f"{first['model']} at ε = {number(first['rounded'])}, n = {first['n']:,}:"
                 f" training diverged in {count} of {plural(len(cell), 'run')}, which made no images."
             )
     return lines

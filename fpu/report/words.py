@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from fpu.dp.rounding import rounded_up
 from fpu.models import MODELS
 
 
@@ -23,6 +24,11 @@ def number(x: float | int | str | None, digits: int = 3) -> str:
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(x))))
     text = f"{x:,.{decimals}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def spent(x: float | int | str, digits: int = 3) -> str:
+    """`number` of an eps or a delta that was spent: rounded up, never down."""
+    return number(rounded_up(float(x), digits), digits)
 
 
 def decimals(m: dict, scale: float = 1.0) -> int:

@@ -18,6 +18,7 @@ import jax
 import numpy as np
 from scipy.special import softmax
 
+from fpu.dp.rounding import rounded_up
 from fpu.files import cache as caches
 from fpu.utility import classifier, linear, metrics, private_classifier
 
@@ -92,7 +93,9 @@ def rows(
     for name, data in (("label_fidelity", synthetic), ("reference", test)):
         out[name] = _tested(networks, data, n_classes, seed)
     if budget is not None and math.isfinite(budget[0]):
-        progress(f"utility: DP-SGD classifier on {len(members[0])} members, eps = {budget[0]:.3g}")
+        progress(
+            f"utility: DP-SGD classifier on {len(members[0])} members, eps = {rounded_up(budget[0], 3)}"
+        )
         out["private_classifier"] = _private(members, test, n_classes, budget, unit, seeds, secret)
     out["linear_synthetic"] = probe(synthetic)
     out["linear_members"] = cached("linear", members, lambda: probe(members))

@@ -11,7 +11,7 @@ from fpu.data import sources
 from fpu.files import safe
 
 DIGITS_TEST = [4, 5, 9, 10, 12, 16]
-DIGITS_MEMBERS = [17, 353, 827, 1040, 1060, 1069, 1153, 1481, 1588, 1659]
+DIGITS_MEMBERS = [19, 376, 737, 788, 1239, 1487, 1496, 1512, 1585, 1666]
 
 
 @pytest.fixture(autouse=True)

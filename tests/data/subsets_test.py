@@ -1,11 +1,13 @@
 """fpu/data/subsets.py: four disjoint sets, as asked, for good."""
 
+import collections
 import dataclasses
+import hashlib
 
 import numpy as np
 import pytest
 import toy
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from fpu import InputError, data
@@ -27,8 +29,9 @@ def per_class(ds, indices):
 def test_four_sets_are_disjoint_and_members_are_as_asked(train, val, test, share, seed, subset):
     k = len(train)
     ds = toy.dataset(train, [val] * k, [test] * k, seed=seed)
-    left = [n - n // 5 for n in train] if not test else train
-    n_per_class = 1 + int(share * (min(left) - 1))
+    left = min(per_class(ds, data.partition(ds).members))
+    assume(left)
+    n_per_class = 1 + int(share * (left - 1))
     split = data.partition(ds, n_per_class=n_per_class, seed=seed, subset=subset)
     sets = (split.members, split.nonmembers, split.reference, split.test)
     joined = np.concatenate(sets)
@@ -37,7 +40,7 @@ def test_four_sets_are_disjoint_and_members_are_as_asked(train, val, test, share
     assert per_class(ds, split.members) == [n_per_class] * k
     assert np.all(ds.split[split.members] == 0)
     assert all(n <= n_per_class for n in per_class(ds, split.nonmembers))
-    if test:  # without a test split, a fifth of train is the test set
+    if test:  # without a test split, a part of train is the test set
         assert np.all(ds.split[split.test] == 2)
         assert np.isin(np.flatnonzero(ds.split == 0), joined).all()
     outside = (ds.split[split.nonmembers] != 0).any() or (ds.split[split.reference] != 0).any()
@@ -114,8 +117,10 @@ def test_falls_back_to_val_then_half_of_test_and_says_so():
     assert split.notes == {"nonmembers": "val: 24 images", "reference": "val: 96 images"}
 
     split = data.partition(toy.dataset([12, 12], test=[40, 40]))
-    assert [len(s) for s in (split.nonmembers, split.reference, split.test)] == [24, 16, 40]
-    assert split.notes["nonmembers"] == "half of test: 24 images"
+    assert 2 <= min(per_class(ds, split.nonmembers)) <= max(per_class(ds, split.nonmembers)) <= 12
+    assert sum(map(len, (split.nonmembers, split.reference, split.test))) == 80
+    assert 25 <= len(split.test) <= 60
+    assert f"half of test: {len(split.nonmembers)} images" in split.notes["nonmembers"]
     assert split.notes["test"] == "half of it serves as non-members or reference"
 
     # Enough non-members in train, too few for reference: val gives reference alone.
@@ -133,18 +138,154 @@ def test_few_members_need_few_nonmembers():
 
 
 def test_a_file_without_test_sets_a_fifth_aside_the_same_for_every_seed():
-    ds = toy.dataset([50, 100])
+    ds = toy.dataset([500, 1000])
     splits = [data.partition(ds, n_per_class=10, seed=s) for s in range(2)]
     assert np.array_equal(splits[0].test, splits[1].test)
-    assert per_class(ds, splits[0].test) == [10, 20]
+    assert np.abs(np.array(per_class(ds, splits[0].test)) - [100, 200]).max() < 50
     assert "fifth" in splits[0].notes["test"]
 
 
 def test_nothing_left_is_said():
-    split = data.partition(toy.dataset([1, 1], test=[1, 1]))
+    split = data.partition(toy.dataset([1, 1]))
     assert len(split.nonmembers) == len(split.reference) == 0
     assert split.notes["nonmembers"] == split.notes["reference"] == "empty: no image is left"
-    assert len(split.test) == 2
+
+
+# The file: rows more or less, in another order, with other labels. What counts is who is in a set, not where.
+
+
+def contents(ds, indices):
+    """A multiset of (label, pixels)."""
+    return collections.Counter((int(ds.labels[i]), ds.images[i].tobytes()) for i in indices)
+
+
+def moved(before, after):
+    """(how many left a set, how many came)."""
+    return (before - after).total(), (after - before).total()
+
+
+def of(ds, rows):
+    """The rows of a data set, in this order."""
+    part = {name: getattr(ds, name)[rows] for name in ("images", "labels", "split")}
+    groups = None if ds.groups is None else ds.groups[rows]
+    return dataclasses.replace(ds, **part, groups=groups)
+
+
+@st.composite
+def files(draw):
+    """(a data set, some images of it repeated; n_per_class that it can bear, or None)."""
+    tests = draw(st.sampled_from([[], [3, 3]]))
+    train = draw(st.lists(st.integers(4, 25), min_size=2, max_size=2))
+    ds = toy.dataset(train, test=tests, seed=draw(st.integers(0, 5)))
+    if draw(st.booleans()):  # six different images of each class
+        ds.images[:] = ds.images[np.arange(len(ds.labels)) % 6]
+    left = min(per_class(ds, data.partition(ds).members))
+    assume(left > 1)
+    return ds, draw(st.sampled_from([None, 1, left // 2, left - 1]))
+
+
+@settings(max_examples=150, deadline=None)
+@given(files(), st.randoms(use_true_random=False), st.integers(0, 2))
+def test_a_row_more_or_less_moves_one_and_another_order_nobody(file, rng, seed):
+    ds, n_per_class = file
+    n_per_class = n_per_class or None
+
+    def sets(ds):
+        split = data.partition(ds, n_per_class=n_per_class, seed=seed)
+        return contents(ds, split.members), contents(ds, split.test)
+
+    members, _ = before = sets(ds)
+    rows = list(range(len(ds.labels)))
+    row = rng.choice(np.flatnonzero(ds.split == 0).tolist())
+    one = contents(ds, [row])
+
+    fewer, _ = sets(of(ds, [i for i in rows if i != row]))
+    is_member = bool(members & one)
+    gone, came = members - fewer, fewer - members
+    if n_per_class is None:
+        assert (gone, came) == (one if is_member else collections.Counter(), collections.Counter())
+    else:
+        assert gone == came == collections.Counter() or (gone == one and came.total() == 1)
+        assert {label for label, _ in came} <= {label for label, _ in one}
+
+    rng.shuffle(rows)
+    assert sets(of(ds, rows)) == before
+
+    again = of(ds, [*rows, row])  # a copy more
+    assert max(moved(members, sets(again)[0])) <= 1
+
+    other = of(ds, rows)
+    other.labels[rows.index(row)] ^= 1
+    assert max(moved(members, sets(other)[0])) <= (2 if n_per_class else 1)
+
+
+def test_what_is_in_val_and_test_moves_no_member():
+    ds = toy.dataset([20, 20], val=[9, 9], test=[9, 9])
+    for n_per_class in (None, 7):
+        members = contents(ds, data.partition(ds, n_per_class=n_per_class).members)
+        for split in (1, 2):
+            others = of(ds, np.flatnonzero(ds.split != split))
+            if split == 1:
+                split = data.partition(others, n_per_class=n_per_class)
+                assert contents(others, split.members) == members
+            others = of(ds, np.delete(np.arange(len(ds.labels)), np.flatnonzero(ds.split == 2)[:5]))
+            split = data.partition(others, n_per_class=n_per_class)
+            assert contents(others, split.members) == members
+
+
+def test_first_in_file_order_exchanges_one_at_most():
+    ds = toy.dataset([20, 20], test=[9, 9])
+
+    def members(ds):
+        return contents(ds, data.partition(ds, n_per_class=5, subset="first").members)
+
+    for row in range(40):
+        assert moved(members(ds), members(of(ds, np.delete(np.arange(len(ds.labels)), row)))) in (
+            (0, 0),
+            (1, 1),
+        )
+
+
+def test_members_have_the_lowest_hashes_of_their_pixels_and_label():
+    ds = toy.dataset([30, 30], test=[5, 5])
+
+    def hashed(i):
+        content = int(ds.labels[i]).to_bytes(4, "little") + ds.images[i].tobytes()
+        digest = hashlib.blake2b(content, digest_size=8, key=b"members 3").digest()
+        return int.from_bytes(digest, "little")
+
+    expected = [sorted(np.flatnonzero(ds.labels[:60] == c), key=hashed)[:4] for c in (0, 1)]
+    members = data.partition(ds, n_per_class=4, seed=3).members
+    assert members.tolist() == sorted(np.concatenate(expected))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.randoms(use_true_random=False), st.booleans(), st.sampled_from([None, 4]))
+def test_a_group_is_chosen_by_its_images_not_by_its_name(rng, test, n_per_class):
+    ds, owner = grouped(test)
+
+    def members(ds):
+        split = data.partition(ds, n_per_class=n_per_class, seed=1)
+        groups = collections.defaultdict(list)
+        for i in split.members:
+            groups[ds.groups[i]].append((int(ds.labels[i]), ds.images[i].tobytes()))
+        return collections.Counter(tuple(sorted(group)) for group in groups.values())
+
+    before, rows = members(ds), list(range(len(ds.labels)))
+    rng.shuffle(rows)
+    renamed = of(ds, rows)
+    names = rng.sample(range(1000), 40)
+    renamed.groups[renamed.groups >= 0] = np.array(names)[renamed.groups[renamed.groups >= 0]]
+    assert members(renamed) == before
+
+    group = rng.randrange(40)
+    mine = np.flatnonzero(owner == group)
+    without = of(ds, np.delete(np.arange(len(ds.labels)), mine))
+    gone, came = moved(before, members(without))
+    assert (came, gone) in ([(0, 0), (0, 1)] if n_per_class is None else [(0, 0), (1, 1)])
+
+    smaller = of(ds, np.delete(np.arange(len(ds.labels)), mine[:1]))
+    assert max(moved(before, members(smaller))) <= (2 if n_per_class else 1)
 
 
 def grouped(test=True):

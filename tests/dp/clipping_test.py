@@ -7,6 +7,7 @@ import pytest
 
 from experiments.suites import vmap_clipping
 from fpu.dp import clipping
+from fpu.dp.plan import longest_move
 
 KEYS = jax.random.split(jax.random.key(0), 5)
 PARAMS = {"a": jnp.ones((2, 2)), "b": jnp.zeros(3)}
@@ -102,3 +103,36 @@ def test_the_norm_of_a_long_gradient_loses_nothing_to_rounding(engine, shorter):
     )
     length = np.linalg.norm(np.float64(total))
     assert 0.1 * (1 - shorter) <= length <= 0.1 * (1 + 1e-5)
+
+
+@pytest.mark.parametrize("slots", [1000, 20_000])
+def test_rounding_of_large_batches_is_within_what_is_accounted(slots):
+    """Gradients made to be rounded badly; one unit absent, in its own slot or with the last one there instead."""
+
+    @jax.jit
+    def total(rows, valid):
+        def loss(params, row, key):
+            del key
+            return params @ row
+
+        keys = jax.random.split(jax.random.key(0), slots)
+        return clipping.clipped_sum(loss, jnp.zeros(rows.shape[1]), rows, valid, keys, 1.0)[0]
+
+    rng, longest = np.random.default_rng(0), 0.0
+    for trial in range(24):
+        size, share = (1, 3, 64)[trial % 3], rng.random()
+        below = 1 - rng.random() * 2**-10
+        of = [(below, below), (1.0, 0.5), (1.0, -below), (below, share * 2**-9)][trial % 4]
+        rows = np.where(rng.random(slots) < 0.5 + share / 2, *of)[:, None] / np.sqrt(size)
+        rows = np.repeat(rows, size, axis=1).astype(np.float32)
+        unit = rng.integers(slots)
+        rows[unit] = rng.choice([-1, 1]) / np.sqrt(size)
+        instead, everyone = rows.copy(), np.ones(slots, bool)
+        instead[unit] = rows[-1]
+        for others, absent in ((rows, unit), (instead, slots - 1)):
+            without = total(others, everyone & (np.arange(slots) != absent))
+            difference = np.asarray(total(rows, everyone), np.float64) - np.asarray(
+                without, np.float64
+            )
+            longest = max(longest, float(np.linalg.norm(difference)))
+    assert 1 + 1e-5 < longest < longest_move(slots)

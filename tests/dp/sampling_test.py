@@ -75,3 +75,18 @@ def test_what_a_unit_gives_does_not_depend_on_the_others():
     all_four = sampling.one_of(jax.random.clone(key), jnp.arange(4), table, sizes)
     two = sampling.one_of(jax.random.clone(key), jnp.array([3, 1]), table, sizes)
     assert two.tolist() == [all_four[3], all_four[1]]
+
+
+def test_fewer_units_than_slots_are_drawn_as_always():
+    mask = jnp.ones(5, bool)
+
+    def draws(slots):
+        keys = jax.random.split(jax.random.key(0), 2000)
+        return jax.vmap(lambda key: sampling.poisson(key, mask, 0.5, slots))(keys)
+
+    drawn, valid = draws(8)
+    assert drawn.shape == valid.shape == (2000, 8)
+    assert not valid[:, 5:].any()
+    few, few_valid = draws(5)
+    assert (drawn[:, :5] == few).all()
+    assert (valid[:, :5] == few_valid).all()

@@ -58,6 +58,11 @@ def test_addresses_are_of_this_machine_or_of_a_known_cloud(monkeypatch):
         storage.place("http://x/y")
 
 
+def test_a_record_on_this_machine_is_for_its_owner_alone(tmp_path):
+    storage.write(tmp_path / "a.record.json", b"{}")
+    assert (tmp_path / "a.record.json").stat().st_mode & 0o777 == 0o600
+
+
 def test_a_record_in_a_bucket_is_read_again(bucket):
     folder = storage.place("gs://bucket/records")
     for seed in (0, 1):

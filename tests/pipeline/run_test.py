@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from quick_run import PNG, SECRET, Killed, files, options, tells_the_secret
 
-from fpu import InputError, distributed, report, training
+from fpu import InputError, distributed, evaluation, report, training
 from fpu.baselines import gaussian
 from fpu.pipeline import generator, keep, run, workdir
 from fpu.pipeline.settings import Options
@@ -279,6 +279,35 @@ def test_the_key_is_gone_where_the_report_fails(tmp_path, quick, monkeypatch):
         run.run(flags)
     assert tells_the_secret(tmp_path) == set()
     assert not (tmp_path / workdir.SECRET).exists()
+
+
+def test_the_key_is_gone_where_the_record_cannot_be_written(tmp_path, quick, monkeypatch):
+    def full(path, value):
+        if path.name == "record.json":
+            raise OSError("no space left")
+        path.write_text(json.dumps(value))
+
+    monkeypatch.setattr(workdir, "write_json", full)
+    with pytest.raises(OSError, match="no space"):
+        run.run(options(tmp_path, model="gaussian", steps=None, set=()))
+    assert not (tmp_path / workdir.SECRET).exists()
+
+
+def test_an_attack_above_what_the_guarantee_allows_withdraws_the_release(
+    tmp_path, quick, monkeypatch
+):
+    """The pack is renamed and says so, its report is written, and the exit code is 3."""
+    sure = {"value": 0.99, "low": 0.98, "high": 1.0, "n": 200}
+    found = {"fidelity": {}, "utility": {}, "attacks": {"loss": {"auc": sure}}, "seconds": {}}
+    monkeypatch.setattr(evaluation, "evaluate", lambda *_, **__: dict(found))
+    flags = {"model": "gaussian", "noise_multiplier": None, "steps": None, "set": ()}
+    folder = run.run(options(tmp_path, eps=1.0, **flags))
+    assert not (folder / "release").exists()
+    text = (folder / "release.refuted" / "PRIVACY.md").read_text()
+    assert text.startswith("# NOT private")
+    assert "REFUTED: the attack loss" in text
+    assert (folder / "report.html").exists()
+    assert run.failure(folder / "record.json")[0] == run.REFUTED == 3
 
 
 def test_a_noise_seed_is_disclosed_and_repeats_the_run(tmp_path, quick):

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import math
+import re
 import shutil
 import struct
 import zlib
@@ -129,6 +131,34 @@ def test_without_a_guarantee_the_release_says_so(tmp_path):
     assert not texts.privacy(PLAN, True)[
         "private"
     ]  # whoever knows the noise seed can undo the noise
+
+
+def test_an_epsilon_above_20_is_nominal_not_private():
+    at_20, above = (Plan(1e-3, (Release(noise),)) for noise in (0.26, 0.24))
+    assert 18 < at_20.epsilon() <= 20 < above.epsilon() < 23
+    assert texts.privacy(at_20, False)["private"]
+    guarantee = texts.privacy(above, False)
+    assert not guarantee["private"]
+    assert texts.privacy_page(guarantee).startswith("# NOT private")
+    assert "nominal" in texts.privacy_page(guarantee)
+    assert guarantee["statement"].startswith("Nominal")
+
+
+def test_the_page_says_what_is_public_and_what_a_row_of_the_file_costs(tmp_path):
+    guarantee = texts.privacy(PLAN, False)
+    text = texts.privacy_page(guarantee)
+    assert "whose contribution is there or is absent" in text
+    for word in ("The list of members", "number n", "number K", "every setting"):
+        assert word in text.split("## Public")[1].split("## Not covered")[0]
+    eps, delta = PLAN.epsilon(), PLAN.delta
+    pairs = re.findall(r"the guarantee is \(([^,]+), ([^)]+)\)", guarantee["row_of_the_file"])
+    (one, own), (two, twice) = [(float(a), float(b)) for a, b in pairs]
+    assert (one, own) == (pytest.approx(eps, rel=1e-4), delta)
+    assert two == pytest.approx(2 * eps, rel=1e-4)
+    assert twice == pytest.approx((1 + math.exp(eps)) * delta, rel=1e-2)
+    assert (eps, 2 * eps, (1 + math.exp(eps)) * delta) <= (one, two, twice)
+    for count in ("one or several", "each shaped by those before"):
+        assert count in guarantee["statement"]
 
 
 def test_the_datasheet_of_real_images_does_not_call_them_synthetic(tmp_path):

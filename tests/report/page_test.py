@@ -1,5 +1,6 @@
 import base64
 import math
+import re
 from html.parser import HTMLParser
 
 import numpy as np
@@ -117,6 +118,19 @@ def test_an_attack_is_judged_by_its_interval_and_by_the_guarantee():
     assert verdict.attack(record(eps="inf", auc=0.99)).title == "An attack beats guessing"
     broken = verdict.attack(record(eps=0.1, auc=0.9))
     assert broken.title == "An attack does better than the guarantee allows"
+    for change, says in (
+        ({"eps": 0.1, "auc": 0.9}, "REFUTED: the attack loss .* AUC 0.900, .* eps = 0.1, allows"),
+        (
+            {"eps": 0.1, "auc": 0.6},
+            None,
+        ),  # two standard errors above: not at the level of the alarm
+        ({"eps": "inf", "auc": 0.99}, None),
+    ):
+        line = verdict.exceeded(record(**change))
+        assert re.match(says, line) if says else line is None
+    shifted = record(eps=0.1, auc=0.9)
+    shifted["data"]["notes"] = {"nonmembers": "val: 500 images"}
+    assert verdict.exceeded(shifted) is None
 
 
 def test_the_strongest_of_many_attacks_is_given_a_wider_interval():
@@ -143,19 +157,25 @@ def test_the_alarm_for_the_strongest_of_eight_guesses_is_false_one_time_in_twent
 
 
 @pytest.mark.parametrize(
-    ("eps", "mark", "word"),
+    ("eps", "delta", "mark", "word"),
     [
-        (0.5, "good", "Strong"),
-        (10.0, "fair", "Reasonable"),
-        (11.0, "bad", "Weak"),
-        ("inf", "bad", "No"),
+        (0.5, 2e-4, "good", "Strong"),
+        (0.5, 2.1e-4, "bad", "Weak"),  # of 500
+        (10.0, 2e-4, "fair", "Reasonable"),
+        (11.0, 2e-4, "bad", "Weak"),
+        (20.1, 1e-9, "bad", "Nominal"),
+        ("inf", 2e-4, "bad", "No"),
     ],
 )
-def test_the_guarantee_is_graded(eps, mark, word):
-    tile = verdict.guarantee(record(eps=eps))
+def test_the_guarantee_is_graded(eps, delta, mark, word):
+    run = record(eps=eps)
+    run["privacy"]["delta"] = delta
+    tile = verdict.guarantee(run)
     assert (tile.mark, tile.title.split()[0]) == (mark, word)
     if eps == 0.5:
-        assert f"factor of {math.exp(0.5):.1f} " in tile.text
+        assert f"factor of {math.ceil(10 * math.exp(0.5)) / 10} " in tile.text  # never rounded down
+    if word == "Nominal":
+        assert "Share nothing" in verdict.release(run).title
 
 
 def test_what_may_leave_depends_on_the_guarantee():
