@@ -5,6 +5,7 @@ from fpu.data.folders import save_folder
 from fpu.data.manifests import manifest
 from fpu.data.npz import load_images, save_npz
 from fpu.data.subsets import TEST, Split, around, class_matched, partition, units
+from fpu.data.synthetic import load_synthetic
 
 __all__ = [
     "DATASETS",
@@ -15,6 +16,7 @@ __all__ = [
     "class_matched",
     "load",
     "load_images",
+    "load_synthetic",
     "manifest",
     "partition",
     "save_folder",
