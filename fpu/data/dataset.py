@@ -97,10 +97,10 @@ def numbered(
 
 def grouped(dataset: Dataset, ids: np.ndarray) -> Dataset:
     """ids: text [N], "" where unknown."""
-    (numbers,) = npz.numbered([ids])
     train = dataset.split == TRAIN
     elsewhere = set(ids[~train]) - {""}
     shared = len(elsewhere & set(ids[train]))
     lines = [_SHARED.format(shared)] if shared else []
-    groups = np.where(train, numbers, -1).astype(np.int32)
+    groups = np.full(len(ids), -1, np.int32)
+    (groups[train],) = npz.numbered([ids[train]])
     return replace(dataset, groups=groups, notes=(*dataset.notes, *lines))

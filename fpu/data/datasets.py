@@ -49,13 +49,13 @@ def load(
         raise InputError(f"--data_dir={folder}: no such folder")
     if side is not None and not sizes.MIN_SIDE <= side <= sizes.MAX_SIDE:
         raise InputError(f"--side={side}: must be {sizes.MIN_SIDE} to {sizes.MAX_SIDE} pixels")
-    names = None
+    of_groups = None if groups is None else Path(groups).expanduser()
     if name in sources.MEDMNIST_NAMES:
         dataset = _medmnist(name, folder, side)
     elif name in DATASETS:
         dataset = DATASETS[name](folder)
     elif Path(name).expanduser().is_dir() and name:
-        dataset, names = own.read_folder(Path(name).expanduser(), side, skip_unreadable)
+        return own.read_folder(Path(name).expanduser(), side, skip_unreadable, of_groups)
     elif name.endswith(".npz") or Path(name).expanduser().is_file():
         dataset = own.read_npz(Path(name).expanduser(), side)
     else:
@@ -64,7 +64,7 @@ def load(
         line = f"images of {sizes.by(dataset.shape[:2])} pixels were scaled to {side}x{side}"
         images = sizes.fit_all(dataset.images, side, side)
         dataset = replace(dataset, images=images, notes=(*dataset.notes, line))
-    return dataset if groups is None else _regrouped(dataset, Path(groups).expanduser(), names)
+    return dataset if of_groups is None else _regrouped(dataset, of_groups)
 
 
 def _unknown(name: str) -> str:
@@ -121,13 +121,13 @@ def _medmnist(name: str, data_dir: Path | None, side: int | None = None) -> Data
     return join(name, parts, facts["class_names"], facts["citation"], lines)
 
 
-def _regrouped(dataset: Dataset, path: Path, names: list[str] | None) -> Dataset:
-    """The data set with the groups of --groups."""
-    if dataset.groups is not None and names is None:
+def _regrouped(dataset: Dataset, path: Path) -> Dataset:
+    """The data set with the groups of --groups, by index."""
+    if dataset.groups is not None:
         raise InputError(
             f"--groups={path}: {dataset.name} has train_groups already; leave one of the two out"
         )
-    return grouped(dataset, group_files.read(path, dataset.split, names))
+    return grouped(dataset, group_files.read(path, dataset.split))
 
 
 DATASETS: dict[str, Callable[[Path | None], Dataset]] = {

@@ -5,6 +5,7 @@ Nothing is decoded here. Names are compared in Unicode's composed form: some sys
 
 import collections
 import os
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -167,7 +168,7 @@ def _columns(path: Path, columns: Sequence[str]) -> dict[str, str]:
 def _inside(path: Path, number: int, text: str) -> str:
     """The name of a file below the folder, with / and composed. InputError for one that leads out of it."""
     name = PurePosixPath(unicodedata.normalize("NFC", text.replace("\\", "/")))
-    if not text or name.is_absolute() or ".." in name.parts or ":" in name.parts[0]:
+    if not text or name.is_absolute() or ".." in name.parts or re.match("[A-Za-z]:", text):
         raise InputError(
             f"{path}, line {number}: file is {text or 'empty'}; write a name below the folder"
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from fpu import InputError
-from fpu.data import folders, npz, sizes, sources
+from fpu.data import folders, groups, npz, sizes, sources
 from fpu.data.dataset import SPLITS, Dataset, grouped, join, numbered
 from fpu.data.subsets import TRAIN
 from fpu.files import safe
@@ -25,8 +25,10 @@ def read_npz(path: Path, side: int | None) -> Dataset:
     return join(path.stem, parts, names, f"own file {path.name}, md5 {md5}", lines)
 
 
-def read_folder(path: Path, side: int | None, skip_unreadable: bool) -> tuple[Dataset, list[str]]:
-    """The images of a folder, and the name of each one's file."""
+def read_folder(
+    path: Path, side: int | None, skip_unreadable: bool, groups_file: Path | None
+) -> Dataset:
+    """The images of a folder. Groups are those of --groups, else of its CSV, else the patients of DICOM files."""
     side = side or sizes.DEFAULT_SIDE
     read = folders.read(path, side, side, skip_unreadable)
     split = np.array([SPLITS[entry.split] for entry in read.entries], np.int8)
@@ -39,10 +41,13 @@ def read_folder(path: Path, side: int | None, skip_unreadable: bool) -> tuple[Da
     dataset = Dataset(
         name, read.images, np.concatenate(list(numbers.values())), split, None, names, source, read.lines
     )  # fmt: skip
+    if groups_file is not None:
+        names_of_files = [entry.name for entry in read.entries]
+        return grouped(dataset, groups.read(groups_file, split, names_of_files))
     ids = [
         entry.group or patient for entry, patient in zip(read.entries, read.patients, strict=True)
     ]
-    return _with_patients(path, dataset, ids), [entry.name for entry in read.entries]
+    return _with_patients(path, dataset, ids)
 
 
 def _with_patients(path: Path, dataset: Dataset, ids: list[str | None]) -> Dataset:

@@ -63,6 +63,8 @@ def read(path: Path) -> Picture:
 
 
 def _refuse_pages(image: Image.Image) -> None:
+    if image.format == "MPO":  # a JPEG with previews behind it
+        return
     try:
         image.seek(1)
     except EOFError:
