@@ -2,6 +2,7 @@
 
 from fpu.data.datasets import DATASETS, Dataset, load
 from fpu.data.folders import save_folder
+from fpu.data.look import look
 from fpu.data.manifests import manifest
 from fpu.data.npz import load_images, save_npz
 from fpu.data.subsets import TEST, Split, around, class_matched, partition, units
@@ -17,6 +18,7 @@ __all__ = [
     "load",
     "load_images",
     "load_synthetic",
+    "look",
     "manifest",
     "partition",
     "save_folder",

@@ -30,9 +30,7 @@ class Dataset:
     groups: np.ndarray | None  # int32 [N]: the privacy unit of a train image, -1 elsewhere
     class_names: tuple[str, ...]
     source: str  # one line: citation, licence
-    notes: tuple[
-        str, ...
-    ] = ()  # what was done to the files that their holder should know, in lines
+    notes: tuple[str, ...] = ()  # lines for the holder: what was done to the files
 
     @property
     def n_classes(self) -> int:

@@ -107,7 +107,13 @@ _CHOICES = (
 
 def _resolved(options: settings.Options) -> tuple[data.Dataset, data.Split, dict]:
     """The data, and the choices that depend on nothing but flags and data."""
-    dataset = data.load(options.dataset, options.data_dir)
+    dataset = data.load(
+        options.dataset,
+        options.data_dir,
+        side=options.side,
+        groups=options.groups,
+        skip_unreadable=options.skip_unreadable,
+    )
     n_per_class = options.n_per_class
     if n_per_class is None:
         n_per_class = defaults.members_per_class(options.preset)

@@ -71,6 +71,8 @@ def carry_out(
     """
     seconds = {"calibrate": time.monotonic() - begun}
     eps, accountant = accounting.epsilon(job.plan)
+    for line in data.look(job.dataset, job.split):
+        progress.say(line)
     progress.say(job.plan.statement(job.options.noise_seed is not None))
     key = processes.secret_key(folder, job.options.noise_seed)
     public = jax.random.key(job.options.seed)

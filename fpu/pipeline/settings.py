@@ -37,6 +37,9 @@ class Options:
     model: str = "ddpm"
     dataset: str = "digits"
     data_dir: str | None = None
+    side: int | None = None
+    groups: str | None = None
+    skip_unreadable: bool = False
     n_per_class: int | None = None
     eps: float | None = None
     noise_multiplier: float | None = None
@@ -61,11 +64,14 @@ class Options:
 _HELP = {
     "model": f"{', '.join(models.MODELS)} (default ddpm); baselines: {', '.join(BASELINES)}",
     "eps": "privacy budget, such as 1; inf: no privacy. This, or --noise_multiplier",
-    "dataset": "digits (default), mnist, a 2-D MedMNIST name, or a path to an .npz in MedMNIST's format",
+    "dataset": "digits (default), mnist, a 2-D MedMNIST name, or a path: an .npz in MedMNIST's format, a folder of images",
     "n_per_class": "members of each class (default 50; paper: 10); 0: all",
     "seed": "chooses what is public: members, initialisation, images drawn (default 0)",
     "workdir": "private folder of the run (default runs/NAME); release/ in it may be handed out",
     "data_dir": "folder that already holds the data set's files",
+    "side": "make images squares of so many pixels (default: 28 for folders and sides above 64)",
+    "groups": "CSV (index or file, group): which images are of one patient, protected as a whole",
+    "skip_unreadable": "leave unreadable files of a folder out",
     "n_samples": "synthetic images (default 100 a class, at least 1,000)",
     "labels": "classes to draw, as 0,1,1,2 (repeats weigh more; default: all, evenly)",
     "delta": "default 1 / (10 n)",
@@ -90,7 +96,12 @@ _HELP = {
 
 def define_flags() -> None:
     """One absl flag for each field of Options."""
-    define = {int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string}
+    define = {
+        int: flags.DEFINE_integer,
+        float: flags.DEFINE_float,
+        str: flags.DEFINE_string,
+        bool: flags.DEFINE_bool,
+    }
     for field in dataclasses.fields(Options):
         if field.name == "set":
             flags.DEFINE_multi_string("set", [], _HELP["set"])
