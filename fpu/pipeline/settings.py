@@ -10,9 +10,11 @@ from absl import flags
 
 from fpu import InputError, models
 from fpu.baselines import BASELINES, RELEASES
-from fpu.pipeline import defaults
+from fpu.pipeline import defaults, limits
 
 MOST_STEPS = 10**7
+MOST_IMAGES = 10**7
+MOST_COPIES = 10**4  # of an audit or an attack
 # (least, usual) number of copies or queries. 50 copies in each world can show eps = 2.5 at most.
 AUDITS = {"none": (0, 0), "one_run": (0, 0), "two_worlds": (10, 50), "paper": (1, 1)}
 CHOICES = {
@@ -64,7 +66,8 @@ class Options:
 _HELP = {
     "model": f"{', '.join(models.MODELS)} (default ddpm); baselines: {', '.join(BASELINES)}",
     "eps": "privacy budget, such as 1; inf: no privacy. This, or --noise_multiplier",
-    "dataset": "digits (default), mnist, a 2-D MedMNIST name, or a path: an .npz in MedMNIST's format, a folder of images",
+    "dataset": "digits (default), mnist, a 2-D MedMNIST name, or a path: an .npz in MedMNIST's format, a folder of "
+    "images",
     "n_per_class": "members of each class (default 50; paper: 10); 0: all",
     "seed": "chooses what is public: members, initialisation, images drawn (default 0)",
     "workdir": "private folder of the run (default runs/NAME); release/ in it may be handed out",
@@ -169,10 +172,15 @@ def check(options: Options) -> None:
         value = getattr(options, name)
         if value is not None and value < 1:
             raise InputError(f"--{name}={value}: must be at least 1")
-    if options.steps is not None and options.steps > MOST_STEPS:
-        raise InputError(
-            f"--steps={options.steps}: must be at most {MOST_STEPS}, or accounting alone takes hours"
-        )
+    for name, most, why in (
+        ("steps", MOST_STEPS, "or accounting alone takes hours"),
+        ("draw_steps", MOST_STEPS, "or training takes days"),
+        ("n_samples", MOST_IMAGES, "and experiments.generate draws more of them later"),
+        ("shadows", MOST_COPIES, "each is a training"),
+    ):
+        value = getattr(options, name)
+        if value is not None and value > most:
+            raise InputError(f"--{name}={value}: must be at most {most}, {why}")
     for name in ("n_per_class", "seed", "noise_seed"):
         value = getattr(options, name)
         if value is not None and value < 0:
@@ -242,8 +250,10 @@ def audit(options: Options) -> tuple[str, int]:
         return kind, count
     if not least:
         raise InputError(f"--audit={options.audit}: {kind} has nothing to count; leave :{text} out")
-    if not (text.isdecimal() and len(text) < 10 and int(text) >= least):
-        raise InputError(f"--audit={options.audit}: {text} must be a whole number, {least} or more")
+    if not (text.isdecimal() and len(text) < 10 and least <= int(text) <= MOST_COPIES):
+        raise InputError(
+            f"--audit={options.audit}: {text} must be a whole number, {least} or more, at most {MOST_COPIES}"
+        )
     return kind, int(text)
 
 
@@ -283,10 +293,8 @@ def override(pairs: tuple[str, ...], model_config: Any, recipe: Any) -> tuple[An
         except (ValueError, KeyError):
             raise InputError(f"--set={pair}: {field} is a {kind.__name__}") from None
         parts[part] = dataclasses.replace(parts[part], **{field: value})
-    if recipe is not None and (parts["recipe"].microbatch < 0 or parts["recipe"].critic_steps < 1):
-        raise InputError(
-            "--set: recipe.microbatch must be 0 or more, recipe.critic_steps 1 or more"
-        )
+    for part, config in parts.items():
+        limits.check(part, config)
     return parts["model"], parts["recipe"]
 
 
