@@ -86,6 +86,7 @@ def data_section(dataset, split, subset: str, seed: int) -> dict:
         "class_names": list(dataset.class_names),
         "subset": subset,
         "seed": seed,
+        "look": data.look(dataset, split),
     }
 
 
@@ -228,7 +229,7 @@ _KINDS = (  # whether a value fits, and where it must
     (_positive, "data.n_classes data.n_members data.n_units"),
     (_dict, "config.model_config config.recipe data.notes privacy.audit"),
     (_list_of(_count), "data.members_per_class"),
-    (_list_of(_text), "data.class_names"),
+    (_list_of(_text), "data.class_names data.look"),
     (lambda shape: _list_of(_positive)(shape) and len(shape) == 3, "data.shape"),
     (lambda eps: eps == "inf" or (_number(eps) and eps >= 0), "privacy.eps"),
     (lambda delta: _number(delta) and 0 <= delta < 1, "privacy.delta"),

@@ -39,6 +39,9 @@ def enter(module: str, program: str | None = None) -> None:
     if "--version" in sys.argv[1:]:
         print(f"fpu {fpu.__version__}")
         sys.exit(0)
+    if os.environ.get("JAX_ENABLE_X64", "").lower() in ("1", "true", "yes", "on", "y", "t"):
+        print("JAX_ENABLE_X64 is ignored: fpu computes in 32 bits", file=sys.stderr)
+        os.environ["JAX_ENABLE_X64"] = "0"
     command = importlib.import_module(module)
     before = set(flags.FLAGS)
     command.define_flags()
@@ -69,6 +72,10 @@ def main(
             code = refuse(error)
         except SystemExit as stopped:
             code = stopped.code
+        except RuntimeError as error:
+            if "home directory" not in str(error):  # what pathlib says of ~
+                raise
+            code = refuse("~: there is no home folder here; write the whole path")
         except OSError as error:
             if error.errno not in _DISK:
                 raise

@@ -38,6 +38,9 @@ class Options:
     out: str = ""
     model_dir: str = ""
     data_dir: str | None = None
+    side: int | None = None
+    groups: str | None = None
+    skip_unreadable: bool = False
     eps: float | None = None
     delta: float | None = None
     evaluation: str = "full"
@@ -45,12 +48,16 @@ class Options:
 
 
 _HELP = {
-    "synthetic": "the synthetic set: an .npz in MedMNIST's format (its train_images and train_labels)",
-    "dataset": "the real data: digits, mnist, a 2-D MedMNIST name, or a path to an .npz",
+    "synthetic": "the synthetic set: an .npz in MedMNIST's format (its train_images and train_labels), or a folder "
+    "with one subfolder a class",
+    "dataset": "the real data: digits, mnist, a 2-D MedMNIST name, or the path of an .npz or a folder",
     "members": "what the generator was trained on: a run's manifest.json, a JSON list of positions in the data "
     "set, or train (its whole train split)",
     "out": "new folder for record.json, report.html, samples.png and manifest.json",
     "model_dir": "a run's folder: its model is attacked too, and flags left out are taken from it",
+    "side": "of the real data, in pixels, as in the run (default: 28 for folders and for sides above 64)",
+    "groups": "CSV (index or file, group): images of one patient or scan",
+    "skip_unreadable": "leave unreadable files of folders out",
     "data_dir": "folder that holds the data set's files already",
     "eps": "the budget that the generator's maker claims; left out: no guarantee is known",
     "delta": "the delta of that claim",
@@ -59,13 +66,19 @@ _HELP = {
 }
 GROUPS = {
     "Common flags": ("synthetic", "dataset", "members", "out"),
-    "Others": ("model_dir", "data_dir", "eps", "delta", "evaluation", "seed"),
+    "Data": ("side", "groups", "skip_unreadable", "data_dir"),
+    "Others": ("model_dir", "eps", "delta", "evaluation", "seed"),
 }
 
 
 def define_flags() -> None:
     """One absl flag for each field of Options."""
-    define = {int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string}
+    define = {
+        int: flags.DEFINE_integer,
+        float: flags.DEFINE_float,
+        str: flags.DEFINE_string,
+        bool: flags.DEFINE_bool,
+    }
     for field in dataclasses.fields(Options):
         kind = (*typing.get_args(field.type), field.type)[0]  # X of X | None
         define[kind](field.name, field.default, _HELP[field.name])
@@ -77,9 +90,13 @@ def evaluate(options: Options) -> pathlib.Path:
     options, run = _completed(options)
     _check(options)
     out = _folder(options)
-    dataset = data.load(options.dataset, options.data_dir)
-    images, labels = data.load_images(options.synthetic)
+    skip = options.skip_unreadable
+    given = {"side": options.side, "groups": options.groups, "skip_unreadable": skip}
+    dataset = data.load(options.dataset, options.data_dir, **given)
+    images, labels, lines = data.load_synthetic(options.synthetic, dataset, skip)
     split = _split(dataset, options)
+    for line in [*data.look(dataset, split), *(f"synthetic: {line}" for line in lines)]:
+        progress.say(line)
     privacy = run["privacy"] if run else _claim(options)
     eps = float(privacy["eps"])
     judged = evaluation.evaluate(
@@ -121,9 +138,9 @@ def _completed(options: Options) -> tuple[Options, dict | None]:
         "synthetic": str(folder / "release" / "synthetic.npz"),
         "dataset": run["config"].get("dataset"),
         "members": str(folder / "manifest.json"),
-        "seed": run["config"].get("seed"),
+        **{k: run["config"].get(k) for k in ("side", "groups", "skip_unreadable", "seed")},
     }
-    left_out = {k: v for k, v in of_run.items() if getattr(options, k) in ("", None)}
+    left_out = {k: v for k, v in of_run.items() if v and getattr(options, k) in ("", None, False)}
     return dataclasses.replace(options, **left_out), run
 
 

@@ -17,7 +17,7 @@ from fpu.pipeline import progress, run, settings
 
 GROUPS = {
     "Common flags": ("model", "eps", "dataset", "n_per_class", "seed", "workdir"),
-    "Data": ("data_dir", "n_samples", "labels"),
+    "Data": ("side", "groups", "skip_unreadable", "data_dir", "n_samples", "labels"),
     "Privacy": (
         "delta",
         "n_public",

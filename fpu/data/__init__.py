@@ -2,9 +2,11 @@
 
 from fpu.data.datasets import DATASETS, Dataset, load
 from fpu.data.folders import save_folder
+from fpu.data.look import look
 from fpu.data.manifests import manifest
 from fpu.data.npz import load_images, save_npz
 from fpu.data.subsets import TEST, Split, around, class_matched, partition, units
+from fpu.data.synthetic import load_synthetic
 
 __all__ = [
     "DATASETS",
@@ -15,6 +17,8 @@ __all__ = [
     "class_matched",
     "load",
     "load_images",
+    "load_synthetic",
+    "look",
     "manifest",
     "partition",
     "save_folder",

@@ -1,4 +1,4 @@
-"""Data sets: DATASETS has one entry each; any .npz in MedMNIST's format can be named by its path.
+"""Data sets: DATASETS has one entry each; an .npz in MedMNIST's format or a folder of images is named by its path.
 
 A Dataset is all images of a file; `partition` (fpu/data/subsets.py) chooses those that a run trains on. To add a
 data set, write a function data_dir -> Dataset and give it a line in DATASETS.
@@ -7,53 +7,38 @@ data set, write a function data_dir -> Dataset and give it a line in DATASETS.
 import difflib
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from fpu import InputError
-from fpu.data import npz, sources
-from fpu.data.subsets import TEST, TRAIN, VAL
-from fpu.files import safe
+from fpu.data import groups as group_files
+from fpu.data import npz, own, sizes, sources
+from fpu.data.dataset import Dataset, grouped, join
+from fpu.data.subsets import TEST, TRAIN
 
-_SPLITS = {"train": TRAIN, "val": VAL, "test": TEST}
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """Images with one label each, in the order of the file: of an .npz train, then val, then test.
-
-    The privacy unit is the image, or the group (a patient, say) where the file names groups.
-    """
-
-    name: str
-    images: np.ndarray  # uint8 [N, H, W, C]
-    labels: np.ndarray  # int32 [N], in 0..n_classes-1
-    split: np.ndarray  # int8 [N]: 0 train, 1 val, 2 test
-    groups: np.ndarray | None  # int32 [N]: the privacy unit of a train image, -1 elsewhere
-    class_names: tuple[str, ...]
-    source: str  # one line: citation, licence
-
-    @property
-    def n_classes(self) -> int:
-        return len(self.class_names)
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(H, W, C)."""
-        height, width, channels = self.images.shape[1:]
-        return height, width, channels
+__all__ = ["DATASETS", "Dataset", "load"]
 
 
-def load(name: str | Path, data_dir: str | Path | None = None) -> Dataset:
-    """Load a data set by name, or an .npz file in MedMNIST's format by its path.
+def load(
+    name: str | Path,
+    data_dir: str | Path | None = None,
+    *,
+    side: int | None = None,
+    groups: str | Path | None = None,
+    skip_unreadable: bool = False,
+) -> Dataset:
+    """Load a data set by name, an .npz file in MedMNIST's format, or a folder of images by its path.
 
     Args:
-      name: a key of DATASETS, or a path ending in .npz: train_images uint8 [N, H, W] (grey) or
-        [N, H, W, 3], sides 8 to 64; train_labels integers [N] or [N, 1]; optional val_*, test_* and
-        train_groups [N] (patient ids: the group becomes the privacy unit).
+      name: a key of DATASETS; a path ending in .npz (npz.py says what it may hold); a folder (listing.py says which
+        files of it are read, pictures.py in which formats).
       data_dir: folder to look in first for mnist's files or a MedMNIST .npz.
+      side: images become squares of this many pixels by the rule of sizes.fit. None: those of a folder, and those
+        with a side above 64, of 28; others stay as they are.
+      groups: CSV file that says which images are of one patient or scan (groups.py): the unit that is protected.
+      skip_unreadable: leave unreadable files of a folder out, instead of refusing it.
 
     Raises InputError, one line, for an unknown name, a file that is absent, damaged, not official
     under an official name, or of another format.
@@ -62,17 +47,45 @@ def load(name: str | Path, data_dir: str | Path | None = None) -> Dataset:
     folder = None if data_dir is None else Path(data_dir).expanduser()
     if folder is not None and not folder.is_dir():
         raise InputError(f"--data_dir={folder}: no such folder")
-    if name in DATASETS:
-        return DATASETS[name](folder)
-    if name.endswith(".npz") or Path(name).is_file():
-        return _own(Path(name).expanduser())
-    base = name.partition("_")[0]
+    if side is not None and not sizes.MIN_SIDE <= side <= sizes.MAX_SIDE:
+        raise InputError(f"--side={side}: must be {sizes.MIN_SIDE} to {sizes.MAX_SIDE} pixels")
+    of_groups = None if groups is None else Path(groups).expanduser()
+    if name in sources.MEDMNIST_NAMES:
+        dataset = _medmnist(name, folder, side)
+    elif name in DATASETS:
+        dataset = DATASETS[name](folder)
+    elif Path(name).expanduser().is_dir() and name:
+        return own.read_folder(Path(name).expanduser(), side, skip_unreadable, of_groups)
+    elif name.endswith(".npz") or Path(name).expanduser().is_file():
+        dataset = own.read_npz(Path(name).expanduser(), side)
+    else:
+        raise InputError(_unknown(name))
+    if side is not None and dataset.shape[:2] != (side, side):
+        line = f"images of {sizes.by(dataset.shape[:2])} pixels were scaled to {side}x{side}"
+        images = sizes.fit_all(dataset.images, side, side)
+        dataset = replace(dataset, images=images, notes=(*dataset.notes, line))
+    return dataset if of_groups is None else _regrouped(dataset, of_groups)
+
+
+def _unknown(name: str) -> str:
+    """Why --dataset=name is refused, and what is nearest."""
+    if not name:
+        return "--dataset= is empty: write a name such as digits, or the path of a folder or an .npz file"
+    if "/" in name or "\\" in name or name.startswith("~"):
+        path = Path(name).expanduser()
+        place = next((p for p in path.parents if p.is_dir()), Path())
+        lost = path.relative_to(place).parts[0] if path != place else name
+        near = difflib.get_close_matches(lost, [p.name for p in place.iterdir()], n=1, cutoff=0.5)
+        hint = f"; the nearest in {place} is {near[0]}" if near else f"; {place} has no {lost}"
+        return f"--dataset={name}: no such file or folder{hint}"
+    base = name.lower().partition("_")[0]
     if base == "chestmnist" or base.endswith("mnist3d"):
         kind = "3-D" if base.endswith("3d") else "multi-label"
-        raise InputError(f"--dataset={name} is {kind}: 2-D images with one label each are needed")
+        return f"--dataset={name} is {kind}: 2-D images with one label each are needed"
     near = difflib.get_close_matches(name.lower(), DATASETS, n=1, cutoff=0.5)
-    known = f"the nearest is {near[0]}" if near else f"known are {', '.join(DATASETS)}"
-    raise InputError(f"--dataset={name} is unknown: {known}; a path to an .npz file works too")
+    some = [known for known in DATASETS if "_" not in known]
+    known = f"the nearest is {near[0]}" if near else f"known are {', '.join(some)}"
+    return f"--dataset={name} is unknown: {known}; the path of a folder or an .npz file works too"
 
 
 def _digits(data_dir: Path | None) -> Dataset:
@@ -95,54 +108,28 @@ def _digits(data_dir: Path | None) -> Dataset:
 
 def _mnist(data_dir: Path | None) -> Dataset:
     arrays = sources.mnist(data_dir)
-    parts: dict[str, npz.Part] = {
-        split: (arrays[f"{split}_images"][..., None], arrays[f"{split}_labels"], None)
+    parts = {
+        split: npz.Part(arrays[f"{split}_images"][..., None], arrays[f"{split}_labels"], None)
         for split in ("train", "test")
     }
     source = "MNIST (Y. LeCun, C. Cortes and C. J. C. Burges), CC BY-SA 3.0"
-    return _join("mnist", parts, tuple("0123456789"), source)
+    return join("mnist", parts, tuple("0123456789"), source)
 
 
-def _medmnist(name: str, data_dir: Path | None) -> Dataset:
+def _medmnist(name: str, data_dir: Path | None, side: int | None = None) -> Dataset:
     facts = sources.facts(name)
     path = sources.medmnist_file(name, data_dir)
-    return _join(name, npz.read(path), facts["class_names"], facts["citation"])
+    parts, lines = npz.read(path, size=None if side is None else (side, side))
+    return join(name, parts, facts["class_names"], facts["citation"], lines)
 
 
-def _own(path: Path) -> Dataset:
-    parts = npz.read(path)
-    md5 = safe.file_md5(path)
-    if path.stem in sources.MEDMNIST_NAMES and md5 == sources.facts(path.stem)["md5"]:
-        facts = sources.facts(path.stem)
-        return _join(path.stem, parts, facts["class_names"], facts["citation"])
-    labels = [labels for _, labels, _ in parts.values()]
-    present, n_classes = np.unique(labels[0]), 1 + max(int(part.max()) for part in labels)
-    if n_classes < 2:
-        raise InputError(f"{path}: train_labels has one class only; two or more are needed")
-    if len(present) < n_classes:
-        missing = np.setdiff1d(np.arange(len(present) + 1), present)[0]
+def _regrouped(dataset: Dataset, path: Path) -> Dataset:
+    """The data set with the groups of --groups, by index."""
+    if dataset.groups is not None:
         raise InputError(
-            f"{path}: train_labels has no image of class {missing}, yet the labels reach "
-            f"{n_classes - 1}; number the classes 0..K-1 without a gap"
+            f"--groups={path}: {dataset.name} has train_groups already; leave one of the two out"
         )
-    names = tuple(str(k) for k in range(n_classes))
-    return _join(path.stem, parts, names, f"own file {path.name}, md5 {md5}")
-
-
-def _join(
-    name: str, parts: dict[str, npz.Part], class_names: tuple[str, ...], source: str
-) -> Dataset:
-    """One Dataset of {split: (images, labels, groups or None)}."""
-    images, labels, groups = zip(*parts.values(), strict=True)
-    split = np.repeat([_SPLITS[s] for s in parts], [len(part) for part in labels]).astype(np.int8)
-    ids = None
-    if groups[0] is not None:
-        ids = np.full(len(split), -1, np.int32)
-        ids[split == TRAIN] = groups[0]
-    return Dataset(
-        name, np.concatenate(images), np.concatenate(labels).astype(np.int32), split, ids,
-        class_names, source,
-    )  # fmt: skip
+    return grouped(dataset, group_files.read(path, dataset.split))
 
 
 DATASETS: dict[str, Callable[[Path | None], Dataset]] = {

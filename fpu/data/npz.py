@@ -6,26 +6,53 @@ names the file, the field and the fix.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from fpu import InputError
+from fpu.data import sizes, suspects
+from fpu.data.sizes import MAX_SIDE, MIN_SIDE, by
 from fpu.files import safe
 
-MIN_SIDE, MAX_SIDE = 8, 64
 SPLITS = ("train", "val", "test")
-Part = tuple[np.ndarray, np.ndarray, np.ndarray | None]  # images, labels, groups
-_FIELDS = ("train_groups", *(f"{s}_{part}" for s in SPLITS for part in ("images", "labels")))
+_MOST_ARRAYS = 1000
+_FIELDS = tuple(f"{s}_{part}" for s in SPLITS for part in ("images", "labels", "groups"))
+_ROWS = 1000  # converted at once
 
 
-def read(path: str | Path, splits: Sequence[str] = SPLITS) -> dict[str, Part]:
-    """{split: (images uint8 [N, H, W, C], labels int32 [N], groups int32 [N] or None)}.
+class Part(NamedTuple):
+    """One split."""
 
-    Splits that are absent or empty are left out, but train must be there. Groups (train only) are
-    numbered from 0 in order of first appearance. Raises InputError.
+    images: np.ndarray  # uint8 [N, H, W, C]
+    labels: np.ndarray  # int32 [N], 0 or more; or text [N]
+    groups: (
+        np.ndarray | None
+    )  # int32 [N], numbered over all splits from 0 in order of first appearance
+
+
+def read(
+    path: str | Path, splits: Sequence[str] = SPLITS, size: tuple[int, int] | None = None
+) -> tuple[dict[str, Part], list[str]]:
+    """({split: Part}, what was done that should be known, in lines).
+
+    Splits that are absent or empty are left out, but train must be there. Floats in [0, 1] become bytes; values of 16
+    bits are divided by the largest one of 10, 12, 14 or 16 bits, the fewest that hold them all; an alpha channel is
+    dropped; images are resized by sizes.fit.
+
+    Args:
+      size: (height, width); None: as they are, or sizes.DEFAULT_SIDE where a side is longer than MAX_SIDE.
+
+    Raises InputError.
     """
+    names = safe.npz_names(path, _MOST_ARRAYS)
     headers = safe.npz_headers(path, _FIELDS)
-    sides = {}
+    unknown = [name for name in names if name not in _FIELDS]
+    if "train_groups" not in headers:
+        groups = [name for name in headers if name.endswith("_groups")]
+        suspects.refuse(path, [*unknown, *groups], "array", "train_groups")
+    lines = [f"{path}: not used: {', '.join(unknown)}"] if unknown else []
+    shapes = {}
     for split in splits:
         images, labels = f"{split}_images", f"{split}_labels"
         if split != "train" and images not in headers and labels not in headers:
@@ -36,22 +63,17 @@ def read(path: str | Path, splits: Sequence[str] = SPLITS) -> dict[str, Part]:
         shape, dtype = headers[images]
         if split != "train" and shape[:1] == (0,):
             continue
-        sides[split] = _check_images(path, images, shape, dtype)
+        shapes[split] = _check_images(path, images, shape, dtype, size)
         _check_labels(path, labels, *headers[labels], len_images=shape[0])
-        if sides[split] != sides["train"]:
+        if shapes[split] != shapes["train"] or dtype != headers["train_images"][1]:
             raise InputError(
-                f"{path}: {images} are {_by(sides[split])}, train_images {_by(sides['train'])}; "
-                "all splits need one size"
+                f"{path}: {images} are {by(shapes[split])} {dtype}, train_images {by(shapes['train'])} "
+                f"{headers['train_images'][1]}; all splits need one size and type"
             )
-    if "train_groups" in headers:
-        shape, dtype = headers["train_groups"]
-        n = headers["train_images"][0][0]
-        if dtype.kind not in "iuSU" or shape not in ((n,), (n, 1)):
-            raise InputError(
-                f"{path}: train_groups is {dtype} {list(shape)}; need one integer or text id for "
-                f"each of the {n} train_images"
-            )
-    return {split: _arrays(path, split, sides[split], headers) for split in sides}
+    if size is None and max(shapes["train"][:2]) > MAX_SIDE:
+        size = sizes.DEFAULT_SIDE, sizes.DEFAULT_SIDE
+    parts, more = _parts(path, shapes, size, headers)
+    return parts, lines + more
 
 
 def save_npz(path: str | Path, images: np.ndarray, labels: np.ndarray, n_classes: int) -> None:
@@ -74,39 +96,33 @@ def save_npz(path: str | Path, images: np.ndarray, labels: np.ndarray, n_classes
 
 
 def load_images(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
-    """(images uint8 [N, H, W, C], labels int32 [N]): the train_* of an .npz such as save_npz's.
-
-    Some classes may be absent, unlike in fpu.data.load. Raises InputError.
-    """
-    images, labels, _ = read(path, splits=("train",))["train"]
-    return images, labels
-
-
-def _by(shape: Sequence[int]) -> str:
-    return "x".join(str(side) for side in shape)
+    """(images uint8 [N, H, W, C], labels int32 [N]): the train_* of an .npz such as save_npz's. Raises InputError."""
+    part = read(path, splits=("train",))[0]["train"]
+    if part.labels.dtype.kind == "U":
+        raise InputError(f"{path}: train_labels is text; store integer class numbers, 0..K-1")
+    return part.images, part.labels
 
 
 def _check_images(
-    path: str | Path, field: str, shape: tuple[int, ...], dtype: np.dtype
+    path: str | Path, field: str, shape: tuple[int, ...], dtype: np.dtype, size: tuple | None
 ) -> tuple[int, ...]:
     """(H, W, C) of a header, or InputError."""
-    if dtype != np.uint8:
-        fix = (
-            " (from [0, 1]: np.uint8(np.round(255 * x)), without NaN)" if dtype.kind == "f" else ""
+    if dtype not in (np.uint8, np.uint16) and dtype.kind != "f":
+        raise InputError(
+            f"{path}: {field} is {dtype}; store uint8 pixels, 0 to 255 (or uint16, or floats in [0, 1])"
         )
-        raise InputError(f"{path}: {field} is {dtype}; store uint8 pixels, 0 to 255{fix}")
     if len(shape) == 3:
         shape = (*shape, 1)
-    if len(shape) != 4 or shape[3] not in (1, 3):
+    if len(shape) != 4 or shape[3] not in (1, 3, 4):
         raise InputError(
             f"{path}: {field} has shape {list(shape)}; need [N, H, W] (grey) or [N, H, W, 3] (RGB)"
         )
     if not shape[0]:
         raise InputError(f"{path}: {field} is empty; at least one image of each class is needed")
-    if not all(MIN_SIDE <= side <= MAX_SIDE for side in shape[1:3]):
+    if not min(shape[1:3]) or (size is None and min(shape[1:3]) < MIN_SIDE):
         raise InputError(
-            f"{path}: {field} are {_by(shape[1:3])} pixels; resize each side to "
-            f"{MIN_SIDE}..{MAX_SIDE}"
+            f"{path}: {field} are {by(shape[1:3])} pixels; a side needs {MIN_SIDE} at least: --side="
+            f"{sizes.DEFAULT_SIDE} resizes them"
         )
     return shape[1:]
 
@@ -114,8 +130,8 @@ def _check_images(
 def _check_labels(
     path: str | Path, field: str, shape: tuple[int, ...], dtype: np.dtype, len_images: int
 ) -> None:
-    if dtype.kind not in "iu":
-        raise InputError(f"{path}: {field} is {dtype}; store integer class numbers, 0..K-1")
+    if dtype.kind not in "iuSU":
+        raise InputError(f"{path}: {field} is {dtype}; store integer class numbers, or text")
     if len(shape) == 2 and shape[1] > 1:
         raise InputError(f"{path}: {field} has {shape[1]} labels an image; one is needed")
     if shape not in ((len_images,), (len_images, 1)):
@@ -125,17 +141,102 @@ def _check_labels(
         )
 
 
-def _arrays(
-    path: str | Path, split: str, shape: tuple[int, ...], headers: dict[str, safe.Header]
-) -> Part:
-    images = safe.npz_array(path, f"{split}_images").reshape(-1, *shape)
-    labels = safe.npz_array(path, f"{split}_labels").ravel()
+def _parts(path: str | Path, shapes: dict, size, headers) -> tuple[dict[str, Part], list[str]]:
+    groups = _groups(path, [split for split in shapes if f"{split}_groups" in headers], headers)
+    raw = {
+        split: safe.npz_array(path, f"{split}_images").reshape(-1, *shape)
+        for split, shape in shapes.items()
+    }
+    (height, width, channels), dtype = shapes["train"], headers["train_images"][1]
+    white, lines = 255, []
+    if dtype.kind == "f":
+        for split, images in raw.items():
+            _refuse_range(path, f"{split}_images", images)
+        white = 1
+        lines.append(f"{path}: {dtype} pixels in [0, 1] became whole numbers from 0 to 255")
+    elif dtype == np.uint16:
+        largest = max(int(images.max()) for images in raw.values())
+        white = 2 ** sizes.bits(largest) - 1
+        lines.append(
+            f"{path}: 16-bit pixels go up to {largest:,}: read as {sizes.bits(largest)} bits"
+        )
+    if channels == 4:
+        lines.append(f"{path}: the alpha channel was dropped")
+    if size is not None and size != (height, width):
+        lines.append(
+            f"{path}: images of {height}x{width} pixels were scaled to {by(size)}, whole, on black where their shape "
+            "is another"
+        )
+    parts = {}
+    for split in shapes:
+        images = _bytes(raw.pop(split)[..., : min(3, channels)], white, size or (height, width))
+        parts[split] = Part(images, _labels(path, f"{split}_labels"), groups.get(split))
+    return parts, lines
+
+
+def _refuse_range(path: str | Path, field: str, images: np.ndarray) -> None:
+    """InputError where floats are no shares of white. Block by block: a comparison takes as much memory again."""
+    for first in range(0, len(images), _ROWS):
+        block = images[first : first + _ROWS]
+        if not (np.isfinite(block).all() and block.min() >= 0 and block.max() <= 1):
+            raise InputError(
+                f"{path}: {field} is {images.dtype} and not in [0, 1]; store uint8 pixels, 0 to 255, without NaN"
+            )
+
+
+def _bytes(images: np.ndarray, white: int, size: tuple[int, int]) -> np.ndarray:
+    """uint8 [n, *size, C]."""
+    if images.dtype == np.uint8:
+        return np.ascontiguousarray(sizes.fit_all(images, *size))
+    made = np.empty((len(images), *size, images.shape[3]), np.uint8)
+    for i, image in enumerate(images):
+        fitted = image if image.shape[:2] == size else sizes.fit(image, *size)
+        made[i] = np.round(fitted * (255 / white))
+    return made
+
+
+def _labels(path: str | Path, field: str) -> np.ndarray:
+    labels = safe.npz_array(path, field).ravel()
+    if labels.dtype.kind in "SU":
+        labels = _text(path, field, labels)
+        if (labels == "").any():
+            raise InputError(f"{path}: {field} holds an empty label; name every class")
+        return labels
     if labels.min() < 0 or labels.max() > np.iinfo(np.int32).max:
         wrong = labels.min() if labels.min() < 0 else labels.max()
-        raise InputError(f"{path}: {split}_labels holds {wrong}; number the classes 0..K-1")
-    groups = None
-    if split == "train" and "train_groups" in headers:
-        ids = safe.npz_array(path, "train_groups").ravel()
-        _, first, inverse = np.unique(ids, return_index=True, return_inverse=True)
-        groups = np.argsort(np.argsort(first))[inverse].astype(np.int32)
-    return images, labels.astype(np.int32), groups
+        raise InputError(f"{path}: {field} holds {wrong}; number the classes from 0")
+    return labels.astype(np.int32)
+
+
+def _text(path: str | Path, field: str, values: np.ndarray) -> np.ndarray:
+    """Values as text without spaces around them."""
+    if values.dtype.kind == "S":
+        with safe.one_line(path, f"an .npz whose {field} are in UTF-8"):
+            values = np.char.decode(values, "utf-8")
+    return np.char.strip(values.astype(str))
+
+
+def _groups(path: str | Path, splits: Sequence[str], headers) -> dict[str, np.ndarray]:
+    ids = {}
+    for split in splits:
+        (shape, dtype), n = headers[f"{split}_groups"], headers[f"{split}_images"][0][0]
+        if dtype.kind not in "iuSU" or shape not in ((n,), (n, 1)):
+            raise InputError(
+                f"{path}: {split}_groups is {dtype} {list(shape)}; need one integer or text id for "
+                f"each of the {n} {split}_images"
+            )
+        ids[split] = _text(path, f"{split}_groups", safe.npz_array(path, f"{split}_groups").ravel())
+        if (ids[split] == "").any():
+            raise InputError(
+                f"{path}: {split}_groups holds an empty id: one patient of several; give each image an id"
+            )
+    return dict(zip(ids, numbered(list(ids.values())), strict=True))
+
+
+def numbered(ids: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """int32 arrays of the same lengths: equal ids are equal numbers, from 0 in order of first appearance."""
+    if not ids:
+        return []
+    _, first, inverse = np.unique(np.concatenate(ids), return_index=True, return_inverse=True)
+    numbers = np.argsort(np.argsort(first))[inverse].astype(np.int32)
+    return np.split(numbers, np.cumsum([len(part) for part in ids])[:-1])

@@ -2,7 +2,8 @@
 
 To add a model, write one file here and add its name to MODELS. The file exports
 
-    Config                        a frozen dataclass of sizes and loss weights
+    Config                        a frozen dataclass of sizes and loss weights; Config.LIMITS, {field: (least, most)
+                                  or words}, says what --set may give
     SIZES                         {'tiny', 'default', 'paper': Config}, and others
     make(config, spec) -> Model   the five functions below
     DEFAULTS                      how it is trained; where it is absent, `Defaults()`

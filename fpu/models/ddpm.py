@@ -1,6 +1,7 @@
 """Class-conditional denoising diffusion (arXiv:2006.11239) with v-prediction and noise multiplicity."""
 
 import dataclasses
+from typing import ClassVar
 
 import flax.linen as linen
 import jax
@@ -29,6 +30,21 @@ class Config:
     guidance: float = 0.0  # w: (1 + w) conditional - w unconditional
     sampler: str = "ddim"  # ddim (arXiv:2010.02502) or ancestral
     sampling_steps: int = 50
+
+    LIMITS: ClassVar = {
+        "net": ("mixer", "unet"),
+        "patch": (0, 64),
+        "width": (1, 2048),
+        "depth": (1, 32),
+        "diffusion_steps": (12, 10_000),
+        "schedule": ("cosine", "linear"),
+        "prediction": ("v", "image", "noise"),
+        "multiplicity": (1, 1024),
+        "label_dropout": (0.0, 1.0),
+        "guidance": (0.0, 100.0),
+        "sampler": ("ddim", "ancestral"),
+        "sampling_steps": (1, "diffusion_steps"),
+    }
 
 
 SIZES = {

@@ -5,6 +5,7 @@ public uniform prior. One step of the plan is one critic step.
 """
 
 import dataclasses
+from typing import ClassVar
 
 import flax.linen as linen
 import jax
@@ -27,6 +28,16 @@ class Config:
         1.0  # weight of R1 (arXiv:1801.04406), |grad_x critic(x)|^2 on the real example
     )
     generator_batch: int = 64
+
+    LIMITS: ClassVar = {
+        "net": ("mixer", "conv"),
+        "patch": (0, 64),
+        "width": (1, 2048),
+        "depth": (1, 32),
+        "latent": (1, 1024),
+        "penalty": (0.0, 1e3),
+        "generator_batch": (1, 4096),
+    }
 
 
 SIZES = {

@@ -4,6 +4,7 @@ Every layer takes ONE example without a batch axis and mixes nothing across exam
 so a per-example gradient is well defined and its sensitivity can be bounded.
 """
 
+import math
 from collections.abc import Sequence
 
 import chex
@@ -47,7 +48,8 @@ class GroupNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        return nn.GroupNorm(num_groups=self.groups)(x[None])[0]
+        groups = math.gcd(self.groups, x.shape[-1])  # of equal size, whatever the width
+        return nn.GroupNorm(num_groups=groups)(x[None])[0]
 
 
 def upsample(x: jax.Array) -> jax.Array:

@@ -1,6 +1,7 @@
 """Class-conditional variational auto-encoder (arXiv:1312.6114): the ELBO of one example, no cross-example term."""
 
 import dataclasses
+from typing import ClassVar
 
 import flax.linen as linen
 import jax
@@ -20,6 +21,16 @@ class Config:
     latent: int = 16
     beta: float = 1.0  # weight of the KL term
     beta_steps: int = 0  # steps over which beta grows from 0 (a public schedule)
+
+    LIMITS: ClassVar = {
+        "net": ("mixer", "conv"),
+        "patch": (0, 64),
+        "width": (1, 2048),
+        "depth": (1, 32),
+        "latent": (1, 1024),
+        "beta": (0.0, 1e3),
+        "beta_steps": (0, 10**7),
+    }
 
 
 SIZES = {

@@ -1,6 +1,7 @@
 """Drawing images from a generator and scoring images by a model, in chunks, on all devices."""
 
 import functools
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fpu import InputError, distributed, models
+from fpu.pipeline import progress
 
 CHUNK = 250  # images sampled or scored by a network at once
 
@@ -24,16 +26,25 @@ def draw(
 
     Raises Diverged where a pixel is not finite.
     """
-    parts = [
-        np.asarray(sample(jax.random.fold_in(key, i), chunk))
-        for i, (chunk,) in enumerate(_chunks(size, labels))
-    ]
-    images = np.concatenate(parts)[: len(labels)]
-    if not np.isfinite(images).all():
-        raise Diverged(
-            "training diverged (pixels are not finite): lower --set recipe.learning_rate"
-        )
-    return np.round(images * 255.0).astype(np.uint8)
+    images, begun = None, time.monotonic()
+    for i, (chunk,) in enumerate(_chunks(size, labels)):
+        part = np.asarray(sample(jax.random.fold_in(key, i), chunk))[: len(labels) - i * size]
+        if not np.isfinite(part).all():
+            raise Diverged(
+                "training diverged (pixels are not finite): lower --set recipe.learning_rate"
+            )
+        if images is None:  # bytes, a quarter of the memory of floats
+            images, begun = np.empty((len(labels), *part.shape[1:]), np.uint8), time.monotonic()
+        images[i * size : (i + 1) * size] = np.round(part * 255.0)
+        if i == 1:  # the first one was compiled
+            _forecast(len(labels), (time.monotonic() - begun) * (len(labels) / size - 2))
+    assert images is not None  # there is at least one label
+    return images
+
+
+def _forecast(count: int, seconds: float) -> None:
+    if seconds > 60:
+        progress.say(f"drawing {count:,} images: about {seconds / 60:,.0f} minutes")
 
 
 def sampler(model: models.Model, params: Any) -> Callable[[jax.Array, jax.Array], jax.Array]:

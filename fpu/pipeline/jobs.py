@@ -80,6 +80,8 @@ def _model(name: str, config, spec: models.Spec) -> models.Model:
 def prepare(options: settings.Options) -> Job:
     """The job of these options. InputError for bad input."""
     settings.check(options)
+    if jax.config.jax_enable_x64:  # pyright: ignore[reportAttributeAccessIssue]
+        raise InputError("JAX_ENABLE_X64: fpu computes in 32 bits; unset it")
     _compilation_cache()
     dataset, split, config = _resolved(options)
     n = config["n_public"]
@@ -95,6 +97,7 @@ def prepare(options: settings.Options) -> Job:
     return Job(options, dataset, split, config, plan)
 
 
+_MOST_BYTES = 2**30  # of the images that a run draws
 _CHOICES = (
     "steps",
     "sample_rate",
@@ -107,7 +110,13 @@ _CHOICES = (
 
 def _resolved(options: settings.Options) -> tuple[data.Dataset, data.Split, dict]:
     """The data, and the choices that depend on nothing but flags and data."""
-    dataset = data.load(options.dataset, options.data_dir)
+    dataset = data.load(
+        options.dataset,
+        options.data_dir,
+        side=options.side,
+        groups=options.groups,
+        skip_unreadable=options.skip_unreadable,
+    )
     n_per_class = options.n_per_class
     if n_per_class is None:
         n_per_class = defaults.members_per_class(options.preset)
@@ -136,6 +145,7 @@ def _resolved(options: settings.Options) -> tuple[data.Dataset, data.Split, dict
         raise InputError(
             f"--delta={config['delta']:g}: must be below 1/n = {1 / n:g}; left out, it is 1/(10 n)"
         )
+    _refuse_too_large(config["n_samples"], dataset.shape)
     for name in ("workdir", "data_dir"):
         del config[name]
     return dataset, split, config
@@ -233,6 +243,15 @@ def _look_at(options: settings.Options, images: np.ndarray) -> None:
         progress.say(text)
     else:
         raise InputError(text)
+
+
+def _refuse_too_large(count: int, shape: tuple[int, int, int]) -> None:
+    most = _MOST_BYTES // math.prod(shape)
+    if count > most:
+        raise InputError(
+            f"--n_samples={count}: images of {shape[0]}x{shape[1]} pixels fill {count * math.prod(shape):,} bytes; at "
+            f"most {most} are drawn by a run, more by experiments.generate"
+        )
 
 
 def _compilation_cache() -> None:

@@ -18,6 +18,7 @@ from fpu.pipeline import (
     draw,
     generator,
     jobs,
+    outlook,
     paper_worlds,
     processes,
     progress,
@@ -30,6 +31,7 @@ from fpu.release import generators, pack, texts
 from fpu.report import verdict
 
 DIVERGED, REFUTED = 1, 3  # exit codes
+_AT_ONCE = 10_000  # images that a one-shot generator draws at once
 
 # What the secret key is folded with for models beside the run. Far from 0, 1, 2 ...: to split a key is to
 # fold it with these, and that is how the released model gets its own.
@@ -72,6 +74,9 @@ def carry_out(
     """
     seconds = {"calibrate": time.monotonic() - begun}
     eps, accountant = accounting.epsilon(job.plan)
+    warning = outlook.hopeless(job.plan, job.n, job.dataset.n_classes)
+    for line in filter(None, [*data.look(job.dataset, job.split), warning]):
+        progress.say(line)
     progress.say(job.plan.statement(job.options.noise_seed is not None))
     key = processes.secret_key(folder, job.options.noise_seed)
     public = jax.random.key(job.options.seed)
@@ -114,7 +119,7 @@ def _generated(job: Job, folder, key, public, tensorboard, seconds: dict):
     clock = time.monotonic()
     classes, count = job.dataset.n_classes, job.config["n_samples"]
     labels = np.asarray(settings.sampling_labels(job.options.labels, classes, count), np.int32)
-    size = draw.CHUNK if job.trained else len(labels)
+    size = draw.CHUNK if job.trained else min(len(labels), _AT_ONCE)
     images = draw.draw(made.sample, jax.random.fold_in(public, 2), labels, size)
     rivals = {
         name: (draw.draw(rival, jax.random.fold_in(public, 6), labels, size), labels)

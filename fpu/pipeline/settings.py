@@ -10,10 +10,12 @@ from absl import flags
 
 from fpu import InputError, models
 from fpu.baselines import BASELINES, RELEASES
-from fpu.pipeline import defaults
+from fpu.pipeline import defaults, limits
 
 MOST_STEPS = 10**7
 MOST_UNITS = 10**9
+MOST_IMAGES = 10**7
+MOST_COPIES = 10**4  # of an audit or an attack
 # (least, usual) number of copies or queries. 50 copies in each world can show eps = 2.5 at most.
 AUDITS = {"none": (0, 0), "one_run": (0, 0), "two_worlds": (10, 50), "paper": (1, 1)}
 CHOICES = {
@@ -38,6 +40,9 @@ class Options:
     model: str = "ddpm"
     dataset: str = "digits"
     data_dir: str | None = None
+    side: int | None = None
+    groups: str | None = None
+    skip_unreadable: bool = False
     n_per_class: int | None = None
     n_public: int | None = None
     eps: float | None = None
@@ -63,13 +68,17 @@ class Options:
 _HELP = {
     "model": f"{', '.join(models.MODELS)} (default ddpm); baselines: {', '.join(BASELINES)}",
     "eps": "privacy budget, such as 1; inf: no privacy. This, or --noise_multiplier",
-    "dataset": "digits (default), mnist, a 2-D MedMNIST name, or a path to an .npz in MedMNIST's format",
+    "dataset": "digits (default), mnist, a 2-D MedMNIST name, or a path: an .npz in MedMNIST's format, a folder of "
+    "images",
     "n_per_class": "members of each class (default 50; paper: 10); 0: all",
     "n_public": "number of members (or groups) that is told to everybody: plan, delta and averages use it alone. At "
     "least how many there are, which is the default",
     "seed": "chooses what is public: members, initialisation, images drawn (default 0)",
     "workdir": "private folder of the run (default runs/NAME); release/ in it may be handed out",
     "data_dir": "folder that already holds the data set's files",
+    "side": "make images squares of so many pixels (default: 28 for folders and sides above 64)",
+    "groups": "CSV (index or file, group): which images are of one patient, protected as a whole",
+    "skip_unreadable": "leave unreadable files of a folder out",
     "n_samples": "synthetic images (default 100 a class, at least 1,000)",
     "labels": "classes to draw, as 0,1,1,2 (repeats weigh more; default: all, evenly)",
     "delta": "default 1 / (10 n)",
@@ -94,7 +103,12 @@ _HELP = {
 
 def define_flags() -> None:
     """One absl flag for each field of Options."""
-    define = {int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string}
+    define = {
+        int: flags.DEFINE_integer,
+        float: flags.DEFINE_float,
+        str: flags.DEFINE_string,
+        bool: flags.DEFINE_bool,
+    }
     for field in dataclasses.fields(Options):
         if field.name == "set":
             flags.DEFINE_multi_string("set", [], _HELP["set"])
@@ -162,12 +176,16 @@ def check(options: Options) -> None:
         value = getattr(options, name)
         if value is not None and value < 1:
             raise InputError(f"--{name}={value}: must be at least 1")
-    if options.n_public is not None and options.n_public > MOST_UNITS:
-        raise InputError(f"--n_public={options.n_public}: must be at most {MOST_UNITS}")
-    if options.steps is not None and options.steps > MOST_STEPS:
-        raise InputError(
-            f"--steps={options.steps}: must be at most {MOST_STEPS}, or accounting alone takes hours"
-        )
+    for name, most, why in (
+        ("steps", MOST_STEPS, "or accounting alone takes hours"),
+        ("draw_steps", MOST_STEPS, "or training takes days"),
+        ("n_samples", MOST_IMAGES, "and experiments.generate draws more of them later"),
+        ("shadows", MOST_COPIES, "each is a training"),
+        ("n_public", MOST_UNITS, "more than any file holds"),
+    ):
+        value = getattr(options, name)
+        if value is not None and value > most:
+            raise InputError(f"--{name}={value}: must be at most {most}, {why}")
     for name in ("n_per_class", "seed", "noise_seed"):
         value = getattr(options, name)
         if value is not None and value < 0:
@@ -237,8 +255,10 @@ def audit(options: Options) -> tuple[str, int]:
         return kind, count
     if not least:
         raise InputError(f"--audit={options.audit}: {kind} has nothing to count; leave :{text} out")
-    if not (text.isdecimal() and len(text) < 10 and int(text) >= least):
-        raise InputError(f"--audit={options.audit}: {text} must be a whole number, {least} or more")
+    if not (text.isdecimal() and len(text) < 10 and least <= int(text) <= MOST_COPIES):
+        raise InputError(
+            f"--audit={options.audit}: {text} must be a whole number, {least} or more, at most {MOST_COPIES}"
+        )
     return kind, int(text)
 
 
@@ -278,10 +298,8 @@ def override(pairs: tuple[str, ...], model_config: Any, recipe: Any) -> tuple[An
         except (ValueError, KeyError):
             raise InputError(f"--set={pair}: {field} is a {kind.__name__}") from None
         parts[part] = dataclasses.replace(parts[part], **{field: value})
-    if recipe is not None and (parts["recipe"].microbatch < 0 or parts["recipe"].critic_steps < 1):
-        raise InputError(
-            "--set: recipe.microbatch must be 0 or more, recipe.critic_steps 1 or more"
-        )
+    for part, config in parts.items():
+        limits.check(part, config)
     return parts["model"], parts["recipe"]
 
 

@@ -47,6 +47,7 @@ def _product(axes: list[str]) -> list[settings.Options]:
     }
     del kinds["workdir"]
     kinds["set"] = _overrides
+    kinds["skip_unreadable"] = _yes
     values = {}
     for axis in axes:
         name, equals, text = axis.partition("=")
@@ -58,7 +59,8 @@ def _product(axes: list[str]) -> list[settings.Options]:
         try:
             values[name] = [kinds[name](part) for part in text.split(",")]
         except ValueError:
-            raise InputError(f"--set={axis}: {name} is a {kinds[name].__name__}") from None
+            kind = "bool, true or false" if kinds[name] is _yes else kinds[name].__name__
+            raise InputError(f"--set={axis}: {name} is a {kind}") from None
     combined = [
         settings.Options(**dict(zip(values, combination, strict=True)))
         for combination in itertools.product(*values.values())
@@ -78,6 +80,12 @@ def _overrides(text: str) -> tuple[str, ...]:
     return tuple(re.split(r"\+(?=(?:model|recipe|data)\.)", text)) if text else ()
 
 
+def _yes(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError
+    return text.lower() == "true"
+
+
 def name(options: settings.Options) -> str:
     """What tells one run of a sweep from the others: its flags that are not the default."""
     given = {
@@ -86,6 +94,8 @@ def name(options: settings.Options) -> str:
         if getattr(options, field.name) != field.default and field.name != "data_dir"
     }
     given["dataset"] = pathlib.Path(options.dataset).stem
+    if options.groups:
+        given["groups"] = pathlib.Path(options.groups).stem
     given["model"] = options.model
     if options.set:
         given["set"] = "+".join(options.set)

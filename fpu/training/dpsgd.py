@@ -4,7 +4,7 @@ A cell is everything that varies between trainings of one model on one pool.
 """
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +29,17 @@ class Recipe:
     ema: float = 0.999  # decay; the average follows faster while few steps have been made
     critic_steps: int = 1  # private steps for each public one
     microbatch: int = 0  # examples differentiated at once; 0 = the whole batch
+
+    LIMITS: ClassVar = {
+        "learning_rate": (1e-8, 10.0),
+        "public_learning_rate": (1e-8, 10.0),
+        "b1": (0.0, 0.9999),
+        "b2": (0.0, 0.999999),
+        "rate_warmup_steps": (0, 10**7),
+        "ema": (0.0, 0.999999),
+        "critic_steps": (1, 1000),
+        "microbatch": (0, 10**6),
+    }
 
 
 class Pool(NamedTuple):

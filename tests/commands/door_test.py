@@ -108,6 +108,25 @@ def test_on_windows_a_command_is_refused_before_it_is_imported(toy):
     assert done.stderr.count("\n") == 1
 
 
+def test_sixty_four_bits_are_switched_off_with_a_line(toy):
+    show = PROGRAM.replace(
+        "    print(flags", "    import os; print(os.environ['JAX_ENABLE_X64'])\n    print(flags"
+    )
+    done = toy(source=show, before="import os; os.environ['JAX_ENABLE_X64'] = '1'")
+    assert (done.returncode, done.stdout) == (0, "0\n3 -1\n")
+    assert done.stderr == "JAX_ENABLE_X64 is ignored: fpu computes in 32 bits\n"
+
+
+def test_a_tilde_without_a_home_folder_is_one_line(toy):
+    failing = PROGRAM.replace(
+        "    print(flags",
+        "    raise RuntimeError('Could not determine home directory.')\n    print(flags",
+    )
+    done = toy(source=failing)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: ~: there is no home folder here; write the whole path\n"
+
+
 @pytest.mark.parametrize(("number", "words"), [(28, "free some space"), (30, "make it writable")])
 def test_a_full_or_read_only_disk_is_one_line(toy, number, words):
     failing = PROGRAM.replace(
@@ -147,7 +166,7 @@ def test_help_of_every_command_fits_a_screen(name):
     assert what.endswith(".")
     assert example.startswith(f"Example: python -m experiments.{name} ")
     assert flags_of(done.stdout)[: len(COMMON[name])] == COMMON[name]
-    assert len(lines) < 45
+    assert len(lines) < 48
     assert max(map(len, done.stdout.splitlines())) <= 120
     assert max(map(len, lines)) <= 100
     if name == "run":

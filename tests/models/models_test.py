@@ -48,6 +48,30 @@ def test_every_size_keeps_the_contract_on_every_shape(name, size, shape):
 
 
 @pytest.mark.parametrize("name", models.MODELS)
+def test_the_smallest_of_every_size_keeps_the_contract(name):
+    module = models.load(name)
+    limits = module.Config.LIMITS
+    least = {field: limit[0] for field, limit in limits.items() if field not in ("net", "patch")}
+    for net in limits["net"]:
+        config = module.Config(
+            net=net, patch=3, **(least | {"sampling_steps": 1} if name == "ddpm" else least)
+        )
+        model = module.make(config, Spec((8, 9, 1), 2))
+        params = jax.eval_shape(model.init, jax.random.key(0))
+        images = jax.eval_shape(model.sample, params, jax.random.key(0), jnp.zeros(3, jnp.int32))
+        assert images.shape == (3, 8, 9, 1)
+        loss, _ = jax.eval_shape(
+            model.loss,
+            params["private"],
+            params["public"],
+            example((8, 9, 1)),
+            0,
+            jax.random.key(0),
+        )
+        assert loss.shape == ()
+
+
+@pytest.mark.parametrize("name", models.MODELS)
 def test_only_loss_and_scores_see_an_example(name):
     model = tiny.model(name)
     for part, sees in (("loss", True), ("scores", True), ("sample", False), ("public_loss", False)):

@@ -5,9 +5,9 @@ import math
 
 import pytest
 
-from fpu import InputError
-from fpu.models import vae
-from fpu.pipeline import settings
+from fpu import InputError, models
+from fpu.models import ddpm, vae
+from fpu.pipeline import defaults, limits, settings
 from fpu.pipeline.settings import Options
 from fpu.training import Recipe
 
@@ -42,6 +42,10 @@ GOOD = Options(eps=1.0)
         ({"delta": 1.0}, ["--delta=1"]),
         ({"steps": 0}, ["--steps=0", "at least 1"]),
         ({"n_samples": 0}, ["--n_samples=0", "at least 1"]),
+        ({"n_samples": 10**9}, ["--n_samples=1000000000", "at most 10000000"]),
+        ({"draw_steps": 10**12}, ["--draw_steps=1000000000000", "at most 10000000"]),
+        ({"shadows": 10**6}, ["--shadows=1000000", "at most 10000"]),
+        ({"audit": "two_worlds:99999"}, ["99999 must be", "at most 10000"]),
         ({"n_per_class": -1}, ["--n_per_class=-1", "negative"]),
         ({"seed": -1}, ["--seed=-1", "negative"]),
         ({"seed": 2**32}, ["--seed=4294967296", "below 2^32"]),
@@ -101,6 +105,62 @@ def test_a_bad_set_is_refused_in_one_line(pair, words):
     assert "\n" not in str(told.value)
     for word in words:
         assert word in str(told.value)
+
+
+LIMITED = {"recipe": Recipe(), **{name: models.load(name).Config() for name in models.MODELS}}
+
+
+@pytest.mark.parametrize("name", LIMITED)
+def test_every_field_has_a_limit_that_every_default_keeps(name):
+    config = LIMITED[name]
+    fields = [field.name for field in dataclasses.fields(config)]
+    assert list(type(config).LIMITS) == fields
+    sizes = [config] if name == "recipe" else list(models.load(name).SIZES.values())
+    for size in sizes:
+        limits.check("model", size)
+        if name != "recipe":
+            limits.check("model", defaults.warmed(name, size))
+    for field in fields:
+        limit, value = type(config).LIMITS[field], getattr(config, field)
+        assert isinstance(limit[0], str) == isinstance(value, str)
+        if isinstance(value, float):
+            with pytest.raises(InputError, match="nearest"):
+                limits.check("model", dataclasses.replace(config, **{field: math.nan}))
+
+
+@pytest.mark.parametrize(
+    ("pair", "words"),
+    [
+        ("model.width=-1", ["--set=model.width=-1: must be 1 to 2,048; the nearest is 1"]),
+        ("model.width=0", ["the nearest is 1"]),
+        ("model.width=10000000", ["the nearest is 2048"]),
+        ("model.net=resnet", ["--set=model.net=resnet: is unknown", "did you mean unet?"]),
+        ("model.schedule=quadratic", ["is unknown", "cosine, linear"]),
+        ("model.label_dropout=2", ["must be 0.0 to 1.0; the nearest is 1.0"]),
+        ("model.sampling_steps=5000", ["must be 1 to diffusion_steps = 400; the nearest is 400"]),
+        ("model.diffusion_steps=0", ["must be 12 to 10,000"]),
+        ("recipe.ema=1.5", ["--set=recipe.ema=1.5", "the nearest is 0.999999"]),
+        ("recipe.learning_rate=-1", ["--set=recipe.learning_rate=-1.0", "the nearest is 1e-08"]),
+        ("recipe.public_learning_rate=nan", ["--set=recipe.public_learning_rate=nan"]),
+        ("recipe.learning_rate=inf", ["the nearest is 10.0"]),
+        ("recipe.rate_warmup_steps=99999999999", ["the nearest is 10000000"]),
+        ("recipe.critic_steps=0", ["must be 1 to 1,000"]),
+    ],
+)
+def test_a_value_out_of_its_range_is_refused_with_the_nearest(pair, words):
+    with pytest.raises(InputError) as told:
+        settings.override((pair,), ddpm.Config(), Recipe())
+    assert "\n" not in str(told.value)
+    for word in words:
+        assert word in str(told.value)
+
+
+def test_a_class_without_limits_takes_every_value():
+    @dataclasses.dataclass(frozen=True)
+    class Config:
+        weight: float = 1.0
+
+    assert settings.override(("model.weight=-9",), Config(), None)[0] == Config(-9.0)
 
 
 def test_the_size_and_the_subset_are_choices_of_set_and_the_last_one_counts():

@@ -1,0 +1,38 @@
+"""Which values a setting of --set may have. Each Config and Recipe says so of every field, in its LIMITS."""
+
+import difflib
+from typing import Any
+
+from fpu import InputError
+
+Limit = (
+    tuple[str, ...] | tuple[float, float | str]
+)  # words; or least and most, which may be a field's name
+
+
+def problem(config: Any, field: str) -> str | None:
+    """What is wrong with the value of a field, and the nearest that is right; None where it fits its limit.
+
+    A class without LIMITS, or without one for this field, takes every value.
+    """
+    value, limit = getattr(config, field), getattr(type(config), "LIMITS", {}).get(field)
+    if limit is None or (isinstance(value, str) and value in limit):
+        return None
+    if isinstance(value, str):
+        near = difflib.get_close_matches(value.lower(), limit, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]}?" if near else "choose"
+        return f"is unknown: {hint} (known: {', '.join(limit)})"
+    least, most = limit
+    bound = getattr(config, most) if isinstance(most, str) else most
+    if least <= value <= bound:
+        return None
+    name = f"{most} = {bound:,}" if isinstance(most, str) else f"{bound:,}"
+    nearest = least if not value > bound else bound  # nan: the least
+    return f"must be {least:,} to {name}; the nearest is {nearest}"
+
+
+def check(part: str, config: Any) -> None:
+    """InputError for the first field of a model's Config or a Recipe that is out of its limits. part: model, recipe."""
+    for field in getattr(type(config), "LIMITS", {}):
+        if wrong := problem(config, field):
+            raise InputError(f"--set={part}.{field}={getattr(config, field)}: {wrong}")
