@@ -25,6 +25,7 @@ LLOYD = 3  # rounds
 # Members a class over sigma (or over 1): for each component; at least for any; and the most components.
 PER_COMPONENT, ROOM, MOST = 90.0, 250.0, 30
 WIDER = 1.2  # covariance within a class of members over that within a class of the prior
+LEAST = 0.15  # of the mean count: what a sum is divided by at least
 CHUNK = 500  # images in a call of encode
 
 # The arrays that `fit` returns: what a release may hold.
@@ -85,7 +86,8 @@ def fit(
     left = u - centres[labels, nearest]
     noised = moments.component_moments(left, labels, nearest, count, several, radius, k_last, std)
     shifts, weights, covariances = _by_class(noised, radius, np.trace(within), denominator, std)
-    roots = np.stack([_root(covariance) for covariance in covariances])
+    least = 0.02 * np.trace(within) / len(within)
+    roots = np.stack([_root(covariance, least) for covariance in covariances])
     return _float32(means[:, None] + centres + shifts, weights, roots)
 
 
@@ -140,7 +142,8 @@ def _class_means(prior, noised, n, std):
         c + B (B + s_k I)^-1 (m_k - c),      b = max(sum_k |m_k - c|^2 / (K - 1) - d mean_k s_k, 0) / trace T.
     """
     sums, counts = (np.asarray(x, np.float64) for x in noised)
-    counts = _shrunk(counts, n / len(counts), std / moments.COUNT, 0.5)
+    mean = n / len(counts)
+    counts = np.maximum(_shrunk(counts, mean, std / moments.COUNT, 0.5), LEAST * mean)
     means = sums * prior.radius / counts[:, None]
     variance = np.square(std * prior.radius / counts) / (1.0 - moments.COUNT**2)
     centre = means.mean(0)
@@ -153,16 +156,17 @@ def _class_means(prior, noised, n, std):
 
 
 def _shrunk(counts, mean, std, spread):
-    """Noised counts shrunk to their public mean, whose prior is normal with deviation spread * mean; none below .15."""
+    """Noised counts shrunk to their public mean, whose prior is normal with deviation spread * mean; none below 0."""
     gain = 1.0 / (1.0 + (std / (spread * mean)) ** 2)
-    return np.maximum(mean + gain * (counts - mean), 0.15 * mean)
+    return np.maximum(mean + gain * (counts - mean), 1e-3 * mean)
 
 
 def _moved(centres, noised, radius, trace, n, std):
     """Centres [K, M, d] after a round: posterior means; the prior is the centre before, of variance trace / 2 d."""
     count, several, d = centres.shape
     sums, counts = (np.asarray(x, np.float64) for x in noised)
-    counts = _shrunk(counts, n / count / several, std / moments.COUNT, 0.7)
+    mean = n / count / several
+    counts = np.maximum(_shrunk(counts, mean, std / moments.COUNT, 0.7), LEAST * mean)
     variance = np.square(std * radius / counts) / (1.0 - moments.COUNT**2)
     gain = (0.5 * trace / d / (0.5 * trace / d + variance))[:, None]
     old = centres.reshape(-1, d)
@@ -182,12 +186,14 @@ def _by_class(noised, radius, trace, n, std):
     sums, counts, square = (np.asarray(x, np.float64) for x in noised)
     count, several, d = sums.shape
     a2 = 1.0 - moments.COUNT**2 - moments.CLASS_SQUARE**2
-    counts = _shrunk(counts, n / count / several, std / moments.COUNT, 0.7)
+    mean = n / count / several
+    shrunk = _shrunk(counts, mean, std / moments.COUNT, 0.7)
+    counts = np.maximum(shrunk, LEAST * mean)
     shifts, variance = sums / counts[..., None], np.square(std * radius / counts) / a2
     prior = max(np.mean(np.square(shifts)) - variance.mean(), 1e-4 * trace / d)
     shifts = shifts * (prior / (prior + variance))[..., None]
-    members = counts.sum(1)
-    weights = counts / members[:, None]
+    members = shrunk.sum(1)
+    weights = shrunk / members[:, None]
     own = square / members[:, None, None] - np.einsum("km,kmi,kmj->kij", weights, shifts, shifts)
     mean = np.tensordot(members / members.sum(), own, 1)
     deviation, off = own - mean[None], 1.0 - np.eye(d)
@@ -199,10 +205,10 @@ def _by_class(noised, radius, trace, n, std):
     return shifts, weights, mean[None] + deviation * scale / (scale + variance + 1e-20)
 
 
-def _root(covariance):
-    """[d, d] R with R R^T the covariance, its eigenvalues raised to a hundredth of their mean."""
+def _root(covariance, least=0.0):
+    """[d, d] R with R R^T the covariance, no eigenvalue below `least`."""
     values, vectors = np.linalg.eigh(covariance)
-    return vectors * np.sqrt(np.maximum(values, 0.01 * np.trace(covariance) / len(values)))[None]
+    return vectors * np.sqrt(np.maximum(values, least))[None]
 
 
 def _float32(*arrays):
