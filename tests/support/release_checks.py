@@ -105,7 +105,8 @@ def exposure(images, labels, sigma, denominator=None, prior=None):
 def neighbours():
     """One member, of any image, tells no more than one Gaussian release does."""
     images, labels = linear_prior.members(60)
-    for first in (images[0], np.full_like(images[0], 255), np.zeros_like(images[0])):
+    longest = linear_prior.decode(np.full((1, linear_prior.D), 9.0))[0]
+    for first in (longest, np.zeros_like(longest), images[1]):
         images[0] = first
         for denominator in (60, 3000):  # one component, and eleven
             moved, allowed = exposure(images, labels, 1.0, denominator)
