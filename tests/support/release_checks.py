@@ -105,6 +105,7 @@ def exposure(images, labels, sigma, denominator=None, prior=None):
 def neighbours():
     """One member, of any image, tells no more than one Gaussian release does."""
     images, labels = linear_prior.members(60)
+    images = images // 2 + 64  # codes well within the radius
     longest = linear_prior.decode(np.full((1, linear_prior.D), 9.0))[0]
     for first in (longest, np.zeros_like(longest), images[1]):
         images[0] = first
