@@ -54,7 +54,7 @@ def sample(
         coin = _rng(k_coin).random(len(labels)) < chance
         images = np.zeros((len(labels), *spec.shape), np.uint8)
         if coin.any():
-            images[coin] = prior.space.decode(z[coin])
+            images[coin] = _decoded(prior, z[coin])
         if not coin.all():
             picks = _picked(prior, z[~coin])
             images[~coin] = picks if way == "picked" else _varied(prior, k_vary, z[~coin], picks)
@@ -79,6 +79,12 @@ def codes(params: dict[str, Any], key: jax.Array, labels: np.ndarray) -> np.ndar
 def _rng(key):
     """A generator whose first numbers are the same however many are drawn."""
     return np.random.default_rng(np.asarray(jax.random.bits(key, (4,), np.uint32)))
+
+
+def _decoded(prior, z):
+    if prior.space.decode is None:
+        raise ValueError(f"the space of the prior {prior.name} has no decoder: draw by margin")
+    return prior.space.decode(z)
 
 
 def _picked(prior, z):

@@ -29,7 +29,7 @@ LEAST = 0.15  # of the mean count: what a sum is divided by at least
 CHUNK = 500  # images in a call of encode
 
 # The arrays that `fit` returns: what a release may hold.
-PARAMETERS = ("means", "weights", "roots")
+PARAMETERS: tuple[str, ...] = "means", "weights", "roots"
 
 
 def components(denominator: float, n_classes: int, noise_multiplier: float) -> int:
