@@ -23,7 +23,8 @@ from fpu.priors import Prior
 WAYS = ("decoded", "picked", "varied", "half", "margin")
 TRIES = 6  # variations of a pick, each of the nearest so far
 CLEAREST, DENSITY = 0.03, 0.15  # of the pool for each class; weight of the log density over d
-_CHUNK = 500
+_CHUNK = 1000  # images that are varied at once
+_NEAREST = 200  # codes that are compared to the whole pool at once: 100 MB
 
 
 def default(prior: Prior) -> str:
@@ -91,9 +92,9 @@ def _picked(prior, z):
     """The nearest images of the pool: uint8 [n, H, W, C]."""
     half = 0.5 * np.square(prior.codes).sum(1)
     found = np.zeros(len(z), int)
-    for i in range(0, len(z), _CHUNK):
+    for i in range(0, len(z), _NEAREST):
         # |z - g|^2 / 2 less |z|^2 / 2, which is the same for all of the pool.
-        found[i : i + _CHUNK] = (half[None] - z[i : i + _CHUNK] @ prior.codes.T).argmin(1)
+        found[i : i + _NEAREST] = (half[None] - z[i : i + _NEAREST] @ prior.codes.T).argmin(1)
     return prior.images[found]
 
 

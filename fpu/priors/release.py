@@ -26,7 +26,7 @@ LLOYD = 3  # rounds
 PER_COMPONENT, ROOM, MOST = 90.0, 250.0, 30
 WIDER = 1.2  # covariance within a class of members over that within a class of the prior
 LEAST = 0.15  # of the mean count: what a sum is divided by at least
-CHUNK = 500  # images in a call of encode
+CHUNK = 1000  # images in a call of encode
 
 # The arrays that `fit` returns: what a release may hold.
 PARAMETERS: tuple[str, ...] = "means", "weights", "roots"
