@@ -19,7 +19,7 @@ GROUPS = {
     "Common flags": ("model", "eps", "dataset", "n_per_class", "seed", "workdir"),
     "Data": ("data_dir", "n_samples", "labels"),
     "Privacy": ("delta", "noise_multiplier", "warmup_share", "clip_norm", "sample_rate"),
-    "Training": ("preset", "steps", "draw_steps", "set", "tensorboard"),
+    "Training": ("prior", "preset", "steps", "draw_steps", "set", "tensorboard"),
     "Evaluation": ("evaluation", "shadows", "audit"),
     "Several machines": ("process",),
     "Research": ("noise_seed",),

@@ -10,10 +10,16 @@ from fpu.dp import accounting
 from fpu.dp.plan import DPSGD, Plan, Release
 from fpu.dp.rounding import rounded_up
 from fpu.dp.statement import NOT_COVERED
+from fpu.priors import Prior
 
 
-def privacy(plan: Plan, disclosed: bool) -> dict:
-    """The guarantee, JSON-able. `disclosed`: the noise came from a seed that somebody chose."""
+def privacy(plan: Plan, disclosed: bool, prior: Prior | None = None) -> dict:
+    """The guarantee, JSON-able.
+
+    Args:
+      disclosed: the noise came from a seed that somebody chose.
+      prior: the public images that helped, if any did.
+    """
     eps, accountant = accounting.epsilon(plan)
     return {
         "private": plan.private and not disclosed,
@@ -24,9 +30,15 @@ def privacy(plan: Plan, disclosed: bool) -> dict:
         "mechanisms": [_mechanism(stage) for stage in plan.stages],
         "accountant": f"{accountant}, dp-accounting {metadata.version('dp-accounting')}",
         "noise_seed_disclosed": disclosed,
+        "prior": None if prior is None else about(prior),
         "statement": plan.statement(disclosed),
         "not_covered": [line.format(unit=plan.unit.split()[0]) for line in NOT_COVERED],
     }
+
+
+def about(prior: Prior) -> dict:
+    """What is told of a prior: name, version, and what it knows in a sentence."""
+    return {"name": prior.name, "version": prior.version, "knows": prior.knows}
 
 
 def _mechanism(stage: DPSGD | Release) -> dict:
@@ -56,9 +68,24 @@ def privacy_page(guarantee: dict) -> str:
         )
     lines = "\n".join(f"* {line}" for line in guarantee["not_covered"])
     return (
-        f"{head}\n\n{guarantee['statement']}\n\n## Not covered\n\n{lines}\n\n"
+        f"{head}\n\n{guarantee['statement']}\n\n{_public(guarantee)}## Not covered\n\n{lines}\n\n"
         "The same facts for a program: `privacy.json`.\n"
     )
+
+
+def _public(guarantee: dict) -> str:
+    """A section on the prior; nothing where there was none."""
+    if not (prior := guarantee.get("prior")):
+        return ""
+    told = (
+        f"## The public prior\n\n`{prior['name']}`, version {prior['version']}. What it knows: {prior['knows']}. It was "
+        "there before any real image was looked at, and costs no epsilon."
+    )
+    if prior["name"].startswith("images:"):
+        told += " The maker of this folder says that its images are public: nothing here protects an image among them."
+    elif ":" in prior["name"]:
+        told += " It is code of the maker of this folder, who says that it holds no private image."
+    return f"{told}\n\n"
 
 
 def datasheet(guarantee: dict, labels: np.ndarray, dataset: Dataset, model: str | None) -> str:
@@ -85,9 +112,30 @@ def datasheet(guarantee: dict, labels: np.ndarray, dataset: Dataset, model: str 
         rows="\n".join(
             f"| {k} | {name} | {counts[k]:,} |" for k, name in enumerate(dataset.class_names)
         ),
-        more=_MORE if model else "No generator is in this folder: the images are copies, or noise.",
+        prior=_knows(guarantee),
+        more=_more(guarantee, model) if model else "No generator is in this folder: the images are copies, or noise.",
         purpose=_SYNTHETIC if model else _BASELINE,
     )
+
+
+def _knows(guarantee: dict) -> str:
+    """What the images may look like beside the real ones; nothing where there was no prior."""
+    if not (prior := guarantee.get("prior")):
+        return ""
+    return (
+        f"A public prior helped: `{prior['name']}`, version {prior['version']} ({prior['knows']}).\n"
+        "Where few real images speak against it, these images look like that prior's.\n\n"
+    )
+
+
+def _more(guarantee: dict, model: str) -> str:
+    """How to draw more images."""
+    prior = guarantee.get("prior")
+    if model != "prior" or not prior:
+        return _MORE
+    own = f" --prior={prior['name']}" if ":" in prior["name"] else ""
+    version = f"version {prior['version']} of the prior `{prior['name']}`"
+    return _MORE.replace(" --n=", f"{own} --n=").replace("real data:", f"real data, with {version}:")
 
 
 _DATASHEET = """\
@@ -107,7 +155,7 @@ How many there are of each class was chosen by the maker and says nothing of the
 `numpy.load('synthetic.npz')`: `train_images` uint8, `train_labels`; `val_*` and `test_*` are empty.
 It is MedMNIST's format, so loaders of that format read it.
 
-{more}
+{prior}{more}
 
 ## What they are for, and what not
 
