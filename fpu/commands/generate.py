@@ -42,8 +42,8 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "prior",
         None,
-        "where the release draws images of a prior that is not fpu's own: images:WHAT or module:function. Its version is "
-        "checked; a module is run, so trust it",
+        "where the release draws images of a prior that is not fpu's own: images:WHAT or module:function. Its version "
+        "is checked; a module is run, so trust it",
     )
 
 

@@ -19,7 +19,6 @@ from fpu.dp.plan import Plan, Release
 from fpu.pipeline import draw, keep, progress, train
 from fpu.pipeline.jobs import Job
 
-
 RIVAL = 1005  # what the secret key is folded with for the `gaussian` beside a prior's release; see run.py
 
 

@@ -143,9 +143,7 @@ def _write_images(job: Job, folder: pathlib.Path, images, labels, params: Any) -
     )
     real = dataset.images[members], dataset.labels[members]
     strip = [job.prior.images] if job.prior else []
-    report.samples_png(
-        folder / "samples.png", images, labels, dataset.class_names, *real, *strip
-    )
+    report.samples_png(folder / "samples.png", images, labels, dataset.class_names, *real, *strip)
     workdir.write_json(folder / "manifest.json", data.manifest(dataset, job.split))
 
 

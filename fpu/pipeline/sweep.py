@@ -149,7 +149,9 @@ def _refuse_same_names(wanted: Sequence[settings.Options]) -> None:
 
 
 def _files(options: settings.Options) -> str:
-    return f"{options.dataset} (--prior={options.prior})" if ":" in options.prior else options.dataset
+    return (
+        f"{options.dataset} (--prior={options.prior})" if ":" in options.prior else options.dataset
+    )
 
 
 def _record(out: storage.AnyPath, options: settings.Options) -> storage.AnyPath:

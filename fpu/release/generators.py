@@ -45,7 +45,9 @@ class Generator(NamedTuple):
         return _sampler(self.model, _frozen(self.config), self.spec)(self.params, key, labels)
 
 
-Find = Callable[[str, models.Spec], priors.Prior]  # (name, spec) -> the prior; InputError where it is not to be used
+Find = Callable[
+    [str, models.Spec], priors.Prior
+]  # (name, spec) -> the prior; InputError where it is not to be used
 
 
 def named(given: str | None, name: str, spec: models.Spec) -> priors.Prior:
@@ -57,7 +59,11 @@ def named(given: str | None, name: str, spec: models.Spec) -> priors.Prior:
         return priors.load(name, spec)
     kind = name.partition(":")[0]
     if given is None or (given != name if kind != "images" else not given.startswith("images:")):
-        way = "images:WHAT with the same images" if kind == "images" else f"{name}, if you trust that code"
+        way = (
+            "images:WHAT with the same images"
+            if kind == "images"
+            else f"{name}, if you trust that code"
+        )
         raise InputError(f"this release draws images of the prior {name}: add --prior={way}")
     return priors.load(given, spec)
 

@@ -78,8 +78,8 @@ def _public(guarantee: dict) -> str:
     if not (prior := guarantee.get("prior")):
         return ""
     told = (
-        f"## The public prior\n\n`{prior['name']}`, version {prior['version']}. What it knows: {prior['knows']}. It was "
-        "there before any real image was looked at, and costs no epsilon."
+        f"## The public prior\n\n`{prior['name']}`, version {prior['version']}. What it knows: {prior['knows']}. It "
+        "was there before any real image was looked at, and costs no epsilon."
     )
     if prior["name"].startswith("images:"):
         told += " The maker of this folder says that its images are public: nothing here protects an image among them."
@@ -113,7 +113,9 @@ def datasheet(guarantee: dict, labels: np.ndarray, dataset: Dataset, model: str 
             f"| {k} | {name} | {counts[k]:,} |" for k, name in enumerate(dataset.class_names)
         ),
         prior=_knows(guarantee),
-        more=_more(guarantee, model) if model else "No generator is in this folder: the images are copies, or noise.",
+        more=_more(guarantee, model)
+        if model
+        else "No generator is in this folder: the images are copies, or noise.",
         purpose=_SYNTHETIC if model else _BASELINE,
     )
 
@@ -135,7 +137,9 @@ def _more(guarantee: dict, model: str) -> str:
         return _MORE
     own = f" --prior={prior['name']}" if ":" in prior["name"] else ""
     version = f"version {prior['version']} of the prior `{prior['name']}`"
-    return _MORE.replace(" --n=", f"{own} --n=").replace("real data:", f"real data, with {version}:")
+    return _MORE.replace(" --n=", f"{own} --n=").replace(
+        "real data:", f"real data, with {version}:"
+    )
 
 
 _DATASHEET = """\

@@ -167,7 +167,10 @@ def worth(record: dict) -> Finding | None:
         f"Images drawn directly from one {released(record['config'])}, at the same ε, give an accuracy of"
         f" {spoken(simple, 100)}. This model gives {spoken(ours, 100)}."
     )
-    plain, best = records.metric(record, "utility", "gaussian", "accuracy"), "prior" if prior else "gaussian"
+    plain, best = (
+        records.metric(record, "utility", "gaussian", "accuracy"),
+        "prior" if prior else "gaussian",
+    )
     if records.known(plain):
         text += f" Draws of `gaussian`, without the prior, give {spoken(plain, 100)}."
         if plain["value"] > simple["value"]:
@@ -197,8 +200,8 @@ def helped(record: dict) -> Finding | None:
     if not records.known(ours, plain):
         return None
     text = (
-        f"A classifier trained on draws of the {released(config)} classifies {spoken(ours, 100)} of the real test images"
-        f" correctly, on draws of `gaussian`, at the same ε, {spoken(plain, 100)}."
+        f"A classifier trained on draws of the {released(config)} classifies {spoken(ours, 100)} of the real test"
+        f" images correctly, on draws of `gaussian`, at the same ε, {spoken(plain, 100)}."
     )
     if ours["value"] < plain["value"]:
         text += " The prior does not fit these images: use --prior=none."
@@ -214,9 +217,8 @@ def shared(record: dict) -> Finding | None:
     if not (count := prior.get("members_among_them")):
         return None
     text = (
-        f"{plural(count, 'member')} of these images {'is' if count == 1 else 'are'}, pixel for pixel, among the images of"
-        f" the prior {prior['name']}. No guarantee protects what is in the prior: release nothing unless these images"
-        " are public."
+        f"{plural(count, 'member')} {'is' if count == 1 else 'are'}, pixel for pixel, among the images of the prior"
+        f" {prior['name']}. No guarantee protects what is in the prior: release nothing unless its images are public."
     )
     return Finding("bad", "Is the prior public?", "Members are among the prior's images", text)
 

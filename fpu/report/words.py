@@ -88,8 +88,8 @@ def prior_name(config: dict) -> str:
 
 
 def lineage(config: dict) -> str:
-    """What taught what: 'release of class means in the space of glyphs -> 10,000 draws -> DDPM, 1,000 steps; no DP-SGD'.
-
+    """What taught what: 'release of class means in the space of glyphs -> 10,000 draws -> DDPM, 1,000 steps; no
+    DP-SGD';
     '' where no model was taught by draws, and none are handed out.
     """
     model, share = str(config["model"]), config.get("warmup_share") or 0

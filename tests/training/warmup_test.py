@@ -9,7 +9,6 @@ from fpu import training
 from fpu.baselines import BASELINES, gaussian
 from fpu.training import warmup
 
-
 TEACHER = BASELINES["gaussian"](tiny.SPEC)
 
 
