@@ -15,7 +15,9 @@ KINDS = 4
 _SOFT = 0.02  # of the outlines, in shares of the image
 
 
-def draw(rng: np.random.Generator, n: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+def draw(
+    rng: np.random.Generator, n: int, height: int, width: int
+) -> tuple[np.ndarray, np.ndarray]:
     """(float32 [n, H, W], about 0 to 1; int32 [n], the kind in 0..KINDS-1)."""
     y, x = shapes.grid(height, width)
     between = shapes.uniform(rng, n)
@@ -51,9 +53,13 @@ def _body(between, y, x):
     out = np.abs(x)
     image = between(0.55, 0.75) + between(0.0, 0.1) * np.exp(-np.square(x / between(0.03, 0.09)))
     image = image + between(0.0, 0.15) * step(y - between(0.75, 0.95), 0.04)
-    gas = shapes.ellipse(y, x, (between(0.85, 1.0), between(0.08, 0.25)), (between(0.02, 0.07), 0.07))
+    gas = shapes.ellipse(
+        y, x, (between(0.85, 1.0), between(0.08, 0.25)), (between(0.02, 0.07), 0.07)
+    )
     image -= between(-0.2, 0.2).clip(0) * step(1.0 - gas, 0.15)
-    head = shapes.ellipse(y, x, (between(-0.15, -0.02), 0.0), (between(0.05, 0.16), between(0.12, 0.25)))
+    head = shapes.ellipse(
+        y, x, (between(-0.15, -0.02), 0.0), (between(0.05, 0.16), between(0.12, 0.25))
+    )
     image += between(0.0, 0.3) * step(1.0 - head, 0.1)
     wide = between(0.4, 0.7) - between(0.0, 0.15) * np.square(y - 0.5)
     shoulder = between(-0.15, 0.06) + between(0.0, 0.4) * np.square(np.maximum(out - 0.15, 0.0))

@@ -13,7 +13,9 @@ from fpu.priors.shapes import step
 KINDS = 4
 
 
-def draw(rng: np.random.Generator, n: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+def draw(
+    rng: np.random.Generator, n: int, height: int, width: int
+) -> tuple[np.ndarray, np.ndarray]:
     """(float32 [n, H, W], about 0 to 1; int32 [n], the kind in 0..KINDS-1)."""
     y, x = shapes.grid(height, width)
     between = shapes.uniform(rng, n)

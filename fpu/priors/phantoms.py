@@ -15,7 +15,9 @@ KINDS = 4
 _ORGANS, _CELLS = 7, 9  # ovals drawn over each other
 
 
-def draw(rng: np.random.Generator, n: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+def draw(
+    rng: np.random.Generator, n: int, height: int, width: int
+) -> tuple[np.ndarray, np.ndarray]:
     """(float32 [n, H, W], about 0 to 1; int32 [n], the kind in 0..KINDS-1, in ascending order)."""
     y, x = shapes.grid(height, width)
     counts = np.bincount(rng.integers(0, KINDS, n), minlength=KINDS)
@@ -45,10 +47,14 @@ def _section(rng, n, y, x):
         inside = step(1.0 - shapes.ellipse(y, x, at, radii, between(0.0, 3.1)), 0.08)
         shade = np.where(between(0.0, 1.0) < 0.2, between(0.0, 0.15), between(0.4, 0.8))
         image += step(wall - body, soft) * inside * (shade - image)
-    spine = shapes.ellipse(y, x, (between(0.68, 0.8), 0.5), (between(0.04, 0.08), between(0.05, 0.09)))
+    spine = shapes.ellipse(
+        y, x, (between(0.68, 0.8), 0.5), (between(0.04, 0.08), between(0.05, 0.09))
+    )
     image += step(1.0 - spine, 0.1) * (between(0.7, 1.0) - image)
     rim = np.abs(body - 0.5 * (1.0 + wall)) / between(0.015, 0.04) + between(0.0, 3.0)
-    spotted = np.cos(np.arctan2(y - 0.5, x - 0.5) * np.round(between(8.0, 14.0)) + between(0.0, 6.0))
+    spotted = np.cos(
+        np.arctan2(y - 0.5, x - 0.5) * np.round(between(8.0, 14.0)) + between(0.0, 6.0)
+    )
     image += step(1.0 - rim, 0.15) * step(spotted, 0.2) * between(0.0, 0.5)
     return (image - 0.4) * between(0.7, 1.5) + between(0.25, 0.55)
 
@@ -66,7 +72,9 @@ def _echo(rng, n, y, x):
     image *= 1.0 - between(0.4, 0.95) * inside
     below = step(y - at[0], 0.05) * step(0.15 - np.abs(x - at[1]), 0.04)
     image *= 1.0 + between(-0.5, 0.4) * below * (1.0 - inside)
-    image *= 1.0 + between(0.05, 0.35) * shapes.blurred(rng.standard_normal(image.shape, np.float32), 0.1)
+    image *= 1.0 + between(0.05, 0.35) * shapes.blurred(
+        rng.standard_normal(image.shape, np.float32), 0.1
+    )
     return image * (1.1 - between(0.0, 0.6) * y)
 
 

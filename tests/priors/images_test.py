@@ -25,15 +25,21 @@ def test_an_npz_keeps_its_images_and_labels(tmp_path):
     made, classes = prior.make(RNG(0), 5000, GREY)
     np.testing.assert_array_equal(made, x)
     np.testing.assert_array_equal(classes, y)
-    assert "1,000 public images" in prior.KNOWS and str(tmp_path) not in prior.KNOWS
+    assert "1,000 public images" in prior.KNOWS
+    assert str(tmp_path) not in prior.KNOWS
     fewer, some_classes = prior.make(RNG(0), 200, GREY)
-    assert fewer.shape == (200, 8, 8, 1) and some_classes.shape == (200,)
+    assert fewer.shape == (200, 8, 8, 1)
+    assert some_classes.shape == (200,)
 
 
 def test_the_version_is_of_the_content(tmp_path):
     x, y = some()
     versions = []
-    for name, pixels in (("a", x), ("b", x), ("c", x ^ (np.arange(1000) == 7)[:, None, None, None])):
+    for name, pixels in (
+        ("a", x),
+        ("b", x),
+        ("c", x ^ (np.arange(1000) == 7)[:, None, None, None]),
+    ):
         save_npz(tmp_path / f"{name}.npz", pixels.astype(np.uint8), y, 3)
         versions.append(images.named(str(tmp_path / f"{name}.npz")).VERSION)
     assert versions[0] == versions[1] != versions[2]
@@ -43,7 +49,8 @@ def test_an_npz_without_labels_has_no_classes(tmp_path):
     x, _ = some(shape=(9, 8))
     np.savez(tmp_path / "bare.npz", train_images=x)
     made, classes = images.named(str(tmp_path / "bare.npz")).make(RNG(0), 1000, GREY)
-    assert made.shape == (1000, 8, 8, 1) and classes is None
+    assert made.shape == (1000, 8, 8, 1)
+    assert classes is None
 
 
 def test_larger_colour_images_are_averaged_and_turned_grey(tmp_path):
@@ -71,13 +78,16 @@ def test_a_folder_of_jpegs_of_any_size(tmp_path, monkeypatch):
         Image.new("RGB", (20 + i, 15), (50 * i,) * 3).save(tmp_path / f"{i}.jpg")
     (tmp_path / "notes.txt").write_text("no image")
     made, classes = images.named(str(tmp_path)).make(RNG(0), 10, GREY)
-    assert classes is None and np.abs(made[:, 0, 0, 0] - 50.0 * np.arange(4)).max() <= 2
+    assert classes is None
+    assert np.abs(made[:, 0, 0, 0] - 50.0 * np.arange(4)).max() <= 2
 
 
 def test_a_data_set_by_name_is_a_whole_prior():
     prior = priors.load("images:digits", GREY)
-    assert len(prior.images) == 1797 and len(np.unique(prior.codes, axis=0)) > 1700
-    assert prior.space.decode is None and prior.vary is None
+    assert len(prior.images) == 1797
+    assert len(np.unique(prior.codes, axis=0)) > 1700
+    assert prior.space.decode is None
+    assert prior.vary is None
 
 
 @pytest.mark.parametrize(
