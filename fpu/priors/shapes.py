@@ -49,10 +49,16 @@ def _between(side, cells):
     return np.maximum(0.0, 1.0 - np.abs(at[:, None] - np.arange(cells + 1))).astype(np.float32)
 
 
-def ellipse(y, x, centre, radii, angle=0.0):
+def ellipse(
+    y: np.ndarray,
+    x: np.ndarray,
+    centre: tuple,
+    radii: tuple,
+    angle: float | np.ndarray = 0.0,
+) -> np.ndarray:
     """Distance from the centre in radii, float32 [n, H, W]: 1 on the ellipse, more outside.
 
-    centre, radii: (down, across), each [n, 1, 1] or a number; angle: radians, counter-clockwise.
+    centre, radii: (down, across), each [n, 1, 1] or a number. angle: radians, from down to across.
     """
     down, across = y - centre[0], x - centre[1]
     cos, sin = np.cos(np.float32(angle)), np.sin(np.float32(angle))
