@@ -91,7 +91,7 @@ def clear() -> str:
     files = list(folder.glob("*.npz"))
     size = sum(path.stat().st_size for path in files)
     shutil.rmtree(folder)
-    return f"{folder}: {len(files)} pools removed, {size / 1e6:.0f} MB"
+    return f"{folder}: {len(files)} pool{'s' * (len(files) != 1)} removed, {size / 1e6:.0f} MB"
 
 
 def main(argv: list[str]) -> None:

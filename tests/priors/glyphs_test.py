@@ -87,9 +87,7 @@ def test_other_shapes_are_resampled(shape):
 def test_vary_keeps_shape_frame_and_likeness(side):
     images, _ = made(0, 120, side, side)
     varied = glyphs.vary(jax.random.key(0), images, spec(side, side))
-    np.testing.assert_array_equal(
-        varied, glyphs.vary(jax.random.key(0), images, spec(side, side))
-    )
+    np.testing.assert_array_equal(varied, glyphs.vary(jax.random.key(0), images, spec(side, side)))
     assert varied.shape == images.shape
     assert np.any(varied != images, axis=(1, 2, 3)).mean() > 0.9
     a, b = (x.reshape(120, -1) / 255.0 for x in (images, varied))
