@@ -23,7 +23,7 @@ from fpu.pipeline import progress
 from fpu.priors import glyphs, network
 
 TRAINED = ("glyphs",)  # priors that have a network of their own
-STEPS = {8: 20_000, 28: 12_000}
+STEPS = {8: 12_000, 28: 9_000}
 ROUND = 40_000  # images that are made anew, and then used twice
 
 

@@ -25,7 +25,7 @@ FONTS = (
     "DejaVuSans", "DejaVuSerif", "DejaVuSansMono", "DejaVuSans-Oblique", "DejaVuSerif-Italic", "DejaVuSans-Bold",
     "STIXGeneral", "STIXGeneralItalic",
 )  # fmt: skip
-CATEGORIES = ("Ll", "Lu", "Lo", "Sm")
+CATEGORIES = ("Ll", "Lu", "Lo")
 PEN = 1500  # programmes of the pen
 PEN_SHARE = 0.3  # of the images
 _SIDE = 48  # of a picture; the longer side of a letter is 40

@@ -52,7 +52,7 @@ class Config(NamedTuple):
 
 CONFIGS = {
     8: Config(8, 24, (), (384, 256), (256, 384), 2.0, 0.3, 30.0),
-    28: Config(28, 48, (32, 64), (192,), (384, 512), 1.0, 0.4, 30.0),
+    28: Config(28, 48, (16, 48), (192,), (384, 512), 1.0, 0.4, 30.0),
 }
 
 
@@ -66,7 +66,7 @@ class Encoder(nn.Module):
         x = image - 0.2
         for number, channels in enumerate(self.config.convolutions):
             kernel, stride = ((4, 4), 2) if number == 0 else ((3, 3), 1)
-            x = _halved(nn.gelu(layers.Conv(channels, kernel, stride)(x)))
+            x = _halved(nn.relu(layers.Conv(channels, kernel, stride)(x)))
         x = x.reshape(-1)
         for width in self.config.dense:
             x = nn.gelu(nn.Dense(width)(x))

@@ -42,8 +42,8 @@ class Strength(NamedTuple):
     soft: tuple[float, float]  # the range of the width of the threshold's slope
 
 
-LETTER = Strength(0.14, 0.22, 0.12, 1.2, 0.1, (0.15, 0.6), (0.06, 0.2))
-CLOSE = Strength(0.1, 0.14, 0.1, 0.9, 0.0, (0.25, 0.55), (0.08, 0.2))
+LETTER = Strength(0.16, 0.25, 0.15, 1.4, 0.1, (0.15, 0.6), (0.06, 0.2))
+CLOSE = Strength(0.1, 0.14, 0.1, 0.9, 0.0, (0.35, 0.65), (0.08, 0.2))
 
 
 def design(shape: Sequence[int]) -> int:
