@@ -1,6 +1,6 @@
 """A run's record: one JSON object of schema 1. Tables, figures and pages are made from records alone.
 
-    config, data, privacy, fidelity, utility, cost, versions
+    config, data, privacy, fidelity, utility, cost, versions; where a public prior helped, prior
 
 Every metric in it is {"value", "low", "high", "n"}, low to high its 95 % interval, or {"value": None, "reason"}.
 This file writes records (`make`, `assemble`) and checks those that were read (`problem`).
@@ -45,6 +45,8 @@ def make(job, eps: float, accountant: str, judged: dict, seconds: dict, audit=No
         cost_section(seconds, steps),
     )
     record["privacy"]["audit"] = audit
+    if job.prior:
+        record["prior"] = prior_section(job.prior, job.dataset.images[job.split.members])
     return record
 
 
@@ -108,6 +110,23 @@ def privacy_section(plan: Plan, eps: float, accountant: str, config: dict) -> di
         "stages": config["stages"],
         "noise_seed_disclosed": disclosed,
         "statement": plan.statement(disclosed),
+    }
+
+
+def prior_section(prior, members) -> dict:
+    """The record's `prior`: what it is, and how many members are, pixel for pixel, among its images.
+
+    Args:
+      prior: a priors.Prior.
+      members: uint8 [n, H, W, C].
+    """
+    public = {image.tobytes() for image in prior.images}
+    return {
+        "name": prior.name,
+        "version": prior.version,
+        "knows": prior.knows,
+        "n_images": len(prior.images),
+        "members_among_them": sum(image.tobytes() in public for image in members),
     }
 
 
@@ -216,18 +235,21 @@ _REQUIRED = {
     **{section: () for section in ("fidelity", "utility", "cost", "versions")},
 }
 _KINDS = (  # whether a value fits, and where it must
-    (_text, "config.model config.dataset config.preset config.size config.warmup"),
+    (_text, "config.model config.dataset config.preset config.size config.warmup config.prior"),
+    (_text, "config.prior_version prior.name prior.version prior.knows"),
     (_text, "data.name data.source data.unit data.subset data.sha256_members"),
     (_text, "privacy.relation privacy.accountant privacy.unit privacy.statement"),
     (_text, "cost.device diverged"),
     (_number, "config.clip_norm config.sampling_rate config.warmup_share"),
     (_number, "privacy.noise_multiplier privacy.clip_norm privacy.sampling_rate"),
     (_count, "config.steps config.n_samples config.seed config.warmup_steps"),
+    (_count, "config.draws config.draw_steps config.components"),
+    (_count, "prior.n_images prior.members_among_them"),
     (_count, "data.n_nonmembers data.n_reference data.n_test data.seed"),
     (_count, "privacy.capacity privacy.steps fidelity.features.n_reference"),
     (_count, "cost.steps cost.examples"),
     (_positive, "data.n_classes data.n_members data.n_units"),
-    (_dict, "config.model_config config.recipe data.notes privacy.audit"),
+    (_dict, "config.model_config config.recipe data.notes privacy.audit prior"),
     (_list_of(_count), "data.members_per_class"),
     (_list_of(_text), "data.class_names data.look"),
     (lambda shape: _list_of(_positive)(shape) and len(shape) == 3, "data.shape"),

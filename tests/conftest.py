@@ -30,6 +30,14 @@ def _private_cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
+@pytest.fixture(autouse=True)
+def _no_prior(monkeypatch):
+    """--prior=auto is none: to make the images of a prior takes seconds. Tests of the rule itself import it first."""
+    from fpu import priors
+
+    monkeypatch.setattr(priors, "auto", lambda dataset, spec: "none")
+
+
 @pytest.fixture(scope="module")
 def short_training(request):
     """Classifiers of the utility rows train for no more than the module's TRAINING_STEPS."""

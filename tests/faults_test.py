@@ -11,14 +11,17 @@ from unittest import mock
 import checks
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
+import release_checks
 
 from experiments.suites import audit as suite
 from experiments.suites import vmap_clipping
 from fpu import training
-from fpu.dp import clipping, noise, sampling
+from fpu.dp import clipping, moments, noise, sampling
 from fpu.dp.clipping import Diagnostics
 from fpu.dp.plan import DPSGD, Plan
+from fpu.priors import release
 from fpu.privacy import audit
 
 REAL_NOISE, REAL_POISSON = noise.gaussian, sampling.poisson
@@ -184,6 +187,90 @@ def assert_caught(module, name, fault, check):
     unchecked = jax.debug_key_reuse(False)
     with mock.patch.object(module, name, fault), unchecked, pytest.raises(AssertionError):
         check()
+
+
+# One-shot releases: every sum of moments.py, and the sums in a prior's space that shape one another.
+
+REAL_ENCODED, REAL_CLIPPED = release.encoded, moments._clipped
+
+
+def rows_as_they_are(rows):
+    return np.where(np.isfinite(rows).all(1, keepdims=True), rows, 0.0)
+
+
+def clipped_by_coordinate(rows):
+    return np.clip(np.nan_to_num(rows, nan=0.0), -1.0, 1.0)
+
+
+def clipped_by_the_longest_row(rows):
+    """One scale for all rows depends on each of them."""
+    rows = np.nan_to_num(rows, nan=0.0, posinf=0.0, neginf=0.0)
+    return REAL_CLIPPED(rows / max(1.0, np.linalg.norm(rows, axis=1).max()))
+
+
+def clipped_nonfinite_kept(rows):
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1.0)
+
+
+def counted_in_every_class(labels, n_classes):
+    return np.ones((len(labels), n_classes))
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("_clipped", rows_as_they_are),
+        ("_clipped", clipped_by_coordinate),
+        ("_clipped", clipped_by_the_longest_row),
+        ("_clipped", clipped_nonfinite_kept),
+        ("_one_hot", counted_in_every_class),
+    ],
+)
+@pytest.mark.parametrize("summed", release_checks.SUMS)
+def test_is_caught_in_every_sum_of_a_release(name, fault, summed):
+    if name == "_one_hot" and summed == "energies":
+        pytest.skip("has no classes")
+    check = functools.partial(release_checks.any_row, summed)
+    check()
+    with np.errstate(all="ignore"):
+        assert_caught(moments, name, fault, check)
+
+
+def components_of_equal_size(u, labels, centres):
+    """Each row's component depends on who else is there."""
+    order = np.argsort(np.square(u - centres[0, 0]).sum(1), kind="stable")
+    return np.argsort(order) * centres.shape[1] // len(u)
+
+
+def codes_on_the_members_scale(prior, images):
+    codes = REAL_ENCODED(prior, images)
+    return codes * prior.radius / np.linalg.norm(codes, axis=1).max()
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [("_nearest", components_of_equal_size), ("encoded", codes_on_the_members_scale)],
+)
+def test_a_row_that_sees_other_members_is_caught(name, fault):
+    assert_caught(release, name, fault, release_checks.neighbours)
+
+
+@pytest.mark.parametrize("share", ["MEANS", "ROUNDS", "LAST"])
+def test_a_sum_that_takes_the_whole_budget_is_caught(share):
+    assert_caught(release, share, 1.0, release_checks.budget)
+
+
+def test_one_key_for_all_rounds_is_caught():
+    class Repeated:
+        split = staticmethod(lambda key, count=2: [key] * count)
+
+        def __getattr__(self, name):
+            return getattr(jax.random, name)
+
+    class Jax:
+        random = Repeated()
+
+    assert_caught(release, "jax", Jax(), release_checks.budget)
 
 
 @pytest.mark.parametrize("check", [checks.sensitivity, checks.public_denominator])

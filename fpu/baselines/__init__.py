@@ -2,12 +2,13 @@
 
 gaussian  one DP release of class means and covariances, then a normal draw for each image: seconds
 merf      one DP release of class means of random features, then a generator fitted to them (DP-MERF)
+prior     one DP release in the space of a public prior, then draws made of its images (fpu/priors/)
 copycat   the members themselves: best fidelity, no privacy
 fresh     held-out real images: what a perfect generator would make
 noise     uniform pixels, whatever the data: the other end of every scale
 
 To add a one-shot release, write one file here with `fit`, `sample` and PARAMETERS as in gaussian.py, and give it a
-line in RELEASES.
+line in RELEASES and in BASELINES.
 """
 
 import functools
@@ -16,6 +17,7 @@ from typing import NamedTuple
 
 from fpu.baselines import gaussian, merf, real
 from fpu.models import Spec
+from fpu.priors import Prior, draws, release
 
 
 class Baseline(NamedTuple):
@@ -36,14 +38,22 @@ def _baseline(source: str, private: bool, fit: Callable, sample: Callable, spec:
     return Baseline(source, private, functools.partial(fit, spec), functools.partial(sample, spec))
 
 
-def one_shot(release, spec: Spec) -> Baseline:
-    """The baseline of a module of RELEASES: one DP release of the members, and draws from it."""
-    return _baseline("members", True, release.fit, release.sample, spec)
+def one_shot(module, spec: Spec) -> Baseline:
+    """The baseline of a module as gaussian.py: one DP release of the members, and draws from it."""
+    return _baseline("members", True, module.fit, module.sample, spec)
 
 
-RELEASES = {"gaussian": gaussian, "merf": merf}
-BASELINES: dict[str, Callable[[Spec], Baseline]] = {
-    **{name: functools.partial(one_shot, module) for name, module in RELEASES.items()},
+def of_prior(spec: Spec, prior: Prior) -> Baseline:
+    """One DP release of the members in the space of a public prior, and draws from it; `sample` runs on the host."""
+    fit, sample = (functools.partial(f, prior) for f in (release.fit, draws.sample))
+    return _baseline("members", True, fit, sample, spec)
+
+
+RELEASES = {"gaussian": gaussian, "merf": merf, "prior": release}  # modules with PARAMETERS
+BASELINES: dict[str, Callable[..., Baseline]] = {  # (spec) -> Baseline; of `prior` (spec, prior)
+    "gaussian": functools.partial(one_shot, gaussian),
+    "merf": functools.partial(one_shot, merf),
+    "prior": of_prior,
     "copycat": functools.partial(_baseline, "members", False, real.fit, real.sample),
     "fresh": functools.partial(_baseline, "nonmembers", False, real.fit, real.sample),
     "noise": functools.partial(_baseline, "members", False, real.fit_nothing, real.uniform),

@@ -230,13 +230,14 @@ def _record(options, run, dataset, split, images, privacy, judged, seconds) -> d
     if run:
         config = run["config"] | config
     cost = record.cost_section(seconds, {})
-    return record.assemble(
+    result = record.assemble(
         config,
         record.data_section(dataset, split, "as given", config["seed"]),
         privacy,
         judged,
         (run["cost"] | cost) if run else cost,
     )
+    return result | ({"prior": run["prior"]} if run and "prior" in run else {})
 
 
 def main(argv: list[str]) -> None:

@@ -10,6 +10,7 @@ What is drawn is post-processing of what was released: it costs no privacy, howe
     tfds   a folder that tfds.data_source("synthetic", split="train", data_dir=FOLDER) opens
 """
 
+import functools
 import pathlib
 
 import jax
@@ -23,7 +24,7 @@ from fpu.release import generators
 
 MOST = 10**7
 FORMATS = ("npz", "png", "tfds")
-GROUPS = {"Common flags": ("release", "out", "n"), "Others": ("format", "labels", "seed")}
+GROUPS = {"Common flags": ("release", "out", "n"), "Others": ("format", "labels", "seed", "prior")}
 
 
 def define_flags() -> None:
@@ -38,10 +39,22 @@ def define_flags() -> None:
         "labels", None, "classes to draw, as 0,1,1,2 (repeats weigh more; default: all, evenly)"
     )
     flags.DEFINE_integer("seed", 0, "another seed gives other images (default 0)")
+    flags.DEFINE_string(
+        "prior",
+        None,
+        "where the release draws images of a prior that is not fpu's own: images:WHAT or module:function. Its version "
+        "is checked; a module is run, so trust it",
+    )
 
 
 def generate(
-    release: str, n: int, labels: str | None, seed: int, out: str, form: str = "npz"
+    release: str,
+    n: int,
+    labels: str | None,
+    seed: int,
+    out: str,
+    form: str = "npz",
+    prior: str | None = None,
 ) -> pathlib.Path:
     """Draw `n` images and write them to `out` in a format of FORMATS. InputError for bad input."""
     settings.named("--format=", form, FORMATS)
@@ -55,7 +68,7 @@ def generate(
             f"--release={release}: no {generators.FACTS} in it; name release/ of a run"
         )
     target = _target(out, folder, form)
-    generator = generators.load(folder)
+    generator = generators.load(folder, functools.partial(generators.named, prior))
     classes = generator.spec.n_classes
     wanted = np.asarray(settings.sampling_labels(labels, classes, n), np.int32)
     images = draw.draw(generator.sample, jax.random.key(seed), wanted, min(n, draw.CHUNK))
@@ -96,4 +109,5 @@ def main(argv: list[str]) -> None:
     for name in ("release", "out"):
         if given[name].value is None:
             raise InputError(f"--{name} is missing: see --help")
-    print(generate(given.release, given.n, given.labels, given.seed, given.out, given.format))
+    asked = given.release, given.n, given.labels, given.seed, given.out, given.format, given.prior
+    print(generate(*asked))

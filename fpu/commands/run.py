@@ -26,7 +26,7 @@ GROUPS = {
         "clip_norm",
         "sample_rate",
     ),
-    "Training": ("preset", "steps", "draw_steps", "set", "tensorboard"),
+    "Training": ("prior", "preset", "steps", "draw_steps", "set", "tensorboard"),
     "Evaluation": ("evaluation", "shadows", "audit"),
     "Several machines": ("process",),
     "Research": ("noise_seed",),

@@ -94,6 +94,40 @@ def class_moments(
     return sums * radius / a, square * radius**2 / (2 * CLASS_SQUARE)
 
 
+def component_moments(
+    z: ArrayLike,
+    labels: ArrayLike,
+    components: ArrayLike,
+    n_classes: int,
+    n_components: int,
+    radius: float,
+    key: jax.Array,
+    std: float,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Noised sums of z and counts by class and component, and sums of z z^T by class, rows clipped to `radius`.
+
+    Args:
+      components: ints [N] in 0..n_components-1. A row's own depends on that row and on what is noised already.
+
+    Returns: float32 ([K, M, d], [K, M], symmetric [K, d, d]); noise as in `moments`, with CLASS_SQUARE for SQUARE.
+
+    **Guarantees.** A term is (a u in the block of its class and component, COUNT in their count, CLASS_SQUARE u u^T
+    in the block of its class), with |u| <= 1 and a^2 + COUNT^2 + CLASS_SQUARE^2 = 1: its norm is at most 1.
+    A row that is not finite counts as one at the origin.
+    """
+    u = _clipped(np.asarray(z, np.float64) / float(radius))
+    labels, components = np.asarray(labels), np.asarray(components)
+    hot, cells = _one_hot(labels, n_classes), (n_classes, n_components)
+    cell = _one_hot(labels * n_components + components, n_classes * n_components)
+    a = (1.0 - COUNT**2 - CLASS_SQUARE**2) ** 0.5
+    # Sums over units i of class y_i and component c_i: a u_i and COUNT by (y_i, c_i), CLASS_SQUARE u_i u_i^T by y_i.
+    square = np.stack([(u * in_class[:, None]).T @ u for in_class in hot.T])
+    summed = a * (cell.T @ u).reshape(*cells, -1), COUNT * cell.sum(0).reshape(cells)
+    sums, counts, square = _noised((*summed, CLASS_SQUARE * square), key, std)
+    square = square + square.transpose(0, 2, 1)
+    return sums * radius / a, counts / COUNT, square * radius**2 / (2 * CLASS_SQUARE)
+
+
 def embeddings(
     features: ArrayLike, labels: ArrayLike, n_classes: int, key: jax.Array, std: float
 ) -> tuple[jax.Array, jax.Array]:

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from fpu import data, distributed, training
-from fpu.baselines import BASELINES
 from fpu.pipeline import draw, progress, train
 from fpu.pipeline.jobs import Job
 from fpu.privacy import attacks, lira
@@ -126,8 +125,8 @@ def train_masks(
 
 def _baseline(job: Job, task: train.Task) -> Any:
     members = task.pool._replace(units=task.pool.units[task.mask], sizes=task.pool.sizes[task.mask])
-    baseline, noise = BASELINES[job.options.model](job.spec), task.plan.stages[0].noise_multiplier
-    return baseline.fit(members, float(task.n), noise, task.release_key)
+    noise = task.plan.stages[0].noise_multiplier
+    return job.baseline.fit(members, float(task.n), noise, task.release_key)
 
 
 def _train_in_slices(trainer: train.Trainer, tasks: list[train.Task], done: Callable) -> Any:

@@ -13,11 +13,13 @@ import jax
 import jax.numpy as jnp
 
 from fpu import InputError, distributed
-from fpu.baselines import BASELINES, gaussian
+from fpu.baselines import BASELINES, Baseline
 from fpu.dp import accounting
 from fpu.dp.plan import Plan, Release
-from fpu.pipeline import draw, keep, train
+from fpu.pipeline import draw, keep, progress, train
 from fpu.pipeline.jobs import Job
+
+RIVAL = 1005  # what the secret key is folded with for the `gaussian` beside a prior's release; see run.py
 
 
 class Made(NamedTuple):
@@ -34,9 +36,9 @@ def trained(
 ) -> Made:
     """A model, warmed up on draws and trained by DP-SGD, as the plan says; checkpoints in `folder`.
 
-    rivals: of what a private model has to beat. one_shot: draws of one DP release with the whole budget;
-    where that is not the model's own warm-up it is made for comparison alone, and is never released.
-    warmup: the model that DP-SGD began from.
+    rivals: of what a private model has to beat. one_shot: draws of one DP release of its teacher with the whole
+    budget; where that is not the model's own warm-up it is made for comparison alone, and is never released.
+    gaussian: the same of `gaussian`, where a prior is the teacher. warmup: the model that DP-SGD began from.
 
     Raises Diverged where parameters are not finite at the end.
     """
@@ -52,16 +54,18 @@ def trained(
     rivals = {}
     if plan.private and train.dpsgd(plan) is not None and (alone := _one_release(plan)):
         rival = task._replace(plan=alone, release_key=k_rival)
-        rivals["one_shot"] = _draws_of(trainer, train.release(trainer.spec, rival))
+        rivals["one_shot"] = _draws_of(trainer.teacher, train.release(trainer.teacher, rival))
     mesh = distributed.mesh() if distributed.layout()["devices"] > 1 else None
-    result = train.train(trainer, [task], follow, mesh)
+    result = train.train(trainer, [task], follow, mesh, progress.say)
     params = _first(result.params)
     if not all(bool(jnp.isfinite(x).all()) for x in jax.tree.leaves(params)):
         raise draw.Diverged(
             "training diverged (parameters are not finite): lower --set recipe.learning_rate"
         )
     if plan.private and train.dpsgd(plan) is None:
-        rivals["one_shot"] = _draws_of(trainer, result.releases[0])
+        rivals["one_shot"] = _draws_of(trainer.teacher, result.releases[0])
+    if plan.private and job.prior:
+        rivals |= _gaussian(job, key)
     if result.warmed is not None:
         rivals["warmup"] = draw.sampler(trainer.model, _first(result.warmed))
     score = functools.partial(draw.scores, trainer.model, params, public)
@@ -69,9 +73,11 @@ def trained(
 
 
 def one_shot(job: Job, key: jax.Array) -> Made:
-    """A baseline. InputError where one that hands out real images has none of some class."""
-    dataset, name = job.dataset, job.options.model
-    baseline = BASELINES[name](job.spec)
+    """A baseline. InputError where one that hands out real images has none of some class.
+
+    rivals: gaussian, a release at the same eps beside that of a prior, for comparison alone.
+    """
+    dataset, name, baseline = job.dataset, job.options.model, job.baseline
     indices = getattr(job.split, baseline.source)
     missing = sorted(set(range(dataset.n_classes)) - set(dataset.labels[indices].tolist()))
     # A private baseline is not refused by what it finds: it draws classes that have no member, too.
@@ -82,7 +88,9 @@ def one_shot(job: Job, key: jax.Array) -> Made:
     noise = job.plan.stages[0].noise_multiplier if job.plan.stages else 0.0
     images = train.pool(dataset, indices)
     params = baseline.fit(images, float(job.n), noise, key)
-    return Made(functools.partial(baseline.sample, params), params if baseline.private else None)
+    params = distributed.broadcast(params)  # another machine may round otherwise
+    rivals = _gaussian(job, key) if job.prior and job.plan.private else {}
+    return Made(_draws_of(baseline, params), params if baseline.private else None, rivals=rivals)
 
 
 def _one_release(plan: Plan) -> Plan | None:
@@ -94,12 +102,19 @@ def _one_release(plan: Plan) -> Plan | None:
     return None
 
 
-def _draws_of(trainer: train.Trainer, release: Any) -> Callable:
-    """(key, labels) -> images. The release is an argument of the program, not a constant: see draw.py."""
-    return functools.partial(_sample_gaussian, trainer.spec, release)
+def _gaussian(job: Job, key: jax.Array) -> dict[str, Callable]:
+    """What a prior's release has to beat: `gaussian` with the whole budget. Never released."""
+    if (alone := _one_release(job.plan)) is None:
+        return {}
+    baseline, images = BASELINES["gaussian"](job.spec), train.pool(job.dataset, job.split.members)
+    noise = alone.stages[0].noise_multiplier
+    params = baseline.fit(images, float(job.n), noise, jax.random.fold_in(key, RIVAL))
+    return {"gaussian": _draws_of(baseline, distributed.broadcast(params))}
 
 
-_sample_gaussian = jax.jit(gaussian.sample, static_argnums=0)
+def _draws_of(baseline: Baseline, params: Any) -> Callable:
+    """(key, labels) -> images of a baseline."""
+    return functools.partial(baseline.sample, params)
 
 
 def _first(params: Any) -> Any:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import jax
 
 from fpu import data, distributed
-from fpu.pipeline import cost, jobs, keep, signals, train, workdir
+from fpu.pipeline import cost, jobs, keep, progress, signals, train, workdir
 from fpu.pipeline.settings import Options
 from fpu.training import checkpoint
 
@@ -22,6 +22,7 @@ from fpu.training import checkpoint
 def program(job: jobs.Job) -> tuple:
     """What decides the compiled programs of a training: jobs with equal ones may be cells of one group."""
     names = ("model", "model_config", "recipe", "preset", "warmup_share", "draw_steps")
+    names += ("prior", "prior_version")
     units = data.units(job.dataset, job.split.members)[0].shape
     config = json.dumps([job.config[name] for name in names])
     return config, job.spec, len(job.split.members), units, cost.noiseless(job.plan)
@@ -87,6 +88,6 @@ def train_group(wanted: Sequence[Options]) -> None:
             tasks.append(job.task(k_release, k_sgd, jax.random.key(job.options.seed)))
         devices = jax.device_count()
         mesh = distributed.mesh(devices) if devices > 1 else None
-        train.train(group[0].trainer, tasks, keep.follower(folders), mesh)
+        train.train(group[0].trainer, tasks, keep.follower(folders), mesh, progress.say)
         for folder in folders:
             workdir.write_note(folder, len(group), (time.monotonic() - begun) / len(group))

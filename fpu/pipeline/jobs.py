@@ -10,13 +10,16 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from fpu import InputError, data, models, training
-from fpu.baselines import RELEASES
+from fpu import InputError, data, models, priors, training
+from fpu.baselines import BASELINES, RELEASES, Baseline
 from fpu.dp import accounting
 from fpu.dp import plan as plans
 from fpu.dp.plan import DPSGD, Plan, Release
 from fpu.files import cache
 from fpu.pipeline import defaults, progress, settings, train
+from fpu.priors import release
+from fpu.report import words
+from fpu.training import warmup
 
 
 class Job(NamedTuple):
@@ -31,7 +34,7 @@ class Job(NamedTuple):
     @property
     def spec(self) -> models.Spec:
         """What a model may know of the data."""
-        return models.Spec(self.dataset.shape, self.dataset.n_classes)
+        return _spec(self.dataset)
 
     @property
     def trained(self) -> bool:
@@ -44,6 +47,23 @@ class Job(NamedTuple):
         return self.config["n_public"]
 
     @property
+    def prior(self) -> priors.Prior | None:
+        """The public prior that helps the release; None where there is none."""
+        if self.config["prior"] == "none":
+            return None
+        return _prior(self.config["prior"], self.spec, self.options.data_dir)
+
+    @property
+    def baseline(self) -> Baseline:
+        """The generator without steps, where the generator is not a model."""
+        return _baseline(self.options.model, self.spec, self.prior)
+
+    @property
+    def teacher(self) -> Baseline:
+        """The release whose draws teach a model."""
+        return _baseline("prior" if self.prior else "gaussian", self.spec, self.prior)
+
+    @property
     def trainer(self) -> train.Trainer:
         """What a training of this job shares with others; equal jobs share one model object and its programs."""
         name = self.options.model
@@ -51,6 +71,7 @@ class Job(NamedTuple):
         return train.Trainer(
             model=_model(name, config, self.spec),
             spec=self.spec,
+            teacher=self.teacher,
             recipe=training.Recipe(**self.config["recipe"]),
             draw_recipe=defaults.defaults(self.options.preset, name, 1, private=False).recipe,
             draw_steps=self.config["draw_steps"] or 0,
@@ -77,6 +98,16 @@ def _model(name: str, config, spec: models.Spec) -> models.Model:
     return models.load(name).make(config, spec)
 
 
+def _baseline(name: str, spec: models.Spec, prior: priors.Prior | None) -> Baseline:
+    return BASELINES[name](spec, *([prior] if name == "prior" else []))
+
+
+@functools.lru_cache(maxsize=2)
+def _prior(name: str, spec: models.Spec, data_dir: str | None) -> priors.Prior:
+    prior = priors.load(name, spec, data_dir, progress.say)
+    return prior._replace(name=words.prior_name({"prior": name}))  # a release tells of no path
+
+
 def prepare(options: settings.Options) -> Job:
     """The job of these options. InputError for bad input."""
     settings.check(options)
@@ -94,7 +125,13 @@ def prepare(options: settings.Options) -> Job:
         choices |= {"warmup_share": 0.0}
     plan = _solved(options, make_plan, choices["steps"], choices["sample_rate"])
     config |= choices | {"stages": [dataclasses.asdict(stage) for stage in plan.stages]}
-    return Job(options, dataset, split, config, plan)
+    job = Job(options, dataset, split, config, plan)
+    # Read last: what else is wrong with the flags should not wait for it.
+    config["prior_version"] = job.prior.version if job.prior else None
+    if job.prior:
+        noise = plan.stages[0].noise_multiplier
+        config["components"] = release.components(float(n), dataset.n_classes, noise)
+    return job
 
 
 _MOST_BYTES = 2**30  # of the images that a run draws
@@ -102,6 +139,7 @@ _CHOICES = (
     "steps",
     "sample_rate",
     "warmup_share",
+    "draws",
     "draw_steps",
     "model_config",
     "recipe",
@@ -133,6 +171,7 @@ def _resolved(options: settings.Options) -> tuple[data.Dataset, data.Split, dict
     infinite = options.eps is not None and math.isinf(options.eps)
     config = dataclasses.asdict(options) | {
         "n_per_class": n_per_class,
+        "prior": _prior_name(options, dataset),
         "size": size,
         "subset": subset,
         "delta": options.delta or 1 / (10 * n),
@@ -149,6 +188,25 @@ def _resolved(options: settings.Options) -> tuple[data.Dataset, data.Split, dict
     for name in ("workdir", "data_dir"):
         del config[name]
     return dataset, split, config
+
+
+def _prior_name(options: settings.Options, dataset: data.Dataset) -> str:
+    """What --prior says, and where it says auto, what the public rule says; none where there is no release to help."""
+    if not settings.teaches(options):
+        return "none"
+    if options.prior != "auto":
+        return options.prior
+    name = "none" if options.preset == "paper" else priors.auto(dataset.name, _spec(dataset))
+    if options.model == "prior" and name == "none":
+        raise InputError(
+            f"--model=prior: no prior is known to fit {dataset.name}: name one, as --prior=glyphs, or use "
+            "--model=gaussian"
+        )
+    return name
+
+
+def _spec(dataset: data.Dataset) -> models.Spec:
+    return models.Spec(dataset.shape, dataset.n_classes)
 
 
 def _trained(options, config: dict, dataset: data.Dataset, n: int, unit: str):
@@ -174,6 +232,7 @@ def _trained(options, config: dict, dataset: data.Dataset, n: int, unit: str):
         "steps": None if share == 1 else steps,  # there is no DP-SGD to tell of
         "sample_rate": None if share == 1 else rate,
         "warmup_share": share,
+        "draws": warmup.DRAWS if share else None,
         "draw_steps": draw_steps if share else None,
         "model_config": dataclasses.asdict(model_config),
         "recipe": dataclasses.asdict(recipe),

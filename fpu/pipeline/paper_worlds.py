@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fpu.baselines import BASELINES, RELEASES
+from fpu.baselines import RELEASES
 from fpu.intervals import missing
 from fpu.pipeline import copies, draw, train
 from fpu.pipeline.jobs import Job
@@ -126,7 +126,7 @@ def _drawn(job, params, key):
     if job.trained:
         sample = jax.jit(job.trainer.model.sample)
     else:
-        sample = BASELINES[job.options.model](job.spec).sample
+        sample = job.baseline.sample
     labels = np.repeat(np.arange(job.dataset.n_classes, dtype=np.int32), SAMPLES)
     for i, model in enumerate(copies.each(params)):
         mine = jax.random.fold_in(key, i)

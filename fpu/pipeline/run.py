@@ -28,7 +28,7 @@ from fpu.pipeline import (
 )
 from fpu.pipeline.jobs import Job
 from fpu.release import generators, pack, texts
-from fpu.report import verdict
+from fpu.report import verdict, words
 
 DIVERGED, REFUTED = 1, 3  # exit codes
 _AT_ONCE = 10_000  # images that a one-shot generator draws at once
@@ -105,6 +105,8 @@ def carry_out(
         result["thumbnails"] = report.thumbnails(images, labels)
     if distributed.is_first():
         _finish(folder, result)
+    for line in verdict.screen(result):
+        progress.say(line)
 
 
 def _generated(job: Job, folder, key, public, tensorboard, seconds: dict):
@@ -133,10 +135,11 @@ def _write_images(job: Job, folder: pathlib.Path, images, labels, params: Any) -
     """The release, and beside it, for the data holder alone, the picture and the manifest."""
     dataset, members = job.dataset, job.split.members
     names = tuple(map(str, dataset.class_names))
-    parts = job.options.model, job.config["model_config"], job.spec, names, params
+    drawn = job.prior if job.options.model == "prior" else None
+    parts = job.options.model, job.config["model_config"], job.spec, names, params, drawn
     pack.write(
         folder / "release",
-        texts.privacy(job.plan, job.options.noise_seed is not None),
+        texts.privacy(job.plan, job.options.noise_seed is not None, job.prior),
         images,
         labels,
         dataset,
@@ -144,7 +147,8 @@ def _write_images(job: Job, folder: pathlib.Path, images, labels, params: Any) -
         lambda path: report.samples_png(path, images, labels, names),
     )
     real = dataset.images[members], dataset.labels[members]
-    report.samples_png(folder / "samples.png", images, labels, dataset.class_names, *real)
+    strip = [job.prior.images] if job.prior else []
+    report.samples_png(folder / "samples.png", images, labels, dataset.class_names, *real, *strip)
     workdir.write_json(folder / "manifest.json", data.manifest(dataset, job.split))
 
 
@@ -213,6 +217,8 @@ def _default_workdir(job: Job) -> pathlib.Path:
     )
     many = f"{config['n_per_class'] or 'all'}each"
     name = f"{config['model']}-{job.dataset.name}-{privacy}-{many}-seed{config['seed']}"
+    if job.options.prior != "auto":
+        name += f"-{words.prior_name(config) or 'none'}".replace(":", "-")
     if config["preset"] != "corrected":
         name += f"-{config['preset']}"
     return pathlib.Path("runs") / name

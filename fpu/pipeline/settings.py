@@ -8,7 +8,7 @@ from typing import Any
 
 from absl import flags
 
-from fpu import InputError, models
+from fpu import InputError, models, priors
 from fpu.baselines import BASELINES, RELEASES
 from fpu.pipeline import defaults, limits
 
@@ -53,6 +53,7 @@ class Options:
     clip_norm: float = 1.0
     warmup_share: float | None = None
     draw_steps: int | None = None
+    prior: str = "auto"
     preset: str = "corrected"
     seed: int = 0
     noise_seed: int | None = None
@@ -86,6 +87,9 @@ _HELP = {
     "warmup_share": "share of the budget (of the sum of 1/sigma^2) for one DP release whose draws teach the model "
     "first. 1: no DP-SGD; 0: DP-SGD alone. Default 1; 0 if --noise_multiplier, --steps or --sample_rate is given, and "
     "for paper",
+    "prior": "public images in whose space the release is made: none, glyphs, scans, images:WHAT (a data set's name, a "
+    "folder, an .npz), module:function, or auto (default): glyphs for digits and mnist, scans for octmnist, none for "
+    "others, RGB and paper",
     "clip_norm": "l2 norm that each example's gradient is clipped to (default 1)",
     "sample_rate": "Poisson sampling rate of DP-SGD",
     "preset": "corrected (default) or paper (arXiv:2606.07640 as its code has it)",
@@ -129,6 +133,7 @@ def from_flags() -> Options:
 def check(options: Options) -> None:
     """Refuse what can be refused before the data are read. InputError names the flag and the fix."""
     named("--model=", options.model, (*models.MODELS, *BASELINES))
+    priors.check(options.prior)
     named("--preset=", options.preset, defaults.PRESETS)
     named("--evaluation=", options.evaluation, ("quick", "full"))
     for name, values in CHOICES.items():
@@ -191,6 +196,7 @@ def check(options: Options) -> None:
         if value is not None and value < 0:
             raise InputError(f"--{name}={value}: must not be negative")
     _check_warmup(options)
+    _check_prior(options)
     _check_copies(options)
 
 
@@ -234,6 +240,26 @@ def _check_warmup(options: Options) -> None:
             f"{asked[0]}: the warm-up has the whole budget, so --steps and --sample_rate mean nothing: "
             "add --warmup_share=0.5, or leave them out"
         )
+
+
+def _check_prior(options: Options) -> None:
+    if options.model == "prior" and options.prior == "none":
+        raise InputError("--model=prior: draws images of a prior: name one, as --prior=glyphs")
+    if options.prior in ("auto", "none") or teaches(options):
+        return
+    for reason, holds in (
+        (f"--model={options.model} takes none", options.model in BASELINES),
+        ("--noise_multiplier is that of DP-SGD alone: give --eps", options.eps is None),
+        ("at --eps=inf the images themselves teach the model", options.eps == math.inf),
+        ("DP-SGD has the whole budget: add --warmup_share=0.5, or leave --prior out", True),
+    ):
+        if holds:
+            raise InputError(f"--prior={options.prior}: there is no release here to help: {reason}")
+
+
+def teaches(options: Options) -> bool:
+    """Whether there is a release that a prior can help; of options that `check` let pass."""
+    return options.model == "prior" or warmup_share(options) > 0
 
 
 def warmup_share(options: Options) -> float:

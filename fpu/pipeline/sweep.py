@@ -12,6 +12,7 @@ from typing import Any
 from fpu import InputError
 from fpu.files import storage
 from fpu.pipeline import grids, progress, run, settings
+from fpu.report import words
 
 
 def cells(axes: list[str], preset: str | None = None) -> list[settings.Options]:
@@ -97,6 +98,8 @@ def name(options: settings.Options) -> str:
     if options.groups:
         given["groups"] = pathlib.Path(options.groups).stem
     given["model"] = options.model
+    if "prior" in given:
+        given["prior"] = words.prior_name(given) or "none"
     if options.set:
         given["set"] = "+".join(options.set)
     return "-".join(
@@ -151,8 +154,14 @@ def _refuse_same_names(wanted: Sequence[settings.Options]) -> None:
     for options in wanted:
         if (other := by_name.setdefault(name(options), options)) != options:
             raise InputError(
-                f"--set: {other.dataset} and {options.dataset} would both be called {name(options)}; rename one file"
+                f"--set: {_files(other)} and {_files(options)} would both be called {name(options)}; rename one file"
             )
+
+
+def _files(options: settings.Options) -> str:
+    return (
+        f"{options.dataset} (--prior={options.prior})" if ":" in options.prior else options.dataset
+    )
 
 
 def _record(out: storage.AnyPath, options: settings.Options) -> storage.AnyPath:

@@ -6,6 +6,7 @@ worlds are larger groups. Everything that varies between the trainings of a grou
 
 import dataclasses
 import functools
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from fpu import data, distributed, models, training
-from fpu.baselines import gaussian
+from fpu.baselines import Baseline
 from fpu.dp.plan import DPSGD, Plan, Release
 from fpu.training import warmup
 
@@ -30,6 +31,7 @@ class Trainer(NamedTuple):
 
     model: models.Model
     spec: models.Spec
+    teacher: Baseline  # whose release and draws come first, where the plan begins with a Release
     recipe: training.Recipe  # of DP-SGD
     draw_recipe: training.Recipe  # of the training on draws
     draw_steps: int  # steps on draws
@@ -70,13 +72,21 @@ def run_to_end(stage: str, steps: int, fit: Callable[..., Iterator]) -> training
 
 
 def train(
-    trainer: Trainer, tasks: Sequence[Task], follow: Follow = run_to_end, mesh: Mesh | None = None
+    trainer: Trainer,
+    tasks: Sequence[Task],
+    follow: Follow = run_to_end,
+    mesh: Mesh | None = None,
+    say: Callable[[str], Any] = lambda line: None,
 ) -> Trained:
-    """Train all tasks side by side. Their plans differ in noise alone, and their pools have one shape."""
+    """Train all tasks side by side. Their plans differ in noise alone, and their pools have one shape.
+
+    say: called with one line before and in each long part but the training itself.
+    """
     plan, params, releases = tasks[0].plan, None, []
     if isinstance(plan.stages[0], Release):
-        releases = [release(trainer.spec, task) for task in tasks]
-        params = _averaged(_on_draws(trainer, tasks, releases, follow, mesh), len(tasks))
+        say("release: noised sums of the members")
+        releases = [release(trainer.teacher, task) for task in tasks]
+        params = _averaged(_on_draws(trainer, tasks, releases, follow, mesh, say), len(tasks))
     warmed, sgd = params, dpsgd(plan)
     if sgd is not None:
         fit = functools.partial(
@@ -94,11 +104,11 @@ def train(
     return Trained(params, releases, None)
 
 
-def release(spec: models.Spec, task: Task) -> Any:
-    """The first stage of a task's plan: one Gaussian release of its members (fpu/baselines/gaussian.py)."""
+def release(teacher: Baseline, task: Task) -> Any:
+    """The first stage of a task's plan: one Gaussian release of its members, by a private baseline."""
     members = task.pool._replace(units=task.pool.units[task.mask], sizes=task.pool.sizes[task.mask])
     noise = task.plan.stages[0].noise_multiplier
-    params = gaussian.fit(spec, members, float(task.n), noise, task.release_key)
+    params = teacher.fit(members, float(task.n), noise, task.release_key)
     return distributed.broadcast(params)  # another machine may round otherwise
 
 
@@ -107,10 +117,11 @@ def dpsgd(plan: Plan) -> DPSGD | None:
     return next((stage for stage in plan.stages if isinstance(stage, DPSGD)), None)
 
 
-def _on_draws(trainer, tasks, releases, follow, mesh) -> training.State:
+def _on_draws(trainer, tasks, releases, follow, mesh, say) -> training.State:
     publics = [task.public_key for task in tasks]
+    teacher, classes, done = trainer.teacher, trainer.spec.n_classes, _counting(say, len(tasks))
     drawn = [
-        warmup.draws(trainer.spec, one, jax.random.fold_in(public, 5))
+        warmup.draws(teacher, one, classes, jax.random.fold_in(public, 5), done=done)
         for one, public in zip(releases, publics, strict=True)
     ]
     pools = distributed.broadcast(_stacked(drawn))
@@ -118,6 +129,19 @@ def _on_draws(trainer, tasks, releases, follow, mesh) -> training.State:
     recipe, steps = trainer.draw_recipe, trainer.draw_steps
     fit = functools.partial(warmup.pretrain, trainer.model, recipe, pools, keys, steps, mesh=mesh)
     return follow(WARMUP, steps, fit)
+
+
+def _counting(say: Callable[[str], Any], tasks: int) -> Callable[[int], None]:
+    """done(images): a line every ten seconds and at the end of each task's draws."""
+    shown, of = time.monotonic(), f" for each of {tasks} models" if tasks > 1 else ""
+
+    def done(images: int) -> None:
+        nonlocal shown
+        if images == warmup.DRAWS or time.monotonic() - shown > 10:
+            shown = time.monotonic()
+            say(f"draws of the release: {images:,} of {warmup.DRAWS:,}{of}")
+
+    return done
 
 
 def _cell(task: Task) -> training.Cell:

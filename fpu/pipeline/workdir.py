@@ -20,7 +20,17 @@ from fpu.training.checkpoint import fingerprint
 
 SECRET = "secret.key"
 # Rooms whose code decides what a key turns into: samples, noise, draws.
-_MECHANISM = ("baselines", "data", "distributed", "dp", "models", "pipeline", "release", "training")
+_MECHANISM = (
+    "baselines",
+    "data",
+    "distributed",
+    "dp",
+    "models",
+    "pipeline",
+    "priors",
+    "release",
+    "training",
+)
 _PACKAGES = ("jax", "jaxlib", "numpy", "scipy", "flax", "optax")
 _FLAGS = ("jax_threefry_partitionable", "jax_default_prng_impl", "jax_enable_x64")
 _NOTE = "side_by_side.json"

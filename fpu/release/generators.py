@@ -1,12 +1,14 @@
 """A trained generator as two files without code: its parameters (.npz), its model and shapes (.json).
 
 What is written is what draws images, nothing of how it was trained: no optimizer state, key, step or member.
-A release may come from anywhere, so sizes are bounded before anything is built.
+A release may come from anywhere, so sizes are bounded before anything is built, and code or files that a public prior
+needs are used only where the reader names them too.
 """
 
 import functools
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,8 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
-from fpu import InputError, models
-from fpu.baselines import RELEASES
+from fpu import InputError, models, priors
+from fpu.baselines import BASELINES, RELEASES
 from fpu.data import npz
 from fpu.files import safe
 
@@ -34,10 +36,39 @@ class Generator(NamedTuple):
     spec: models.Spec
     class_names: tuple[str, ...]
     params: Any
+    prior: priors.Prior | None = None  # whose images are drawn; of the model `prior` alone
 
     def sample(self, key: jax.Array, labels: jax.Array) -> jax.Array:
         """float32 [n, H, W, C] in [0, 1] for labels [n]."""
+        if self.model == "prior":
+            return BASELINES["prior"](self.spec, self.prior).sample(self.params, key, labels)
         return _sampler(self.model, _frozen(self.config), self.spec)(self.params, key, labels)
+
+
+Find = Callable[
+    [str, models.Spec], priors.Prior
+]  # (name, spec) -> the prior; InputError where it is not to be used
+
+
+def named(given: str | None, name: str, spec: models.Spec) -> priors.Prior:
+    """The Find of a reader who names the prior `given`, or none.
+
+    Built-in priors are fpu's own. Another is code to be run or a file to be read: a release alone does not decide that.
+    """
+    if name in priors.PRIORS:
+        return priors.load(name, spec)
+    kind = name.partition(":")[0]
+    if given is None or (given != name if kind != "images" else not given.startswith("images:")):
+        way = (
+            "images:WHAT with the same images"
+            if kind == "images"
+            else f"{name}, if you trust that code"
+        )
+        raise InputError(f"this release draws images of the prior {name}: add --prior={way}")
+    return priors.load(given, spec)
+
+
+BUILT_IN: Find = functools.partial(named, None)
 
 
 def save(folder: Path, generator: Generator) -> None:
@@ -52,13 +83,18 @@ def save(folder: Path, generator: Generator) -> None:
         "n_classes": generator.spec.n_classes,
         "class_names": list(generator.class_names),
     }
+    if generator.prior is not None:
+        facts["prior"] = {"name": generator.prior.name, "version": generator.prior.version}
     with safe.atomic(folder / FACTS) as part:
         part.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 
-def load(folder: Path) -> Generator:
-    """What `save` wrote. Raises InputError, naming the file, for anything else."""
-    facts = _facts(folder / FACTS)
+def load(folder: Path, find: Find = BUILT_IN) -> Generator:
+    """What `save` wrote. Raises InputError, naming the file, for anything else.
+
+    find: loads the public prior that the release draws with, where it does.
+    """
+    facts = _facts(folder / FACTS, find)
     path = folder / NUMBERS
     names = safe.npz_names(path, MOST)
     headers = safe.npz_headers(path, names)
@@ -76,14 +112,18 @@ def load(folder: Path) -> Generator:
         if facts.model in models.MODELS:
             params = {"private": {}, "public": {}} | params
         generator = facts._replace(params=jax.tree.map(jnp.asarray, params))
-        labels = jax.ShapeDtypeStruct((2,), jnp.int32)
-        images = jax.eval_shape(generator.sample, jax.random.key(0), labels)
+        if facts.model == "prior":  # numpy on the host: there is no shape without drawing
+            ends = jnp.array([0, facts.spec.n_classes - 1])
+            images = generator.sample(jax.random.key(0), ends)
+        else:
+            labels = jax.ShapeDtypeStruct((2,), jnp.int32)
+            images = jax.eval_shape(generator.sample, jax.random.key(0), labels)
         if images.shape != (2, *facts.spec.shape):
             raise ValueError(f"it draws {images.shape[1:]}")
     return generator
 
 
-def _facts(path: Path) -> Generator:
+def _facts(path: Path, find: Find) -> Generator:
     """A Generator without params."""
     with safe.one_line(path, "what a release of fpu says of its generator"):
         if path.stat().st_size > _FACTS_BYTES:
@@ -103,8 +143,20 @@ def _facts(path: Path) -> Generator:
         if len(names) != classes or not all(type(name) is str for name in names):
             raise ValueError("class names and classes differ in number")
         spec = models.Spec((height, width, channels), classes)
-        _sampler(model, _frozen(config), spec)
-        return Generator(model, config, spec, tuple(names), None)
+        if model == "prior":
+            name, version = facts["prior"]["name"], facts["prior"]["version"]
+            if config is not None or not (type(name) is type(version) is str):
+                raise ValueError("no such prior")
+        else:
+            _sampler(model, _frozen(config), spec)
+            return Generator(model, config, spec, tuple(names), None)
+    prior = find(name, spec)
+    if prior.version != version:
+        raise InputError(
+            f"{path}: draws images of the prior {name}, version {version}, and here is version {prior.version}: use "
+            "what DATASHEET.md names"
+        )
+    return Generator(model, None, spec, tuple(names), None, prior)
 
 
 def _frozen(config: dict | None):

@@ -58,7 +58,8 @@ def write(
         sheet = texts.datasheet(guarantee, labels, dataset, made_by)
         (part / "PRIVACY.md").write_text(texts.privacy_page(guarantee), encoding="utf-8")
         (part / "DATASHEET.md").write_text(sheet, encoding="utf-8")
-        scan.scan(part)
+        prior = None if generator is None else generator.prior
+        scan.scan(part, generators.BUILT_IN if prior is None else lambda name, spec: prior)
         if not folder.exists():
             part.rename(folder)
         elif not _same(part, folder):

@@ -20,8 +20,8 @@ TEXTS = ("PRIVACY.md", "DATASHEET.md")
 _PNG_CHUNKS = {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"pHYs", b"sBIT", b"tRNS"}
 
 
-def scan(folder: Path) -> None:
-    """Refuse a release that holds anything it should not.
+def scan(folder: Path, find: generators.Find = generators.BUILT_IN) -> None:
+    """Refuse a release that holds anything it should not. `find`: see generators.load.
 
     Raises InputError: a file, array, field or picture comment that does not belong there (keys, optimizer state,
     indices of members, measurements on private data), numbers that are not finite, a generator that cannot be read.
@@ -33,7 +33,7 @@ def scan(folder: Path) -> None:
     _scan_picture(folder / PICTURE)
     numbers = folder / generators.NUMBERS
     if numbers.exists():
-        model = generators.load(folder).model
+        model = generators.load(folder, find).model
         parameters = RELEASES[model].PARAMETERS if model in RELEASES else ("private", "public")
         for name in safe.npz_names(numbers, generators.MOST):
             if name.split("/")[0] not in parameters:

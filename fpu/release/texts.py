@@ -10,10 +10,16 @@ from fpu.dp import accounting
 from fpu.dp.plan import DPSGD, Plan, Release
 from fpu.dp.rounding import rounded_up
 from fpu.dp.statement import NOMINAL, NOT_COVERED, PUBLIC, row_of_the_file
+from fpu.priors import Prior
 
 
-def privacy(plan: Plan, disclosed: bool) -> dict:
-    """The guarantee, JSON-able. `disclosed`: the noise came from a seed that somebody chose."""
+def privacy(plan: Plan, disclosed: bool, prior: Prior | None = None) -> dict:
+    """The guarantee, JSON-able.
+
+    Args:
+      disclosed: the noise came from a seed that somebody chose.
+      prior: the public images that helped, if any did.
+    """
     eps, accountant = accounting.epsilon(plan)
     unit = plan.unit.split()[0]
     row = "" if math.isinf(eps) else row_of_the_file(eps, plan.delta, unit)
@@ -26,11 +32,17 @@ def privacy(plan: Plan, disclosed: bool) -> dict:
         "mechanisms": [_mechanism(stage) for stage in plan.stages],
         "accountant": f"{accountant}, dp-accounting {metadata.version('dp-accounting')}",
         "noise_seed_disclosed": disclosed,
+        "prior": None if prior is None else about(prior),
         "statement": plan.statement(disclosed),
         "public": [line.format(unit=unit) for line in PUBLIC],
         "row_of_the_file": row,
         "not_covered": [line.format(unit=unit) for line in NOT_COVERED],
     }
+
+
+def about(prior: Prior) -> dict:
+    """What is told of a prior: name, version, and what it knows in a sentence."""
+    return {"name": prior.name, "version": prior.version, "knows": prior.knows}
 
 
 def _mechanism(stage: DPSGD | Release) -> dict:
@@ -67,9 +79,25 @@ def privacy_page(guarantee: dict) -> str:
     )
     row = f"{guarantee['row_of_the_file']}\n\n" if guarantee["private"] else ""
     return (
-        f"{head}\n\n{guarantee['statement']}\n\n## Public\n\n{public}\n\n{row}## Not covered\n\n{uncovered}\n\n"
+        f"{head}\n\n{guarantee['statement']}\n\n{_prior(guarantee)}## Public\n\n{public}\n\n{row}"
+        f"## Not covered\n\n{uncovered}\n\n"
         "The same facts for a program: `privacy.json`.\n"
     )
+
+
+def _prior(guarantee: dict) -> str:
+    """A section on the prior; nothing where there was none."""
+    if not (prior := guarantee.get("prior")):
+        return ""
+    told = (
+        f"## The public prior\n\n`{prior['name']}`, version {prior['version']}. What it knows: {prior['knows']}. It "
+        "was there before any real image was looked at, and costs no epsilon."
+    )
+    if prior["name"].startswith("images:"):
+        told += " The maker of this folder says that its images are public: nothing here protects an image among them."
+    elif ":" in prior["name"]:
+        told += " It is code of the maker of this folder, who says that it holds no private image."
+    return f"{told}\n\n"
 
 
 def datasheet(guarantee: dict, labels: np.ndarray, dataset: Dataset, model: str | None) -> str:
@@ -96,8 +124,33 @@ def datasheet(guarantee: dict, labels: np.ndarray, dataset: Dataset, model: str 
         rows="\n".join(
             f"| {k} | {name} | {counts[k]:,} |" for k, name in enumerate(dataset.class_names)
         ),
-        more=_MORE if model else "No generator is in this folder: the images are copies, or noise.",
+        prior=_knows(guarantee),
+        more=_more(guarantee, model)
+        if model
+        else "No generator is in this folder: the images are copies, or noise.",
         purpose=_SYNTHETIC if model else _BASELINE,
+    )
+
+
+def _knows(guarantee: dict) -> str:
+    """What the images may look like beside the real ones; nothing where there was no prior."""
+    if not (prior := guarantee.get("prior")):
+        return ""
+    return (
+        f"A public prior helped: `{prior['name']}`, version {prior['version']} ({prior['knows']}).\n"
+        "Where few real images speak against it, these images look like that prior's.\n\n"
+    )
+
+
+def _more(guarantee: dict, model: str) -> str:
+    """How to draw more images."""
+    prior = guarantee.get("prior")
+    if model != "prior" or not prior:
+        return _MORE
+    own = f" --prior={prior['name']}" if ":" in prior["name"] else ""
+    version = f"version {prior['version']} of the prior `{prior['name']}`"
+    return _MORE.replace(" --n=", f"{own} --n=").replace(
+        "real data:", f"real data, with {version}:"
     )
 
 
@@ -118,7 +171,7 @@ How many there are of each class was chosen by the maker and says nothing of the
 `numpy.load('synthetic.npz')`: `train_images` uint8, `train_labels`; `val_*` and `test_*` are empty.
 It is MedMNIST's format, so loaders of that format read it.
 
-{more}
+{prior}{more}
 
 ## What they are for, and what not
 

@@ -158,6 +158,7 @@ REFERENCES = {  # rows of a section: what real images give there
 CLASSIFIERS = {  # rows of `utility`: what was trained on what, and tested on what
     "synthetic": "Trained on synthetic, tested on real",
     "one_shot": "Trained on draws of one DP release at this ε",
+    "gaussian": "Trained on draws of `gaussian`, without a prior, at this ε",
     "warmup": "Trained on images of the model before DP-SGD",
     "members": "Trained on the real members (floor)",
     "all_real": "Trained on all real images at hand (ceiling)",

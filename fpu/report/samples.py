@@ -26,14 +26,18 @@ def samples_png(
     class_names: Sequence[str],
     real_images: np.ndarray | None = None,
     real_labels: np.ndarray | None = None,
+    prior_images: np.ndarray | None = None,
 ) -> None:
     """Write a PNG with a row per class: four real images, if given, beside ten synthetic ones.
+
+    Below them, if given, a row of the public prior's images.
 
     Args:
       path: of the file; written whole or not at all.
       synthetic_images, real_images: uint8 [N,H,W,C], C in {1, 3}; drawn without smoothing.
       synthetic_labels, real_labels: int [N], in 0..len(class_names)-1.
       class_names: one per class.
+      prior_images: uint8 [m,H,W,C], of which some from first to last are shown.
 
     The first images of each class are shown, not chosen ones; of many classes the first 100. Without real
     images the sheet may be shared as the synthetic images may. With few classes a class takes several lines of tiles.
@@ -53,7 +57,9 @@ def samples_png(
 
     columns = sum(block[-1] for block in blocks)
     full_width = label + columns * pitch_x + (len(blocks) - 1) * _DIVIDE + _MARGIN
-    canvas = np.full((_HEAD + n_classes * row + _MARGIN // 2, full_width, 3), PAPER, np.uint8)
+    bottom = _HEAD + n_classes * row
+    strip = 0 if prior_images is None else _HEAD + pitch_y
+    canvas = np.full((bottom + strip + _MARGIN // 2, full_width, 3), PAPER, np.uint8)
     texts = [
         (label - 16, _HEAD + k * row + lines * pitch_y // 2, name, "right")
         for k, name in enumerate(names)
@@ -73,6 +79,13 @@ def samples_png(
                 y, left = top + (i // count) * pitch_y, x + (i % count) * pitch_x
                 canvas[y : y + height * scale, left : left + width * scale] = tile
         x = end + _GAP + _DIVIDE
+    if prior_images is not None:
+        texts.append((label, bottom + _HEAD - 30, "The public prior, not the data", "left"))
+        shown = np.linspace(0, len(prior_images) - 1, columns).astype(int)
+        for i, image in enumerate(prior_images[shown]):
+            y, left = bottom + _HEAD, label + i * pitch_x
+            tile = _tile(image, height * scale, width * scale)
+            canvas[y : y + height * scale, left : left + width * scale] = tile
     _write_png(Path(path), canvas, texts)
 
 

@@ -8,7 +8,16 @@ from fpu.dp.rounding import rounded_up
 from fpu.dp.statement import NOMINAL
 from fpu.privacy.bounds import ceiling
 from fpu.report import records
-from fpu.report.words import model_name, plural, shape_name, spent, spoken
+from fpu.report.words import (
+    lineage,
+    model_name,
+    plural,
+    prior_name,
+    released,
+    shape_name,
+    spent,
+    spoken,
+)
 
 _ALARM = 1e-4  # probability that a run which keeps its guarantee is said to break it
 
@@ -33,8 +42,26 @@ def findings(record: dict) -> list[Finding]:
     if "diverged" in record:
         title, text = "No images: training diverged", f"The reason: {record['diverged']}."
         return [Finding("bad", "What was made", title, text), guarantee(record)]
-    parts = (made, utility, worth, fidelity, guarantee, attack, release)
+    parts = (made, utility, worth, helped, fidelity, guarantee, shared, attack, release)
     return [finding for part in parts if (finding := part(record))]
+
+
+def screen(record: dict) -> list[str]:
+    """What a run says at its end: what taught what, and what a classifier learns from each."""
+    rows = {
+        "synthetic": "these images",
+        "one_shot": "draws of the release",
+        "gaussian": "draws of `gaussian`",
+        "members": "the members",
+    }
+    found = {row: records.metric(record, "utility", row, "accuracy") for row in rows}
+    shown = [f"{rows[row]} {spoken(m, 100)}" for row, m in found.items() if records.known(m)]
+    lines = [lineage(record["config"])]
+    if shown:
+        lines.append(f"accuracy on real test images, trained on: {'; '.join(shown)}")
+    told = [helped(record), shared(record)]
+    lines += [f"{one.title}: {one.text}" for one in told if one and one.mark == "bad"]
+    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines if line]
 
 
 def made(record: dict) -> Finding:
@@ -51,6 +78,10 @@ def made(record: dict) -> Finding:
     )
     if config.get("warmup_share") == 1:
         text += " The model itself was shown no real image: it learned from draws of one private release."
+    if chain := lineage(config):
+        text += f" What taught what: {chain}."
+    if prior := record.get("prior"):
+        text += f" The prior {prior['name']}, version {prior['version']}: {prior['knows']}."
     return Finding("plain", "What was made", title, text)
 
 
@@ -161,22 +192,30 @@ def utility(record: dict) -> Finding:
 
 
 def worth(record: dict) -> Finding | None:
-    """Whether training paid: against one DP release at the same eps, and against its warm-up."""
-    about = "Was it worth training?"
+    """Whether training paid: against one DP release at the same eps, with the prior and without, and its warm-up."""
+    about, prior = "Was it worth training?", prior_name(record["config"])
     ours, simple = _pair(record, "utility", "one_shot", "accuracy")
     if not records.known(ours, simple):
         return None
     text = (
-        "Images drawn directly from one release of class means and covariances, at the same ε, give an accuracy of"
+        f"Images drawn directly from one {released(record['config'])}, at the same ε, give an accuracy of"
         f" {spoken(simple, 100)}. This model gives {spoken(ours, 100)}."
     )
+    plain, best = (
+        records.metric(record, "utility", "gaussian", "accuracy"),
+        "prior" if prior else "gaussian",
+    )
+    if records.known(plain):
+        text += f" Draws of `gaussian`, without the prior, give {spoken(plain, 100)}."
+        if plain["value"] > simple["value"]:
+            simple, best = plain, "gaussian"
     before = records.metric(record, "utility", "warmup", "accuracy")
     if records.known(before):
         text += f" Before DP-SGD, trained on such draws only, the model gave {spoken(before, 100)}."
     if record["config"].get("warmup_share") != 1:
         text += " (That release was made for comparison only. It is not published and not part of this run's ε.)"
     use = (
-        " At this n and ε use --model=gaussian. (That rests on accuracies on real test images, without noise: they are"
+        f" At this n and ε use --model={best}. (That rests on accuracies on real test images, without noise: they are"
         " not private, and the choice is not covered by ε.)"
     )
     if simple["value"] >= ours["value"] and _low(simple) > _high(ours):
@@ -187,6 +226,38 @@ def worth(record: dict) -> Finding | None:
         return Finding("good", about, "It beats the one-shot baseline", text)
     text += " The intervals overlap."
     return Finding("fair", about, "It is hardly better than the one-shot baseline", text)
+
+
+def helped(record: dict) -> Finding | None:
+    """Whether the prior's draws beat those of `gaussian` at the same eps."""
+    about, config = "Did the prior help?", record["config"]
+    row = "synthetic" if config["model"] == "prior" else "one_shot"
+    ours = records.metric(record, "utility", row, "accuracy")
+    plain = records.metric(record, "utility", "gaussian", "accuracy")
+    if not records.known(ours, plain):
+        return None
+    text = (
+        f"A classifier trained on draws of the {released(config)} classifies {spoken(ours, 100)} of the real test"
+        f" images correctly, on draws of `gaussian`, at the same ε, {spoken(plain, 100)}."
+    )
+    if ours["value"] < plain["value"]:
+        text += " The prior does not fit these images: use --prior=none."
+        return Finding("bad", about, "The prior's draws lose to those of gaussian", text)
+    if _low(ours) > _high(plain):
+        return Finding("good", about, "The prior helps", text)
+    return Finding("fair", about, "The prior hardly helps", f"{text} The intervals overlap.")
+
+
+def shared(record: dict) -> Finding | None:
+    """A warning where members are among the images of the prior, which is then not public, or they are."""
+    prior = record.get("prior") or {}
+    if not (count := prior.get("members_among_them")):
+        return None
+    text = (
+        f"{plural(count, 'member')} {'is' if count == 1 else 'are'}, pixel for pixel, among the images of the prior"
+        f" {prior['name']}. No guarantee protects what is in the prior: release nothing unless its images are public."
+    )
+    return Finding("bad", "Is the prior public?", "Members are among the prior's images", text)
 
 
 def fidelity(record: dict) -> Finding:

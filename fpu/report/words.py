@@ -1,6 +1,7 @@
 """Numbers as people write them, the same in tables, sentences and pictures."""
 
 import math
+import pathlib
 from collections.abc import Sequence
 
 from fpu.dp.rounding import rounded_up
@@ -67,13 +68,54 @@ def plural(count: int, one: str, many: str | None = None) -> str:
 
 
 def model_name(config: dict) -> str:
-    """'DDPM', 'VAE (paper preset)', 'GAN on draws' (all of the budget in the warm-up), 'copycat'."""
-    model = str(config["model"])
+    """'DDPM', 'VAE (paper preset)', 'GAN on draws' (all of the budget in the warm-up), 'copycat'; with a prior
+    'DDPM on draws of glyphs', 'VAE after a warm-up on glyphs', 'prior glyphs'.
+    """
+    model, prior = str(config["model"]), prior_name(config)
     model = model.upper() if model in MODELS else model
     share = config.get("warmup_share") or 0
-    model += " on draws" if share == 1 else " after a warm-up" if share else ""
+    if share == 1:
+        model += " on draws" + (f" of {prior}" if prior else "")
+    elif share:
+        model += " after a warm-up" + (f" on {prior}" if prior else "")
+    elif prior:
+        model += f" {prior}"
     preset = config.get("preset") or "corrected"
     return model if preset == "corrected" else f"{model} ({preset} preset)"
+
+
+def prior_name(config: dict) -> str:
+    """The prior of a run: 'glyphs', 'images:letters' for images:path/to/letters.npz; '' where it has none."""
+    name = str(config.get("prior") or "none")
+    kind, colon, what = name.partition(":")
+    if name == "none":
+        return ""
+    return f"{kind}:{pathlib.PurePath(what).stem}" if colon and kind == "images" else name
+
+
+def lineage(config: dict) -> str:
+    """What taught what: 'release of class means in the space of glyphs -> 10,000 draws -> DDPM, 1,000 steps; no
+    DP-SGD';
+    '' where no model was taught by draws, and none are handed out.
+    """
+    model, share = str(config["model"]), config.get("warmup_share") or 0
+    if model in ("prior", "gaussian"):
+        return f"{released(config)} -> draws"
+    if not share:
+        return ""
+    draws = f"{config['draws']:,} draws" if config.get("draws") else "draws"
+    steps = f", {config['draw_steps']:,} steps" if config.get("draw_steps") else ""
+    dpsgd = f"then {config['steps']:,} steps of DP-SGD" if config.get("steps") else "no DP-SGD"
+    return f"{released(config)} -> {draws} -> {model.upper()}{steps}; {dpsgd}"
+
+
+def released(config: dict) -> str:
+    """The one release of a run in words: what its sums are of."""
+    prior, several = prior_name(config), config.get("components") or 1
+    if not prior:
+        return "release of class means and covariances"
+    sums = "class means" if several == 1 else f"a mixture of {several} normals a class"
+    return f"release of {sums} in the space of {prior}"
 
 
 def shape_name(shape: list[int]) -> str:

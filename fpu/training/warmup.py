@@ -1,45 +1,52 @@
 """Warm-up: teach a model on draws from a DP release before, or instead of, showing it any image.
 
-The draws are post-processing of the release (fpu/baselines/gaussian.py), so whatever is learned from them costs
-nothing more. At a few hundred images and eps = 1 this is worth far more than DP-SGD from scratch. The idea is that of
-DP-FETA: central images first, then DP-SGD.
+The draws are post-processing of the release of a teacher (`gaussian`, or in the space of a public prior: see
+fpu/baselines/), so whatever is learned from them costs nothing more. At a few hundred images and eps = 1 this is worth
+far more than DP-SGD from scratch. The idea is that of DP-FETA: central images first, then DP-SGD.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from fpu.baselines import gaussian
+from fpu.baselines import Baseline
 from fpu.dp import plan
 from fpu.dp.plan import DPSGD, Plan
-from fpu.models import Model, Spec
+from fpu.models import Model
 from fpu.training import loop
 from fpu.training.dpsgd import Cell, Pool, Recipe, State
 
 DRAWS = 10_000
 BATCH = 64
+_CHUNK = 1000  # images drawn at once
 
 
-def draws(spec: Spec, release: Any, key: jax.Array, count: int | None = None) -> Pool:
+def draws(
+    teacher: Baseline,
+    release: Any,
+    n_classes: int,
+    key: jax.Array,
+    count: int | None = None,
+    done: Callable[[int], Any] = lambda images: None,
+) -> Pool:
     """A pool of `count` draws (default DRAWS), classes in turn: the class counts of the data are private.
 
     Args:
-      release: what gaussian.fit returned.
+      release: what teacher.fit returned.
       key: public.
+      done: called with how many are made, after each chunk.
     """
     count = count or DRAWS
-    labels = jnp.arange(count) % spec.n_classes
-
-    def part(rows):
-        images = gaussian.sample(spec, release, jax.random.fold_in(key, rows[0]), labels[rows])
-        return jnp.round(255.0 * images).astype(jnp.uint8)
-
-    chunks = [jnp.arange(i, min(i + 1000, count)) for i in range(0, count, 1000)]
     numbers = jnp.arange(count)
-    images = jnp.concatenate([part(rows) for rows in chunks])
-    return Pool(images, labels, numbers[:, None], jnp.ones_like(numbers))
+    labels, parts = numbers % n_classes, []
+    for first in range(0, count, _CHUNK):
+        rows = numbers[first : first + _CHUNK]
+        images = teacher.sample(release, jax.random.fold_in(key, rows[0]), labels[rows])
+        parts.append(jnp.round(255.0 * images).astype(jnp.uint8))
+        done(first + len(rows))
+    return Pool(jnp.concatenate(parts), labels, numbers[:, None], jnp.ones_like(numbers))
 
 
 def sgd(count: int, steps: int) -> DPSGD:

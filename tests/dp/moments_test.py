@@ -1,44 +1,28 @@
 """fpu/dp/moments.py: the sensitivity of each sum, and what the sums are without noise."""
 
-from unittest import mock
-
 import hypothesis
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import release_checks
 from hypothesis import strategies as st
+from release_checks import BANDS, SUMS, halves
+from release_checks import LONGEST as HALF
 
 from fpu.dp import moments
 
 CLASSES, D = 3, 4
-BANDS = jnp.asarray(np.eye(2)[[0, 0, 1, 1]], jnp.float32)
-HALF = 2.0
 LABELS = jnp.array([0, 1, 1, 2, 0])
-
-SUMS = {
-    "energies": lambda z, labels, key, std: moments.energies(z, HALF, BANDS, key, std),
-    "moments": lambda z, labels, key, std: moments.moments(z, labels, CLASSES, 1.5, key, std),
-    "class_moments": lambda z, labels, key, std: moments.class_moments(
-        z, labels, CLASSES, 1.5, key, std
-    ),
-    "embeddings": lambda z, labels, key, std: moments.embeddings(z, labels, CLASSES, key, std),
-}
 
 
 def released(name):
     """(z, labels) -> all that the sum of this name adds noise to, as one vector."""
 
     def vector(z, labels):
-        seen = []
-
-        def spy(sums, key, std):
-            seen.append(np.concatenate([np.ravel(x) for x in sums]))
-            return tuple(jnp.asarray(x, jnp.float32) for x in sums)
-
-        with mock.patch.object(moments, "_noised", spy):
-            SUMS[name](z, labels, jax.random.key(0), 1.0)
-        (one,) = seen
+        with release_checks.seen() as calls:
+            SUMS[name](np.asarray(z), labels, jax.random.key(0), 1.0)
+        ((one, _, _),) = calls
         return one
 
     return vector
@@ -108,7 +92,7 @@ def test_a_row_as_long_as_allowed_uses_all_of_the_sensitivity():
 def test_without_noise_they_are_the_sums():
     z = np.random.default_rng(0).normal(size=(5, D)).astype(np.float32) / 3
     hot = np.eye(CLASSES)[np.asarray(LABELS)]
-    keys = jax.random.split(jax.random.key(0), 4)
+    keys = jax.random.split(jax.random.key(0), 5)
 
     def near(found, wanted):
         np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
@@ -122,6 +106,13 @@ def test_without_noise_they_are_the_sums():
     near(square, z.T @ z)
     sums, squares = moments.class_moments(jnp.asarray(z), LABELS, CLASSES, 2.0, keys[2], 0.0)
     near(sums, hot.T @ z)
+    near(squares, np.einsum("nk,ni,nj->kij", hot, z, z))
+    sums, counts, squares = moments.component_moments(
+        z, LABELS, halves(z), CLASSES, 2, 2.0, keys[4], 0.0
+    )
+    cells = np.einsum("nk,nm->nkm", hot, np.eye(2)[halves(z)])
+    near(sums, np.einsum("nkm,nd->kmd", cells, z))
+    near(counts, cells.sum(0))
     near(squares, np.einsum("nk,ni,nj->kij", hot, z, z))
     sums, counts = moments.embeddings(jnp.asarray(z) / 4, LABELS, CLASSES, keys[3], 0.0)
     near(sums, hot.T @ z / 4)
@@ -148,3 +139,15 @@ def test_the_noise_is_what_the_docstrings_say():
     sums, counts = map(np.stack, zip(*each, strict=True))
     assert np.std(sums) == pytest.approx(std / (1 - moments.COUNT**2) ** 0.5, rel=0.12)
     assert np.std(counts) == pytest.approx(std / moments.COUNT, rel=0.12)
+    nobody = jnp.zeros(1, int)
+    each = [moments.component_moments(z, nobody, nobody, 2, 3, radius, k, std) for k in keys]
+    sums, counts, square = map(np.stack, zip(*each, strict=True))
+    a = (1 - moments.COUNT**2 - moments.CLASS_SQUARE**2) ** 0.5
+    assert sums.shape == (100, 2, 3, 40)
+    for found, wanted in (
+        (sums, std * radius / a),
+        (counts, std / moments.COUNT),
+        (np.einsum("nkii->nki", square), std * radius**2 / moments.CLASS_SQUARE),
+        (square[:, :, 0, 1:], std * radius**2 / moments.CLASS_SQUARE / 2**0.5),
+    ):
+        assert np.std(found) == pytest.approx(wanted, rel=0.12)

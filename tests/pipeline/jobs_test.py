@@ -1,16 +1,20 @@
 """fpu/pipeline/jobs.py: what a run is depends on what is public, and a row of the file moves it by what is stated."""
 
+import dataclasses
 import functools
 from unittest import mock
 
 import jax
 import numpy as np
 import pytest
+import tiny_prior
 
-from fpu import InputError
+from fpu import InputError, models
 from fpu.dp import moments
-from fpu.pipeline import generator, jobs
+from fpu.dp.plan import Release
+from fpu.pipeline import generator, groups, jobs
 from fpu.pipeline.settings import Options
+from fpu.training.checkpoint import fingerprint
 
 ROWS = 30
 
@@ -127,3 +131,71 @@ def test_a_private_run_is_not_refused_for_what_its_images_hold(tmp_path, capsys)
     flags = {"model": "vae", "eps": np.inf, "n_per_class": 0, "tests": True}
     with pytest.raises(InputError, match="the same image"):
         job(tmp_path / "not", np.full_like(images, 7), labels, **flags)
+
+
+# Which prior a run has, and how its name and version are told.
+
+ON_DRAWS = Options(model="vae", eps=5.0, n_per_class=10, set=("model.size=tiny",))
+
+
+@pytest.fixture
+def squares(monkeypatch):
+    """auto is a prior that takes no time."""
+    tiny_prior.install(monkeypatch)
+
+
+def config_of(**change):
+    return jobs.prepare(dataclasses.replace(ON_DRAWS, **change)).config
+
+
+def test_auto_is_the_public_rule_and_its_version_stands_in_the_config(squares):
+    job = jobs.prepare(ON_DRAWS)
+    assert (job.config["prior"], job.config["prior_version"]) == ("squares", "1")
+    assert (job.config["draws"], job.config["components"]) == (10_000, 1)
+    assert job.prior is not None
+    assert job.prior.name == "squares"
+    assert isinstance(job.plan.stages[0], Release)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"prior": "none"},
+        {"preset": "paper", "draw_steps": 3},
+        {"warmup_share": 0.0},
+        {"eps": float("inf")},
+        {"model": "gaussian", "set": ()},
+        {"model": "copycat", "eps": None, "set": ()},
+    ],
+)
+def test_there_is_no_prior_where_none_is_asked_for_or_there_is_no_release(squares, change):
+    job = jobs.prepare(dataclasses.replace(ON_DRAWS, **change))
+    assert (job.config["prior"], job.config["prior_version"], job.prior) == ("none", None, None)
+
+
+def test_a_prior_that_is_named_counts_in_the_paper_preset_too(squares):
+    assert config_of(preset="paper", draw_steps=3, prior="squares")["prior"] == "squares"
+
+
+def test_draws_of_a_prior_need_one_and_the_way_out_is_told(monkeypatch):
+    with pytest.raises(
+        InputError, match=r"--model=prior: no prior is known to fit digits.*--prior="
+    ):
+        config_of(model="prior", set=())
+    tiny_prior.install(monkeypatch)
+    assert config_of(model="prior", set=())["prior"] == "squares"
+
+
+def test_another_version_is_another_run_and_another_group(squares, monkeypatch):
+    first = jobs.prepare(ON_DRAWS)
+    tiny_prior.install(monkeypatch, version="2")
+    second, without = (
+        jobs.prepare(dataclasses.replace(ON_DRAWS, prior=p)) for p in ("auto", "none")
+    )
+    assert len({fingerprint(job.config) for job in (first, second, without)}) == 3
+    assert len({groups.program(job) for job in (first, second, without)}) == 3
+
+
+def test_the_path_of_public_images_is_not_told(squares):
+    named = jobs._prior("images:/home/somebody/letters.npz", models.Spec((8, 8, 1), 10), None)
+    assert named.name == "images:letters"

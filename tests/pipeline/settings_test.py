@@ -51,6 +51,17 @@ GOOD = Options(eps=1.0)
         ({"seed": 2**32}, ["--seed=4294967296", "below 2^32"]),
         ({"clip_norm": 1e-46}, ["--clip_norm=1e-46", "1e-6"]),
         ({"noise_seed": -1}, ["--noise_seed=-1", "negative"]),
+        ({"prior": "glyhps"}, ["--prior=glyhps", "the nearest is glyphs"]),
+        ({"prior": "Glyphs"}, ["--prior=Glyphs"]),
+        ({"prior": "images:"}, ["--prior=images:", "images:WHAT"]),
+        (
+            {"prior": "glyphs", "model": "gaussian"},
+            ["--prior=glyphs", "--model=gaussian takes none"],
+        ),
+        ({"prior": "glyphs", "eps": math.inf}, ["--prior=glyphs", "--eps=inf"]),
+        ({"prior": "glyphs", "warmup_share": 0.0}, ["--prior=glyphs", "--warmup_share=0.5"]),
+        ({"prior": "glyphs", "eps": None, "noise_multiplier": 1.0}, ["--prior=glyphs", "--eps"]),
+        ({"prior": "none", "model": "prior"}, ["--model=prior", "--prior=glyphs"]),
     ],
 )
 def test_a_bad_flag_is_refused_in_one_line(change, words):
@@ -71,6 +82,16 @@ def test_a_bad_flag_is_refused_in_one_line(change, words):
         {"model": "copycat", "eps": None},
         {"model": "fresh", "eps": math.inf},
         {"model": "gaussian", "n_per_class": 0},
+        {"prior": "none", "model": "gaussian"},
+        {"prior": "none", "eps": math.inf},
+        {"prior": "scans", "warmup_share": 0.5},
+        {"prior": "my_simulator:scans", "model": "prior"},
+        {
+            "prior": "images:path/to/public.npz",
+            "model": "prior",
+            "eps": None,
+            "noise_multiplier": 1.0,
+        },
         {"sample_rate": 1.0, "steps": 1, "set": ("model.size=paper",), "preset": "paper"},
     ],
 )

@@ -1,6 +1,7 @@
 """fpu/release/generators.py: what is loaded draws what was saved, and other files are refused in one line."""
 
 import dataclasses
+import functools
 import json
 import zipfile
 
@@ -10,10 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
+import tiny_prior
 from hypothesis import strategies as st
 
 from fpu import InputError
-from fpu.baselines import RELEASES
+from fpu.baselines import BASELINES, RELEASES
 from fpu.release import generators
 
 NAMES = ("no", "yes", "perhaps")
@@ -25,8 +27,10 @@ def made(name):
         return generators.Generator(
             name, dataclasses.asdict(tiny.smallest(name)), tiny.SPEC, NAMES, params
         )
-    params = RELEASES[name].fit(tiny.SPEC, tiny.pool(9), 9.0, 1.0, jax.random.key(0))
-    return generators.Generator(name, None, tiny.SPEC, NAMES, params)
+    prior = tiny_prior.prior(tiny.SPEC) if name == "prior" else None
+    baseline = BASELINES[name](tiny.SPEC, *([prior] if prior else []))
+    params = baseline.fit(tiny.pool(9), 9.0, 1.0, jax.random.key(0))
+    return generators.Generator(name, None, tiny.SPEC, NAMES, params, prior)
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +44,7 @@ def saved(tmp_path_factory):
 @pytest.mark.parametrize("name", [*tiny.NAMES, *RELEASES])
 def test_what_is_loaded_draws_the_same_images(tmp_path, monkeypatch, name):
     monkeypatch.setattr("fpu.baselines.merf.STEPS", 1)
+    tiny_prior.install(monkeypatch)
     generator = made(name)
     generators.save(tmp_path, generator)
     loaded = generators.load(tmp_path)
@@ -54,6 +59,75 @@ def facts(folder, **changes):
     return json.dumps(held | changes)
 
 
+@pytest.fixture
+def drawing(tmp_path, monkeypatch):
+    """(folder, write) of a release that draws images of a prior; write(fact=...) changes its generator.json."""
+    tiny_prior.install(monkeypatch)
+    generators.save(tmp_path, made("prior"))
+
+    def write(**changes):
+        (tmp_path / generators.FACTS).write_text(facts(tmp_path, **changes))
+
+    return tmp_path, write
+
+
+def test_a_release_of_another_version_of_its_prior_is_refused(drawing, monkeypatch):
+    folder, _ = drawing
+    tiny_prior.install(monkeypatch, version="2")
+    with pytest.raises(InputError, match=r"prior squares, version 1, and here is version 2"):
+        generators.load(folder)
+
+
+@pytest.mark.parametrize("prior", [None, {"name": "squares"}, {"name": 1, "version": "1"}, "x"])
+def test_facts_of_a_prior_that_do_not_fit_are_refused(drawing, prior):
+    folder, write = drawing
+    write(prior=prior)
+    with pytest.raises(InputError, match=r"generator\.json"):
+        generators.load(folder)
+
+
+def test_numbers_that_are_not_of_the_prior_are_refused(drawing):
+    folder, _ = drawing
+    held = dict(np.load(folder / generators.NUMBERS))
+    for name in ("means", "weights", "roots"):
+        np.savez(folder / generators.NUMBERS, **{**held, name: held[name][:1, ..., :1]})
+        with pytest.raises(InputError, match="a prior of this shape"):
+            generators.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "loaded"),
+    [
+        ("os:system", None, None),
+        ("os:system", "squares", None),
+        ("os:system", "os:system", "os:system"),
+        ("images:letters", None, None),
+        ("images:letters", "os:system", None),
+        ("images:letters", "images:here/letters.npz", "images:here/letters.npz"),
+    ],
+)
+def test_code_and_files_are_used_only_where_the_reader_names_them(
+    drawing, monkeypatch, name, given, loaded
+):
+    folder, write = drawing
+    write(prior={"name": name, "version": "1"})
+    asked = []
+
+    def load(name, spec):
+        asked.append(name)
+        return tiny_prior.prior(spec)
+
+    monkeypatch.setattr(generators.priors, "load", load)
+    find = functools.partial(generators.named, given)
+    if loaded:
+        generators.load(folder, find)
+        assert asked == [loaded]
+        return
+    with pytest.raises(InputError, match=rf"of the prior {name}: add --prior="):
+        generators.load(folder, find)
+    assert not asked
+
+
 CHANGES = {
     "unknown model": {"model": "os.system"},
     "a size that would not fit": {"config": {"width": 10**12}},
@@ -65,6 +139,7 @@ CHANGES = {
     "more classes": {"n_classes": 4},
     "names that are no text": {"class_names": [1, 2, 3]},
     "another kind": {"model": "gaussian", "config": None},
+    "a prior that is not named": {"model": "prior", "config": None},
 }
 
 

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 import pytest
 import tiny
+import tiny_prior
 
 from fpu import InputError, data
 from fpu.dp.plan import DPSGD, Plan, Release
@@ -68,6 +69,25 @@ def test_a_repeated_run_leaves_its_release_as_it_is(tmp_path):
     packed(tmp_path)
     assert (folder / "DATASHEET.md").read_text() == "as first written"
     assert [p.name for p in tmp_path.iterdir()] == ["release"]
+
+
+def test_the_texts_tell_of_the_prior_and_of_nothing_where_there_is_none(tmp_path):
+    def texts_of(name, model="vae"):
+        prior = name and tiny_prior.prior(tiny.SPEC)._replace(name=name)
+        guarantee = texts.privacy(PLAN, False, prior)
+        sheet = texts.datasheet(guarantee, LABELS, REAL, model)
+        return texts.privacy_page(guarantee), sheet
+
+    for text in texts_of(None):
+        assert "prior" not in text
+    for text in (*texts_of("squares"), *texts_of("images:letters"), *texts_of("my:scans")):
+        assert "version 1" in text
+        assert "no public images: squares drawn by a test" in text
+    assert "nothing here protects an image among them" in texts_of("images:letters")[0]
+    assert "code of the maker" in texts_of("my:scans")[0]
+    assert "--prior=" not in texts_of("my:scans")[1]  # a model draws without its prior
+    assert "--release=THIS_FOLDER --prior=my:scans --n=1000" in texts_of("my:scans", "prior")[1]
+    assert "--release=THIS_FOLDER --n=1000" in texts_of("squares", "prior")[1]
 
 
 def test_another_release_never_replaces_it(tmp_path):

@@ -226,6 +226,73 @@ def test_a_model_is_compared_with_one_release_at_the_same_eps(simple, mark, word
     assert "71.0" in verdict.worth(run).text
 
 
+def with_prior(plain, one_shot=0.8, model="ddpm", share=1, members=0, **config):
+    """A record whose prior is glyphs, and draws of `gaussian` beside."""
+    more = {"prior": "glyphs", "prior_version": "3", "warmup_share": share, "components": 1}
+    run = record(model, steps=None, **more, **config)
+    knows = "shapes drawn by code"
+    about = {"name": "glyphs", "version": "3", "knows": knows, "n_images": 80_000}
+    run["prior"] = about | {"members_among_them": members}
+    run["utility"]["gaussian"] = {"accuracy": m(plain, 0.03)}
+    if model != "prior":
+        run["utility"]["one_shot"] = {"accuracy": m(one_shot, 0.03)}
+    return run
+
+
+@pytest.mark.parametrize(
+    ("plain", "one_shot", "mark", "flag"),
+    [
+        (0.60, 0.90, "bad", "--model=prior"),
+        (0.90, 0.60, "bad", "--model=gaussian"),
+        (0.60, 0.60, "good", None),
+    ],
+)
+def test_a_model_is_compared_with_its_teacher_and_with_gaussian(plain, one_shot, mark, flag):
+    finding = verdict.worth(with_prior(plain, one_shot))
+    assert finding.mark == mark
+    assert "one release of class means in the space of glyphs" in finding.text
+    assert f"`gaussian`, without the prior, give {100 * plain:.1f}" in finding.text
+    assert ("use --model=" in finding.text) == bool(flag)
+    assert (flag or "") in finding.text
+
+
+@pytest.mark.parametrize("model", ["ddpm", "prior"])
+@pytest.mark.parametrize(("plain", "mark"), [(0.6, "good"), (0.79, "fair"), (0.9, "bad")])
+def test_a_prior_that_hurts_is_told_in_a_sentence(model, plain, mark):
+    run = with_prior(plain, model=model, share=model == "ddpm")
+    finding = verdict.helped(run)
+    assert finding.mark == mark
+    told = "The prior does not fit these images: use --prior=none."
+    for text in (finding.text, " ".join(verdict.screen(run)), outline(report.page(run, PNG)).text):
+        assert (told in text) == (mark == "bad")
+    assert verdict.helped(record()) is None
+
+
+def test_members_among_the_public_images_are_a_warning():
+    assert verdict.shared(with_prior(0.5)) is None
+    assert verdict.shared(record()) is None
+    run = with_prior(0.5, members=2)
+    finding = verdict.shared(run)
+    assert finding.mark == "bad"
+    assert "2 members are, pixel for pixel, among the images of the prior glyphs" in finding.text
+    assert finding.text in " ".join(verdict.screen(run))
+
+
+def test_the_page_and_the_screen_tell_what_taught_what():
+    run = with_prior(0.6, draws=10_000, draw_steps=1000)
+    chain = "release of class means in the space of glyphs -> 10,000 draws -> DDPM, 1,000 steps; no DP-SGD"
+    text = outline(report.page(run, PNG)).text
+    for told in (chain, "The prior glyphs, version 3: shapes drawn by code.", "80,000 were there"):
+        assert told in text
+    assert verdict.screen(run) == [
+        chain,
+        "accuracy on real test images, trained on: these images 82.0 % [78.2, 85.8]; draws of the release 80.0 % "
+        "[77.0, 83.0]; draws of `gaussian` 60.0 % [57.0, 63.0]; the members 94.1 % [91.7, 96.5]",
+    ]
+    assert "<img" in report.page(run, PNG)
+    assert "prior" not in outline(report.page(record(), PNG)).text
+
+
 def test_a_private_classifier_that_is_clearly_better_is_named():
     run = record()
     for accuracy, named in ((0.83, False), (0.95, True)):

@@ -57,6 +57,17 @@ def test_without_real_images_there_is_none(tmp_path):
     assert tiles(picture, 12, (8, 8, 1)) == 12
 
 
+def test_the_images_of_the_prior_are_a_row_of_their_own(tmp_path):
+    shape, labels = (8, 8, 1), np.repeat([0, 1], 30)
+    images = np.full((60, *shape), 10, np.uint8)
+    prior, path = np.full((500, *shape), 123, np.uint8), tmp_path / "samples.png"
+    prior[[0, -1]] = 201  # the first and the last are shown
+    samples.samples_png(path, images, labels, ["a", "b"], images, labels, prior)
+    picture = np.rint(imread(path)[..., :3] * 255).astype(np.uint8)
+    assert tiles(picture, 10, shape) == (4 + 10) * 3 * 2
+    assert (tiles(picture, 123, shape), tiles(picture, 201, shape)) == (12, 2)
+
+
 def test_pixels_are_scaled_without_smoothing(tmp_path):
     image = np.arange(0, 256, 4, dtype=np.uint8).reshape(1, 8, 8, 1)
     path = tmp_path / "samples.png"

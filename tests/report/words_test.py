@@ -38,5 +38,29 @@ def test_value_and_interval_are_as_precise_as_the_interval():
 
 def test_names_and_grids():
     assert words.model_name({"model": "ddpm", "warmup_share": 1}) == "DDPM on draws"
+    glyphs = {"model": "ddpm", "prior": "glyphs"}
+    assert words.model_name(glyphs | {"warmup_share": 1}) == "DDPM on draws of glyphs"
+    assert words.model_name(glyphs | {"warmup_share": 0.5}) == "DDPM after a warm-up on glyphs"
+    own = {"model": "prior", "prior": "images:/home/x/letters.npz"}
+    assert words.model_name(own) == "prior images:letters"
+    assert words.model_name({"model": "ddpm", "prior": "none"}) == "DDPM"
     assert words.model_name({"model": "mine", "preset": "paper"}) == "mine (paper preset)"
     assert words.grid(["a", "b"], [["x|y", "1"]]) == "| a | b |\n| --- | ---: |\n| x\\|y | 1 |"
+
+
+def test_what_taught_what_is_one_line():
+    run = {"model": "ddpm", "warmup_share": 1.0, "draws": 10_000, "draw_steps": 1000, "steps": None}
+    with_prior = run | {"prior": "glyphs", "components": 1}
+    told = "-> 10,000 draws -> DDPM, 1,000 steps; no DP-SGD"
+    assert words.lineage(run) == f"release of class means and covariances {told}"
+    assert words.lineage(with_prior) == f"release of class means in the space of glyphs {told}"
+    both = with_prior | {"warmup_share": 0.5, "steps": 100, "components": 12}
+    assert words.lineage(both) == (
+        "release of a mixture of 12 normals a class in the space of glyphs -> 10,000 draws -> DDPM, 1,000 steps; then "
+        "100 steps of DP-SGD"
+    )
+    draws = {"model": "prior", "prior": "glyphs", "warmup_share": 0.0}
+    assert words.lineage(draws) == "release of class means in the space of glyphs -> draws"
+    assert words.lineage({"model": "ddpm", "warmup_share": 1}).startswith("release of class means")
+    for model in ("copycat", "merf", "ddpm"):
+        assert words.lineage({"model": model, "warmup_share": 0.0}) == ""

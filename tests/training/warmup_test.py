@@ -6,8 +6,10 @@ import numpy as np
 import tiny
 
 from fpu import training
-from fpu.baselines import gaussian
+from fpu.baselines import BASELINES, gaussian
 from fpu.training import warmup
+
+TEACHER = BASELINES["gaussian"](tiny.SPEC)
 
 
 def release(noise=0.1):
@@ -15,19 +17,21 @@ def release(noise=0.1):
 
 
 def test_draws_take_classes_in_turn_and_are_images():
-    pool = warmup.draws(tiny.SPEC, release(), jax.random.key(1), 2005)
+    done = []
+    pool = warmup.draws(TEACHER, release(), 3, jax.random.key(1), 2005, done.append)
+    assert done == [1000, 2000, 2005]
     assert pool.images.shape == (2005, 8, 8, 1)
     assert pool.images.dtype == jnp.uint8
     assert np.array_equal(np.asarray(pool.labels), np.arange(2005) % 3)
     assert np.array_equal(np.asarray(pool.units), np.arange(2005)[:, None])
     # Each draw is its own, across the chunks in which they are made too.
     assert len(np.unique(np.asarray(pool.images).reshape(2005, -1), axis=0)) > 2000
-    again = warmup.draws(tiny.SPEC, release(), jax.random.key(1), 2005)
+    again = warmup.draws(TEACHER, release(), 3, jax.random.key(1), 2005)
     assert tiny.same(pool, again)
 
 
 def test_a_model_learns_from_draws_and_dpsgd_begins_where_it_ended(monkeypatch):
-    model, pool = tiny.model("vae"), warmup.draws(tiny.SPEC, release(), jax.random.key(1), 60)
+    model, pool = tiny.model("vae"), warmup.draws(TEACHER, release(), 3, jax.random.key(1), 60)
     losses, params = [], None
     monkeypatch.setattr(training.loop, "STEPS_PER_CALL", 10)
     recipe = training.Recipe(learning_rate=1e-2)

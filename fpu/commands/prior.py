@@ -1,0 +1,106 @@
+"""Train the network of a public prior, on images made by code; or clear the cache of pools.
+
+    fpu prior --prior=glyphs --side=28
+    fpu prior --clear
+
+The weights that the package ships were made by this command; nobody needs it to make images. It sees no private data.
+With the same seed and machine it writes the same file. --clear removes what runs have kept of their priors' images
+(at most 200 MB for each prior and shape, in the user's cache): the next run makes them again, in seconds.
+"""
+
+import hashlib
+import pathlib
+import shutil
+import time
+
+import numpy as np
+from absl import flags
+
+from fpu import InputError
+from fpu.files import cache
+from fpu.models import Spec
+from fpu.pipeline import progress
+from fpu.priors import glyphs, network
+
+TRAINED = ("glyphs",)  # priors that have a network of their own
+STEPS = {8: 12_000, 28: 9_000}
+ROUND = 40_000  # images that are made anew, and then used twice
+
+
+def define_flags() -> None:
+    """Of this command alone: a test may import it beside another that has an --out too."""
+    flags.DEFINE_string("prior", "glyphs", f"which prior: {', '.join(TRAINED)} (default glyphs)")
+    flags.DEFINE_integer("side", 28, "side of the images: 8 or 28 (default 28)")
+    flags.DEFINE_integer(
+        "steps", 0, f"training steps (default {STEPS[8]:,} at 8, {STEPS[28]:,} at 28)"
+    )
+    flags.DEFINE_integer("seed", 0, "another seed gives other weights (default 0)")
+    flags.DEFINE_string(
+        "out", str(network.FOLDER), "folder to write to (default: the package's own)"
+    )
+    flags.DEFINE_bool("clear", False, "remove the pools that runs have kept, and do nothing else")
+
+
+def train(prior: str, side: int, steps: int, seed: int, out: str) -> pathlib.Path:
+    """Train a network on a prior's images and write its weights. InputError for bad input."""
+    if prior not in TRAINED:
+        raise InputError(f"--prior={prior}: only {', '.join(TRAINED)} has a network to train")
+    if side not in network.CONFIGS:
+        raise InputError(f"--side={side}: 8 or 28; images of other sides are resampled")
+    if not 0 <= steps <= 10**7:
+        raise InputError(f"--steps={steps}: must be 1 to 10,000,000, or left out")
+    if not 0 <= seed < 2**32:
+        raise InputError(f"--seed={seed}: must be 0 or more, and below 2^32")
+    steps, spec = steps or STEPS[side], Spec((side, side, 1), 1)
+    rng, began = np.random.default_rng(seed), time.monotonic()
+    kinds = glyphs.drawn()[1]
+
+    def say(step, losses):
+        if step % max(steps // 20, 1) == 0 or step == steps:
+            nats, kl, naming = losses
+            took = time.monotonic() - began
+            progress.say(
+                f"step {step:,} of {steps:,}: {nats:.1f} nats of pixels, KL {kl:.1f}, class {naming:.2f} nats; "
+                f"{took:.0f} s"
+            )
+
+    params = network.fit(
+        network.CONFIGS[side], batches(rng, spec), int(kinds.max()) + 1, steps, seed, say
+    )
+    path = pathlib.Path(out).expanduser() / network.weights(prior, side).name
+    network.save(path, params)
+    progress.say(f"sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}")
+    return path
+
+
+def batches(rng: np.random.Generator, spec: Spec):
+    """Endless (images, classes) of network.BATCH: rounds of new images, each used twice in random order."""
+    while True:
+        images, kinds = glyphs.make(rng, ROUND, spec)
+        for _ in range(2):
+            order = rng.permutation(ROUND)[: ROUND // network.BATCH * network.BATCH]
+            for rows in order.reshape(-1, network.BATCH):
+                yield images[rows], kinds[rows]
+
+
+def clear() -> str:
+    """Remove the pools in the user's cache; a line that says what went."""
+    folder = cache.folder("priors")
+    if folder is None:
+        return "no cache, so nothing to clear"
+    files = list(folder.glob("*.npz"))
+    size = sum(path.stat().st_size for path in files)
+    shutil.rmtree(folder)
+    return f"{folder}: {len(files)} pool{'s' * (len(files) != 1)} removed, {size / 1e6:.0f} MB"
+
+
+def main(argv: list[str]) -> None:
+    """Do what the flags say."""
+    if len(argv) > 1:
+        raise InputError(f"{argv[1]}: not a flag; write --name=value")
+    given = flags.FLAGS
+    if given["clear"].value:
+        print(clear())
+        return
+    names = ("prior", "side", "steps", "seed", "out")
+    print(train(*(given[name].value for name in names)))

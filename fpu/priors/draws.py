@@ -1,0 +1,154 @@
+"""Images drawn from a release in a prior's space: decoded, picked from the public pool, or both.
+
+Everything here is post-processing of a release and public. A draw is a code z of its class, and then
+
+    decoded   the decoder's image of z;
+    picked    the image of the pool whose code is nearest to z;
+    varied    the same, moved towards z by a few public variations of which the nearest is kept;
+    half      varied or decoded, by a coin;
+    margin    no code is drawn: one of the pool's images that are clearest of its class.
+
+Picks are sharp but show what the prior knows; decoded images are smoother and nearer to the data. Where classes
+overlap, nearest images of draws teach little, and the clearest ones do.
+"""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from fpu.models import Spec
+from fpu.priors import Prior
+
+WAYS = ("decoded", "picked", "varied", "half", "margin")
+TRIES = 6  # variations of a pick, each of the nearest so far
+CLEAREST, DENSITY = 0.03, 0.15  # of the pool for each class; weight of the log density over d
+_CHUNK = 1000  # images that are varied at once
+_NEAREST = 200  # codes that are compared to the whole pool at once: 100 MB
+
+
+def default(prior: Prior) -> str:
+    """The way of a prior's draws, by a public rule: half and half, or by margin where nothing decodes."""
+    return "margin" if prior.space.decode is None else "half"
+
+
+def sample(
+    prior: Prior, spec: Spec, params: dict[str, Any], key: jax.Array, labels, way: str | None = None
+) -> np.ndarray:
+    """float32 [n, H, W, C] in [0, 1], one image for each label.
+
+    Args:
+      params: of release.fit.
+      key: typed key; the first images of a longer call with the same key are the same.
+      labels: ints [n] in 0..K-1.
+      way: one of WAYS; None: `default(prior)`.
+    """
+    labels = np.asarray(labels)
+    params = {name: np.asarray(x, np.float32) for name, x in params.items()}
+    way = way or default(prior)
+    if way == "margin":
+        images = _clearest(prior, params, key, labels)
+    else:
+        k_code, k_coin, k_vary = jax.random.split(key, 3)
+        z = codes(params, k_code, labels)
+        chance = {"decoded": 1.0, "half": 0.5}.get(way, 0.0)
+        coin = _rng(k_coin).random(len(labels)) < chance
+        images = np.zeros((len(labels), *spec.shape), np.uint8)
+        if coin.any():
+            images[coin] = _decoded(prior, z[coin])
+        if not coin.all():
+            picks = _picked(prior, z[~coin])
+            images[~coin] = picks if way == "picked" else _varied(prior, k_vary, z[~coin], picks)
+    return images.astype(np.float32) / np.float32(255)
+
+
+def codes(params: dict[str, Any], key: jax.Array, labels: np.ndarray) -> np.ndarray:
+    """float32 [n, d]: a code for each label, of a component of its class, which is drawn by its weight."""
+    k_component, k_normal = jax.random.split(key)
+    coins = _rng(k_component).random(len(labels))
+    shape = len(labels), params["means"].shape[2]
+    noise = _rng(k_normal).standard_normal(shape, np.float32)
+    z = np.zeros_like(noise)
+    for k in np.unique(labels):
+        rows = np.flatnonzero(labels == k)
+        ends = np.cumsum(params["weights"][k])
+        component = np.searchsorted(ends[:-1] / ends[-1], coins[rows], side="right")
+        z[rows] = params["means"][k, component] + noise[rows] @ params["roots"][k].T
+    return z
+
+
+def _rng(key):
+    """A generator whose first numbers are the same however many are drawn."""
+    return np.random.default_rng(np.asarray(jax.random.bits(key, (4,), np.uint32)))
+
+
+def _decoded(prior, z):
+    if prior.space.decode is None:
+        raise ValueError(f"the space of the prior {prior.name} has no decoder: draw by margin")
+    return prior.space.decode(z)
+
+
+def _picked(prior, z):
+    """The nearest images of the pool: uint8 [n, H, W, C]."""
+    half = 0.5 * np.square(prior.codes).sum(1)
+    found = np.zeros(len(z), int)
+    for i in range(0, len(z), _NEAREST):
+        # |z - g|^2 / 2 less |z|^2 / 2, which is the same for all of the pool.
+        found[i : i + _NEAREST] = (half[None] - z[i : i + _NEAREST] @ prior.codes.T).argmin(1)
+    return prior.images[found]
+
+
+def _varied(prior, key, z, images):
+    """Images, varied and kept where that brings their codes nearer to z."""
+    if prior.vary is None:
+        return images
+    count, images = len(z), images.copy()
+    for i in range(0, count, _CHUNK):
+        here = np.arange(i, i + _CHUNK)
+        rows = np.minimum(here, count - 1)  # all calls have one shape, the last one repeats a row
+        best = images[rows]
+        nearest = _distance(prior, best, z[rows])
+        for k_try in jax.random.split(jax.random.fold_in(key, i), TRIES):
+            tried = np.asarray(prior.vary(k_try, best))
+            distance = _distance(prior, tried, z[rows])
+            nearer = distance < nearest
+            nearest = np.where(nearer, distance, nearest)
+            best = np.where(nearer[:, None, None, None], tried, best)
+        images[i : i + _CHUNK] = best[: min(_CHUNK, count - i)]
+    return images
+
+
+def _distance(prior, images, z):
+    return np.square(np.asarray(prior.space.encode(images)) - z).sum(1)
+
+
+def _clearest(prior, params, key, labels):
+    """Images of the pool that are clearly of their class: the first CLEAREST of it by
+
+    log p(k | g) + DENSITY log p(g) / d,
+
+    drawn without repetition until all are used.
+    """
+    classes = zip(params["means"], params["weights"], params["roots"], strict=True)
+    joint = np.stack([_log_density(prior.codes, *one) for one in classes], 1)
+    density = np.logaddexp.reduce(joint, axis=1)
+    score = joint - density[:, None] + DENSITY * density[:, None] / prior.codes.shape[1]
+    used = max(1, round(CLEAREST * len(prior.codes)))
+    found = np.zeros(len(labels), int)
+    for k in np.unique(labels):
+        best = np.argpartition(-score[:, k], used - 1)[:used]
+        rows = np.flatnonzero(labels == k)
+        rng = _rng(jax.random.fold_in(key, k))
+        orders = [rng.permutation(used) for _ in range(-(-len(rows) // used))]
+        found[rows] = best[np.concatenate(orders)[: len(rows)]]
+    return prior.images[found]
+
+
+def _log_density(rows, means, weights, root):
+    """Log density [n] of a mixture of normals with one covariance, up to a constant that all classes share."""
+    white = np.linalg.inv(np.asarray(root, np.float64))
+    each = [
+        np.log(max(weight, 1e-9)) - 0.5 * np.square((rows - mean[None]) @ white.T).sum(1)
+        for mean, weight in zip(means, weights, strict=True)
+    ]
+    return np.logaddexp.reduce(np.stack(each), axis=0) - np.linalg.slogdet(root)[1]

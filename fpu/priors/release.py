@@ -1,0 +1,215 @@
+"""The release in a prior's space: a mixture of normals for each class, from DP sums of the members' codes.
+
+Where members are few against the noise, one noised sum gives class means, and the covariance within classes is the
+prior's own. Where they are many, the same budget is shared by class means, rounds of Lloyd's algorithm [1] within each
+class, and one last sum with a covariance for each class. How many components there are is a public rule.
+The rest is post-processing: the variance of the noise is known, so every number is shrunk towards its prior.
+
+[1] Noised Lloyd rounds: Blum et al., Practical privacy: the SuLQ framework, PODS 2005, section 5.
+"""
+
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fpu.dp import moments, sampling
+from fpu.models import Spec
+from fpu.priors import Prior
+
+# Shares of 1 / sigma^2 where there are components: of the class means, of all Lloyd rounds, of the last sum.
+MEANS, ROUNDS, LAST = 0.2, 0.3, 0.5
+LLOYD = 3  # rounds
+# Members a class over sigma (or over 1): for each component; at least for any; and the most components.
+PER_COMPONENT, ROOM, MOST = 90.0, 250.0, 30
+WIDER = 1.2  # covariance within a class of members over that within a class of the prior
+LEAST = 0.15  # of the mean count: what a sum is divided by at least
+CHUNK = 1000  # images in a call of encode
+
+# The arrays that `fit` returns: what a release may hold.
+PARAMETERS: tuple[str, ...] = "means", "weights", "roots"
+
+
+def components(denominator: float, n_classes: int, noise_multiplier: float) -> int:
+    """Components of each class: a public rule of N / K / sigma. 1: class means alone."""
+    room = denominator / n_classes / max(noise_multiplier, 1.0)
+    return 1 if room < ROOM else int(min(room / PER_COMPONENT, MOST))
+
+
+def fit(
+    prior: Prior, spec: Spec, pool, denominator: float, noise_multiplier: float, key: jax.Array
+) -> dict[str, Any]:
+    """Parameters for `draws.sample`: means [K, M, d], weights [K, M], roots of covariances [K, d, d], float32.
+
+    Args:
+      prior: public.
+      spec: of the images; public.
+      pool: a training.Pool of the members.
+      denominator: the public number of units N.
+      noise_multiplier: sigma, a Python float.
+      key: secret typed key.
+
+    **Guarantees.** One unit gives one image, whose code depends on that image and the public prior alone (it is
+    computed in calls of CHUNK rows, so that its rounding does not depend on how many others there are); a code that
+    is not finite counts as 0. With one component there is one noised sum of noise multiplier sigma. Otherwise there
+    are LLOYD + 2, of terms of norm at most 1 each (fpu/dp/moments.py), whose shares of 1 / sigma^2 add up to 1:
+    together they are one Gaussian release of sigma. A sum is shaped by the noised sums before it alone: a row's
+    component is the nearest of centres that are public or noised already. Only calls of `moments` see codes; their
+    other arguments are public or noised, and so are the number of sums and of components.
+    """
+    chex.assert_shape(pool.images, (None, *spec.shape))
+    k_unit, k_means, k_rounds, k_last = jax.random.split(key, 4)
+    rows = sampling.one_of(k_unit, jnp.arange(len(pool.sizes)), pool.units, pool.sizes)
+    labels, count = np.asarray(pool.labels[rows]), spec.n_classes
+    codes = encoded(prior, np.asarray(pool.images[rows]))
+    several = components(denominator, count, noise_multiplier)
+    share = 1.0 if several == 1 else MEANS
+    std = noise_multiplier / share**0.5
+    noised = moments.embeddings(codes / prior.radius, labels, count, k_means, std)
+    means = _class_means(prior, noised, denominator, std)
+    within = WIDER * np.asarray(prior.within, np.float64)
+    if several == 1:
+        roots = np.repeat(_root(within)[None], count, axis=0)
+        return _float32(means[:, None], np.ones((count, 1)), roots)
+
+    u = codes - means[labels]
+    centres = np.repeat(_start(within, several)[None], count, axis=0)
+    radius, std = 1.15 * np.trace(within) ** 0.5, noise_multiplier * (LLOYD / ROUNDS) ** 0.5
+    for k_round in jax.random.split(k_rounds, LLOYD):
+        cell = labels * several + _nearest(u, labels, centres)
+        noised = moments.embeddings(u / radius, cell, count * several, k_round, std)
+        centres = _moved(centres, noised, radius, np.trace(within), denominator, std)
+    radius, std = 0.95 * np.trace(within) ** 0.5, noise_multiplier / LAST**0.5
+    nearest = _nearest(u, labels, centres)
+    left = u - centres[labels, nearest]
+    noised = moments.component_moments(left, labels, nearest, count, several, radius, k_last, std)
+    shifts, weights, covariances = _by_class(noised, radius, np.trace(within), denominator, std)
+    least = 0.02 * np.trace(within) / len(within)
+    roots = np.stack([_root(covariance, least) for covariance in covariances])
+    return _float32(means[:, None] + centres + shifts, weights, roots)
+
+
+def encoded(prior: Prior, images: np.ndarray) -> np.ndarray:
+    """Codes float64 [n, d] of uint8 images, clipped to the prior's radius; 0 where one is not finite.
+
+    **Guarantees.** A row sees its own image. Each call of `encode` has CHUNK rows, the last ones padding.
+    """
+    padded = np.concatenate([images, np.zeros((-len(images) % CHUNK, *images.shape[1:]), np.uint8)])
+    chunks = (padded[i : i + CHUNK] for i in range(0, len(padded), CHUNK))
+    codes = np.concatenate([np.asarray(prior.space.encode(chunk), np.float64) for chunk in chunks])
+    codes = codes[: len(images)]
+    with np.errstate(over="ignore", invalid="ignore"):
+        norms = np.linalg.norm(codes, axis=1, keepdims=True)
+    scale = np.where(np.isfinite(norms), prior.radius / np.maximum(norms, prior.radius), 0.0)
+    return np.where(np.isfinite(norms), codes, 0.0) * scale
+
+
+def _nearest(u, labels, centres):
+    """int [n]: the nearest of the centres [K, M, d] of each row's class."""
+    found = np.zeros(len(u), int)
+    for k, own in enumerate(centres):
+        rows = np.flatnonzero(labels == k)
+        # |u - c|^2 less |u|^2, which is the same for all centres.
+        found[rows] = (np.square(own).sum(1)[None] - 2 * u[rows] @ own.T).argmin(1)
+    return found
+
+
+# What follows sees no image.
+
+
+def _start(covariance, count):
+    """Public centres [M, d]: Lloyd's algorithm on draws of N(0, covariance)."""
+    draws = np.random.default_rng(0).normal(size=(100 * count, len(covariance)))
+    draws = draws @ _root(covariance).T
+    centres, everyone = draws[:count], np.zeros(len(draws), int)
+    for _ in range(10):
+        hot = _nearest(draws, everyone, centres[None])[:, None] == np.arange(count)[None]
+        centres = (hot.T @ draws + centres) / (hot.sum(0) + 1.0)[
+            :, None
+        ]  # one where it was: never empty
+    return centres
+
+
+def _class_means(prior, noised, n, std):
+    """Class means [K, d] from noised sums of codes / R, R the prior's radius.
+
+    m_k = R sums_k / n_k has noise of variance s_k = (std R / (a n_k))^2. The prior of the true means is normal
+    around their mean c, with covariance B = b T: T is the covariance of the prior's codes and b is what the m_k show
+    beyond their noise. The posterior mean is
+
+        c + B (B + s_k I)^-1 (m_k - c),      b = max(sum_k |m_k - c|^2 / (K - 1) - d mean_k s_k, 0) / trace T.
+    """
+    sums, counts = (np.asarray(x, np.float64) for x in noised)
+    mean = n / len(counts)
+    counts = np.maximum(_shrunk(counts, mean, std / moments.COUNT, 0.5), LEAST * mean)
+    means = sums * prior.radius / counts[:, None]
+    variance = np.square(std * prior.radius / counts) / (1.0 - moments.COUNT**2)
+    centre = means.mean(0)
+    values, vectors = np.linalg.eigh(np.cov(np.asarray(prior.codes, np.float64).T))
+    values = np.maximum(values, 1e-9 * values[-1])
+    seen = np.square(means - centre[None]).sum() / max(len(means) - 1, 1)
+    b = max((seen - len(values) * variance.mean()) / values.sum(), 1e-3)
+    gain = b * values[None] / (b * values[None] + variance[:, None])
+    return centre[None] + ((means - centre[None]) @ vectors * gain) @ vectors.T
+
+
+def _shrunk(counts, mean, std, spread):
+    """Noised counts shrunk to their public mean, whose prior is normal with deviation spread * mean; none below 0."""
+    gain = 1.0 / (1.0 + (std / (spread * mean)) ** 2)
+    return np.maximum(mean + gain * (counts - mean), 1e-3 * mean)
+
+
+def _moved(centres, noised, radius, trace, n, std):
+    """Centres [K, M, d] after a round: posterior means; the prior is the centre before, of variance trace / 2 d."""
+    count, several, d = centres.shape
+    sums, counts = (np.asarray(x, np.float64) for x in noised)
+    mean = n / count / several
+    counts = np.maximum(_shrunk(counts, mean, std / moments.COUNT, 0.7), LEAST * mean)
+    variance = np.square(std * radius / counts) / (1.0 - moments.COUNT**2)
+    gain = (0.5 * trace / d / (0.5 * trace / d + variance))[:, None]
+    old = centres.reshape(-1, d)
+    return (old + gain * (sums * radius / counts[:, None] - old)).reshape(centres.shape)
+
+
+def _by_class(noised, radius, trace, n, std):
+    """Shifts of the components [K, M, d], weights [K, M] and covariances of the classes [K, d, d] from the last sum.
+
+    A component's mean distance from its centre has noise of variance s = (std radius / (a n_km))^2; its prior is
+    normal around 0 with variance P = max(mean of its square - mean of s, 0). The covariance around the shifted
+    components of class k is S_k / n_k - sum_m w_km shift shift^T. It is shrunk to the mean D of all classes: what is
+    left, E_k, has noise of variance t_k off the diagonal, and a prior variance kappa D_ii D_jj,
+
+        D + E_k kappa D_ii D_jj / (kappa D_ii D_jj + t_k),      kappa = sum (E^2 - t) / sum D_ii D_jj, off the diagonal.
+    """
+    sums, counts, square = (np.asarray(x, np.float64) for x in noised)
+    count, several, d = sums.shape
+    a2 = 1.0 - moments.COUNT**2 - moments.CLASS_SQUARE**2
+    mean = n / count / several
+    shrunk = _shrunk(counts, mean, std / moments.COUNT, 0.7)
+    counts = np.maximum(shrunk, LEAST * mean)
+    shifts, variance = sums / counts[..., None], np.square(std * radius / counts) / a2
+    prior = max(np.mean(np.square(shifts)) - variance.mean(), 1e-4 * trace / d)
+    shifts = shifts * (prior / (prior + variance))[..., None]
+    members = shrunk.sum(1)
+    weights = shrunk / members[:, None]
+    own = square / members[:, None, None] - np.einsum("km,kmi,kmj->kij", weights, shifts, shifts)
+    mean = np.tensordot(members / members.sum(), own, 1)
+    deviation, off = own - mean[None], 1.0 - np.eye(d)
+    variance = np.square(std / moments.CLASS_SQUARE * radius**2 / members)[:, None, None] / 2
+    size = np.maximum(np.diag(mean), 1e-3 * trace / d)
+    scale = (size[:, None] * size[None])[None]
+    kappa = (off * (np.square(deviation) - variance).mean(0)).sum() / (off * scale[0]).sum()
+    scale = max(kappa, 0.0) * scale
+    return shifts, weights, mean[None] + deviation * scale / (scale + variance + 1e-20)
+
+
+def _root(covariance, least=0.0):
+    """[d, d] R with R R^T the covariance, no eigenvalue below `least`."""
+    values, vectors = np.linalg.eigh(covariance)
+    return vectors * np.sqrt(np.maximum(values, least))[None]
+
+
+def _float32(*arrays):
+    return dict(zip(PARAMETERS, (jnp.asarray(x, jnp.float32) for x in arrays), strict=True))

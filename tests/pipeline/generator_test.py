@@ -1,0 +1,144 @@
+"""fpu/pipeline/generator.py with a public prior: a run from its flags to its release, and what it has to beat."""
+
+import json
+from unittest import mock
+
+import jax
+import numpy as np
+import pytest
+import tiny_prior
+from quick_run import JUDGED, PNG, SECRET, Killed, options, tells_the_secret
+
+from fpu import InputError, evaluation, report
+from fpu.baselines import gaussian
+from fpu.pipeline import run
+from fpu.priors import release
+from fpu.release import generators
+from fpu.training import checkpoint
+
+ON_DRAWS = {"noise_multiplier": None, "eps": 5.0, "draw_steps": 3, "steps": None}
+DRAWS = {"model": "prior", "noise_multiplier": None, "eps": 5.0, "steps": None, "set": ()}
+
+
+@pytest.fixture(autouse=True)
+def squares(monkeypatch):
+    tiny_prior.install(monkeypatch)
+
+
+def read(folder, name):
+    return json.loads((folder / name).read_text())
+
+
+def images(folder):
+    return np.load(folder / "release" / "synthetic.npz")["train_images"]
+
+
+def test_a_run_killed_while_draws_teach_it_goes_on_with_the_same_release(
+    tmp_path, quick, monkeypatch, capsys
+):
+    save = checkpoint.save
+
+    def save_and_die(folder, step, state, layout):
+        save(folder, step, state, layout)
+        if (folder.name, step) == ("warmup", 2):
+            raise Killed
+
+    folder = tmp_path / "killed"
+    with mock.patch.object(checkpoint, "save", save_and_die), pytest.raises(Killed):
+        run.run(options(folder, **ON_DRAWS))
+    for change in ({"prior": "none"}, {"version": "2"}):
+        with monkeypatch.context() as patch:
+            tiny_prior.install(patch, change.pop("version", "1"))
+            with pytest.raises(InputError, match=r"holds another run \(prior"):
+                run.run(options(folder, **ON_DRAWS, **change))
+    tiny_prior.install(monkeypatch)
+    run.run(options(folder, **ON_DRAWS))
+    told = capsys.readouterr().err
+    assert "draws of the release: 200 of 200" in told
+    chain = "release of class means in the space of squares -> 200 draws -> VAE, 3 steps; no DP-SGD"
+    assert chain in told
+    straight = run.run(options(tmp_path / "straight", **ON_DRAWS))
+    np.testing.assert_array_equal(images(folder), images(straight))
+
+    record = read(folder, "record.json")
+    assert record["config"]["prior"] == "squares"
+    assert record["prior"] == {
+        "name": "squares",
+        "version": "1",
+        "knows": "no public images: squares drawn by a test",
+        "n_images": 60,
+        "members_among_them": 0,
+    }
+    assert read(folder, "release/privacy.json")["prior"]["version"] == "1"
+    for page in ("PRIVACY.md", "DATASHEET.md"):
+        text = (folder / "release" / page).read_text()
+        assert "`squares`, version 1" in text
+        assert "squares drawn by a test" in text
+    assert "prior" not in read(folder, "release/generator.json")  # the model needs none to draw
+    without = run.run(options(tmp_path / "without", **ON_DRAWS, prior="none"))
+    assert "prior" not in read(without, "record.json")
+    assert "prior" not in (without / "release" / "PRIVACY.md").read_text()
+    assert (images(without) != images(folder)).any()
+
+
+def test_release_rivals_and_dpsgd_have_secret_keys_of_their_own(tmp_path, quick, monkeypatch):
+    keys, beside = {"root": jax.random.wrap_key_data(np.frombuffer(SECRET, np.uint32))}, []
+
+    def kept(name, fit):
+        def fitted(*arguments):
+            keys[f"{name} {arguments[-2]:.3f}"] = arguments[-1]
+            return fit(*arguments)
+
+        return fitted
+
+    def judge(*_, **arguments):
+        beside.append(sorted(arguments["beside"]))
+        return dict(JUDGED)
+
+    monkeypatch.setattr(gaussian, "fit", kept("gaussian", gaussian.fit))
+    monkeypatch.setattr(release, "fit", kept("prior", release.fit))
+    monkeypatch.setattr(evaluation, "evaluate", judge)
+    run.run(options(tmp_path / "both", **ON_DRAWS | {"warmup_share": 0.5, "steps": 2}))
+    assert sorted(name.split()[0] for name in keys) == ["gaussian", "prior", "prior", "root"]
+    assert len({tuple(np.asarray(jax.random.key_data(key))) for key in keys.values()}) == 4
+    run.run(options(tmp_path / "draws", **DRAWS))
+    assert beside == [["gaussian", "one_shot", "warmup"], ["gaussian"]]
+
+
+def test_draws_of_a_prior_are_a_release_that_draws_more(tmp_path, quick, monkeypatch):
+    shown = {}
+
+    def samples(path, images, labels, class_names, *more):
+        shown[path.parent.name] = len(more)
+        path.write_bytes(PNG)
+
+    monkeypatch.setattr(report, "samples_png", samples)
+    folder = run.run(options(tmp_path, **DRAWS))
+    assert shown == {".release.part": 0, tmp_path.name: 3}  # real images, their labels, the prior's
+    assert tells_the_secret(folder) == set()
+    facts = read(folder, "release/generator.json")
+    assert (facts["model"], facts["prior"]) == ("prior", {"name": "squares", "version": "1"})
+    more = generators.load(folder / "release").sample(jax.random.key(1), np.arange(4))
+    assert more.shape == (4, 8, 8, 1)
+    for page in ("PRIVACY.md", "DATASHEET.md"):
+        assert "`squares`, version 1" in (folder / "release" / page).read_text()
+
+
+def test_a_member_among_the_public_images_is_told_to_the_holder_alone(tmp_path, quick, monkeypatch):
+    prior = tiny_prior.prior
+    from fpu import data
+
+    digits = data.load("digits")
+    known = digits.images[digits.split == 0]
+
+    def with_members(spec, version="1"):
+        made = prior(spec, version)
+        return made._replace(images=np.concatenate([known, made.images]))
+
+    monkeypatch.setattr(tiny_prior, "prior", with_members)
+    tiny_prior.install(monkeypatch)
+    folder = run.run(options(tmp_path, **ON_DRAWS))
+    assert read(folder, "record.json")["prior"]["members_among_them"] == 100
+    for path in (folder / "release").glob("*.*"):
+        assert b"members_among" not in path.read_bytes()
+        assert b"among its images" not in path.read_bytes()

@@ -1,0 +1,148 @@
+"""fpu/priors/release.py: its budget, neighbouring sets, plain quantities without noise."""
+
+import functools
+
+import hypothesis
+import jax
+import jax.numpy as jnp
+import linear_prior
+import numpy as np
+import pytest
+import release_checks
+from hypothesis import strategies as st
+
+from fpu.priors import draws, release
+
+SPEC = linear_prior.SPEC
+make = functools.cache(linear_prior.make)
+
+
+def fit(images, labels, sigma=0.0, n=None, prior=None, key=None):
+    pool = release_checks.pool_of(images, labels)
+    return release.fit(
+        prior or make(),
+        SPEC,
+        pool,
+        float(n or len(images)),
+        sigma,
+        jax.random.key(0) if key is None else key,
+    )
+
+
+def spread(params, k):
+    """Mean and covariance of class k."""
+    w, m, r = (np.asarray(params[name][k], np.float64) for name in ("weights", "means", "roots"))
+    mean = w @ m / w.sum()
+    return mean, (m - mean).T * (w / w.sum()) @ (m - mean) + r @ r.T
+
+
+@pytest.mark.parametrize(
+    ("n", "sigma", "wanted"),
+    [(500, 3.73, 1), (1000, 0.5, 1), (10_000, 3.73, 2), (60_000, 3.73, 17), (60_000, 0.5, 30)],
+)
+def test_components_are_a_public_rule(n, sigma, wanted):
+    assert release.components(float(n), 10, sigma) == wanted
+
+
+def test_the_sums_share_one_noise_multiplier():
+    release_checks.budget()
+
+
+def test_one_member_tells_no_more_than_one_release():
+    release_checks.neighbours()
+
+
+@hypothesis.settings(max_examples=25, deadline=None, derandomize=True, database=None)
+@hypothesis.given(
+    seed=st.integers(0, 99),
+    label=st.integers(-1, 3),
+    sigma=st.sampled_from([1e-3, 1.0, 30.0]),
+    denominator=st.sampled_from([12, 3000]),
+    code=st.sampled_from([None, np.nan, np.inf, -3e38, 1e30]),
+)
+def test_whatever_the_member_holds(seed, label, sigma, denominator, code):
+    """Random pixels, any label, and an encoder that fails on them."""
+    images, labels = linear_prior.members(12)
+    images[0] = np.random.default_rng(seed).integers(0, 256, images[0].shape)
+    strange, labels[0] = images[0].copy(), max(0, min(label, 2))
+
+    def encode(batch):
+        codes = linear_prior.encode(batch)
+        if code is not None:
+            codes[(batch == strange[None]).all((1, 2, 3)), 0] = code
+        return codes
+
+    prior = make()._replace(space=make().space._replace(encode=encode))
+    moved, allowed = release_checks.exposure(images, labels, sigma, denominator, prior)
+    assert np.isfinite(moved)
+    assert moved <= allowed * (1 + 1e-6)
+
+
+def test_a_code_does_not_depend_on_the_other_images():
+    images, _ = linear_prior.members(release.CHUNK + 7)
+    codes = release.encoded(make(), images)
+    for count in (1, 30, release.CHUNK + 1):
+        np.testing.assert_array_equal(release.encoded(make(), images[:count]), codes[:count])
+    assert (np.linalg.norm(codes, axis=1) <= make().radius * (1 + 1e-12)).all()
+
+
+def test_without_noise_a_small_release_is_the_class_means():
+    images, labels = linear_prior.members(60)
+    params = fit(images, labels)
+    codes = release.encoded(make(), images)
+    for k in range(3):
+        mean, covariance = spread(params, k)
+        np.testing.assert_allclose(mean, codes[labels == k].mean(0), atol=1e-5)
+        np.testing.assert_allclose(covariance, release.WIDER * make().within, atol=1e-5)
+
+
+def test_without_noise_a_large_release_is_the_moments_of_each_class():
+    images, labels = linear_prior.members(3000)
+    prior = make()._replace(
+        within=0.3 * np.eye(5, dtype=np.float32), radius=100.0
+    )  # nothing is clipped
+    params = fit(images, labels, prior=prior)
+    assert params["means"].shape == (3, 11, 5)
+    codes = release.encoded(prior, images)
+    for k in range(3):
+        own = codes[labels == k]
+        mean, covariance = spread(params, k)
+        np.testing.assert_allclose(mean, own.mean(0), atol=1e-3)
+        np.testing.assert_allclose(covariance, np.cov(own.T), atol=0.02 * np.trace(np.cov(own.T)))
+        # The components follow the two bumps: they say more than one normal distribution does.
+        within = params["roots"][k] @ params["roots"][k].T
+        assert np.trace(within) < 0.5 * np.trace(np.cov(own.T))
+
+
+def test_less_noise_is_nearer():
+    images, labels = linear_prior.members(900)
+    codes = release.encoded(make(), images)
+    means = np.stack([codes[labels == k].mean(0) for k in range(3)])
+
+    def error(sigma):
+        keys = jax.random.split(jax.random.key(1), 4)
+        found = [fit(images, labels, sigma, key=key) for key in keys]
+        return sum(np.linalg.norm([spread(p, k)[0] - means[k] for k in range(3)]) for p in found)
+
+    assert error(0.5) < error(10.0) < error(300.0)
+
+
+@pytest.mark.parametrize(("sigma", "n"), [(0.0, 4), (20.0, 4), (0.1, 3000), (11.0, 9000)])
+def test_draws_are_images_whatever_the_noise_and_the_members(sigma, n):
+    images = np.full((4, 8, 8, 1), 200, np.uint8)
+    params = fit(images, np.zeros(4, int), sigma, n)  # no member of classes 1 and 2
+    assert set(params) == set(release.PARAMETERS)
+    assert all(x.dtype == jnp.float32 and np.isfinite(x).all() for x in params.values())
+    drawn = draws.sample(make(), SPEC, params, jax.random.key(1), [0, 1, 2, 2])
+    assert drawn.shape == (4, 8, 8, 1)
+
+
+def test_a_group_counts_as_one_unit():
+    images, labels = linear_prior.members(6)
+    pool = release_checks.pool_of(images, labels)._replace(
+        units=jnp.array([[0, 0, 0, 0], [1, 1, 1, 1], [2, 3, 4, 5]]), sizes=jnp.array([1, 1, 4])
+    )
+    with release_checks.seen() as calls:
+        release.fit(make(), SPEC, pool, 3.0, 1.0, jax.random.key(0))
+    counts = calls[0][0][-3:]
+    assert counts.sum() == pytest.approx(3 * 0.2)

@@ -1,0 +1,68 @@
+"""fpu/priors/spectrum.py: a code sees one image, textures wherever they are, and places; scales are those of a pool."""
+
+import numpy as np
+import pytest
+
+from fpu.models import Spec
+from fpu.priors import spectrum
+
+RNG = np.random.default_rng
+
+
+def pool(shape=(12, 12, 1), n=400, seed=0):
+    """Images of two classes, one dark and one bright, with noise of random strength."""
+    rng = RNG(seed)
+    classes = rng.integers(0, 2, n)
+    noise = rng.normal(size=(n, *shape)) * rng.uniform(5, 40, (n, 1, 1, 1))
+    x = 80 + 90 * classes[:, None, None, None] + noise
+    return np.clip(x, 0, 255).astype(np.uint8), classes
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), (28, 28, 1), (64, 64, 1), (9, 20, 1), (16, 16, 3)])
+def test_codes_of_any_shape(shape):
+    images, classes = pool(shape, 120)
+    space = spectrum.space(images, classes, Spec(shape, 2))
+    codes = space.encode(images[:7])
+    assert codes.shape == (7, spectrum.SIZE)
+    assert codes.dtype == np.float32
+    assert np.isfinite(codes).all()
+    assert space.decode is None
+
+
+def test_a_code_sees_one_image_alone():
+    images, classes = pool()
+    encode = spectrum.space(images, classes, Spec((12, 12, 1), 2)).encode
+    other = images.copy()
+    other[1:] = 255 - other[1:]
+    np.testing.assert_array_equal(encode(images)[0], encode(other)[0])
+
+
+def test_spectra_say_the_texture_and_low_frequencies_the_place():
+    spot = np.zeros((2, 28, 28, 1), np.uint8)
+    spot[0, 12:15, 11:14], spot[1, 13:16, 14:17] = 200, 200
+    size = spectrum.spectrum_size(Spec((28, 28, 1), 2))
+    a, b = spectrum.features(spot)
+    moved = np.abs(a - b)
+    assert moved[:size].mean() < 0.25 * np.abs(a[:size] - a[:size].mean()).mean()
+    assert moved[size:].max() > 0.3
+
+
+def test_scales_are_those_within_a_class():
+    images, classes = pool()
+    own = spectrum.space(images, classes, Spec((12, 12, 1), 2)).encode(images)
+    blind = spectrum.space(images, None, Spec((12, 12, 1), 2)).encode(images)
+
+    def apart(codes):
+        means = np.stack([codes[classes == k].mean(0) for k in (0, 1)])
+        rest = codes - means[classes]
+        return np.square(means[0] - means[1]).sum() / np.square(rest).sum(1).mean()
+
+    np.testing.assert_allclose(own.mean(0), 0, atol=1e-3)
+    assert apart(own) > 1.5 * apart(blind)
+
+
+def test_blank_and_equal_images_have_finite_codes():
+    images = np.zeros((50, 10, 10, 1), np.uint8)
+    images[:25] = 255
+    encode = spectrum.space(images, None, Spec((10, 10, 1), 2)).encode
+    assert np.isfinite(encode(images)).all()

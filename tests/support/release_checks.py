@@ -1,0 +1,137 @@
+"""Checks of one-shot releases, for the real code and for faulty code: any row, and sums that shape one another."""
+
+import contextlib
+from unittest import mock
+
+import jax
+import jax.numpy as jnp
+import linear_prior
+import numpy as np
+import pytest
+
+from fpu import training
+from fpu.dp import moments, noise
+from fpu.priors import release
+
+LABELS = np.array([0, 1, 1, 2, 0])
+BANDS = np.eye(2)[[0, 0, 1, 1]]
+LONGEST, RADIUS = 2.0, 1.5
+
+
+def halves(z):
+    """The component of each row: a function of that row alone."""
+    return (np.nan_to_num(np.asarray(z)[:, 0]) > 0).astype(int)
+
+
+SUMS = {  # (rows [n, 4], labels, key, std) -> the noised sums
+    "energies": lambda z, labels, *noised: moments.energies(z, LONGEST, BANDS, *noised),
+    "moments": lambda z, labels, *noised: moments.moments(z, labels, 3, RADIUS, *noised),
+    "class_moments": lambda z, labels, *noised: moments.class_moments(
+        z, labels, 3, RADIUS, *noised
+    ),
+    "component_moments": lambda z, labels, *noised: moments.component_moments(
+        z, labels, halves(z), 3, 2, RADIUS, *noised
+    ),
+    "embeddings": lambda z, labels, *noised: moments.embeddings(z, labels, 3, *noised),
+}
+
+
+@contextlib.contextmanager
+def seen(replayed=None):
+    """A list of (all that a sum adds noise to, as one vector; std; the noised sums), one for each call.
+
+    `replayed`: noised sums to return in place of new ones.
+    """
+    calls, real = [], moments._noised
+
+    def spy(sums, key, std):
+        noised = real(sums, key, std) if replayed is None else replayed[len(calls)]
+        calls.append((np.concatenate([np.ravel(x) for x in sums]), std, noised))
+        return noised
+
+    with mock.patch.object(moments, "_noised", spy):
+        yield calls
+
+
+def one_row(name, row, label=0):
+    """How far the sum of this name moves when a fifth row joins four others."""
+    z = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
+    z[4], labels = row, np.append(LABELS[:4], label)
+    with seen() as calls:
+        SUMS[name](z, labels, jax.random.key(0), 1.0)
+        SUMS[name](z[:4], labels[:4], jax.random.key(0), 1.0)
+    (both, *_), (less, *_) = calls
+    assert np.isfinite(both).all()
+    return np.linalg.norm(both - less)
+
+
+def any_row(name):
+    """No row moves the sum of this name by more than 1."""
+    for row in ([9.0, -9.0, 9.0, 9.0], [2.0, 0, 0, 0], [1e30] * 4, [np.nan, 0, 0, 0], [np.inf] * 4):
+        for label in (0, 2):
+            assert one_row(name, row, label) <= 1 + 1e-9
+
+
+def pool_of(images, labels):
+    n = len(images)
+    return training.Pool(
+        jnp.asarray(images),
+        jnp.asarray(labels, jnp.int32),
+        jnp.arange(n)[:, None],
+        jnp.ones(n, jnp.int32),
+    )
+
+
+def exposure(images, labels, sigma, denominator=None, prior=None):
+    """(squared distance over std^2, added up over the sums of a release in a prior's space, and 1 / sigma^2).
+
+    The distance is that of the release with the first member to the one without it, every sum shaped by the
+    same noised sums before it: mu^2 of the adaptive composition.
+    """
+    prior = prior or linear_prior.make()
+    fitted = prior, linear_prior.SPEC
+    rest = float(denominator or len(images)), sigma
+    with seen() as both:
+        release.fit(*fitted, pool_of(images, labels), *rest, jax.random.key(0))
+    with seen([noised for *_, noised in both]) as less:
+        release.fit(*fitted, pool_of(images[1:], labels[1:]), *rest, jax.random.key(0))
+    moved = [
+        np.square(np.subtract(a, b)).sum() / std**2
+        for (a, std, _), (b, *_) in zip(both, less, strict=True)
+    ]
+    return sum(moved), 1 / sigma**2
+
+
+def neighbours():
+    """One member, of any image, tells no more than one Gaussian release does."""
+    images, labels = linear_prior.members(60)
+    images = images // 2 + 64  # codes well within the radius
+    longest = linear_prior.decode(np.full((1, linear_prior.D), 9.0))[0]
+    for first in (longest, np.zeros_like(longest), images[1]):
+        images[0] = first
+        for denominator in (60, 3000):  # one component, and eleven
+            moved, allowed = exposure(images, labels, 1.0, denominator)
+            assert 0 < moved <= allowed * (1 + 1e-9)
+
+
+def budget():
+    """The sums of a release share one noise multiplier, and each has noise of its own."""
+    images, labels = linear_prior.members(60)
+    for denominator, sums in ((60, 1), (3000, 2 + release.LLOYD)):
+        keys, real = [], noise.gaussian
+
+        def spy(tree, key, std, keys=keys, real=real):
+            keys.append(tuple(np.asarray(jax.random.key_data(key))))
+            return real(tree, key, std)
+
+        with mock.patch.object(noise, "gaussian", spy), seen() as calls:
+            release.fit(
+                linear_prior.make(),
+                linear_prior.SPEC,
+                pool_of(images, labels),
+                float(denominator),
+                0.9,
+                jax.random.key(0),
+            )
+        assert len(set(keys)) == len(keys) == sums
+        assert sum(1 / std**2 for _, std, _ in calls) == pytest.approx(1 / 0.9**2)
