@@ -12,6 +12,7 @@ import hashlib
 import pathlib
 import shutil
 import time
+from typing import Any
 
 import numpy as np
 from absl import flags
@@ -102,5 +103,5 @@ def main(argv: list[str]) -> None:
     if given["clear"].value:
         print(clear())
         return
-    names = ("prior", "side", "steps", "seed", "out")
-    print(train(*(given[name].value for name in names)))
+    arguments: Any = [given[name].value for name in ("prior", "side", "steps", "seed", "out")]
+    print(train(*arguments))

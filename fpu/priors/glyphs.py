@@ -14,6 +14,7 @@ network too: codes and decoded images depend on them.
 import functools
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -127,7 +128,7 @@ def _letter(font: str, character: str) -> np.ndarray | None:
     """float32 [48, 48]; None for a character without ink, or too small to be a shape."""
     from PIL import Image
 
-    mask = _type(font).getmask(character)
+    mask: Any = _type(font).getmask(character)
     width, height = mask.size
     if width < 3 or height < 4:
         return None

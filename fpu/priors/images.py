@@ -86,7 +86,8 @@ def _npz(what, path):
     """Images [n, H, W, C] of all splits of an .npz and labels; None where it has none, or one class only."""
     headers = safe.npz_headers(path, ("train_images", "train_labels"))
     if "train_labels" in headers:
-        images, labels, _ = zip(*npz.read(path).values(), strict=True)
+        parts, _ = npz.read(path)
+        images, labels, _ = zip(*parts.values(), strict=True)
         labels = np.concatenate(labels)
         return np.concatenate(images), labels if np.ptp(labels) else None
     shape, dtype = headers.get("train_images", ((), np.dtype(np.uint8)))

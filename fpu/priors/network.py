@@ -96,9 +96,10 @@ def _halved(x):
 
 def terms(config: Config, params: Any, image: jax.Array, kind: jax.Array, key: jax.Array):
     """(nats of the pixels, KL, cross-entropy of the class) of ONE image [side, side, 1] of class `kind`."""
-    mean, logvar = Encoder(config).apply(params["encoder"], image)
+    parts: Any = Encoder(config).apply(params["encoder"], image)
+    mean, logvar = parts
     code = mean + jnp.exp(0.5 * logvar) * jax.random.normal(key, mean.shape)
-    logits = Decoder(config).apply(params["decoder"], code)
+    logits: Any = Decoder(config).apply(params["decoder"], code)
     nats = jnp.sum(jax.nn.softplus(logits) - image * logits)
     kl = 0.5 * jnp.sum(jnp.square(mean) + jnp.exp(logvar) - 1.0 - logvar)
     named = code @ params["head"]["kernel"] + params["head"]["bias"]
@@ -258,6 +259,7 @@ def _encode(config, params, images):
 @functools.partial(jax.jit, static_argnums=0)
 def _decode(config, params, codes):
     def one(code):
-        return jax.nn.sigmoid(Decoder(config).apply(params, code))
+        logits: Any = Decoder(config).apply(params, code)
+        return jax.nn.sigmoid(logits)
 
     return jnp.round(255.0 * jax.vmap(one)(codes.astype(jnp.float32))).astype(jnp.uint8)
