@@ -148,3 +148,12 @@ def test_the_noise_is_what_the_docstrings_say():
     sums, counts = map(np.stack, zip(*each, strict=True))
     assert np.std(sums) == pytest.approx(std / (1 - moments.COUNT**2) ** 0.5, rel=0.12)
     assert np.std(counts) == pytest.approx(std / moments.COUNT, rel=0.12)
+
+
+def test_absent_is_not_black():
+    """What is hidden is a contribution that is absent. An image turned black is another one, and costs up to two."""
+    z = jnp.asarray(np.random.default_rng(0).normal(size=(5, D)), jnp.float32)
+    white, black = (z.at[4].set(jnp.array([end, 0.0, 0.0, 0.0])) for end in (HALF, -HALF))
+    here = RELEASED["energies"](white, LABELS)
+    assert np.linalg.norm(here - RELEASED["energies"](black, LABELS)) > 1.8
+    assert np.linalg.norm(here - RELEASED["energies"](z[:4], LABELS[:4])) <= 1 + 1e-12
