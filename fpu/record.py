@@ -248,7 +248,7 @@ _KINDS = (  # whether a value fits, and where it must
     (_count, "data.n_nonmembers data.n_reference data.n_test data.seed"),
     (_count, "privacy.capacity privacy.steps fidelity.features.n_reference"),
     (_count, "cost.steps cost.examples"),
-    (_positive, "data.n_classes data.n_members data.n_units"),
+    (_positive, "data.n_classes data.n_members data.n_units config.n_public"),
     (_dict, "config.model_config config.recipe data.notes privacy.audit prior"),
     (_list_of(_count), "data.members_per_class"),
     (_list_of(_text), "data.class_names data.look"),
@@ -259,6 +259,6 @@ _KINDS = (  # whether a value fits, and where it must
     (_list_of(_dict), "privacy.stages"),
     (_dict_of(lambda row: row is None or _dict(row)), "fidelity utility"),
     (_dict_of(_number), "cost.seconds"),
-    (_dict_of(_text), "versions"),
+    (_dict_of(_text), "versions data.notes"),
     (_thumbnail, "thumbnails"),
 )

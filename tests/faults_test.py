@@ -1,11 +1,15 @@
-"""Classic violations, put into the real step one at a time: the checks of the guarantee see each of them.
+"""Faults, put into the real code one at a time: each is caught by a test that is named beside it.
 
-Most were found in published libraries (arXiv:2602.17454 lists thirteen).
+In the step (sampler, clip, noise) most are classic violations, found in published libraries (arXiv:2602.17454 lists
+thirteen), and guarantees_test::test_one_step_keeps has the check that sees each. In the accountant and the release the
+test that is named is run with the fault in place.
 """
 
 import contextlib
 import functools
+import importlib.util
 import math
+import pathlib
 from unittest import mock
 
 import checks
@@ -18,13 +22,16 @@ import release_checks
 from experiments.suites import audit as suite
 from experiments.suites import vmap_clipping
 from fpu import training
-from fpu.dp import clipping, moments, noise, sampling
+from fpu.dp import accounting, clipping, gdp, moments, noise, plan, rounding, sampling, tails
 from fpu.dp.clipping import Diagnostics
+from fpu.dp.losses import Steps
 from fpu.dp.plan import DPSGD, Plan
 from fpu.priors import release
 from fpu.privacy import audit
 
 REAL_NOISE, REAL_POISSON = noise.gaussian, sampling.poisson
+ROOT = pathlib.Path(__file__).parents[1]
+GUARANTEES = "tests/guarantees_test.py::test_one_step_keeps"  # with the check that FAULTS names
 NOTHING = Diagnostics(jnp.float32(0), jnp.float32(0), jnp.int32(0))
 
 
@@ -280,6 +287,204 @@ def test_the_harness_itself_is_not_what_is_caught(check):
             check()
 
 
+# The accountant, the ends of noise and the release: module, name, fault, the test that fails, its arguments.
+
+
+def steps_counted_once(steps):
+    return REAL_MERGED([part._replace(count=1) for part in steps])
+
+
+def noise_added_up_without_squares(steps):
+    return sum(part.count / part.noise for part in steps) ** 0.5
+
+
+def truncation_is_free(self):
+    return Steps(self.steps, self.sampling_rate, self.noise_multiplier)
+
+
+def half_the_rate(self):
+    return Steps(self.steps, self.sampling_rate / 2, self.noise_multiplier)
+
+
+def delta_of_less(mu, eps):
+    return REAL_LOG_DELTA(0.99 * mu, eps)
+
+
+def ends_that_cost_nothing(steps, words, delta):
+    return 0.0
+
+
+def numbers_rounded_to_the_nearest(x, digits, rounding):
+    return f"{x:.{digits}g}"
+
+
+def rows_not_clipped(rows):
+    return rows
+
+
+def counted_in_every_class(labels, n_classes):
+    return np.ones((len(labels), n_classes))
+
+
+def half_the_noise_of_a_release(sums, key, std):
+    return REAL_NOISED(sums, key, std / 2)
+
+
+def one_draw_for_all_sums(key, count):
+    return REAL_HOST(jax.random.key(3), count)
+
+
+def draws_of_23_bits(key, count):
+    return np.asarray(jax.random.normal(key, (count,)), np.float64)
+
+
+def draws_that_are_not_rounded(tree, key, std):
+    return jax.tree.map(lambda x: x + std * jax.random.normal(key, x.shape), tree)
+
+
+REAL_MERGED, REAL_LOG_DELTA = accounting._merged, gdp.log_delta
+REAL_NOISED, REAL_HOST = moments._noised, noise.normal_on_host
+ACCOUNTING, PLAN = "tests/dp/accounting_test.py", "tests/dp/plan_test.py"
+MOMENTS, NOISE = "tests/dp/moments_test.py", "tests/dp/noise_test.py"
+NAMED = [
+    (
+        accounting,
+        "_merged",
+        steps_counted_once,
+        f"{ACCOUNTING}::test_releases_and_full_batches_are_the_closed_form_at_any_delta",
+        (Plan(1e-9, (DPSGD(1000, 1.0, 20_000, 60.0, 1000),)), 16.4189),
+    ),
+    (
+        accounting,
+        "_mu",
+        noise_added_up_without_squares,
+        f"{ACCOUNTING}::test_stages_that_are_gaussian_compose_to_one",
+        (),
+    ),
+    (
+        plan.DPSGD,
+        "accounted",
+        truncation_is_free,
+        f"{ACCOUNTING}::test_truncation_is_paid_for",
+        (),
+    ),
+    (
+        plan.DPSGD,
+        "accounted",
+        half_the_rate,
+        f"{PLAN}::test_what_is_accounted_of_a_stage",
+        (),
+    ),
+    (
+        gdp,
+        "log_delta",
+        delta_of_less,
+        f"{ACCOUNTING}::test_the_closed_form_is_never_below_the_truth_and_hardly_above_it",
+        (),
+    ),
+    (
+        tails,
+        "beyond",
+        ends_that_cost_nothing,
+        "tests/dp/tails_test.py::test_a_plan_whose_noise_ends_too_soon_claims_nothing",
+        (),
+    ),
+    (
+        rounding,
+        "_rounded",
+        numbers_rounded_to_the_nearest,
+        f"{PLAN}::test_a_statement_never_names_less_than_is_spent",
+        (),
+    ),
+    (
+        moments,
+        "_clipped",
+        rows_not_clipped,
+        f"{MOMENTS}::test_one_unit_moves_a_release_by_at_most_one",
+        ("energies",),
+    ),
+    (
+        moments,
+        "_one_hot",
+        counted_in_every_class,
+        f"{MOMENTS}::test_a_row_as_long_as_allowed_uses_all_of_the_sensitivity",
+        (),
+    ),
+    (
+        moments,
+        "_noised",
+        half_the_noise_of_a_release,
+        f"{MOMENTS}::test_the_noise_is_what_the_docstrings_say",
+        (),
+    ),
+    (
+        noise,
+        "normal_on_host",
+        one_draw_for_all_sums,
+        "tests/baselines/gaussian_test.py::test_each_sum_draws_noise_of_its_own",
+        (),
+    ),
+    (
+        noise,
+        "normal_on_host",
+        draws_of_23_bits,
+        f"{NOISE}::test_a_release_adds_its_noise_before_it_rounds",
+        (),
+    ),
+    (
+        noise,
+        "gaussian",
+        draws_that_are_not_rounded,
+        f"{NOISE}::test_no_low_bit_tells_what_was_noised",
+        (0.7123457,),
+    ),
+]
+
+
+def test_of(name):
+    """The function of a test, by its file and name; its file is loaded anew."""
+    path, _, function = name.partition("::")
+    spec = importlib.util.spec_from_file_location("caught_by", ROOT / path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return getattr(module, function)
+
+
+test_of.__test__ = False
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "fault", "test", "arguments"), NAMED, ids=[f[2].__name__ for f in NAMED]
+)
+def test_is_caught_by_the_test_that_is_named(module, name, fault, test, arguments):
+    check, caught = test_of(test), (AssertionError, ExceptionGroup)
+    accounting._spent.cache_clear()
+    try:
+        with (
+            mock.patch.object(module, name, fault),
+            jax.debug_key_reuse(False),
+            pytest.raises(caught),
+        ):
+            check(*arguments)
+    finally:
+        accounting._spent.cache_clear()
+
+
+def test_every_fault_names_the_test_that_catches_it():
+    """At least 20, in each of sampler, clip, noise, accountant and release."""
+    seen = {
+        getattr(check, "func", check)
+        for check in test_of(GUARANTEES.partition("::")[0] + "::CHECKS")
+    }
+    named = [(module, fault.__name__, check in seen) for module, _, fault, check in FAULTS]
+    named += [
+        (module, fault.__name__, callable(test_of(test))) for module, _, fault, test, _ in NAMED
+    ]
+    assert all(found for *_, found in named)
+    assert len({name for _, name, _ in named}) >= 20
+    assert {sampling, clipping, noise, accounting, moments} <= {module for module, *_ in named}
+
+
 # Faults that change the distribution are seen from outside too, by the scores of an attack alone. Both
 # gradients lie on one axis, opposed, so that one can push the other aside: the canary's is the longer.
 
@@ -298,8 +503,8 @@ AUDITED = [
 
 @functools.cache
 def audited_plan():
-    plan = Plan(1e-5, (DPSGD(8, 1.0, 1, 1.0, 8),))  # eps 4.4
-    return plan, audit.claim(plan)
+    audited = Plan(1e-5, (DPSGD(8, 1.0, 1, 1.0, 8),))  # eps 4.4
+    return audited, audit.claim(audited)
 
 
 @contextlib.contextmanager
@@ -311,8 +516,8 @@ def compiled_anew():
 
 def refuted():
     """Whether an audit of one step refutes the claim at confidence 1 - 1e-4, by any method."""
-    plan, claim = audited_plan()
-    scores = suite.two_worlds(plan, 1000, seed=1, background=((0, 100.0),))
+    audited, claim = audited_plan()
+    scores = suite.two_worlds(audited, 1000, seed=1, background=((0, 100.0),))
     rows = audit.two_worlds(*scores, claim, 1 - 1e-4)
     return max(row["bound"] for row in rows.values()) > claim.eps
 

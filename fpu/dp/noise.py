@@ -46,7 +46,8 @@ def normal(key: jax.Array, count: int) -> jax.Array:
         v = w_1 2^-32 + w_2 2^-64 + (w_3 + 1/2) 2^-96      in (0, 1/2),      |z| = -Phi^-1(v),
 
     rounded to 24 bits wherever it lies. (jax.random.normal takes v from 23 bits: it has 2^23 values and ends at 5.4.)
-    Beside 0 draws are 7e-8 apart, in the tail less than float32 numbers are.
+    Beside 0 draws are 7e-8 apart, in the tail less than float32 numbers are. On two CPU cores a million take 26 ms,
+    2.6 times as long as jax.random.normal: a few per cent of a step.
     """
     keys = jax.random.split(
         key, tails.STEP_WORDS
@@ -63,7 +64,7 @@ def normal(key: jax.Array, count: int) -> jax.Array:
 def normal_on_host(key: jax.Array, count: int) -> np.ndarray:
     """float64 [count] of N(0, 1), each from tails.RELEASE_WORDS words, as in `normal`: v has 53 bits, |z| ends at 26.5.
 
-    Words come from the device, the rest is numpy's: not for use inside jit.
+    Words come from the device, the rest is scipy's: not for use inside jit.
     """
     words = np.asarray(jax.random.bits(key, (tails.RELEASE_WORDS, count), jnp.uint32))
     tail = (words[0] >> 1) * 2.0**-32

@@ -44,7 +44,7 @@ def members_per_class(preset: str) -> int:
 
 
 def subset(preset: str) -> str:
-    """How members are chosen: at random, or the first in file order."""
+    """How members are chosen: by a hash of their content, or the first in file order."""
     return "first" if preset == "paper" else "random"
 
 

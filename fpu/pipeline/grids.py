@@ -5,7 +5,7 @@ corrected   our protocol: matched eps, five levels of scarcity, three subsets, o
 ablation    from the paper's protocol at one noise to ours, one difference at a time: how members are chosen, the
             size of the networks, the length, clip norm and learning rate, real noise instead of nominal, guidance
 paper       the noise grid of arXiv:2606.07640 as its public code has it (10,000 epochs: for accelerators). Its sigmas
-            buy eps of thousands to millions: every record says which
+            buy eps of hundreds to thousands, or none where draws end too soon (dp/tails.py): every record says which
 """
 
 BASELINES = {

@@ -16,8 +16,14 @@ MOST_STEPS = 10**7
 MOST_UNITS = 10**9
 MOST_IMAGES = 10**7
 MOST_COPIES = 10**4  # of an audit or an attack
-# (least, usual) number of copies or queries. 50 copies in each world can show eps = 2.5 at most.
-AUDITS = {"none": (0, 0), "one_run": (0, 0), "two_worlds": (10, 50), "paper": (1, 1)}
+# (least, usual) number of copies or queries. 0: as many as the claim needs (auditing.copies_needed).
+AUDITS = {
+    "none": (0, 0),
+    "one_run": (0, 0),
+    "two_worlds": (10, 0),
+    "samples": (10, 0),
+    "paper": (1, 1),
+}
 CHOICES = {
     "model.size": ("tiny", "default", "paper"),
     "data.subset": ("random", "first"),
@@ -99,8 +105,9 @@ _HELP = {
     "data.subset=random|first (in file order)",
     "evaluation": "quick (default) or full",
     "shadows": "even number of shadow models for LiRA, each as costly as the run: 4 at least, 64 are good (default 0)",
-    "audit": "none, one_run or two_worlds[:COPIES]: a lower bound on eps from copies; exit code 3 where it refutes the "
-    "claim. paper[:QUERIES]: that paper's empirical epsilon",
+    "audit": "none, one_run, two_worlds[:COPIES] or samples[:COPIES] (their synthetic images alone): a lower bound on "
+    "eps from copies, 100 to 200 in each of two worlds if no number is given; exit code 3 where it refutes the claim. "
+    "paper[:QUERIES]: that paper's empirical epsilon",
     "noise_seed": "makes sampling and noise repeatable; the record then says that the noise is disclosed",
 }
 
@@ -209,6 +216,10 @@ def _check_copies(options: Options) -> None:
     if kind == "paper" and options.preset != "paper":
         raise InputError(
             f"--audit={options.audit}: the paper's empirical epsilon needs --preset=paper"
+        )
+    if kind == "samples" and unprotected(options.model):
+        raise InputError(
+            f"--audit=samples: --model={options.model} claims nothing that an audit could refute"
         )
     for name, asked in (("shadows", options.shadows), ("audit", kind in ("one_run", "two_worlds"))):
         if asked and options.model in BASELINES:

@@ -22,7 +22,7 @@ corners of the observed ROC curve instead of the thresholds that were tried.
 
 import functools
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import dp_accounting as dpa
 import numpy as np
@@ -106,6 +106,27 @@ def two_worlds(
     }
 
 
+def two_worlds_power(n: int, claim: Claim, faulty: Claim, confidence: float) -> dict[str, float]:
+    """{method: bound} that `two_worlds` gives on average where the mechanism is as private as `faulty` only.
+
+    Args:
+      n: runs in each world; at least 10.
+      claim: what is tested.
+      faulty: what is true. The attacker is optimal for it.
+      confidence: as for `two_worlds`. Above claim.eps, this fault is one that the audit would have caught.
+    """
+    alpha = 1 - confidence
+    rank, _, _ = _two_world_design(n, n, claim, alpha)
+
+    def exact(found):
+        return _clopper_pearson(found, n, rank, n, claim.delta, alpha)
+
+    return {
+        "clopper_pearson": _between(exact, n * faulty.tpr((rank + 1) / (n + 1))),
+        "gaussian": _gaussian(faulty.auc(), n, n, claim.delta, alpha),
+    }
+
+
 def one_run(
     inside: ArrayLike, outside: ArrayLike, claim: Claim, confidence: float = 0.95
 ) -> dict[str, dict[str, float]]:
@@ -134,6 +155,19 @@ def one_run(
         right = int(member[order[:guesses]].sum())
         rows[method] = {"bound": lower_bound(right, guesses, m, claim.delta, alpha)} | possible
     return rows
+
+
+def one_run_power(m: int, claim: Claim, faulty: Claim, confidence: float) -> dict[str, float]:
+    """{method: bound} that `one_run` gives on average with m canaries: see `two_worlds_power`."""
+    alpha, powers = 1 - confidence, {}
+    for method, lower_bound in ONE_RUN.items():
+        guesses, _ = _one_run_design(method, m, claim, alpha)
+
+        def bound(right, guesses=guesses, lower_bound=lower_bound):
+            return lower_bound(right, guesses, m, claim.delta, alpha)
+
+        powers[method] = _between(bound, _right_guesses(faulty, m / 2, guesses))
+    return powers
 
 
 def _scores(values):
@@ -210,12 +244,7 @@ def _one_run_design(method, m, claim, alpha):
 
     n, options = m / 2, []
     for guesses in _counts(m):
-
-        def excess(fpr, guesses=guesses):
-            return n * (claim.tpr(fpr) + fpr) - guesses
-
-        fpr = optimize.brentq(excess, 0.0, 1.0) if excess(0.0) < 0 else 0.0
-        right = min(guesses, guesses - n * fpr)
+        right = _right_guesses(claim, n, guesses)
         ceiling, limit = (
             _between(functools.partial(bound, guesses=guesses), right),
             bound(guesses, guesses),
@@ -223,6 +252,16 @@ def _one_run_design(method, m, claim, alpha):
         options.append((limit > claim.eps, ceiling, 0.0 if ceiling > 0 else limit, -guesses))
     _, ceiling, _, guesses = max(options)
     return -guesses, {"ceiling": ceiling, "limit": bound(-guesses, -guesses)}
+
+
+def _right_guesses(claim, n, guesses):
+    """How many of an optimal attack's guesses are right on average: see `_one_run_design`."""
+
+    def excess(fpr):
+        return n * (claim.tpr(fpr) + fpr) - guesses
+
+    fpr: Any = optimize.brentq(excess, 0.0, 1.0) if excess(0.0) < 0 else 0.0
+    return min(guesses, guesses - n * fpr)
 
 
 def _guessed(found, n, false, m):

@@ -39,7 +39,12 @@ def _templates() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"inline": _inline, "count": _count, "spaced": _spaced}
+    environment.filters |= {
+        "inline": _inline,
+        "count": _count,
+        "spaced": _spaced,
+        "caught": _caught,
+    }
     environment.globals |= {"key": svg.key, "known": records.known, "audited": rows.audit}
     environment.globals |= {f.__name__: f for f in (words.number, words.value, words.interval)}
     return environment
@@ -55,6 +60,12 @@ def _count(count: int | None, after: str = "") -> str | None:
 
 def _spaced(text: object) -> str:
     return str(text).replace("_", " ")
+
+
+def _caught(faults: dict) -> str:
+    return (
+        ", ".join(name for name, caught in faults.items() if caught) or "none of the faults tried"
+    )
 
 
 def page(record: dict, samples_png_bytes: bytes | None) -> str:

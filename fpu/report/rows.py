@@ -147,12 +147,13 @@ def listed(record: dict, section: tuple[str, ...]) -> Rows | None:
 
 
 def audit(scores: dict) -> Rows:
-    """One line for each score and method of an audit: the bound, and how high it could have come."""
+    """One line for each score and method of an audit: the bounds, and how high they could have come."""
     lines = []
     for score, methods in scores.items():
         for method, row in methods.items():
-            cells = [({"value": row[key]}, 1.0) for key in ("bound", "ceiling", "limit")]
+            values = (row.get(key) for key in ("bound", "ceiling", "at_alarm", "limit"))
+            cells = [({"value": value, "reason": "not in this record"}, 1.0) for value in values]
             note = method.replace("_", " ") + (": refutes the claim" if row["refuted"] else "")
             lines.append(Line(score, cells, note=note))
-    heads = ("Score, method", "ε is at least (95 %)", "Best attack on the claim", "Perfect attack")
-    return Rows(heads, lines)
+    heads = ("Score, method", "ε is at least (95 %)", "Best attack on the claim (95 %)")
+    return Rows((*heads, "ε is at least (alarm)", "Perfect attack (alarm)"), lines)

@@ -129,9 +129,10 @@ def attack(record: dict) -> Finding:
         f"{which} ({name}) tells members from other real images with AUC"
         f" {spoken(auc)}; guessing is 0.5."
     )
-    if exceeded(record) and (allowed := ceiling(record["privacy"])):
+    limit = ceiling(record["privacy"])
+    if limit and exceeded(record):
         title = "An attack does better than the guarantee allows"
-        text += f" The guarantee allows {allowed['auc']:.3f}. There is a fault somewhere: release nothing."
+        text += f" The guarantee allows {limit['auc']:.3f}. There is a fault somewhere: release nothing."
         return Finding("bad", about, title, text)
     if _low_of_strongest(auc, len(ranked)) > 0.5:
         return Finding("bad", about, "An attack beats guessing", text)

@@ -11,7 +11,7 @@ import pytest
 import tiny
 
 from fpu.baselines import merf
-from fpu.dp import noise
+from fpu.dp import moments
 from fpu.models import Spec, frequencies, gan
 
 pytestmark = pytest.mark.usefixtures("small_generator")
@@ -43,13 +43,13 @@ def test_features_have_norm_one_and_the_products_of_a_gaussian_kernel():
 
 
 def test_one_release_with_the_noise_it_was_given():
-    seen, real = [], noise.gaussian
+    seen, real = [], moments._noised
 
-    def spy(tree, key, std):
+    def spy(sums, key, std):
         seen.append(std)
-        return real(tree, key, std)
+        return real(sums, key, std)
 
-    with mock.patch.object(noise, "gaussian", spy), mock.patch.object(merf, "STEPS", 2):
+    with mock.patch.object(moments, "_noised", spy), mock.patch.object(merf, "STEPS", 2):
         merf.fit(SPEC, pool_of(6), 6.0, 0.7, jax.random.key(0))
     assert seen == [0.7]
 

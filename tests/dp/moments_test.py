@@ -151,3 +151,12 @@ def test_the_noise_is_what_the_docstrings_say():
         (square[:, :, 0, 1:], std * radius**2 / moments.CLASS_SQUARE / 2**0.5),
     ):
         assert np.std(found) == pytest.approx(wanted, rel=0.12)
+
+
+def test_absent_is_not_black():
+    """What is hidden is a contribution that is absent. An image turned black is another one, and costs up to two."""
+    z = jnp.asarray(np.random.default_rng(0).normal(size=(5, D)), jnp.float32)
+    white, black = (z.at[4].set(jnp.array([end, 0.0, 0.0, 0.0])) for end in (HALF, -HALF))
+    here = RELEASED["energies"](white, LABELS)
+    assert np.linalg.norm(here - RELEASED["energies"](black, LABELS)) > 1.8
+    assert np.linalg.norm(here - RELEASED["energies"](z[:4], LABELS[:4])) <= 1 + 1e-12

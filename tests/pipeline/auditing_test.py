@@ -1,5 +1,6 @@
 """fpu/pipeline/auditing.py: what refutes a claim, and a broken mechanism through the whole door."""
 
+import functools
 import json
 import math
 import types
@@ -10,7 +11,9 @@ import pytest
 import quick_run
 
 from fpu import InputError, models
+from fpu.baselines import BASELINES, real
 from fpu.commands import run as command
+from fpu.dp import accounting
 from fpu.dp.plan import DPSGD, Plan
 from fpu.pipeline import auditing, copies, jobs, run, settings, sweep
 from fpu.pipeline.settings import Options
@@ -39,11 +42,17 @@ def test_a_bound_above_the_claim_refutes_it_and_one_below_does_not(method):
     for row in broken["scores"]["strong"].values():
         assert row["refuted"]
         assert row["refutable"]
-        assert row["claim"] < 0.2 < 1 < row["bound"] <= row["limit"]
+        assert row["claim"] < 0.2 < 1 < row["at_alarm"] <= row["limit"]
+        assert row["at_alarm"] < row["bound"]
         assert row["ceiling"] < row["claim"]
         assert row["confidence"] == 0.95
+    assert broken["verdict"] == "refuted"
+    held = auditing.judge(method, {"weak": rows["weak"]}, claimed(30.0))
+    assert (held["verdict"], held["limit"] > 1) == ("held", True)
     honest = auditing.judge(method, rows, claimed(0.3))
     assert not honest["refuted"]
+    assert honest["verdict"] == "could not tell"  # eps 24: not even a perfect attack shows it
+    assert honest["limit"] < 24
     assert [row["refutable"] for row in honest["scores"]["strong"].values()] == [False, False]
     assert json.loads(json.dumps(broken)) == broken
 
@@ -58,6 +67,38 @@ def test_the_alarm_is_shared_by_all_tests_of_a_sweep(monkeypatch):
     found = auditing.judge(method, {"a": sides(0.0), "b": sides(0.0)}, claimed(1.0), siblings=5)
     assert found["alarm"] == pytest.approx(1e-4 / 30)
     assert sorted(asked) == pytest.approx([1e-4 / 30] * 2 + [0.05] * 2)
+
+
+@pytest.mark.parametrize("eps", [1.0, 3.0, 10.0])
+@pytest.mark.parametrize("delta", [1e-5, 1e-3])
+def test_the_default_size_can_refute_a_third_of_the_noise(eps, delta):
+    """And does so, where the attack is the best one: 50 copies could not at eps = 10."""
+    plan = accounting.calibrate(lambda noise: Plan(delta, (DPSGD(4, 1.0, 1, noise, 4),)), eps)
+    count, mu = auditing.copies_needed(plan), 3 / plan.sgd().noise_multiplier
+    assert 100 <= count <= 250
+    rng, claim = np.random.default_rng(1), audit.claim(plan)
+    broken = {"s": (rng.normal(mu, 1, count), rng.normal(0, 1, count))}
+    found = auditing.judge(audit.two_worlds, broken, claim)
+    assert found["verdict"] == "refuted"
+    assert auditing.catches("two_worlds", plan, count, found["alarm"])["a third of the noise"]
+    honest = {"s": (rng.normal(mu / 3, 1, count), rng.normal(0, 1, count))}
+    assert auditing.judge(audit.two_worlds, honest, claim)["verdict"] == "held"
+    assert not any(auditing.catches("two_worlds", plan, 10, 1e-5).values())
+
+
+def test_what_would_have_been_caught_grows_with_the_fault_and_the_size():
+    plan = Plan(1e-5, (DPSGD(4, 1.0, 1, 1.5, 4),))  # eps 2.7
+    found = [auditing.catches("two_worlds", plan, size, 1e-5) for size in (20, 60, 500)]
+    for caught in found:
+        assert list(caught) == list(auditing.FAULTS)
+        assert list(caught.values()) == sorted(caught.values(), reverse=True)
+    assert not any(found[0].values())
+    assert 0 < sum(found[1].values()) < 3
+    assert all(found[2].values())
+    one = audit.one_run_power(500, audit.claim(plan), audit.Claim(math.inf, 1e-5, ()), 1 - 1e-5)
+    limits = audit.one_run(np.ones(250), np.zeros(250), audit.claim(plan), 1 - 1e-5)
+    for method, bound in one.items():  # without noise the best attack never errs, on its average
+        assert bound == pytest.approx(limits[method]["limit"])
 
 
 def test_nothing_refutes_a_run_that_claims_nothing():
@@ -122,7 +163,7 @@ def test_a_refuted_run_keeps_its_record_and_ends_with_code_3(
     assert "REFUTED" not in capsys.readouterr().err
 
     # Copies that give the canary away, as those of a mechanism without its noise do.
-    monkeypatch.setattr(auditing, "_two_worlds", lambda *_: {"elbo": sides(9.0, 20)})
+    monkeypatch.setattr(auditing, "_canary_worlds", lambda *_: {"elbo": sides(9.0, 20)})
     broken = tmp_path / "broken"
     assert ended(flags(broken), monkeypatch) == run.REFUTED == 3
     said = [line for line in capsys.readouterr().err.splitlines() if "REFUTED" in line]
@@ -193,6 +234,10 @@ def test_keys_of_models_beside_the_run_are_none_of_its_own():
         ({"shadows": -4}, "4 or more"),
         ({"model": "gaussian", "shadows": 4}, "--shadows: --model=gaussian"),
         ({"model": "gaussian", "audit": "one_run"}, "--audit: --model=gaussian"),
+        (
+            {"model": "copycat", "audit": "samples"},
+            "--audit=samples: --model=copycat claims nothing",
+        ),
         ({"audit": "onerun"}, "did you mean one_run"),
         ({"audit": "one_run:20"}, "--audit=one_run:20: one_run has nothing to count"),
         ({"audit": "two_worlds:9"}, "--audit=two_worlds:9: 9 must be a whole number, 10 or more"),
@@ -208,3 +253,51 @@ def test_a_bad_flag_is_refused_in_one_line(change, words):
         settings.check(Options(**({"model": "vae", "eps": math.inf} | change)))
     assert words in str(told.value)
     assert "\n" not in str(told.value)
+
+
+# The audit of samples alone, on a release of few images with a canary among them.
+
+
+def released(monkeypatch, tmp_path, **change):
+    """The audit of 30 copies with and 30 without the canary, of --model=gaussian on 20 images a class."""
+    options = Options(
+        model="gaussian", eps=3.0, n_per_class=20, n_samples=100, workdir=str(tmp_path),
+        audit="samples:30", **change,
+    )  # fmt: skip
+    monkeypatch.setattr(jobs, "_compilation_cache", lambda: None)
+    return auditing.run(jobs.prepare(options), jax.random.key(3), jax.random.key(0))
+
+
+def copier(spec):
+    """A release that claims an eps and keeps its images."""
+    honest = BASELINES["merf"](spec)
+
+    def fit(pool, denominator, noise_multiplier, key):
+        first = pool.units[:, 0][-190:]
+        return {"images": pool.images[first], "labels": pool.labels[first]}
+
+    return honest._replace(fit=fit, sample=functools.partial(real.sample, spec))
+
+
+def test_samples_alone_give_a_copying_release_away_and_an_honest_one_passes(monkeypatch, tmp_path):
+    honest = released(monkeypatch, tmp_path)
+    assert set(honest["scores"]) == {"nearest", "mean", "classifier"}
+    assert (honest["kind"], honest["runs"]) == ("samples", 30)
+    assert not honest["refuted"]
+    assert honest["verdict"] in ("held", "could not tell")
+
+    monkeypatch.setitem(BASELINES, "gaussian", copier)
+    broken = released(monkeypatch, tmp_path)
+    assert broken["verdict"] == "refuted", broken
+    best = broken["scores"]["nearest"]["gaussian"]
+    assert best["at_alarm"] == best["limit"] > 3
+
+
+def test_samples_of_a_trained_model_are_audited_too(monkeypatch, tmp_path):
+    monkeypatch.setattr(jobs, "_compilation_cache", lambda: None)
+    job = jobs.prepare(flags(tmp_path, audit="samples:10", steps=2))
+    found = auditing.run(job, jax.random.key(3), jax.random.key(0))
+    assert found["runs"] == 10
+    assert set(found["scores"]) == {"nearest", "mean", "classifier"}
+    assert not found["refuted"]
+    assert found == auditing.run(job, jax.random.key(3), jax.random.key(0))

@@ -197,7 +197,7 @@ def test_the_size_and_the_subset_are_choices_of_set_and_the_last_one_counts():
     [
         ("none", ("none", 0)),
         ("one_run", ("one_run", 0)),
-        ("two_worlds", ("two_worlds", 50)),
+        ("two_worlds", ("two_worlds", 0)),
         ("two_worlds:20", ("two_worlds", 20)),
         ("paper", ("paper", 1)),
         ("paper:3", ("paper", 3)),

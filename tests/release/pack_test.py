@@ -153,6 +153,12 @@ def test_without_a_guarantee_the_release_says_so(tmp_path):
     ]  # whoever knows the noise seed can undo the noise
 
 
+def test_advice_that_rests_on_real_images_is_in_no_release(tmp_path):
+    written = [p.read_text() for p in packed(tmp_path).iterdir() if p.suffix in (".md", ".json")]
+    assert len(written) == 4
+    assert not any("--model=" in text or "accurac" in text for text in written)
+
+
 def test_an_epsilon_above_20_is_nominal_not_private():
     at_20, above = (Plan(1e-3, (Release(noise),)) for noise in (0.26, 0.24))
     assert 18 < at_20.epsilon() <= 20 < above.epsilon() < 23

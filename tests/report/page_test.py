@@ -219,6 +219,9 @@ def test_a_model_is_compared_with_one_release_at_the_same_eps(simple, mark, word
     assert verdict.worth(run) is None  # an older record: nothing to compare with
     run["utility"]["one_shot"] = {"accuracy": simple}
     finding = verdict.worth(run)
+    assert ("--model=gaussian" in finding.text) == (
+        "real test images, without noise" in finding.text
+    )
     assert finding.mark == mark
     assert word in finding.title
     assert ("--model=gaussian" in finding.text) == (simple["value"] > 0.82)

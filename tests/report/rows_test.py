@@ -58,16 +58,26 @@ def test_a_record_without_audit_distances_or_epsilon_shows_none():
 
 def test_an_audit_stands_beside_the_best_it_could_have_shown():
     run = record()
-    row = {"bound": 0.25, "ceiling": 0.77, "limit": 5.5, "claim": 1.0, "confidence": 0.95}
-    for refuted, words in ((False, "The claim stands."), (True, "release nothing")):
-        scores = {"elbo": {"one_run": row | {"refuted": refuted}}}
+    row = {"bound": 0.25, "ceiling": 0.77, "at_alarm": 0.11, "limit": 5.5, "claim": 1.0}
+    verdicts = {
+        "held": "Held: no bound",
+        "refuted": "release nothing",
+        "could not tell": "Could not",
+    }
+    for verdict, words in verdicts.items():
+        refuted = verdict == "refuted"
+        scores = {"elbo": {"one_run": row | {"refuted": refuted, "confidence": 0.95}}}
         run["privacy"]["audit"] = {
-            "kind": "one_run", "canaries": 500, "scores": scores, "refuted": refuted
+            "kind": "one_run", "canaries": 500, "scores": scores, "refuted": refuted, "verdict": verdict,
+            "limit": 5.5, "catches": {"no noise": True, "half of the noise": False},
         }  # fmt: skip
         text = page(run)
-        for shown in ("one run, 500 canaries", "0.25", "0.77", "5.5", words):
+        for shown in ("one run, 500 canaries", "0.25", "0.77", "0.11", "5.5", words):
             assert shown in text
+        assert "would have caught: no noise." in text
         assert ("refutes the claim" in text) == refuted
+        for other in set(verdicts.values()) - {words}:
+            assert other not in text
     run["privacy"]["audit"] = {"kind": "one_run", "reason": "12 <members>", "refuted": False}
     assert "12 &lt;members&gt;" in page(run)
 
