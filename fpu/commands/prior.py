@@ -24,7 +24,7 @@ from fpu.pipeline import progress
 from fpu.priors import glyphs, network
 
 TRAINED = ("glyphs",)  # priors that have a network of their own
-STEPS = {8: 12_000, 28: 9_000}
+STEPS = {8: 15_000, 28: 12_000}
 ROUND = 40_000  # images that are made anew, and then used twice
 
 
@@ -99,9 +99,11 @@ def main(argv: list[str]) -> None:
     """Do what the flags say."""
     if len(argv) > 1:
         raise InputError(f"{argv[1]}: not a flag; write --name=value")
-    given = flags.FLAGS
+    given: Any = flags.FLAGS
     if given["clear"].value:
         print(clear())
         return
-    arguments: Any = [given[name].value for name in ("prior", "side", "steps", "seed", "out")]
-    print(train(*arguments))
+    prior, side, steps, seed, out = (
+        given[name].value for name in ("prior", "side", "steps", "seed", "out")
+    )
+    print(train(prior, side, steps, seed, out))

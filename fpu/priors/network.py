@@ -94,12 +94,15 @@ def _halved(x):
     return x.reshape((h + 1) // 2, 2, (w + 1) // 2, 2, c).max((1, 3))
 
 
+def _applied(module: nn.Module, params: Any, x: jax.Array) -> Any:
+    return module.apply(params, x)
+
+
 def terms(config: Config, params: Any, image: jax.Array, kind: jax.Array, key: jax.Array):
     """(nats of the pixels, KL, cross-entropy of the class) of ONE image [side, side, 1] of class `kind`."""
-    parts: Any = Encoder(config).apply(params["encoder"], image)
-    mean, logvar = parts
+    mean, logvar = _applied(Encoder(config), params["encoder"], image)
     code = mean + jnp.exp(0.5 * logvar) * jax.random.normal(key, mean.shape)
-    logits: Any = Decoder(config).apply(params["decoder"], code)
+    logits = _applied(Decoder(config), params["decoder"], code)
     nats = jnp.sum(jax.nn.softplus(logits) - image * logits)
     kl = 0.5 * jnp.sum(jnp.square(mean) + jnp.exp(logvar) - 1.0 - logvar)
     named = code @ params["head"]["kernel"] + params["head"]["bias"]
@@ -251,7 +254,7 @@ def _mapped(function, rows):
 @functools.partial(jax.jit, static_argnums=0)
 def _encode(config, params, images):
     def one(image):
-        return Encoder(config).apply(params, image.astype(jnp.float32) / 255.0)[0]
+        return _applied(Encoder(config), params, image.astype(jnp.float32) / 255.0)[0]
 
     return jax.vmap(one)(images)
 
@@ -259,7 +262,6 @@ def _encode(config, params, images):
 @functools.partial(jax.jit, static_argnums=0)
 def _decode(config, params, codes):
     def one(code):
-        logits: Any = Decoder(config).apply(params, code)
-        return jax.nn.sigmoid(logits)
+        return jax.nn.sigmoid(_applied(Decoder(config), params, code))
 
     return jnp.round(255.0 * jax.vmap(one)(codes.astype(jnp.float32))).astype(jnp.uint8)

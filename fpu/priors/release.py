@@ -26,6 +26,10 @@ LLOYD = 3  # rounds
 PER_COMPONENT, ROOM, MOST = 90.0, 250.0, 30
 WIDER = 1.2  # covariance within a class of members over that within a class of the prior
 LEAST = 0.15  # of the mean count: what a sum is divided by at least
+EXAMPLES, NEARER = (
+    20_000,
+    0.8,
+)  # codes of the pool that say where a class's mean may lie; see _class_means
 CHUNK = 1000  # images in a call of encode
 
 # The arrays that `fit` returns: what a release may hold.
@@ -135,24 +139,27 @@ def _start(covariance, count):
 def _class_means(prior, noised, n, std):
     """Class means [K, d] from noised sums of codes / R, R the prior's radius.
 
-    m_k = R sums_k / n_k has noise of variance s_k = (std R / (a n_k))^2. The prior of the true means is normal
-    around their mean c, with covariance B = b T: T is the covariance of the prior's codes and b is what the m_k show
-    beyond their noise. The posterior mean is
+    m_k = R sums_k / n_k is the true mean plus noise of variance s_k = (std R / (a n_k))^2. The prior of a true mean is
+    that it is some image of the pool's, nearer to the pool's centre: a mixture of normals around the codes g_j, moved
+    to NEARER of their distance, of covariance W, that within a class of the prior. With w_j the posterior weights,
 
-        c + B (B + s_k I)^-1 (m_k - c),      b = max(sum_k |m_k - c|^2 / (K - 1) - d mean_k s_k, 0) / trace T.
+        g = sum_j w_j g_j,      mean_k = g + W (W + s_k I)^-1 (m_k - g),      w_j ~ N(m_k; g_j, W + s_k I).
     """
     sums, counts = (np.asarray(x, np.float64) for x in noised)
     mean = n / len(counts)
     counts = np.maximum(_shrunk(counts, mean, std / moments.COUNT, 0.5), LEAST * mean)
     means = sums * prior.radius / counts[:, None]
     variance = np.square(std * prior.radius / counts) / (1.0 - moments.COUNT**2)
-    centre = means.mean(0)
-    values, vectors = np.linalg.eigh(np.cov(np.asarray(prior.codes, np.float64).T))
-    values = np.maximum(values, 1e-9 * values[-1])
-    seen = np.square(means - centre[None]).sum() / max(len(means) - 1, 1)
-    b = max((seen - len(values) * variance.mean()) / values.sum(), 1e-3)
-    gain = b * values[None] / (b * values[None] + variance[:, None])
-    return centre[None] + ((means - centre[None]) @ vectors * gain) @ vectors.T
+    pool = np.asarray(prior.codes[:EXAMPLES], np.float64)
+    pool = NEARER * pool + (1.0 - NEARER) * pool.mean(0, keepdims=True)
+    values, vectors = np.linalg.eigh(np.asarray(prior.within, np.float64))
+    values, turned, pool = np.maximum(values, 1e-9 * values[-1]), means @ vectors, pool @ vectors
+    for k, s in enumerate(variance):
+        away = np.square((turned[k][None] - pool) / np.sqrt(values + s)[None]).sum(1)
+        weight = np.exp(0.5 * (away.min() - away))
+        near = weight @ pool / weight.sum()
+        turned[k] = near + values / (values + s) * (turned[k] - near)
+    return turned @ vectors.T
 
 
 def _shrunk(counts, mean, std, spread):

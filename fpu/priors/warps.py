@@ -25,9 +25,9 @@ _CANVAS, _BOX = (
 )  # pixels: the canvas, and the longer side of a picture drawn there before it is warped
 _KNOTS = 5  # of the elastic field, each way
 _NORMAL = 6 + 2 * _KNOTS**2  # normal numbers that a warp takes
-_CHUNK = 2000  # pictures in one call
+_CHUNK = 1000  # pictures in one call
 _INK = 0.2  # above this a pixel belongs to the bounding box
-_BINARY = 0.43  # above this a pixel of a binary picture is set
+_BINARY = 0.4  # above this a pixel of a binary picture is set
 
 
 class Strength(NamedTuple):
@@ -42,7 +42,7 @@ class Strength(NamedTuple):
     soft: tuple[float, float]  # the range of the width of the threshold's slope
 
 
-LETTER = Strength(0.16, 0.25, 0.15, 1.4, 0.1, (0.15, 0.6), (0.06, 0.2))
+LETTER = Strength(0.16, 0.25, 0.15, 1.4, 0.1, (0.12, 0.55), (0.06, 0.2))
 CLOSE = Strength(0.1, 0.14, 0.1, 0.9, 0.0, (0.35, 0.65), (0.08, 0.2))
 
 
@@ -196,7 +196,8 @@ def _tent(start, step, side):
     centre = start + (jnp.arange(side) + 0.5) * step
     distance = jnp.abs(centre[:, None] - (jnp.arange(_CANVAS) + 0.5)[None])
     weight = jnp.maximum(0.0, 1.0 - distance / jnp.maximum(step, 1.0))
-    return weight / jnp.maximum(jnp.maximum(step, 1.0), 1e-3)
+    # The sum is about max(step, 1); beyond the canvas, where there is nothing, it is 0.
+    return weight / jnp.maximum(jnp.sum(weight, axis=1, keepdims=True), 0.5)
 
 
 def _frame_28(canvas):

@@ -62,7 +62,7 @@ def test_the_wheel_holds_fpu_alone_with_all_its_files(tmp_path):
     assert {name.split("/")[0] for name in names} == {"fpu", entry.split("/")[0]}
     assert "fpu = fpu.commands.console:main" in scripts
     assert "Operating System :: MacOS" in metadata
-    kinds = (".py", ".css", ".html", ".js", ".md")
+    kinds = (".py", ".css", ".html", ".js", ".md", ".npz")
     files = {
         str(path.relative_to(ROOT)) for path in (ROOT / "fpu").rglob("*") if path.suffix in kinds
     }

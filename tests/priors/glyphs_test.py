@@ -111,6 +111,14 @@ def test_no_numeral_is_a_letter_in_any_script():
     )
 
 
+def test_letters_that_look_like_digits_are_listed_and_drawn():
+    listed = "".join(glyphs.LOOKALIKES.values())
+    assert len(set(listed)) == len(listed)
+    assert set(listed) <= set(glyphs.characters())
+    for numeral, like in ((0, "Oo"), (1, "lI"), (3, "З"), (5, "Ss"), (6, "б"), (8, "B")):
+        assert set(like) <= set(glyphs.LOOKALIKES[numeral])
+
+
 def test_the_pen_fills_its_box_and_repeats_for_a_seed():
     strokes = pen.draw(np.random.default_rng(3), 30, 48)
     np.testing.assert_array_equal(strokes, pen.draw(np.random.default_rng(3), 30, 48))
