@@ -20,7 +20,7 @@ GROUPS = {
     "Data": ("data_dir", "n_samples", "labels"),
     "Privacy": ("delta", "noise_multiplier", "warmup_share", "clip_norm", "sample_rate"),
     "Training": ("preset", "steps", "draw_steps", "set", "tensorboard"),
-    "Evaluation": ("evaluation", "shadows", "audit"),
+    "Evaluation": ("evaluation", "repeats", "shadows", "audit"),
     "Several machines": ("process",),
     "Research": ("noise_seed",),
 }

@@ -21,6 +21,7 @@ from fpu.pipeline import (
     paper_worlds,
     processes,
     progress,
+    repeats,
     settings,
     signals,
     workdir,
@@ -32,7 +33,7 @@ DIVERGED, REFUTED = 1, 3  # exit codes
 
 # What the secret key is folded with for models beside the run. Far from 0, 1, 2 ...: to split a key is to
 # fold it with these, and that is how the released model gets its own.
-SHADOWS, AUDIT, WORLDS, CLASSIFIER = 1001, 1002, 1003, 1004
+SHADOWS, AUDIT, WORLDS, CLASSIFIER, REPEATS = 1001, 1002, 1003, 1004, 1005
 
 
 def run(
@@ -159,6 +160,7 @@ def _judged(job: Job, key, public, made, images, labels, rivals, seconds: dict) 
         scores=made.scores,
         shadows=shadows if options.shadows else None,
         beside=rivals,
+        again=repeats.sets(job, made.sample, labels, jax.random.fold_in(key, REPEATS), public),
         budget=budget,
         seed=options.seed,
         secret=jax.random.fold_in(key, CLASSIFIER),

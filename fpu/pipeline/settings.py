@@ -52,6 +52,7 @@ class Options:
     n_samples: int | None = None
     labels: str | None = None
     evaluation: str = "quick"
+    repeats: int | None = None
     shadows: int = 0
     audit: str = "none"
     workdir: str | None = None
@@ -81,6 +82,8 @@ _HELP = {
     "set": "other settings, repeatable: model.NAME=VALUE, recipe.NAME=VALUE, model.size=tiny|default|paper, "
     "data.subset=random|first (in file order)",
     "evaluation": "quick (default) or full",
+    "repeats": "other runs at these settings, on draws of the release, for the interval of another run (default 5; 0 "
+    "after DP-SGD, where each costs as much as the run)",
     "shadows": "even number of shadow models for LiRA, each as costly as the run: 4 at least, 64 are good (default 0)",
     "audit": "none, one_run or two_worlds[:COPIES]: a lower bound on eps from copies; exit code 3 where it refutes the "
     "claim. paper[:QUERIES]: that paper's empirical epsilon",
@@ -162,6 +165,8 @@ def check(options: Options) -> None:
         raise InputError(
             f"--steps={options.steps}: must be at most {MOST_STEPS}, or accounting alone takes hours"
         )
+    if options.repeats is not None and (options.repeats < 0 or options.repeats == 1):
+        raise InputError(f"--repeats={options.repeats}: must be 0 for none, or 2 and more")
     for name in ("n_per_class", "seed", "noise_seed"):
         value = getattr(options, name)
         if value is not None and value < 0:

@@ -41,7 +41,9 @@ def _templates() -> jinja2.Environment:
     )
     environment.filters |= {"inline": _inline, "count": _count, "spaced": _spaced}
     environment.globals |= {"key": svg.key, "known": records.known, "audited": rows.audit}
-    environment.globals |= {f.__name__: f for f in (words.number, words.value, words.interval)}
+    environment.globals |= {
+        f.__name__: f for f in (words.number, words.value, words.interval, words.another)
+    }
     return environment
 
 
@@ -74,6 +76,7 @@ def page(record: dict, samples_png_bytes: bytes | None) -> str:
         title=verdict.headline(record),
         record=record,
         findings=verdict.findings(record),
+        meaning=verdict.MEANING,
         samples=samples_png_bytes,
         **(_judged(record) if samples_png_bytes is not None else {}),
         not_covered=[line.format(unit=unit) for line in NOT_COVERED],
