@@ -4,6 +4,7 @@
     python -m experiments.bench --suite=audit
     python -m experiments.bench --suite=fidelity --dataset=mnist --data_dir=FOLDER
     python -m experiments.bench --suite=attacks --dataset=digits
+    python -m experiments.bench --suite=repeats
     python -m experiments.bench --suite=faults
     python -m experiments.bench --suite=grid
     python -m experiments.bench --suite=devices
@@ -22,7 +23,7 @@ from fpu.commands import door
 from fpu.files import safe
 from fpu.pipeline import progress, settings, workdir
 
-SUITES = ("engine", "audit", "fidelity", "attacks", "faults", "grid", "devices")
+SUITES = ("engine", "audit", "fidelity", "attacks", "repeats", "faults", "grid", "devices")
 _ON_IMAGES = ("fidelity", "attacks")
 
 

@@ -5,14 +5,14 @@ too few data is null with a reason.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from fpu import InputError, fidelity, neighbours
+from fpu import InputError, fidelity, intervals, neighbours
 from fpu.data import Dataset, Split, class_matched
 from fpu.fidelity import features, memorisation
 from fpu.intervals import missing
@@ -36,6 +36,7 @@ def evaluate(
     scores: Callable[[np.ndarray, np.ndarray], Scores] | None = None,
     shadows: Callable[[targets.Targets, Any], Scores] | None = None,
     beside: Mapping[str, LabelledImages] | None = None,
+    again: Iterable[np.ndarray] = (),
     budget: tuple[float, float] | None = None,
     seed: int = 0,
     secret: jax.Array | None = None,
@@ -52,6 +53,8 @@ def evaluate(
         {name: float [n]}, higher = more like a member.
       shadows: None, or an attack by shadow models: (targets.Targets, scores) -> {name: float [n]}.
       beside: {name: (images, labels)} of other synthetic sets; each has a row of its own in 'utility'.
+      again: sets of images, each with these labels, as other runs at the same settings would release them: what
+        metrics say of them gives the interval of another draw, 'another' (see intervals.another).
       budget: (eps, delta) of a classifier trained on the members by DP-SGD; None for no such row.
       seed: public.
       secret: None, or a typed key as secret as the data, for the noise of the DP-SGD classifier; without it that
@@ -104,7 +107,43 @@ def evaluate(
         clock = time.monotonic()
         sections[name] = part()
         seconds[name] = time.monotonic() - clock
+    clock = time.monotonic()
+    if _put_another(sections, again, labels, real, k, networks.embed, seed, quick):
+        seconds["repeats"] = time.monotonic() - clock
     return sections | {"seconds": seconds}
+
+
+def _put_another(sections, again, labels, real, n_classes, embed, seed, quick) -> bool:
+    """Put 'another' into the metrics that can be computed on the sets of `again`; whether there are any.
+
+    The rival of one release is as noisy as these, on the scale of intervals.another: it is given their spread.
+    """
+    fidelities, utilities = [], []
+    for images in again:
+        synthetic = images, labels.astype(np.int32)
+        fake, test, *_ = _compared(np.random.default_rng([seed, 1, 0]), real, synthetic, n_classes)
+        theirs, ours = neighbours.on_distinct(embed, test[0], fake[0])
+        fidelities.append(fidelity.values(theirs, ours, test[1]))
+        judged = protocols.alone(synthetic, real["test"], n_classes, seed, quick)
+        utilities.append({name: m["value"] for name, m in judged.items() if "value" in m})
+    for rows, names, others in (
+        (sections["fidelity"], ("synthetic",), fidelities),
+        (sections["utility"], ("synthetic", "one_shot"), utilities),
+    ):
+        for metrics in (rows[name] for name in names if name in rows):
+            for name, metric in metrics.items():
+                values = [other.get(name) for other in others]
+                if "value" in metric and metric["value"] is not None and None not in values:
+                    metric |= intervals.another(metric, values, _kind(name)) if values else {}
+    return bool(utilities)
+
+
+def _kind(name: str) -> str:
+    """The scale on which a metric varies alike; see intervals.another."""
+    if name in fidelity.FIDELITY:
+        shares = fidelity.FIDELITY[name].bounds == (0.0, 1.0)
+        return "share" if shares else "square" if name in ("kid", "fd", "fd_inf") else "error"
+    return "error" if name in ("ece", "brier") else "right"
 
 
 def _check(dataset: Dataset, images: np.ndarray, labels: np.ndarray) -> None:

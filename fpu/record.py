@@ -2,16 +2,19 @@
 
     config, data, privacy, fidelity, utility, cost, versions; where a public prior helped, prior
 
-Every metric in it is {"value", "low", "high", "n"}, low to high its 95 % interval, or {"value": None, "reason"}.
+Every metric in it is {"value", "low", "high", "n"}, low to high its 95 % interval, or {"value": None, "reason"}. Where
+the noise of the mechanism moves it, "another" is [low, high] of another run at the same settings (intervals.another).
 This file writes records (`make`, `assemble`) and checks those that were read (`problem`).
 """
 
 import base64
+import hashlib
 import importlib.metadata
 import math
 import platform
 
 import jax
+import numpy as np
 
 import fpu
 from fpu import data
@@ -86,10 +89,21 @@ def data_section(dataset, split, subset: str, seed: int) -> dict:
         "shape": list(dataset.shape),
         "n_classes": dataset.n_classes,
         "class_names": list(dataset.class_names),
+        "sha256_data": _content(dataset),
         "subset": subset,
         "seed": seed,
         "look": data.look(dataset, split),
     }
+
+
+def _content(dataset) -> str:
+    """SHA-256 of everything in a data set but its name: files of one name need not hold the same images."""
+    digest = hashlib.sha256()
+    parts = (dataset.images, dataset.labels, dataset.split, dataset.groups)
+    for part in (np.asarray([], np.int32) if part is None else part for part in parts):
+        digest.update(f"{part.dtype.str} {part.shape}".encode())
+        digest.update(np.ascontiguousarray(part).data)
+    return digest.hexdigest()
 
 
 def privacy_section(plan: Plan, eps: float, accountant: str, config: dict) -> dict:
@@ -176,6 +190,8 @@ def _bad_metric(node, path: str = "") -> str | None:
         for key in ("value", "low", "high", "n"):
             if node.get(key) is not None and not _number(node[key]):
                 return f"{path}.{key}"[1:]
+        if not _pair(node.get("another", [0, 0])):
+            return f"{path}.another"[1:]
         if node["value"] is None and not _text(node.get("reason", "")):
             return f"{path}.reason"[1:]
     return next((bad for k, v in node.items() if (bad := _bad_metric(v, f"{path}.{k}"))), None)
@@ -183,6 +199,10 @@ def _bad_metric(node, path: str = "") -> str | None:
 
 def _number(value) -> bool:
     return isinstance(value, float) or (type(value) is int and abs(value) <= 2**53)
+
+
+def _pair(value) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(map(_number, value))
 
 
 def _count(value) -> bool:
@@ -237,8 +257,8 @@ _REQUIRED = {
 _KINDS = (  # whether a value fits, and where it must
     (_text, "config.model config.dataset config.preset config.size config.warmup config.prior"),
     (_text, "config.prior_version prior.name prior.version prior.knows"),
-    (_text, "data.name data.source data.unit data.subset data.sha256_members"),
-    (_text, "privacy.relation privacy.accountant privacy.unit privacy.statement"),
+    (_text, "data.name data.source data.unit data.subset data.sha256_members data.sha256_data"),
+    (_text, "privacy.relation privacy.accountant privacy.unit privacy.statement privacy.proof"),
     (_text, "cost.device diverged"),
     (_number, "config.clip_norm config.sampling_rate config.warmup_share"),
     (_number, "privacy.noise_multiplier privacy.clip_norm privacy.sampling_rate"),

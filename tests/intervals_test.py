@@ -121,3 +121,38 @@ def test_jackknife_keeps_class_proportions():
     rng = np.random.default_rng(0)
     assert intervals.jackknife(lambda i, j: x[i].mean() + x[j].mean(), labels, rng) < 1e-9
     assert intervals.jackknife(lambda i, j: x[i].mean(), labels * 0, rng) > 1.0
+
+
+SCALES = {  # kind: a metric of a number that varies alike
+    "share": lambda y: 1 / (1 + np.exp(-y)),
+    "right": lambda y: 1 - np.exp(-np.abs(y)),
+    "error": lambda y: np.exp(y),
+    "square": lambda y: np.sign(y) * y**2,
+}
+
+
+@pytest.mark.parametrize("kind", SCALES)
+def test_another_run_lies_in_the_interval_of_another_95_times_in_100(kind):
+    rng, inside = np.random.default_rng(0), []
+    for _ in range(400):
+        made, other, *repeats = SCALES[kind](rng.normal(2.0, 0.3, 7))
+        repeats = SCALES[kind](
+            rng.normal(3.0, 0.3, 5)
+        )  # their centre is another, and does not matter
+        own = {"value": made, "low": made, "high": made, "n": 10**6}
+        low, high = intervals.another(own, repeats, kind)["another"]
+        inside.append(low <= other <= high)
+    assert 0.925 < np.mean(inside) < 0.975
+
+
+def test_the_interval_of_another_run_holds_the_runs_own_and_stays_in_range():
+    own = {"value": 0.0, "low": 0.0, "high": 0.06, "n": 100}
+    low, high = intervals.another(own, [0.0, 0.0, 0.0], "share")["another"]
+    assert (low, high) == (0.0, 0.06)
+    low, high = intervals.another(own, [0.0, 0.3, 0.6], "share")["another"]
+    assert low == 0.0
+    assert 0.9 < high <= 1.0
+    low, _ = intervals.another(
+        {"value": -0.1, "low": -0.2, "high": 0.1, "n": 9}, [0.1, 1.0], "square"
+    )["another"]
+    assert low < -0.2

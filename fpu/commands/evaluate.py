@@ -188,13 +188,13 @@ def _claim(options: Options) -> dict:
     """The record's `privacy` of a set whose making is unknown."""
     if options.eps is None or options.delta is None:
         text = "Nothing is known of how this set was made: no guarantee."
-        return {"eps": "inf", "delta": 0.0, "statement": text}
+        return {"eps": "inf", "delta": 0.0, "proof": "unknown", "statement": text}
     eps = "inf" if math.isinf(options.eps) else options.eps
     text = (
         f"Whoever made this set claims ({options.eps:g}, {options.delta:g})-differential privacy. The claim was "
         "not checked here: attacks that fail do not prove it, and its unit and neighbours are not known."
     )
-    return {"eps": eps, "delta": options.delta, "statement": text}
+    return {"eps": eps, "delta": options.delta, "proof": "claimed", "statement": text}
 
 
 def _scores(options: Options, run: dict, dataset: data.Dataset) -> Callable | None:
@@ -225,6 +225,7 @@ def _record(options, run, dataset, split, images, privacy, judged, seconds) -> d
         "seed": options.seed or 0,
         "n_samples": len(images),
         "synthetic": path.name,
+        "proof": privacy.get("proof", "here"),
         "sha256_synthetic": hashlib.sha256(np.ascontiguousarray(images).data).hexdigest(),
     }
     if run:

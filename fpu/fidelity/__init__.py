@@ -4,7 +4,7 @@ from fpu.fidelity.distances import fd, fd_inf, frechet, kid
 from fpu.fidelity.diversity import vendi
 from fpu.fidelity.manifold import coverage, coverage_ceiling, density, precision, recall
 from fpu.fidelity.memorisation import authenticity, data_copying, near_copies
-from fpu.fidelity.metrics import FIDELITY, Metric, compare, control
+from fpu.fidelity.metrics import FIDELITY, Metric, compare, control, values
 
 __all__ = [
     "FIDELITY",
@@ -23,5 +23,6 @@ __all__ = [
     "near_copies",
     "precision",
     "recall",
+    "values",
     "vendi",
 ]

@@ -78,9 +78,26 @@ def compare(
     feature is not finite, or where one side is a single image over and over.
     """
     real, fake = real.astype(np.float64), fake.astype(np.float64)
-    counts = np.unique_counts(labels)
-    labels = np.where(np.isin(labels, counts.values[counts.counts < _RARE]), -1, labels)
+    labels = _pooled(labels)
     return {name: _measure(metric, real, fake, labels, rng) for name, metric in metrics.items()}
+
+
+def values(
+    real: np.ndarray,
+    fake: np.ndarray,
+    labels: np.ndarray,
+    metrics: Mapping[str, Metric] = FIDELITY,
+) -> dict[str, float | None]:
+    """The values of `compare` without their intervals, which take most of its time; None where one is missing."""
+    real, fake = real.astype(np.float64), fake.astype(np.float64)
+    labels = _pooled(labels)
+    rows = np.arange(len(labels))
+    return {
+        name: None
+        if _problem(metric, real, fake, labels)
+        else float(metric.function(real, fake, labels)(rows, rows))
+        for name, metric in metrics.items()
+    }
 
 
 def control(
@@ -95,19 +112,33 @@ def control(
     return {f"{name}_random": metric for name, metric in metrics.items()}
 
 
-def _measure(metric, real, fake, labels, rng):
+def _pooled(labels: np.ndarray) -> np.ndarray:
+    """Labels with those of rare classes replaced by -1."""
+    counts = np.unique_counts(labels)
+    return np.where(np.isin(labels, counts.values[counts.counts < _RARE]), -1, labels)
+
+
+def _problem(metric, real, fake, labels) -> str | None:
+    """Why a metric cannot be computed on these features; None where it can."""
     n, least = len(labels), metric.least(real.shape[1])
     if n < least:
-        return missing(f"{n} images on each side; at least {least} are needed")
-    # Rare classes are pooled (label -1). If all are, KID is biased (measured: by 2 sd at 5 a class).
+        return f"{n} images on each side; at least {least} are needed"
+    # If all classes are pooled, KID is biased (measured: by 2 sd at 5 a class).
     largest = np.bincount(labels[labels >= 0], minlength=1).max()
     if metric.each > 1 and largest < metric.each:
-        return missing(f"fewer than {metric.each} images in every class")
+        return f"fewer than {metric.each} images in every class"
     for name, x in (("real", real), ("synthetic", fake)):
         if not np.isfinite(x).all():
-            return missing(f"the features of the {name} images are not all finite")
+            return f"the features of the {name} images are not all finite"
         if not np.ptp(x, axis=0).any():
-            return missing(f"all {name} images are the same")
+            return f"all {name} images are the same"
+    return None
+
+
+def _measure(metric, real, fake, labels, rng):
+    if problem := _problem(metric, real, fake, labels):
+        return missing(problem)
+    n = len(labels)
     statistic = metric.function(real, fake, labels)
     value = statistic(np.arange(n), np.arange(n))
     if metric.error is None:

@@ -22,6 +22,7 @@ from fpu.pipeline import (
     paper_worlds,
     processes,
     progress,
+    repeats,
     settings,
     signals,
     workdir,
@@ -35,7 +36,7 @@ _AT_ONCE = 10_000  # images that a one-shot generator draws at once
 
 # What the secret key is folded with for models beside the run. Far from 0, 1, 2 ...: to split a key is to
 # fold it with these, and that is how the released model gets its own.
-SHADOWS, AUDIT, WORLDS, CLASSIFIER = 1001, 1002, 1003, 1004
+SHADOWS, AUDIT, WORLDS, CLASSIFIER, REPEATS = 1001, 1002, 1003, 1004, 1005
 
 
 def run(
@@ -169,6 +170,7 @@ def _judged(job: Job, key, public, made, images, labels, rivals, seconds: dict) 
         scores=made.scores,
         shadows=shadows if options.shadows else None,
         beside=rivals,
+        again=repeats.sets(job, made.sample, labels, jax.random.fold_in(key, REPEATS), public),
         budget=budget,
         seed=options.seed,
         secret=jax.random.fold_in(key, CLASSIFIER),

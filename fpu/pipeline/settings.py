@@ -66,6 +66,7 @@ class Options:
     n_samples: int | None = None
     labels: str | None = None
     evaluation: str = "quick"
+    repeats: int | None = None
     shadows: int = 0
     audit: str = "none"
     workdir: str | None = None
@@ -104,6 +105,8 @@ _HELP = {
     "set": "other settings, repeatable: model.NAME=VALUE, recipe.NAME=VALUE, model.size=tiny|default|paper, "
     "data.subset=random|first (in file order)",
     "evaluation": "quick (default) or full",
+    "repeats": "other runs at these settings, on draws of the release, for the interval of another run (default 5; 0 "
+    "after DP-SGD, where each costs as much as the run)",
     "shadows": "even number of shadow models for LiRA, each as costly as the run: 4 at least, 64 are good (default 0)",
     "audit": "none, one_run, two_worlds[:COPIES] or samples[:COPIES] (their synthetic images alone): a lower bound on "
     "eps from copies, 100 to 200 in each of two worlds if no number is given; exit code 3 where it refutes the claim. "
@@ -193,11 +196,14 @@ def check(options: Options) -> None:
         ("draw_steps", MOST_STEPS, "or training takes days"),
         ("n_samples", MOST_IMAGES, "and experiments.generate draws more of them later"),
         ("shadows", MOST_COPIES, "each is a training"),
+        ("repeats", MOST_COPIES, "each is a run"),
         ("n_public", MOST_UNITS, "more than any file holds"),
     ):
         value = getattr(options, name)
         if value is not None and value > most:
             raise InputError(f"--{name}={value}: must be at most {most}, {why}")
+    if options.repeats is not None and (options.repeats < 0 or options.repeats == 1):
+        raise InputError(f"--repeats={options.repeats}: must be 0 for none, or 2 and more")
     for name in ("n_per_class", "seed", "noise_seed"):
         value = getattr(options, name)
         if value is not None and value < 0:

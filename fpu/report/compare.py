@@ -82,7 +82,7 @@ def subset(run: dict) -> tuple:
 def axis(run: dict, which: str) -> dict:
     """A run's metric on one of metrics.AXES, turned so that more is better."""
     for metric in metrics.AXES[which]:
-        m = metric.read(run)
+        m = records.wide(metric.read(run))
         if records.known(m):
             sign = -1 if metric.better == "lower" else 1
             ends = sorted(sign * m[k] for k in ("low", "high") if m.get(k) is not None)

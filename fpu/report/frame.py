@@ -18,7 +18,8 @@ from fpu.report.words import decimals, grid, interval, model_name, number, plura
 ORDER = (*MODELS, "", *BASELINES)  # "": any other model
 HEADER = ("model", "ε", "n", "runs", *(metric.column for metric in COLUMNS), "steps", "seconds")
 LEGEND = (
-    "Value [95 % interval of the run]; of several runs, mean ± half of the 95 % t interval."
+    "Value [95 % interval of another run at these settings, where the record has one; else of the set that was made];"
+    " of several runs, mean ± half of the 95 % t interval."
     " accuracy, AUC: trained on synthetic, tested on real images; floor: trained on the n real"
     " members; over one-shot: points above draws of one release at the same ε, run by run."
     " attack AUC: of the strongest attack; 0.5 is guessing."
@@ -43,7 +44,7 @@ def frame(runs: Sequence[dict]) -> pd.DataFrame:
     rows = []
     for run in runs:
         config, data, cost = run["config"], run["data"], run["cost"]
-        metrics = {_name(metric): metric.read(run) for metric in COLUMNS}
+        metrics = {_name(metric): records.wide(metric.read(run)) for metric in COLUMNS}
         rows.append(
             {
                 "dataset": data["name"],

@@ -46,7 +46,9 @@ def _templates() -> jinja2.Environment:
         "caught": _caught,
     }
     environment.globals |= {"key": svg.key, "known": records.known, "audited": rows.audit}
-    environment.globals |= {f.__name__: f for f in (words.number, words.value, words.interval)}
+    environment.globals |= {
+        f.__name__: f for f in (words.number, words.value, words.interval, words.another)
+    }
     return environment
 
 
@@ -85,6 +87,7 @@ def page(record: dict, samples_png_bytes: bytes | None) -> str:
         title=verdict.headline(record),
         record=record,
         findings=verdict.findings(record),
+        meaning=verdict.MEANING,
         samples=samples_png_bytes,
         **(_judged(record) if samples_png_bytes is not None else {}),
         not_covered=[line.format(unit=unit) for line in NOT_COVERED],

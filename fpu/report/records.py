@@ -10,6 +10,7 @@ from etils import epath
 import fpu
 from fpu import intervals, record
 from fpu.files import storage
+from fpu.report import settings
 
 Place = Path | epath.Path  # of this machine, or in a bucket
 _TRAINING_LOG = "log.jsonl"
@@ -24,7 +25,8 @@ def read(paths: Iterable[str | Path]) -> list[dict]:
 
     Each file is read once, however often it is named. The order is that of `paths`, then by name, then by line.
     Raises fpu.InputError, naming the file (and the line of a .jsonl file), if a record is missing, damaged, of
-    another schema, or a copy of another.
+    another schema, or a copy of another. Data of one name and another content, and runs of one model and other
+    settings, are told apart by their names (report/settings.py).
     """
     files: dict[Place, Place] = {}
     for path in map(storage.place, paths):
@@ -45,6 +47,7 @@ def read(paths: Iterable[str | Path]) -> list[dict]:
                 )
             run["data"]["members"] = _members(file, run)
             runs.append(run)
+    settings.tell_apart(runs)
     return runs
 
 
@@ -116,6 +119,16 @@ def point(value: float, n: int | None = 1) -> dict:
     return {"value": value, "low": None, "high": None, "n": n}
 
 
+def wide(m: dict) -> dict:
+    """The metric with the interval of another run at its settings, where the record holds one (see intervals.another).
+
+    What is released is one draw of the noise. Its own interval is for that one, and says nothing of the settings.
+    """
+    if m["value"] is None or not m.get("another"):
+        return m
+    return m | {"low": m["another"][0], "high": m["another"][1]}
+
+
 def known(*metrics: dict) -> bool:
     """Whether all of these metrics have a value."""
     return all(m["value"] is not None and math.isfinite(m["value"]) for m in metrics)
@@ -134,5 +147,5 @@ def over_runs(metrics: Iterable[dict]) -> dict | None:
     """The mean of those that have a value, with its 95 % t interval; one alone keeps its own; None of none."""
     values = [m for m in metrics if known(m)]
     if len(values) < 2:
-        return values[0] if values else None
+        return wide(values[0]) if values else None
     return intervals.t_interval([m["value"] for m in values])

@@ -9,6 +9,7 @@ from fpu.dp.statement import NOMINAL
 from fpu.privacy.bounds import ceiling
 from fpu.report import records
 from fpu.report.words import (
+    another,
     lineage,
     model_name,
     plural,
@@ -20,6 +21,14 @@ from fpu.report.words import (
 )
 
 _ALARM = 1e-4  # probability that a run which keeps its guarantee is said to break it
+CLOSE = 0.10  # "as ... as": the interval stays within so much of what real images give
+GUESSING = 0.65  # "no attack beats guessing": the interval ends below this AUC
+MEANING = (
+    "Strong, reasonable, weak: ε up to 1, up to 10, above. As useful, as varied: the interval stays within "
+    f"{100 * CLOSE:.0f} points of what real images give. Cannot tell: the interval holds good and bad alike. "
+    "[low, high] is the 95 % interval of the released set. Another run at the same settings draws other noise, "
+    "and the verdict goes by where that would lie, wherever it is known."
+)
 
 
 class Finding(NamedTuple):
@@ -33,8 +42,9 @@ class Finding(NamedTuple):
 
 def headline(record: dict) -> str:
     """The title of the page, as 'DDPM on digits at ε = 1'."""
-    eps = spent(records.eps(record))
-    return f"{model_name(record['config'])} on {record['data']['name']} at ε = {eps}"
+    name = f"{model_name(record['config'])} on {record['data']['name']}"
+    known = record["privacy"].get("proof") != "unknown"
+    return f"{name} at ε = {spent(records.eps(record))}" if known else f"{name}, ε unknown"
 
 
 def findings(record: dict) -> list[Finding]:
@@ -89,6 +99,17 @@ def guarantee(record: dict) -> Finding:
     """The formal claim. Tiers up to eps = 1 and 10, for delta <= 1 / (10 n), follow Ponomareva et al. (2023)."""
     privacy, eps = record["privacy"], records.eps(record)
     about, one = "Privacy, proved", unit(record)
+    if privacy.get("proof") == "unknown":
+        text = "Nothing is known of how these images were made: they may reveal anything that is in the real ones."
+        return Finding("bad", "Privacy, not proved", "No guarantee is known", text)
+    if privacy.get("proof") == "claimed":
+        text = (
+            f"Whoever made these images claims (ε = {spent(eps)}, δ = {spent(privacy['delta'])}). What that protects"
+            " is not known, and it was not checked here: attacks that fail do not prove it."
+        )
+        return Finding(
+            "plain", "Privacy, not proved", f"Claimed by its maker: ε = {spent(eps)}", text
+        )
     if math.isinf(eps):
         text = "ε = ∞: the synthetic images may reveal anything that is in the real ones."
         return Finding("bad", about, "No privacy guarantee", text)
@@ -136,6 +157,10 @@ def attack(record: dict) -> Finding:
         return Finding("bad", about, title, text)
     if _low_of_strongest(auc, len(ranked)) > 0.5:
         return Finding("bad", about, "An attack beats guessing", text)
+    if _high(auc) >= GUESSING:
+        units = plural(auc.get("n") or 0, f"{unit(record)}")
+        text += " The interval holds an attack that fails and one that does not."
+        return Finding("plain", about, f"Cannot tell from {units}", text)
     if _low(auc) > 0.5:
         text += (
             " On its own it would be above guessing. As the strongest of several it may be chance."
@@ -172,7 +197,7 @@ def utility(record: dict) -> Finding:
         return Finding("plain", about, "Usefulness was not measured", _reason(ours, floor))
     text = (
         f"A classifier trained on the synthetic images classifies {spoken(ours, 100)} of the real test images"
-        f" correctly. Trained on the real members, it classifies {spoken(floor, 100)} correctly."
+        f" correctly{_another(ours, 100)}. Trained on the real members, it classifies {spoken(floor, 100)} correctly."
     )
     rival = records.metric(record, "utility", "private_classifier", "accuracy")
     if records.known(rival) and _low(rival) > _high(ours):
@@ -180,15 +205,34 @@ def utility(record: dict) -> Finding:
             f" A classifier trained by DP-SGD on the members, at the same ε, classifies {spoken(rival, 100)}"
             " correctly. If this task is all you need, release that one instead."
         )
+    doubt = f"Cannot tell from {plural(ours.get('n') or 0, 'test image')}"
+    if absent := _untested(record):
+        missing = plural(absent, "class has", "classes have")
+        return Finding("plain", about, doubt, f"{text} {missing} no test image.")
     balanced = records.metric(record, "utility", "synthetic", "balanced_accuracy")
-    if records.known(balanced) and _low(balanced) <= 1 / record["data"]["n_classes"]:
+    guessing = 1 / record["data"]["n_classes"]
+    if records.known(balanced) and _low(balanced) <= guessing:
+        if _high(balanced) > (guessing + floor["value"]) / 2:
+            return Finding(
+                "plain", about, doubt, f"{text} The interval holds guessing and far better."
+            )
         return Finding("bad", about, "No more useful than guessing", text)
     points = 100 * (floor["value"] - ours["value"])
-    if _high(ours) >= _low(floor):
+    if _low(ours) >= floor["value"] - CLOSE:
         close = "As useful as" if points < 5 else "Perhaps as useful as"
-        return Finding("good", about, f"{close} the real members", f"{text} The intervals overlap.")
+        return Finding("good", about, f"{close} the real members", text)
+    if _high(ours) >= _low(floor):
+        return Finding(
+            "plain", about, doubt, f"{text} It may be as useful as they are, or far less."
+        )
     title = f"{points:.0f} points short of the real members"
     return Finding("fair" if points <= 10 else "bad", about, title, text)
+
+
+def _untested(record: dict) -> int:
+    """How many classes have no test image: what is said of the others does not hold for them."""
+    recall = (record["utility"].get("synthetic") or {}).get("recall") or {}
+    return sum(m["value"] is None for m in recall.values())
 
 
 def worth(record: dict) -> Finding | None:
@@ -199,7 +243,7 @@ def worth(record: dict) -> Finding | None:
         return None
     text = (
         f"Images drawn directly from one {released(record['config'])}, at the same ε, give an accuracy of"
-        f" {spoken(simple, 100)}. This model gives {spoken(ours, 100)}."
+        f" {spoken(simple, 100)}{_another(simple, 100)}. This model gives {spoken(ours, 100)}{_another(ours, 100)}."
     )
     plain, best = (
         records.metric(record, "utility", "gaussian", "accuracy"),
@@ -261,7 +305,7 @@ def shared(record: dict) -> Finding | None:
 
 
 def fidelity(record: dict) -> Finding:
-    """Copies first, since they improve all other numbers; then how much of the variety is there."""
+    """Copies first, since they improve all other numbers; then looks, then how much of the variety is there."""
     about = "Fidelity"
     ours, real = _pair(record, "fidelity", "real", "near_copies")
     if records.known(ours, real) and _low(ours) > max(_high(real), 0.01):
@@ -272,13 +316,26 @@ def fidelity(record: dict) -> Finding:
         return Finding("bad", about, "It repeats its training images", text)
     ours, real = _pair(record, "fidelity", "real", "coverage")
     if not records.known(ours, real):
-        return Finding("plain", about, "Fidelity was not measured", _reason(ours, real))
+        count = plural(record["data"].get("n_test") or 0, "test image")
+        return Finding("plain", about, f"Cannot tell from {count}", _reason(ours, real))
     text = (
-        f"{spoken(ours, 100)} of the real test images have a synthetic image close by."
+        f"{spoken(ours, 100)} of the real test images have a synthetic image close by{_another(ours, 100)}."
         f" {spoken(real, 100)} of them have a held-out real image close by."
     )
+    doubt = f"Cannot tell from {plural(ours.get('n') or 0, 'test image')}"
+    if (record["fidelity"].get("features") or {}).get("network") == "random":
+        text += " What is close is said by an untrained network, to which even noise may look like the real images."
+        return Finding("plain", about, doubt, text)
+    inside, usual = _pair(record, "fidelity", "real", "precision")
+    if records.known(inside, usual) and _high(inside) < usual["value"] / 2:
+        text += f" Of the synthetic images, {spoken(inside, 100)} lie among real ones."
+        return Finding("bad", about, "Few look like real images", text)
+    if _low(ours) >= real["value"] - CLOSE:
+        return Finding("good", about, "As varied as real images", text)
     if _high(ours) >= _low(real):
-        return Finding("good", about, "As varied as real images", f"{text} The intervals overlap.")
+        return Finding(
+            "plain", about, doubt, f"{text} It may be as varied as they are, or far less."
+        )
     share = ours["value"] / real["value"]
     title = f"Shows {100 * share:.0f} % of the variety of real images"
     return Finding("fair" if share >= 0.5 else "bad", about, title, text)
@@ -292,6 +349,9 @@ def release(record: dict) -> Finding:
     if records.eps(record) > NOMINAL or record["privacy"].get("noise_seed_disclosed"):
         text = f"Without a guarantee that protects, release/ must be protected like the real images. {page}"
         return Finding("bad", "Sharing", "Share nothing from this run", text)
+    if record["privacy"].get("proof") == "claimed":
+        text = f"Sharing these images rests on their maker's word alone. {page}"
+        return Finding("plain", "Sharing", "Nothing here shows that they may be shared", text)
     text = (
         "It holds the synthetic images, a generator that draws more of them, and the guarantee. It holds no real"
         f" image. {page}"
@@ -301,7 +361,8 @@ def release(record: dict) -> Finding:
 
 def unit(record: dict) -> str:
     """Whose presence the guarantee hides: 'image' or 'group'."""
-    return record["privacy"].get("unit") or record["data"].get("unit") or "image"
+    name = record["privacy"].get("unit") or record["data"].get("unit") or "image"
+    return "group" if name.startswith("group") else "image"  # a plan says "group of images"
 
 
 def _factor(eps: float) -> str:
@@ -315,7 +376,15 @@ def _pair(record: dict, section: str, beside: str, key: str) -> tuple[dict, dict
     )
 
 
+def _another(m: dict, scale: float) -> str:
+    """Where another run would lie, in brackets; empty where that is not known."""
+    ends = another(m, scale)
+    return f" (another run: {ends})" if ends else ""
+
+
 def _low(m: dict) -> float:
+    """Of the interval of another run, where it is known; a verdict is about the settings, not one draw of noise."""
+    m = records.wide(m)
     return m["value"] if m.get("low") is None else m["low"]
 
 
@@ -329,6 +398,7 @@ def _low_of_strongest(m: dict, many: int, error: float = 0.025) -> float:
 
 
 def _high(m: dict) -> float:
+    m = records.wide(m)
     return m["value"] if m.get("high") is None else m["high"]
 
 

@@ -54,6 +54,14 @@ def interval(m: dict, scale: float = 1.0) -> str:
     return f"[{scale * m['low']:,.{places}f}, {scale * m['high']:,.{places}f}]"
 
 
+def another(m: dict, scale: float = 1.0) -> str:
+    """'[61, 88]': where another run at the same settings would lie; empty where that is not known."""
+    if m["value"] is None or not m.get("another"):
+        return ""
+    low, high = m["another"]
+    return interval(m | {"low": low, "high": high}, scale)
+
+
 def spoken(m: dict, scale: float = 1.0) -> str:
     """'82.0 % [78.2, 85.8]' for a sentence: value and interval, with spaces that do not break."""
     sign = " %" if scale == 100 else ""
@@ -81,7 +89,10 @@ def model_name(config: dict) -> str:
     elif prior:
         model += f" {prior}"
     preset = config.get("preset") or "corrected"
-    return model if preset == "corrected" else f"{model} ({preset} preset)"
+    proof = {"unknown": "ε unknown", "claimed": "ε claimed"}.get(str(config.get("proof")))
+    said = [f"{preset} preset" if preset != "corrected" else None, proof, config.get("differs")]
+    words = ", ".join(map(str, filter(None, said)))
+    return f"{model} ({words})" if words else model
 
 
 def prior_name(config: dict) -> str:

@@ -102,6 +102,13 @@ def rows(
     return out
 
 
+def alone(
+    synthetic: LabelledImages, test: LabelledImages, n_classes: int, seed: int, quick: bool
+) -> dict:
+    """The row 'synthetic' of one set, by itself, with one network."""
+    return metrics.train_and_test(synthetic, test, n_classes, seed=seed, steps=STEPS[quick])
+
+
 def _join(*sets):
     return np.concatenate([x for x, _ in sets]), np.concatenate([y for _, y in sets])
 

@@ -1,0 +1,116 @@
+"""Which runs are of one setting: data by their content, flags by their values. A row of a table is one setting."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from fpu.report.words import model_name
+
+# Runs of one setting may differ in these: what is drawn anew, what follows from other settings, what only adds rows.
+_FREE = {
+    *(
+        "seed",
+        "noise_seed",
+        "sha256_members",
+        "stages",
+        "repeats",
+        "dataset",
+        "set",
+        "labels",
+        "eps",
+    ),
+    *(
+        "noise_multiplier",
+        "model",
+        "preset",
+        "warmup_share",
+        "proof",
+        "differs",
+        "audit",
+        "audit_runs",
+        "queries",
+    ),
+}
+_SHORT = {
+    "model_config": "model",
+    "sha256_synthetic": "file",
+    "subset": "data.subset",
+    "size": "model.size",
+}
+
+
+def tell_apart(runs: Sequence[dict]) -> None:
+    """Put into the records what their names leave out.
+
+    data.name: data of one name and another content get a part of their hash as well.
+    config.differs: "model.width=8, steps=300" where runs of one model, on the same data, of the same number of members
+    and the same eps, differ in more than chance; for all runs of that model and data. words.model_name prints it.
+    """
+    _name_contents(runs)
+    families: dict[Any, list[dict]] = {}
+    for run in runs:
+        run["config"].pop("differs", None)
+        families.setdefault((run["data"]["name"], model_name(run["config"])), []).append(run)
+    for family in families.values():
+        cells: dict[Any, list[dict]] = {}
+        for run in family:
+            eps = f"{float(run['privacy']['eps']):.3g}"
+            cells.setdefault((run["data"]["n_members"], eps), []).append(run)
+        names = sorted(set().union(*map(_differing, cells.values())))
+        for run in family if names else ():
+            values = dict(_flat(run))
+            shown = (f"{name}={_text(values[name])}" for name in names if name in values)
+            run["config"]["differs"] = ", ".join(shown)
+
+
+def _name_contents(runs: Sequence[dict]) -> None:
+    """Records of before the hash was written are known by their source."""
+    contents: dict[str, dict[str, str]] = {}
+    for run in runs:
+        known = contents.setdefault(run["data"]["name"], {})
+        if sha := run["data"].get("sha256_data"):
+            known.setdefault(sha, str(run["data"].get("source")))
+    for run in runs:
+        data = run["data"]
+        known = contents[data["name"]]
+        source = str(data.get("source"))
+        own = data.get("sha256_data") or next(
+            (s for s, of in known.items() if of == source), source
+        )
+        data["content"] = own
+    names: dict[str, set] = {}
+    for run in runs:
+        names.setdefault(run["data"]["name"], set()).add(run["data"]["content"])
+    for run in runs:
+        data = run["data"]
+        content = data.pop("content")
+        if len(names[data["name"]]) > 1:
+            path = Path(data["name"])
+            data["name"] = f"{path.stem} ({content[:8]}){path.suffix}"
+
+
+def _differing(runs: Sequence[dict]) -> set[str]:
+    """Names of the settings in which these runs differ. One that a record lacks differs from none."""
+    values: dict[str, set[str]] = {}
+    for run in runs:
+        for name, value in _flat(run):
+            values.setdefault(name, set()).add(json.dumps(value, sort_keys=True))
+    return {name for name, seen in values.items() if len(seen) > 1}
+
+
+def _flat(run: dict) -> Iterator[tuple[str, Any]]:
+    """(name, value) of what may not differ within a setting, as --set names it."""
+    for key, value in run["config"].items():
+        if key in _FREE or value is None or (key == "delta" and run["privacy"]["eps"] == "inf"):
+            continue
+        if isinstance(value, dict):
+            yield from ((f"{_SHORT.get(key, key)}.{name}", inner) for name, inner in value.items())
+        else:
+            yield _SHORT.get(key, key), value
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str) and len(value) == 64:  # a hash
+        return value[:8]
+    return f"{value:g}" if isinstance(value, float) else str(value)
