@@ -89,7 +89,7 @@ def test_a_plans_group_of_images_is_a_group(name):
     run["privacy"]["unit"] = name
     run["data"] |= {"unit": "group", "n_units": 120}
     assert "for each single group of images." in verdict.guarantee(run).text
-    assert "a given group was used" in verdict.guarantee(run).text
+    assert "a listed group contributed" in verdict.guarantee(run).text
     assert "in 120 groups" in verdict.made(run).text
 
 
