@@ -445,6 +445,8 @@ def test_of(name):
     """The function of a test, by its file and name; its file is loaded anew."""
     path, _, function = name.partition("::")
     spec = importlib.util.spec_from_file_location("caught_by", ROOT / path)
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return getattr(module, function)

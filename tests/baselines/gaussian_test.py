@@ -68,7 +68,8 @@ def test_each_sum_draws_noise_of_its_own():
     with mock.patch.object(noise, "normal_on_host", spy):
         gaussian.fit(SPEC, pool_of(images, labels), 40.0, 0.1, jax.random.key(0))
     assert len(draws) == 3
-    assert len(np.unique(np.concatenate(draws))) == sum(map(len, draws))
+    first = np.round([draw[:8] for draw in draws], 6)  # equal keys, other counts: equal first words
+    assert len(np.unique(first)) == first.size
 
 
 def test_without_noise_it_knows_the_moments():
