@@ -4,6 +4,7 @@ These files come from users, so every header is checked before any pixel is read
 names the file, the field and the fix.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +19,8 @@ from fpu.files import safe
 SPLITS = ("train", "val", "test")
 _MOST_ARRAYS = 1000
 _FIELDS = tuple(f"{s}_{part}" for s in SPLITS for part in ("images", "labels", "groups"))
-_ROWS = 1000  # converted at once
+_ROWS = 1000  # images read and converted at once
+_MOST_BYTES = 2**35  # of images in a file; MedMNIST's largest are half as large
 
 
 class Part(NamedTuple):
@@ -46,7 +48,9 @@ def read(
     Raises InputError.
     """
     names = safe.npz_names(path, _MOST_ARRAYS)
-    headers = safe.npz_headers(path, _FIELDS)
+    images = [field for field in _FIELDS if field.endswith("_images")]
+    headers = safe.npz_headers(path, images, most=_MOST_BYTES)  # read block by block
+    headers |= safe.npz_headers(path, [field for field in _FIELDS if field not in images])
     unknown = [name for name in names if name not in _FIELDS]
     if "train_groups" not in headers:
         groups = [name for name in headers if name.endswith("_groups")]
@@ -142,57 +146,63 @@ def _check_labels(
 
 
 def _parts(path: str | Path, shapes: dict, size, headers) -> tuple[dict[str, Part], list[str]]:
-    groups = _groups(path, [split for split in shapes if f"{split}_groups" in headers], headers)
-    raw = {
-        split: safe.npz_array(path, f"{split}_images").reshape(-1, *shape)
-        for split, shape in shapes.items()
-    }
     (height, width, channels), dtype = shapes["train"], headers["train_images"][1]
+    kept = (*(size or (height, width)), min(3, channels))
+    count = sum(headers[f"{split}_images"][0][0] for split in shapes)
+    if count * math.prod(kept) > safe.MAX_BYTES:
+        raise InputError(
+            f"{path}: {count:,} images of {by(kept[:2])} pixels take too much memory; use a smaller --side"
+        )
     white, lines = 255, []
     if dtype.kind == "f":
-        for split, images in raw.items():
-            _refuse_range(path, f"{split}_images", images)
         white = 1
         lines.append(f"{path}: {dtype} pixels in [0, 1] became whole numbers from 0 to 255")
     elif dtype == np.uint16:
-        largest = max(int(images.max()) for images in raw.values())
+        blocks = (b for s in shapes for b in safe.npz_blocks(path, f"{s}_images", _ROWS))
+        largest = max(int(block.max()) for block in blocks)
         white = 2 ** sizes.bits(largest) - 1
         lines.append(
             f"{path}: 16-bit pixels go up to {largest:,}: read as {sizes.bits(largest)} bits"
         )
     if channels == 4:
         lines.append(f"{path}: the alpha channel was dropped")
-    if size is not None and size != (height, width):
+    if kept[:2] != (height, width):
         lines.append(
-            f"{path}: images of {height}x{width} pixels were scaled to {by(size)}, whole, on black where their shape "
-            "is another"
+            f"{path}: images of {height}x{width} pixels were scaled to {by(kept[:2])}, whole, on black where their "
+            "shape is another"
         )
+    groups = _groups(path, [split for split in shapes if f"{split}_groups" in headers], headers)
     parts = {}
     for split in shapes:
-        images = _bytes(raw.pop(split)[..., : min(3, channels)], white, size or (height, width))
+        images, first = np.empty((headers[f"{split}_images"][0][0], *kept), np.uint8), 0
+        for block in safe.npz_blocks(path, f"{split}_images", _ROWS):
+            _refuse_range(path, f"{split}_images", block)
+            block = block.reshape(len(block), *shapes[split])[..., : kept[2]]
+            images[first : first + len(block)] = _bytes(block, white, kept[:2])
+            first += len(block)
         parts[split] = Part(images, _labels(path, f"{split}_labels"), groups.get(split))
     return parts, lines
 
 
 def _refuse_range(path: str | Path, field: str, images: np.ndarray) -> None:
-    """InputError where floats are no shares of white. Block by block: a comparison takes as much memory again."""
-    for first in range(0, len(images), _ROWS):
-        block = images[first : first + _ROWS]
-        if not (np.isfinite(block).all() and block.min() >= 0 and block.max() <= 1):
-            raise InputError(
-                f"{path}: {field} is {images.dtype} and not in [0, 1]; store uint8 pixels, 0 to 255, without NaN"
-            )
+    """InputError where floats are no shares of white."""
+    if images.dtype.kind != "f":
+        return
+    if not (np.isfinite(images).all() and images.min() >= 0 and images.max() <= 1):
+        raise InputError(
+            f"{path}: {field} is {images.dtype} and not in [0, 1]; store uint8 pixels, 0 to 255, without NaN"
+        )
 
 
-def _bytes(images: np.ndarray, white: int, size: tuple[int, int]) -> np.ndarray:
+def _bytes(images: np.ndarray, white: int, size: tuple[int, ...]) -> np.ndarray:
     """uint8 [n, *size, C]."""
     if images.dtype == np.uint8:
-        return np.ascontiguousarray(sizes.fit_all(images, *size))
-    made = np.empty((len(images), *size, images.shape[3]), np.uint8)
-    for i, image in enumerate(images):
-        fitted = image if image.shape[:2] == size else sizes.fit(image, *size)
-        made[i] = np.round(fitted * (255 / white))
-    return made
+        return sizes.fit_all(images, *size)
+    if images.shape[1:3] == size:
+        return np.round(images * (255 / white)).astype(np.uint8)
+    return np.stack([np.round(sizes.fit(image, *size) * (255 / white)) for image in images]).astype(
+        np.uint8
+    )
 
 
 def _labels(path: str | Path, field: str) -> np.ndarray:

@@ -41,6 +41,9 @@ def read_folder(
     dataset = Dataset(
         name, read.images, np.concatenate(list(numbers.values())), split, None, names, source, read.lines
     )  # fmt: skip
+    counts = zip(names, np.bincount(dataset.labels), strict=True)
+    total = f"{len(split):,} images in {name}: {', '.join(f'{k} {n:,}' for k, n in counts)}"
+    dataset = replace(dataset, notes=(total, *dataset.notes))
     if groups_file is not None:
         names_of_files = [entry.name for entry in read.entries]
         return grouped(dataset, groups.read(groups_file, split, names_of_files))

@@ -36,7 +36,20 @@ MEDMNIST = {
     "organcmnist": (11, "b9ceb9546e10131b32923c5bbeaea2b1", "3ce34a8724ea6f548e6db4744d03b6a9"),
     "organsmnist": (11, "9ab87b696fb54e2a387ebe992d6ed5f1", "53a6d115339d874c25e309a994ff46d3"),
 }
-MEDMNIST_NAMES = (*MEDMNIST, *(f"{name}_64" for name in MEDMNIST))
+LARGER = {  # md5 of the 128x128 and of the 224x224 file
+    "pathmnist": ("ac42d08fb904d92c244187169d1fd1d9", "2c51a510bcdc9cf8ddb2af93af1eadec"),
+    "dermamnist": ("2defd784463fa5243564e855ed717de1", "8974907d8e169bef5f5b96bc506ae45d"),
+    "octmnist": ("0a97e76651ace45c5d943ee3f65b63ae", "abc493b6d529d5de7569faaef2773ba3"),
+    "pneumoniamnist": ("05b46931834c231683c68f40c47b2971", "d6a3c71de1b945ea11211b03746c1fe1"),
+    "retinamnist": ("e48e916a24454daf90583d4e6efb1a18", "eae7e3b6f3fcbda4ae613ebdcbe35348"),
+    "breastmnist": ("363e4b3f8d712e9b5de15470a2aaadf1", "b56378a6eefa9fed602bb16d192d4c8b"),
+    "bloodmnist": ("adace1e0ed228fccda1f39692059dd4c", "b718ff6835fcbdb22ba9eacccd7b2601"),
+    "tissuemnist": ("61b955355d7425a89687b06cca3ce0c2", "b077128c4a949f0a4eb01517f9037b9c"),
+    "organamnist": ("eeae80d0a227a8d099027e1b3cfd3b60", "50747347e05c87dd3aaf92c49f9f3170"),
+    "organcmnist": ("773c1f009daa3fe5d9a2a201b2a7ed94", "050f5e875dc056f6768abf94ec9995d1"),
+    "organsmnist": ("ded0c5fa01a95dc4978b956f613e9b8e", "b354719e553fbbb2513d5533f52a4cb1"),
+}
+MEDMNIST_NAMES = tuple(f"{name}{size}" for size in ("", "_64", "_128", "_224") for name in MEDMNIST)
 URL = "https://zenodo.org/records/10519652/files/{}.npz?download=1"
 
 # Field: stem of the idx file, md5 of its uncompressed content, name in Keras' mnist.npz.
@@ -65,9 +78,11 @@ def facts(name: str) -> dict:
     n_classes, md5, md5_64 = MEDMNIST[base]
     info = {
         "url": URL.format(base),
-        "url_64": URL.format(f"{base}_64"),
+        **{f"url_{side}": URL.format(f"{base}_{side}") for side in (64, 128, 224)},
         "MD5": md5,
         "MD5_64": md5_64,
+        "MD5_128": LARGER[base][0],
+        "MD5_224": LARGER[base][1],
         "label": {str(k): str(k) for k in range(n_classes)},
         "license": "licence at medmnist.com",
     } | _info().get(base, {})

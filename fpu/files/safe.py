@@ -77,18 +77,19 @@ def npz_names(path: AnyPath, most: int) -> list[str]:
     return [name.removesuffix(".npy") for name in names]
 
 
-def npz_headers(path: AnyPath, fields: Sequence[str]) -> dict[str, Header]:
+def npz_headers(path: AnyPath, fields: Sequence[str], most: int | None = None) -> dict[str, Header]:
     """{field: (shape, dtype)} of those `fields` that the .npz holds, without reading any data.
 
     Raises InputError for a file that is no .npz, an object array (it could hold code), an array
-    above MAX_BYTES, and a header that claims another size than its zip entry has.
+    above `most` bytes (MAX_BYTES), and a header that claims another size than its zip entry has.
     """
+    most = most or MAX_BYTES
     with one_line(path, "an .npz file"), zipfile.ZipFile(path) as archive:
         names = set(archive.namelist())
-        return {f: _npy_header(path, archive, f) for f in fields if f"{f}.npy" in names}
+        return {f: _npy_header(path, archive, f, most) for f in fields if f"{f}.npy" in names}
 
 
-def _npy_header(path: AnyPath, archive: zipfile.ZipFile, field: str) -> Header:
+def _npy_header(path: AnyPath, archive: zipfile.ZipFile, field: str, most: int) -> Header:
     entry = archive.getinfo(f"{field}.npy")
     with archive.open(entry) as member:
         version = np.lib.format.read_magic(member)
@@ -105,8 +106,8 @@ def _npy_header(path: AnyPath, archive: zipfile.ZipFile, field: str) -> Header:
             "store plain numbers of one shape"
         )
     claimed = math.prod(shape) * dtype.itemsize
-    if claimed > MAX_BYTES:
-        raise InputError(f"{path}: {field} claims {claimed} bytes; at most {MAX_BYTES} are read")
+    if claimed > most:
+        raise InputError(f"{path}: {field} claims {claimed} bytes; at most {most} are read")
     stored = min(entry.compress_size, os.path.getsize(path))
     if claimed != body or entry.file_size > _DEFLATE * stored + _SLACK:
         raise InputError(f"{path}: {field} claims {claimed} bytes and cannot hold them: damaged")
@@ -121,6 +122,37 @@ def npz_array(path: AnyPath, field: str) -> np.ndarray:
         archive.open(f"{field}.npy") as member,
     ):
         return np.lib.format.read_array(member, allow_pickle=False)
+
+
+def npz_blocks(path: AnyPath, field: str, rows: int) -> Iterator[np.ndarray]:
+    """`npz_array` in blocks of at most `rows` along its first axis, so that it need not fit the memory."""
+    with (
+        one_line(path, "an .npz file"),
+        zipfile.ZipFile(path) as archive,
+        archive.open(f"{field}.npy") as member,
+    ):
+        version = np.lib.format.read_magic(member)
+        header = (
+            np.lib.format.read_array_header_1_0
+            if version == (1, 0)
+            else np.lib.format.read_array_header_2_0
+        )
+        shape, fortran, dtype = header(member)
+        if fortran:  # rare: columns first, so that no row can be read alone
+            whole = npz_array(path, field) if math.prod(shape) * dtype.itemsize <= MAX_BYTES else ()
+            if not len(whole):
+                raise InputError(
+                    f"{path}: {field} is large and in Fortran order; store it in C order"
+                )
+            yield from (whole[first : first + rows] for first in range(0, shape[0], rows))
+            return
+        row = math.prod(shape[1:]) * dtype.itemsize
+        for first in range(0, shape[0], rows):
+            count = min(rows, shape[0] - first)
+            block = member.read(count * row)
+            if len(block) != count * row:
+                raise ValueError(f"{field} is cut short")
+            yield np.frombuffer(block, dtype).reshape(count, *shape[1:])
 
 
 def read_idx(path: AnyPath) -> np.ndarray:

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fpu import InputError, data, report
 from fpu.commands import evaluate
@@ -103,3 +104,36 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path, members):
     with pytest.raises(InputError, match="not empty; name another folder"):
         evaluate.evaluate(options)
     assert (tmp_path / "judged" / "record.json").read_text() == "precious"
+
+
+def test_a_folder_is_read_as_an_npz_is_and_a_copycat_in_it_is_caught(tmp_path, members):
+    """Pictures of another size by class name; the real data in a folder with patients."""
+    digits, index = members
+    few = np.concatenate([index[digits.labels[index] == k][:20] for k in (0, 1)])
+    rest = np.flatnonzero((digits.split == 2) & (digits.labels < 2))
+    for split, rows in (("train", few), ("test", rest)):
+        for i in rows:
+            place = tmp_path / "scans" / split / "ab"[digits.labels[i]]
+            place.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(digits.images[i, ..., 0]).resize((16, 16)).save(place / f"{i}.png")
+    for path in (tmp_path / "scans" / "train").rglob("*.png"):
+        place = tmp_path / "theirs" / path.parent.name
+        place.mkdir(parents=True, exist_ok=True)
+        Image.open(path).convert("RGB").resize((32, 32)).save(place / path.name)
+    out = evaluate.evaluate(
+        Options(
+            synthetic=str(tmp_path / "theirs"),
+            dataset=str(tmp_path / "scans"),
+            side=8,
+            members="train",
+            out=str(tmp_path / "judged"),
+            evaluation="quick",
+        )
+    )
+    (found,) = report.read([out / "record.json"])
+    assert found["data"]["name"] == "scans"
+    assert found["data"]["shape"] == [8, 8, 1]
+    assert found["data"]["class_names"] == ["a", "b"]
+    assert found["privacy"]["attacks"]["nearest"]["auc"]["value"] > 0.95
+    assert any("scaled to 8x8" in line for line in found["data"]["look"])
+    assert "scaled to 8x8" in (out / "report.html").read_text()

@@ -79,6 +79,23 @@ def test_synthetic_set_reads_back_and_is_medmnists_format(tmp_path, channels):
     assert [p.name for p in path.parent.iterdir()] == ["synthetic.npz"]
 
 
+def test_images_are_read_in_blocks_in_either_order_and_bounded_by_what_is_kept(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(npz, "_ROWS", 5)
+    made = toy.arrays()
+    for change in (np.ascontiguousarray, np.asfortranarray):
+        np.savez(tmp_path / "x.npz", **{k: change(v) for k, v in made.items()})
+        parts, lines = npz.read(tmp_path / "x.npz")
+        for split, part in parts.items():
+            np.testing.assert_array_equal(part.images[..., 0], made[f"{split}_images"])
+        assert lines == []
+    monkeypatch.setattr(npz.safe, "MAX_BYTES", 24 * 9 * 9 - 1)
+    with pytest.raises(InputError, match="24 images of 9x9 pixels take too much memory"):
+        npz.read(tmp_path / "x.npz")
+    assert npz.read(tmp_path / "x.npz", size=(8, 8))[0]["train"].images.shape == (12, 8, 8, 1)
+
+
 def test_groups_may_be_text_and_are_numbered_by_first_appearance(tmp_path):
     for ids in ([7, 3, 7, 9, 3, 7], [["g"], ["z"], ["g"], ["a"], ["z"], ["g"]]):
         made = {"train_images": np.zeros((6, 8, 8), np.uint8), "train_labels": np.arange(6) % 2}

@@ -41,7 +41,10 @@ def test_a_subfolder_is_a_class_whatever_its_script_and_depth(tmp_path):
     assert (ds.split == 0).all()
     assert ds.groups is None
     assert ds.source.startswith("own folder scans, SHA-256")
-    assert ds.notes == ("files that are no images are left out: 1 .db",)
+    assert ds.notes == (
+        "4 images in scans: a 1, b 2, \u03b1 \u0431 1",
+        "files that are no images are left out: 1 .db",
+    )
 
 
 def test_train_val_and_test_are_splits(tmp_path):
