@@ -195,11 +195,10 @@ def _made(name: str, source: Any, spec: Spec) -> dict[str, np.ndarray]:
     if classes is None:
         return {"images": images}
     classes = np.asarray(classes)
-    if classes.shape != images.shape[:1] or classes.dtype.kind not in "iu" or classes.min() < 0:
-        raise InputError(
-            f"--prior={name}: its classes are not one integer from 0 on for each image"
-        )
-    return {"images": images, "classes": classes.astype(np.int32)}
+    if classes.shape != images.shape[:1] or classes.dtype.kind not in "iu":
+        raise InputError(f"--prior={name}: its classes are not one integer for each image")
+    numbers = np.unique(classes, return_inverse=True)[1]  # 0..K-1, whatever they were
+    return {"images": images, "classes": numbers.astype(np.int32)}
 
 
 def _space(source: Any) -> Callable[..., Space]:

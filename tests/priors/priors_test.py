@@ -171,6 +171,18 @@ def test_a_users_own_simulator_may_have_colour_and_gets_the_defaults(module):
     np.testing.assert_allclose(prior.within, half, rtol=1e-3, atol=1e-3)
 
 
+def test_classes_of_a_simulator_may_have_any_numbers(module):
+    module(
+        """
+def draw(rng, n, spec):
+    images = rng.integers(0, 255, (1000, *spec.shape)).astype(np.uint8)
+    return images, np.where(np.arange(1000) % 2, 10**9, -7)
+"""
+    )
+    prior = priors.load("simulator_of_mine:draw", GREY)
+    assert prior.within.shape == (prior.codes.shape[1],) * 2
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [
