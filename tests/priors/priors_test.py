@@ -118,6 +118,7 @@ def test_a_pool_is_made_once_and_again_for_another_version_shape_or_a_damaged_fi
     monkeypatch.setattr(glyphs, "VERSION", "another")
     assert priors.load("glyphs", GREY).version == "another"
     assert drawn.calls == 3
+    assert len(list(folder.glob("glyphs-8x8x1-*.npz"))) == 1  # in place of the older one
     for path in folder.glob("*.npz"):
         path.write_bytes(path.read_bytes()[:500])
     priors.load("glyphs", GREY)
