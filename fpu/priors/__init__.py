@@ -108,7 +108,7 @@ def load(
             "images, or --prior=none"
         )
     folder = cache.folder("priors") if name in PRIORS else None
-    path = None if folder is None else folder / f"{name}-{_digest(name, source, spec)}.npz"
+    path = None if folder is None else folder / _file(name, source, spec)
     pool = None if path is None else _read(path, spec)
     if pool is None:
         say(f"prior {name}: making its images")
@@ -195,11 +195,10 @@ def _made(name: str, source: Any, spec: Spec) -> dict[str, np.ndarray]:
     if classes is None:
         return {"images": images}
     classes = np.asarray(classes)
-    if classes.shape != images.shape[:1] or classes.dtype.kind not in "iu" or classes.min() < 0:
-        raise InputError(
-            f"--prior={name}: its classes are not one integer from 0 on for each image"
-        )
-    return {"images": images, "classes": classes.astype(np.int32)}
+    if classes.shape != images.shape[:1] or classes.dtype.kind not in "iu":
+        raise InputError(f"--prior={name}: its classes are not one integer for each image")
+    numbers = np.unique(classes, return_inverse=True)[1]  # 0..K-1, whatever they were
+    return {"images": images, "classes": numbers.astype(np.int32)}
 
 
 def _space(source: Any) -> Callable[..., Space]:
@@ -208,9 +207,13 @@ def _space(source: Any) -> Callable[..., Space]:
     return own if own is not None else importlib.import_module("fpu.priors.spectrum").space
 
 
-def _digest(name: str, source: Any, spec: Spec) -> str:
-    asked = json.dumps([name, source.VERSION, list(spec.shape), COUNT, MOST_BYTES])
-    return hashlib.sha256(asked.encode()).hexdigest()[:16]
+def _file(name: str, source: Any, spec: Spec) -> str:
+    """The name of a pool in the cache: prior and shape, then a hash of all that made it, this folder's code too."""
+    code = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
+    asked = json.dumps([source.VERSION, COUNT, MOST_BYTES]).encode()
+    made_by = hashlib.sha256(asked + b"".join(code)).hexdigest()[:16]
+    height, width, channels = spec.shape
+    return f"{name}-{height}x{width}x{channels}-{made_by}.npz"
 
 
 def _read(path: Path, spec: Spec) -> dict[str, np.ndarray] | None:
@@ -225,6 +228,12 @@ def _read(path: Path, spec: Spec) -> dict[str, np.ndarray] | None:
 
 
 def _write(path: Path, pool: dict[str, np.ndarray]) -> None:
-    """Keep a pool for the next run. A folder that cannot be written costs time, nothing else."""
+    """Keep a pool for the next run, in place of older ones of this prior and shape.
+
+    A folder that cannot be written costs time, nothing else.
+    """
     with contextlib.suppress(OSError, InputError):
         safe.write_npz(path, pool, compressed=False)
+        for other in path.parent.glob(f"{path.name.rpartition('-')[0]}-*.npz"):
+            if other != path:
+                other.unlink()

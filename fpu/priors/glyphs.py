@@ -57,7 +57,7 @@ KNOWS = (
 def make(rng: np.random.Generator, n: int, spec: Spec) -> tuple[np.ndarray, np.ndarray]:
     """(uint8 [n, H, W, 1], int32 [n] classes): warped letters, and warped strokes of the pen.
 
-    Made at side 8 or 28, the nearer, framed as the digits or MNIST are (fpu/priors/warps.py), and resampled.
+    Made at side 8 or 28, framed as the digits or MNIST are (fpu/priors/warps.py), and resampled to other sides.
     """
     pictures, classes = drawn()
     letters = len(pictures) - PEN

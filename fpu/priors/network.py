@@ -218,7 +218,7 @@ def read(path: Path, config: Config) -> dict[str, Any]:
 
 
 def space(prior: str, spec: Spec) -> Space:
-    """The Space of a prior's shipped network for images of this shape: (H, W, 1), resampled to the nearer side."""
+    """The Space of a prior's shipped network for images of this shape: (H, W, 1), resampled to side 8 or 28."""
     side = warps.design(spec.shape)
     params = _shipped(prior, side)
     return of(CONFIGS[side], params, spec)

@@ -97,9 +97,9 @@ def test_vary_keeps_shape_frame_and_likeness(side):
 
 
 def test_no_numeral_is_a_letter_in_any_script():
-    for character in "0123456789²½Ⅷⅸ٣७๔①":
+    for character in "0123456789²½Ⅷⅸ٣७๔①五":
         assert not glyphs.is_letter(character)
-    for character in "AzЗΩé"[:4]:
+    for character in "AzЗΩ":
         assert glyphs.is_letter(character)
     assert not glyphs.is_letter("é")  # composed
     characters = glyphs.characters()

@@ -118,6 +118,7 @@ def test_a_pool_is_made_once_and_again_for_another_version_shape_or_a_damaged_fi
     monkeypatch.setattr(glyphs, "VERSION", "another")
     assert priors.load("glyphs", GREY).version == "another"
     assert drawn.calls == 3
+    assert len(list(folder.glob("glyphs-8x8x1-*.npz"))) == 1  # in place of the older one
     for path in folder.glob("*.npz"):
         path.write_bytes(path.read_bytes()[:500])
     priors.load("glyphs", GREY)
@@ -169,6 +170,18 @@ def test_a_users_own_simulator_may_have_colour_and_gets_the_defaults(module):
     assert priors.load("simulator_of_mine:draw", RGB).version != before
     half = np.cov(prior.codes.T) / 2
     np.testing.assert_allclose(prior.within, half, rtol=1e-3, atol=1e-3)
+
+
+def test_classes_of_a_simulator_may_have_any_numbers(module):
+    module(
+        """
+def draw(rng, n, spec):
+    images = rng.integers(0, 255, (1000, *spec.shape)).astype(np.uint8)
+    return images, np.where(np.arange(1000) % 2, 10**9, -7)
+"""
+    )
+    prior = priors.load("simulator_of_mine:draw", GREY)
+    assert prior.within.shape == (prior.codes.shape[1],) * 2
 
 
 @pytest.mark.parametrize(
