@@ -8,8 +8,10 @@ Everything here is post-processing of a release and public. A draw is a code z o
     half      varied or decoded, by a coin;
     margin    no code is drawn: one of the pool's images that are clearest of its class.
 
-Picks are sharp but show what the prior knows; decoded images are smoother and nearer to the data. Where classes
-overlap, nearest images of draws teach little, and the clearest ones do.
+Picks are sharp but show what the prior knows; decoded images are smooth. On validation parts of digits (n = 500) and
+MNIST (n = 1,000) at eps = 1 varied picks taught most, with the smallest KID by trained and by random features and the
+largest coverage; half and half came next. Where classes overlap, nearest images of draws teach little, and the
+clearest ones do.
 """
 
 from typing import Any
@@ -28,8 +30,10 @@ _NEAREST = 200  # codes that are compared to the whole pool at once: 100 MB
 
 
 def default(prior: Prior) -> str:
-    """The way of a prior's draws, by a public rule: half and half, or by margin where nothing decodes."""
-    return "margin" if prior.space.decode is None else "half"
+    """The way of a prior's draws, a public rule: varied where it can vary, by margin where nothing decodes, or half."""
+    if prior.space.decode is None:
+        return "margin"
+    return "half" if prior.vary is None else "varied"
 
 
 def sample(

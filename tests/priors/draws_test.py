@@ -100,6 +100,7 @@ def test_the_clearest_images_are_taken_once_until_all_are_used():
 
 def test_the_default_is_a_public_rule():
     prior = make()
-    assert draws.default(prior) == "half"
+    assert draws.default(prior) == "varied"
+    assert draws.default(prior._replace(vary=None)) == "half"
     assert draws.default(prior._replace(space=prior.space._replace(decode=None))) == "margin"
-    np.testing.assert_array_equal(drawn(None), drawn("half"))
+    np.testing.assert_array_equal(drawn(None), drawn("varied"))

@@ -52,7 +52,7 @@ def test_one_member_tells_no_more_than_one_release():
     release_checks.neighbours()
 
 
-@hypothesis.settings(max_examples=25, deadline=None, derandomize=True, database=None)
+@hypothesis.settings(max_examples=12, deadline=None, derandomize=True, database=None)
 @hypothesis.given(
     seed=st.integers(0, 99),
     label=st.integers(-1, 3),
@@ -98,7 +98,9 @@ def test_without_noise_a_small_release_is_the_class_means():
 
 def test_without_noise_a_large_release_is_the_moments_of_each_class():
     images, labels = linear_prior.members(3000)
-    prior = make()._replace(within=0.3 * np.eye(5, dtype=np.float32), radius=100.0)  # nothing is clipped
+    prior = make()._replace(
+        within=0.3 * np.eye(5, dtype=np.float32), radius=100.0
+    )  # nothing is clipped
     params = fit(images, labels, prior=prior)
     assert params["means"].shape == (3, 11, 5)
     codes = release.encoded(prior, images)
