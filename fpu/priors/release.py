@@ -24,7 +24,7 @@ MEANS, ROUNDS, LAST = 0.2, 0.3, 0.5
 LLOYD = 3  # rounds
 # Members a class over sigma (or over 1): for each component; at least for any; and the most components.
 PER_COMPONENT, ROOM, MOST = 90.0, 250.0, 30
-WIDER = 1.2  # covariance within a class of members over that within a class of the prior
+WIDER = 1.4  # covariance within a class of members over that within a class of the prior
 LEAST = 0.15  # of the mean count: what a sum is divided by at least
 EXAMPLES, NEARER = (
     20_000,

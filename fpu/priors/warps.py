@@ -72,12 +72,13 @@ def letters(
 def vary(rng: np.random.Generator, images: np.ndarray, side: int) -> np.ndarray:
     """uint8 [n, side, side, 1]: framed images uint8 [n, side, side, 1], each warped a little and framed again."""
     pictures = images[..., 0].astype(np.float32) / 255.0
-    density = 1.0
+    density, strength = 1.0, CLOSE
     if side == SIDES[0]:  # back to the 32 x 32 picture whose blocks were counted
         pictures = np.clip(_resampled(pictures, (_CANVAS, _CANVAS)), 0, 1)
-        density = _CANVAS / _BOX
+        # The threshold that leaves as much ink as there was: resampling widens strokes.
+        density, strength = _CANVAS / _BOX, CLOSE._replace(thin=(0.45, 0.7))
     pictures = np.pad(blurred(pictures), ((0, 0), (1, 1), (1, 1)))
-    return _all(rng, pictures, np.arange(len(images)), density, CLOSE, side, True)
+    return _all(rng, pictures, np.arange(len(images)), density, strength, side, True)
 
 
 def blurred(pictures: np.ndarray) -> np.ndarray:

@@ -94,6 +94,7 @@ def test_vary_keeps_shape_frame_and_likeness(side):
     own = np.square(a - b).sum(1)
     others = np.square(a - np.roll(b, 1, 0)).sum(1)
     assert np.median(own) < 0.5 * np.median(others)
+    assert varied.mean() == pytest.approx(images.mean(), rel=0.1)  # as much ink
 
 
 def test_no_numeral_is_a_letter_in_any_script():
