@@ -15,7 +15,7 @@ from scipy import stats
 
 from fpu.dp import accounting, gdp, losses
 from fpu.dp.losses import Steps
-from fpu.dp.plan import DPSGD, Plan, Release, capacity
+from fpu.dp.plan import DPSGD, Plan, Release, capacity, longest_move
 
 DELTA = 1e-3
 
@@ -70,7 +70,7 @@ def test_the_closed_form_is_never_below_the_truth_and_hardly_above_it(log_mu, lo
 
 def test_stages_that_are_gaussian_compose_to_one():
     both = Plan(DELTA, (Release(2.0), DPSGD(10, 1.0, 4, 6.0, 10)))
-    together = (2.0**-2 + 4 * 6.0**-2) ** -0.5
+    together = (2.0**-2 + 4 * (6.0 / longest_move(10)) ** -2) ** -0.5
     assert both.epsilon() == pytest.approx(released(together).epsilon(), rel=1e-12)
 
 
@@ -143,7 +143,8 @@ def test_a_release_and_sampled_steps_are_what_dp_accounting_says():
     plan = Plan(1e-5, (Release(3.0), DPSGD(500, 0.1, 50, 2.0, 500)))
     theirs = pld.PLDAccountant(value_discretization_interval=1e-4)
     theirs.compose(dpa.GaussianDpEvent(3.0))
-    theirs.compose(dpa.PoissonSampledDpEvent(0.1, dpa.GaussianDpEvent(2.0)), 50)
+    noise = dpa.GaussianDpEvent(2.0 / longest_move(500))
+    theirs.compose(dpa.PoissonSampledDpEvent(0.1, noise), 50)
     eps, accountant = accounting.epsilon(plan)
     assert accountant == "pld"
     assert eps == pytest.approx(theirs.get_epsilon(1e-5), rel=2e-4)
@@ -159,7 +160,7 @@ def test_truncation_at_the_capacity_of_a_plan_costs_next_to_nothing(delta, known
     plan = sgd(60_000, 256 / 60_000, 10_000, delta)(1.0)
     assert plan.sgd().capacity < 450
     eps, _ = accounting.epsilon(plan)
-    assert known - 1e-4 <= eps <= known * (1 + 3e-4)
+    assert known - 1e-4 <= eps <= known * (1 + 6e-4)  # with the rounding of float32 sums
 
 
 def test_truncation_is_paid_for():

@@ -261,7 +261,7 @@ def test_a_bad_flag_is_refused_in_one_line(change, words):
 def released(monkeypatch, tmp_path, **change):
     """The audit of 30 copies with and 30 without the canary, of --model=gaussian on 20 images a class."""
     options = Options(
-        model="gaussian", eps=3.0, n_per_class=20, n_samples=100, workdir=str(tmp_path),
+        model="gaussian", eps=1.0, n_per_class=20, n_samples=100, workdir=str(tmp_path),
         audit="samples:30", **change,
     )  # fmt: skip
     monkeypatch.setattr(jobs, "_compilation_cache", lambda: None)
@@ -284,13 +284,13 @@ def test_samples_alone_give_a_copying_release_away_and_an_honest_one_passes(monk
     assert set(honest["scores"]) == {"nearest", "mean", "classifier"}
     assert (honest["kind"], honest["runs"]) == ("samples", 30)
     assert not honest["refuted"]
-    assert honest["verdict"] in ("held", "could not tell")
+    assert honest["verdict"] == "held"
 
     monkeypatch.setitem(BASELINES, "gaussian", copier)
     broken = released(monkeypatch, tmp_path)
     assert broken["verdict"] == "refuted", broken
     best = broken["scores"]["nearest"]["gaussian"]
-    assert best["at_alarm"] == best["limit"] > 3
+    assert best["at_alarm"] == best["limit"] > 1
 
 
 def test_samples_of_a_trained_model_are_audited_too(monkeypatch, tmp_path):
