@@ -12,11 +12,12 @@ import numpy as np
 
 from fpu import InputError, data, models, training
 from fpu.baselines import RELEASES
+from fpu.data import subsets
 from fpu.dp import accounting
 from fpu.dp import plan as plans
 from fpu.dp.plan import DPSGD, Plan, Release
 from fpu.files import cache
-from fpu.pipeline import defaults, settings, train
+from fpu.pipeline import defaults, progress, settings, train
 
 
 class Job(NamedTuple):
@@ -113,9 +114,12 @@ def _resolved(options: settings.Options) -> tuple[data.Dataset, data.Split, dict
         n_per_class = defaults.members_per_class(options.preset)
     subset = settings.choice(options, "data.subset") or defaults.subset(options.preset)
     size = settings.choice(options, "model.size") or defaults.size(options.preset, dataset.shape)
-    split = data.partition(
-        dataset, n_per_class=n_per_class or None, seed=options.seed, subset=subset
-    )
+    if options.n_per_class is None and subset == "random":
+        split = _what_there_is(dataset, n_per_class, options.seed)
+    else:
+        split = data.partition(
+            dataset, n_per_class=n_per_class or None, seed=options.seed, subset=subset
+        )
     _refuse_constant(options, dataset.images[split.members])
     n = len(data.units(dataset, split.members)[1])
     source = split.nonmembers if options.model == "fresh" else split.members
@@ -139,6 +143,25 @@ def _resolved(options: settings.Options) -> tuple[data.Dataset, data.Split, dict
     for name in ("workdir", "data_dir"):
         del config[name]
     return dataset, split, config
+
+
+def _what_there_is(dataset: data.Dataset, most: int, seed: int) -> data.Split:
+    """The split with `most` units of each class as members, or all of a class that has fewer: nobody asked for more."""
+    everything = data.partition(dataset, seed=seed).members
+    table, sizes = data.units(dataset, everything)
+    labels = dataset.labels[everything]
+    classes = [
+        np.bincount(labels[row[:size]]).argmax() for row, size in zip(table, sizes, strict=True)
+    ]
+    counts = np.bincount(classes, minlength=dataset.n_classes)
+    if counts.min() >= most:
+        return data.partition(dataset, n_per_class=most, seed=seed)
+    few = [f"{dataset.class_names[k]}: {counts[k]}" for k in np.flatnonzero(counts < most)]
+    progress.say(f"fewer than {most} to train on of {', '.join(few)}; all of them are members")
+    order = subsets.permutation(len(classes), seed)
+    chosen = [order[np.take(classes, order) == k][:most] for k in range(dataset.n_classes)]
+    rows = [table[unit][: sizes[unit]] for unit in np.concatenate(chosen)]
+    return data.around(dataset, everything[np.concatenate(rows)], seed=seed)
 
 
 def _trained(options, config: dict, dataset: data.Dataset, n: int, unit: str):
