@@ -2,7 +2,8 @@
 
 A command is a module with `define_flags()` and `main(argv) -> exit code or None`. Its docstring begins with one line
 that says what it does; the first indented line of it is an example. GROUPS, {title: names of flags}, orders --help;
-REPLACED, {old flag: what to write instead}, refuses flags that are gone.
+REPLACED, {old flag: what to write instead}, refuses flags that are gone; HINTS, of the same form, flags
+that never were.
 """
 
 import difflib
@@ -47,13 +48,19 @@ def enter(module: str, program: str | None = None) -> None:
     command.define_flags()
     names = [name for name in flags.FLAGS if name not in before]
     program = program or f"python -m experiments.{module.rpartition('.')[2]}"
-    main(command.main, help_text(command, names, program), getattr(command, "REPLACED", {}))
+    main(
+        command.main,
+        help_text(command, names, program),
+        getattr(command, "REPLACED", {}),
+        getattr(command, "HINTS", {}),
+    )
 
 
 def main(
     run: Callable[[list[str]], int | None],
     text: str = "",
     replaced: Mapping[str, str] = types.MappingProxyType({}),
+    hints: Mapping[str, str] = types.MappingProxyType({}),
 ) -> None:
     """Parse the flags, call `run(argv)` and exit with what it returns (None is 0).
 
@@ -62,7 +69,7 @@ def main(
 
     Args:
       text: what --help prints.
-      replaced: see REPLACED above.
+      replaced, hints: see REPLACED and HINTS above.
     """
 
     def guarded(argv: list[str]) -> int | None:
@@ -85,7 +92,7 @@ def main(
             os._exit(code if isinstance(code, int) else 1)
         return code if isinstance(code, int) else int(code is not None)
 
-    app.run(guarded, flags_parser=lambda argv: _parse(argv, text, replaced))
+    app.run(guarded, flags_parser=lambda argv: _parse(argv, text, replaced, hints))
 
 
 def refuse(problem: object) -> int:
@@ -128,7 +135,9 @@ def _flag(name: str, column: int) -> str:
     )
 
 
-def _parse(argv: list[str], text: str, replaced: Mapping[str, str]) -> list[str]:
+def _parse(
+    argv: list[str], text: str, replaced: Mapping[str, str], hints: Mapping[str, str]
+) -> list[str]:
     """The words that are no flags. Exits where a flag is refused, and after --help."""
     if text and {"--help", "-help", "-h"} & set(argv[1:]):
         print(text)
@@ -136,7 +145,7 @@ def _parse(argv: list[str], text: str, replaced: Mapping[str, str]) -> list[str]
     try:
         rest = flags.FLAGS(argv)
     except flags.UnrecognizedFlagError as error:
-        sys.exit(refuse(_unknown(error.flagname, replaced)))
+        sys.exit(refuse(_unknown(error.flagname, replaced, hints)))
     except flags.Error as error:
         sys.exit(refuse(error))
     except SystemExit:  # --helpfull: absl exits with 1, but help that was asked for is no failure
@@ -153,9 +162,11 @@ def _of_several() -> bool:
     return jax is not None and jax.distributed.is_initialized()
 
 
-def _unknown(name: str, replaced: Mapping[str, str]) -> str:
+def _unknown(name: str, replaced: Mapping[str, str], hints: Mapping[str, str]) -> str:
     if name in replaced:
         return f"--{name} is gone: {replaced[name]}"
+    if name in hints:
+        return f"there is no --{name}: {hints[name]}"
     names = [flag for flag in flags.FLAGS if len(flag) > 1]
     nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean --{nearest[0]}?" if nearest else "--help lists the flags"

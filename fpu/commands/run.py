@@ -16,7 +16,7 @@ from fpu import InputError
 from fpu.pipeline import progress, run, settings
 
 GROUPS = {
-    "Common flags": ("model", "eps", "dataset", "n_per_class", "seed", "workdir"),
+    "Common flags": ("model", "eps", "dataset", "n_per_class", "seed", "workdir", "dry_run"),
     "Data": ("side", "groups", "skip_unreadable", "data_dir", "n_samples", "labels"),
     "Privacy": (
         "delta",
@@ -35,11 +35,14 @@ REPLACED = settings.REPLACED | dict.fromkeys(
     ("coordinator", "process_id", "num_processes"), "write --process=HOST:PORT/i/k"
 )
 
+HINTS = settings.HINTS
+
 
 def define_flags() -> None:
     """Of this command alone, beside those of every run."""
     settings.define_flags()
     flags.DEFINE_bool("tensorboard", False, "also write TensorBoard logs (extra: tensorboard)")
+    flags.DEFINE_bool("dry_run", False, "say plan, noise, minutes and folder; start nothing")
     flags.DEFINE_string(
         "process",
         None,
@@ -52,15 +55,20 @@ def main(argv: list[str]) -> int:
     if len(argv) > 1:
         raise InputError(f"{argv[1]}: not a flag; write --name=value")
     given = flags.FLAGS
+    if given.dry_run:
+        from fpu.pipeline import forecast  # not above: bad input should not wait for jax
+
+        print("\n".join(forecast.of_run(settings.from_flags())))
+        return 0
     folder = run.run(settings.from_flags(), given.tensorboard, addresses=process(given.process))
     from fpu import distributed  # not above: bad input should not wait for jax
 
     code = 0
     if distributed.is_first():
-        print(folder / "report.html")
         code, line = run.failure(folder / "record.json") or (0, "")
-        if line:
-            progress.say(line)
+        for sentence in [line] if line else run.brief(folder / "record.json"):
+            progress.say(sentence)
+        print(folder / "report.html")
     return int(distributed.broadcast(np.int32(code)))  # all leave with it, and none waits
 
 

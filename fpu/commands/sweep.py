@@ -29,7 +29,9 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "out", None, "folder for the records, which are private; here or gs://BUCKET/..."
     )
-    flags.DEFINE_multi_string("set", [], "FLAG=VALUE,VALUE,... of a run; repeatable")
+    flags.DEFINE_multi_string(
+        "set", [], "FLAG=VALUE,VALUE,... of a run, or model.width=8,16 and the like; repeatable"
+    )
     flags.DEFINE_string("preset", None, f"a grid: {', '.join(grids.GRIDS)}")
     flags.DEFINE_string(
         "shard", "0/1", "i/k: the part of this process, i = 0 to k - 1 (default 0/1: all)"
@@ -62,6 +64,7 @@ def main(argv: list[str]) -> int:
     failed, refuted = sweep.sweep(
         wanted, storage.place(flags.FLAGS.out), count, flags.FLAGS.cells_at_once
     )
+    print(sweep.table(wanted, storage.place(flags.FLAGS.out)), end="")
     for label in failed:
         progress.say(f"failed: {label}")
     for line in refuted:

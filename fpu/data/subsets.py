@@ -50,6 +50,7 @@ def partition(
     n_per_class: int | None = None,
     seed: int = 0,
     subset: str = "random",
+    at_most: bool = False,
 ) -> Split:
     """Draw the four sets.
 
@@ -59,6 +60,7 @@ def partition(
       seed: public; another seed gives other members, non-members and reference, the same test.
       subset: "random": those of each class with the lowest hashes; or "first": the first of each class in file
         order (the paper's choice).
+      at_most: a class that has fewer gives all it has.
 
     Non-members are class-matched to the members and come from the same official split: of each
     class as many units as there are members, at most two thirds of what is left; the rest is
@@ -80,7 +82,7 @@ def partition(
     train, _, _, _ = _official(dataset)
     unit, _ = _units(dataset, train)
     queues = _queues(dataset, train, seed)
-    if n_per_class is not None:
+    if n_per_class is not None and not at_most:
         _refuse_too_many(queues, dataset, n_per_class)
     in_order = [np.sort(q) for q in queues] if subset == "first" else queues
     drawn = np.concatenate([q[:n_per_class] for q in in_order])

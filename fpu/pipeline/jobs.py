@@ -160,9 +160,7 @@ def _resolved(options: settings.Options) -> tuple[data.Dataset, data.Split, dict
         n_per_class = defaults.members_per_class(options.preset)
     subset = settings.choice(options, "data.subset") or defaults.subset(options.preset)
     size = settings.choice(options, "model.size") or defaults.size(options.preset, dataset.shape)
-    split = data.partition(
-        dataset, n_per_class=n_per_class or None, seed=options.seed, subset=subset
-    )
+    split = _split(options, dataset, n_per_class, subset)
     _look_at(options, dataset.images[split.members])
     n = _public_number(options, len(data.units(dataset, split.members)[1]))
     source = split.nonmembers if options.model == "fresh" else split.members
@@ -188,6 +186,27 @@ def _resolved(options: settings.Options) -> tuple[data.Dataset, data.Split, dict
     for name in ("workdir", "data_dir"):
         del config[name]
     return dataset, split, config
+
+
+def _split(options, dataset: data.Dataset, n_per_class: int, subset: str) -> data.Split:
+    """The split; where nobody asked for a number of each class, a class that has fewer gives what it has."""
+    asked = options.n_per_class is not None or subset == "first"
+    split = data.partition(
+        dataset,
+        n_per_class=n_per_class or None,
+        seed=options.seed,
+        subset=subset,
+        at_most=not asked,
+    )
+    if not asked:
+        counts = np.bincount(dataset.labels[split.members], minlength=dataset.n_classes)
+        few = [
+            f"{dataset.class_names[k]}: {counts[k]}" for k in np.flatnonzero(counts < n_per_class)
+        ]
+        if few:
+            told = f"fewer than {n_per_class} to train on of {', '.join(few)}"
+            progress.say(f"{told}; all of them are members")
+    return split
 
 
 def _prior_name(options: settings.Options, dataset: data.Dataset) -> str:

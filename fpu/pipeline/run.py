@@ -1,5 +1,7 @@
 """A run from its settings to its folder: generate, release, judge, audit, record, report."""
 
+import dataclasses
+import hashlib
 import json
 import math
 import pathlib
@@ -53,7 +55,7 @@ def run(
     """
     begun = time.monotonic()
     job = jobs.prepare(options)
-    folder = pathlib.Path(options.workdir or _default_workdir(job)).expanduser()
+    folder = place(job)
     if addresses is not None:
         distributed.initialize(*addresses)
     with processes.opened(folder, job.config) as finished, signals.on_stop():
@@ -210,6 +212,11 @@ def _write_report(folder: pathlib.Path, result: dict) -> None:
     workdir.write_text(folder / "report.html", report.page(result, picture))
 
 
+def place(job: Job) -> pathlib.Path:
+    """The folder of a run: --workdir, or one named by its settings."""
+    return pathlib.Path(job.options.workdir or _default_workdir(job)).expanduser()
+
+
 def _default_workdir(job: Job) -> pathlib.Path:
     config = job.config
     privacy = (
@@ -223,7 +230,35 @@ def _default_workdir(job: Job) -> pathlib.Path:
         name += f"-{words.prior_name(config) or 'none'}".replace(":", "-")
     if config["preset"] != "corrected":
         name += f"-{config['preset']}"
-    return pathlib.Path("runs") / name
+    return pathlib.Path("runs") / (name + _others(job))
+
+
+def _others(job: Job) -> str:
+    """A short hash of the settings that the name of the folder leaves out, "" where all are as usual."""
+    said = {
+        "model",
+        "eps",
+        "noise_multiplier",
+        "n_per_class",
+        "seed",
+        "preset",
+        "workdir",
+        "data_dir",
+    }
+    others = {
+        field.name: getattr(job.options, field.name)
+        for field in dataclasses.fields(job.options)
+        if field.name not in said and getattr(job.options, field.name) != field.default
+    }
+    if others.pop("dataset", job.dataset.name) != job.dataset.name:  # a file: known by its content
+        others["members"] = job.config["sha256_members"]
+    digest = hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()
+    return f"-{digest[:6]}" if others else ""
+
+
+def brief(path: storage.AnyPath) -> list[str]:
+    """The record at `path` in three lines: accuracy, fidelity, eps."""
+    return report.brief(json.loads(path.read_text()))
 
 
 def failure(path: storage.AnyPath) -> tuple[int, str] | None:

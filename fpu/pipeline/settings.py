@@ -28,6 +28,17 @@ CHOICES = {
     "model.size": ("tiny", "default", "paper"),
     "data.subset": ("random", "first"),
 }  # of --set
+HINTS = {  # flags of other programs: what to write here
+    "epochs": "write --steps=N for steps of DP-SGD, or --draw_steps=N for those on draws",
+    "batch_size": "write --sample_rate=Q, the share of the members in a batch on average",
+    "batch": "write --sample_rate=Q, the share of the members in a batch on average",
+    "epsilon": "write --eps=1",
+    "learning_rate": "write --set recipe.learning_rate=1e-3",
+    "lr": "write --set recipe.learning_rate=1e-3",
+    "width": "write --set model.width=32",
+    "data": "write --dataset=NAME or --dataset=path/to/scans.npz",
+    "out": "write --workdir=FOLDER",
+}
 REPLACED = {
     "n_train": "write --n_per_class=N, the members of each class",
     "subset": "write --set data.subset=first, or random",

@@ -54,6 +54,9 @@ def _product(axes: list[str]) -> list[settings.Options]:
         name, equals, text = axis.partition("=")
         if not equals:
             raise InputError(f"--set={axis}: write FLAG=VALUE,VALUE,...")
+        if name.startswith(("model.", "recipe.", "data.")):
+            values[name] = [f"{name}={part}" for part in text.split(",")]
+            continue
         if name in settings.REPLACED:
             raise InputError(f"--set={axis}: {name} is gone: {settings.REPLACED[name]}")
         settings.named("--set=", name, tuple(kinds))
@@ -63,7 +66,7 @@ def _product(axes: list[str]) -> list[settings.Options]:
             kind = "bool, true or false" if kinds[name] is _yes else kinds[name].__name__
             raise InputError(f"--set={axis}: {name} is a {kind}") from None
     combined = [
-        settings.Options(**dict(zip(values, combination, strict=True)))
+        _options(dict(zip(values, combination, strict=True)))
         for combination in itertools.product(*values.values())
     ]
     kept = [
@@ -74,6 +77,15 @@ def _product(axes: list[str]) -> list[settings.Options]:
     for options in kept:
         settings.check(options)
     return kept
+
+
+def _options(values: dict[str, Any]) -> settings.Options:
+    """Options of flags by name; what --set of a run takes, as model.width, is joined into that flag."""
+    given = {name: value for name, value in values.items() if "." not in name}
+    more = tuple(value for name, value in values.items() if "." in name)
+    if more:
+        given["set"] = (*given.get("set", ()), *more)
+    return settings.Options(**given)
 
 
 def _overrides(text: str) -> tuple[str, ...]:
@@ -141,6 +153,14 @@ def sweep(
                 progress.say(f"error: {name(options)}: {line}")
                 failed.append(name(options))
     return failed, refuted
+
+
+def table(wanted: Sequence[settings.Options], out: storage.AnyPath) -> str:
+    """The table of the runs that have their record; empty where none has."""
+    from fpu import report
+
+    there = [path for options in wanted if storage.exists(path := _record(out, options))]
+    return report.table(report.read(there)) if there else ""
 
 
 def folder(options: settings.Options) -> pathlib.Path:

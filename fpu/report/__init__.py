@@ -5,11 +5,13 @@ from fpu.report.gallery import Extras, Picture, Section, comparison, files
 from fpu.report.page import overview, page
 from fpu.report.records import read
 from fpu.report.samples import samples_png, thumbnails
+from fpu.report.verdict import brief
 
 __all__ = [
     "Extras",
     "Picture",
     "Section",
+    "brief",
     "comparison",
     "files",
     "overview",

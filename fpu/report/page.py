@@ -149,16 +149,25 @@ def overview(shown: Comparison) -> str:
     """Tables, pictures, Pareto sets and further sections of a comparison as a self-contained HTML page."""
     datasets = [
         {
+            "id": f"data-{number}",
             "table": table,
             "pictures": [picture for picture in shown.pictures if picture.dataset == name],
             "strips": _strips([r for r in shown.runs if r["data"]["name"] == name]),
         }
-        for name, table in shown.tables.items()
+        for number, (name, table) in enumerate(shown.tables.items(), start=1)
     ]
+    places = [(each["id"], each["table"].caption) for each in datasets]
+    places += [("pareto", "Pareto sets at matched ε")] * bool(shown.pareto)
+    places += [(f"section-{i}", s.title) for i, s in enumerate(shown.sections, start=1)]
     return _render(
         "comparison",
         title="fpu: runs compared",
         heading=f"{words.plural(len(shown.runs), 'run')} compared",
+        found=[
+            plots.best_against_eps([r for r in shown.runs if r["data"]["name"] == name]) + "."
+            for name in shown.tables
+        ],
+        places=places,
         datasets=datasets,
         legend=frame.LEGEND,
         pareto=shown.pareto,

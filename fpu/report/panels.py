@@ -78,7 +78,10 @@ def triangles(runs: Sequence[dict]):
     near = sum(any(min(v) > 0.9 for v in means.values()) for means in panels.values())
     result = f"in {near} a model is" if near else "no model is"
     name, count = runs[0]["data"]["name"], plural(len(panels), "setting")
-    plots.title(figure, f"{name}: in {count}, {result} within 10 % of real images on all axes")
+    left_out = len(panels) - len(shown)
+    result += " within 10 % of real images on all axes"
+    result += f" (the first {len(shown)} are drawn)" if left_out else ""
+    plots.title(figure, f"{name}: in {count}, {result}")
     return figure
 
 

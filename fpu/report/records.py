@@ -16,7 +16,7 @@ Place = Path | epath.Path  # of this machine, or in a bucket
 _TRAINING_LOG = "log.jsonl"
 
 
-def read(paths: Iterable[str | Path]) -> list[dict]:
+def read(paths: Iterable[str | storage.AnyPath]) -> list[dict]:
     """The records in `paths`.
 
     Args:

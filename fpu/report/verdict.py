@@ -74,6 +74,20 @@ def screen(record: dict) -> list[str]:
     return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines if line]
 
 
+def brief(record: dict) -> list[str]:
+    """Accuracy, fidelity and eps, a line each, for a terminal."""
+    lines = []
+    for name, section, key, part in (
+        ("accuracy", "utility", "accuracy", utility),
+        ("coverage", "fidelity", "coverage", fidelity),
+        ("privacy", "privacy", "", guarantee),
+    ):
+        metric = records.metric(record, section, "synthetic", key)
+        value = f"{spoken(metric, 100)}{_another(metric, 100)}. " if records.known(metric) else ""
+        lines.append(f"{name}: {value}{part(record).title}")
+    return lines
+
+
 def made(record: dict) -> Finding:
     """What was made, from how many images."""
     data, config = record["data"], record["config"]

@@ -59,6 +59,8 @@ COMMANDS = {
     "--eps=1 --process=host:1": ["--process=host:1", "HOST:PORT/i/k"],
     "--eps=1 --process=host/0/2": ["--process=host/0/2", "HOST:PORT/i/k"],
     "--eps=1 --process=host:1/2/2": ["--process=host:1/2/2", "i is 0 to k - 1"],
+    "--epochs=5": ["there is no --epochs", "--steps=N"],
+    "--batch_size=64": ["there is no --batch_size", "--sample_rate=Q"],
     "--n_train=50": ["--n_train is gone", "--n_per_class=N"],
     "--subset=first": ["--subset is gone", "--set data.subset=first"],
     "--size=tiny": ["--size is gone", "--set model.size=tiny"],

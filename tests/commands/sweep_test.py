@@ -107,17 +107,36 @@ def test_a_dry_run_prices_every_kind_of_program_once_and_tells_what_will_fail(mo
         return [cost.Price(100, 0.5, 2**20), cost.Price(10, 2.0, 2**21)]
 
     monkeypatch.setattr(cost, "stages", stages)
+    monkeypatch.setattr(forecast, "_step", lambda job: 0.01)
     wanted = sweep.cells(["model=vae,gaussian", "eps=1", "n_per_class=10", "seed=0,1,2"])
     wanted.append(settings.Options(model="vae", eps=1.0, dataset="none.npz"))
     said = forecast.lines(wanted, 2)
     groups = [line for line in said if not line.startswith("  ")]
-    assert groups[0] == "2 side by side: vae, 110 steps, 70.0 s, 2 MB"
-    assert groups[1] == "alone: vae, 110 steps, 70.0 s, 2 MB"
-    assert groups[2:5] == ["alone: gaussian, not trained"] * 3
-    assert groups[5].startswith("alone: will fail: none.npz: cannot be read")
-    assert groups[6] == "7 runs in 6 groups: 2.3 min of training on this machine"
+    assert groups[0] == "2 x 2 side by side: vae, 110 steps, 70.0 s, 2 MB"
+    assert groups[1] == "1 x alone: vae, 110 steps, 70.0 s, 2 MB"
+    assert groups[2] == "3 x alone: gaussian, not trained"
+    assert groups[3].startswith("1 x alone: will fail: none.npz: cannot be read")
+    # The judging of 3 VAEs (8 trainings and 5 repeats) and of 3 one-shot runs (6 and 5), 400 steps of .01 s, twice.
+    assert groups[4].startswith(
+        "7 runs in 6 groups: 2.3 min of training and about 9.6 min of judging"
+    )
     assert asked == [2, 1]
     assert [line.strip() for line in said if line.startswith("  ")] == [
-        sweep.name(options)
-        for options in (wanted[0], wanted[1], wanted[2], *wanted[3:6], wanted[6])
+        sweep.name(options) for options in wanted
     ]
+
+
+def test_a_dry_run_of_many_runs_is_short(monkeypatch):
+    monkeypatch.setattr(forecast, "_step", lambda job: 0.01)
+    said = forecast.lines(sweep.cells(["model=gaussian", "eps=1", "seed=0,1,2,3,4,5,6,7"]), 1)
+    assert len(said) == 3 + forecast.SHOWN
+    assert said[-2] == "  and 5 more"
+
+
+def test_settings_of_models_are_axes_of_a_sweep():
+    wanted = sweep.cells(["model=vae", "eps=1", "model.width=8,16", "recipe.ema=0.9"])
+    assert [o.set for o in wanted] == [
+        ("model.width=8", "recipe.ema=0.9"),
+        ("model.width=16", "recipe.ema=0.9"),
+    ]
+    assert len({sweep.name(o) for o in wanted}) == 2
