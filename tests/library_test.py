@@ -8,6 +8,8 @@ import dp_accounting as dpa
 import pytest
 from dp_accounting import pld
 
+from fpu.dp.plan import longest_move
+
 README = pathlib.Path(__file__).parents[1] / "README.md"
 
 
@@ -41,6 +43,7 @@ def test_the_statement_is_what_dp_accounting_says_of_its_own_words(ran):
     eps, delta, steps, rate, n, kept, noise = (float(x.replace(",", "")) for x in found.groups())
     assert (delta, steps, n) == (1e-5, 200, names["train"].sum())
     assert (rate, noise) == pytest.approx((256 / n, names["plan"].sgd().noise_multiplier), rel=1e-5)
+    noise /= longest_move(int(kept))
     step = dpa.TruncatedSubsampledGaussianDpEvent(int(n), rate, int(kept), noise)
     direct = pld.PLDAccountant().compose(step, int(steps)).get_epsilon(delta)
     assert eps == pytest.approx(direct, rel=1e-4)
