@@ -11,6 +11,7 @@ import numpy as np
 from fpu import InputError, distributed, models
 
 CHUNK = 250  # images sampled or scored by a network at once
+MANY = 1000  # images of a prior drawn at once, on the host
 
 
 class Diverged(InputError):

@@ -1,4 +1,4 @@
-"""fpu/pipeline/jobs.py: which prior a run has, and how its name and version are told."""
+"""fpu/pipeline/prior.py: which prior a run has, and how its name and version are told."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ import tiny_prior
 
 from fpu import InputError, models
 from fpu.dp.plan import Release
-from fpu.pipeline import groups, jobs
+from fpu.pipeline import groups, jobs, prior
 from fpu.pipeline.settings import Options
 from fpu.training.checkpoint import fingerprint
 
@@ -73,5 +73,5 @@ def test_another_version_is_another_run_and_another_group(squares, monkeypatch):
 
 
 def test_the_path_of_public_images_is_not_told(squares):
-    named = jobs._prior("images:/home/somebody/letters.npz", models.Spec((8, 8, 1), 10), None)
+    named = prior.load("images:/home/somebody/letters.npz", models.Spec((8, 8, 1), 10), None)
     assert named.name == "images:letters"
