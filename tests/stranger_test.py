@@ -1,8 +1,9 @@
-"""What the READMEs promise to a stranger who adds a model, a metric, a data set, an attack or a baseline.
+"""What the READMEs promise to a stranger who adds a model, a metric, a data set, an attack, a baseline or a prior.
 
 Each is added as told there: one file, or one function, and its name. Then a run goes from its options to the report.
 """
 
+import functools
 import html
 import importlib
 import json
@@ -13,7 +14,8 @@ import numpy as np
 import pytest
 import tiny
 
-from fpu import baselines, data, fidelity, models
+from fpu import InputError, baselines, data, fidelity, models
+from fpu.commands import generate
 from fpu.pipeline import jobs, run
 from fpu.pipeline.settings import Options
 from fpu.privacy import samples_only
@@ -73,6 +75,20 @@ BASELINE = """
 
     def sample(spec, params, key, labels):
         return params["grey"] * jax.random.uniform(key, (len(labels), *spec.shape))
+"""
+
+
+PRIOR = """
+    import numpy as np
+
+
+    def waves(rng, n, spec):
+        height, width, _ = spec.shape
+        kind = rng.integers(0, 6, min(n, 1200))
+        turns = rng.uniform(0.5, 1.5, (len(kind), 1)) * (kind[:, None] + 1)
+        rows = 128 + 90 * np.sin(turns * np.arange(height))
+        images = rows[:, :, None, None] + rng.normal(0, 20, (len(kind), height, width, 1))
+        return np.clip(images, 0, 255).astype(np.uint8), kind
 """
 
 
@@ -157,6 +173,24 @@ def test_a_strangers_baseline_is_a_private_release(additions, tmp_path):
     assert record["privacy"]["eps"] <= 8
     assert record["utility"]["synthetic"]["accuracy"]["value"] is not None
     assert "grey" in page
+
+
+def test_a_strangers_own_prior_is_in_the_release_and_draws_more(additions, tmp_path, monkeypatch):
+    (tmp_path / "simulator.py").write_text(textwrap.dedent(PRIOR))
+    monkeypatch.syspath_prepend(tmp_path)
+    folder, own = tmp_path / "run", "simulator:waves"
+    record, page = finished(folder, model="prior", prior=own)
+    assert record["prior"]["name"] == record["config"]["prior"] == own
+    assert record["prior"]["n_images"] == 1200
+    assert record["utility"]["gaussian"]["accuracy"]["value"] is not None
+    assert "Did the prior help?" in page
+    assert own in (folder / "release" / "PRIVACY.md").read_text(encoding="utf-8")
+    draw = functools.partial(generate.generate, str(folder / "release"), 30, None, 1)
+    with pytest.raises(InputError, match="add --prior=simulator:waves, if you trust that code"):
+        draw(str(tmp_path / "more.npz"))
+    images, labels = data.load_images(draw(str(tmp_path / "more.npz"), prior=own))
+    assert images.shape == (30, 8, 8, 1)
+    assert set(labels.tolist()) == {0, 1, 2}
 
 
 def test_tests_of_every_model_find_a_new_one(additions):

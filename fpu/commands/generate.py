@@ -17,7 +17,7 @@ import jax
 import numpy as np
 from absl import flags
 
-from fpu import InputError, data, report
+from fpu import InputError, data, priors, report
 from fpu.data import folders
 from fpu.pipeline import draw, progress, settings
 from fpu.release import generators
@@ -68,10 +68,15 @@ def generate(
             f"--release={release}: no {generators.FACTS} in it; name release/ of a run"
         )
     target = _target(out, folder, form)
+    if prior is not None:
+        priors.check(prior)
     generator = generators.load(folder, functools.partial(generators.named, prior))
+    if prior is not None and generator.prior is None:
+        raise InputError(f"--prior={prior}: this release draws without a prior; leave it out")
     classes = generator.spec.n_classes
     wanted = np.asarray(settings.sampling_labels(labels, classes, n), np.int32)
-    images = draw.draw(generator.sample, jax.random.key(seed), wanted, min(n, draw.CHUNK))
+    size = draw.CHUNK if generator.prior is None else draw.MANY
+    images = draw.draw(generator.sample, jax.random.key(seed), wanted, min(n, size))
     if form == "png":
         data.save_folder(target, images, wanted, generator.class_names)
     elif form == "tfds":

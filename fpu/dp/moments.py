@@ -1,6 +1,6 @@
 """The noised sums of the one-shot release: where the data lie, then first and second moments by class.
 
-One noise multiplier sigma pays for up to three sums over all units, each of which may be shaped by the
+One noise multiplier sigma pays for a few sums over all units, each of which may be shaped by the
 noised ones before it. Sum j has noise sigma / sqrt(share_j) on terms of l2 norm at most 1, and the shares
 add up to 1. Such adaptively chosen Gaussian mechanisms compose to mu-GDP with
 

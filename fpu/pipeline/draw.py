@@ -13,6 +13,7 @@ from fpu import InputError, distributed, models
 from fpu.pipeline import progress
 
 CHUNK = 250  # images sampled or scored by a network at once
+MANY = 1000  # images of a prior drawn at once, on the host
 
 
 class Diverged(InputError):

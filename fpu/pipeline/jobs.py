@@ -11,14 +11,13 @@ import jax
 import numpy as np
 
 from fpu import InputError, data, models, priors, training
-from fpu.baselines import BASELINES, RELEASES, Baseline
+from fpu.baselines import RELEASES, Baseline
 from fpu.dp import accounting
 from fpu.dp import plan as plans
 from fpu.dp.plan import DPSGD, Plan, Release
 from fpu.files import cache
-from fpu.pipeline import defaults, progress, settings, train
+from fpu.pipeline import defaults, prior, settings, train
 from fpu.priors import release
-from fpu.report import words
 from fpu.training import warmup
 
 
@@ -49,19 +48,17 @@ class Job(NamedTuple):
     @property
     def prior(self) -> priors.Prior | None:
         """The public prior that helps the release; None where there is none."""
-        if self.config["prior"] == "none":
-            return None
-        return _prior(self.config["prior"], self.spec, self.options.data_dir)
+        return prior.load(self.config["prior"], self.spec, self.options.data_dir)
 
     @property
     def baseline(self) -> Baseline:
         """The generator without steps, where the generator is not a model."""
-        return _baseline(self.options.model, self.spec, self.prior)
+        return prior.baseline(self.options.model, self.spec, self.prior)
 
     @property
     def teacher(self) -> Baseline:
         """The release whose draws teach a model."""
-        return _baseline("prior" if self.prior else "gaussian", self.spec, self.prior)
+        return prior.baseline("prior" if self.prior else "gaussian", self.spec, self.prior)
 
     @property
     def trainer(self) -> train.Trainer:
@@ -96,16 +93,6 @@ class Job(NamedTuple):
 @functools.lru_cache(maxsize=8)
 def _model(name: str, config, spec: models.Spec) -> models.Model:
     return models.load(name).make(config, spec)
-
-
-def _baseline(name: str, spec: models.Spec, prior: priors.Prior | None) -> Baseline:
-    return BASELINES[name](spec, *([prior] if name == "prior" else []))
-
-
-@functools.lru_cache(maxsize=2)
-def _prior(name: str, spec: models.Spec, data_dir: str | None) -> priors.Prior:
-    prior = priors.load(name, spec, data_dir, progress.say)
-    return prior._replace(name=words.prior_name({"prior": name}))  # a release tells of no path
 
 
 def prepare(options: settings.Options) -> Job:
@@ -169,7 +156,7 @@ def _resolved(options: settings.Options) -> tuple[data.Dataset, data.Split, dict
     infinite = options.eps is not None and math.isinf(options.eps)
     config = dataclasses.asdict(options) | {
         "n_per_class": n_per_class,
-        "prior": _prior_name(options, dataset),
+        "prior": prior.chosen(options, dataset.name, _spec(dataset)),
         "size": size,
         "subset": subset,
         "delta": options.delta or 1 / (10 * n),
@@ -207,21 +194,6 @@ def _split(options, dataset: data.Dataset, n_per_class: int, subset: str) -> dat
             told = f"fewer than {n_per_class} to train on of {', '.join(few)}"
             progress.say(f"{told}; all of them are members")
     return split
-
-
-def _prior_name(options: settings.Options, dataset: data.Dataset) -> str:
-    """What --prior says, and where it says auto, what the public rule says; none where there is no release to help."""
-    if not settings.teaches(options):
-        return "none"
-    if options.prior != "auto":
-        return options.prior
-    name = "none" if options.preset == "paper" else priors.auto(dataset.name, _spec(dataset))
-    if options.model == "prior" and name == "none":
-        raise InputError(
-            f"--model=prior: no prior is known to fit {dataset.name}: name one, as --prior=glyphs, or use "
-            "--model=gaussian"
-        )
-    return name
 
 
 def _spec(dataset: data.Dataset) -> models.Spec:

@@ -126,8 +126,12 @@ def _generated(job: Job, folder, key, public, tensorboard, seconds: dict):
     labels = np.asarray(settings.sampling_labels(job.options.labels, classes, count), np.int32)
     size = draw.CHUNK if job.trained else min(len(labels), _AT_ONCE)
     images = draw.draw(made.sample, jax.random.fold_in(public, 2), labels, size)
+    sizes = {"one_shot": draw.MANY} if job.prior else {}
     rivals = {
-        name: (draw.draw(rival, jax.random.fold_in(public, 6), labels, size), labels)
+        name: (
+            draw.draw(rival, jax.random.fold_in(public, 6), labels, sizes.get(name, size)),
+            labels,
+        )
         for name, rival in made.rivals.items()
     }
     seconds["sample"] = time.monotonic() - clock

@@ -105,9 +105,8 @@ _HELP = {
     "warmup_share": "share of the budget (of the sum of 1/sigma^2) for one DP release whose draws teach the model "
     "first. 1: no DP-SGD; 0: DP-SGD alone. Default 1; 0 if --noise_multiplier, --steps or --sample_rate is given, and "
     "for paper",
-    "prior": "public images in whose space the release is made: none, glyphs, scans, images:WHAT (a data set's name, a "
-    "folder, an .npz), module:function, or auto (default): glyphs for digits and mnist, scans for octmnist, none for "
-    "others, RGB and paper",
+    "prior": "public images to help: none, glyphs, scans, images:WHAT (a data set, folder or .npz), module:function; "
+    "auto (default): glyphs for digits and mnist, scans for octmnist, none for others, RGB and paper",
     "clip_norm": "l2 norm that each example's gradient is clipped to (default 1)",
     "sample_rate": "Poisson sampling rate of DP-SGD",
     "preset": "corrected (default) or paper (arXiv:2606.07640 as its code has it)",

@@ -26,10 +26,8 @@ LLOYD = 3  # rounds
 PER_COMPONENT, ROOM, MOST = 90.0, 250.0, 30
 WIDER = 1.4  # covariance within a class of members over that within a class of the prior
 LEAST = 0.15  # of the mean count: what a sum is divided by at least
-EXAMPLES, NEARER = (
-    20_000,
-    0.8,
-)  # codes of the pool that say where a class's mean may lie; see _class_means
+EXAMPLES = 20_000  # codes of the pool that say where a class's mean may lie,
+NEARER = 0.8  # at this share of their distance from the pool's centre
 CHUNK = 1000  # images in a call of encode
 
 # The arrays that `fit` returns: what a release may hold.

@@ -138,7 +138,7 @@ def _knows(guarantee: dict) -> str:
         return ""
     return (
         f"A public prior helped: `{prior['name']}`, version {prior['version']} ({prior['knows']}).\n"
-        "Where few real images speak against it, these images look like that prior's.\n\n"
+        "Where the release says little of the real images, these look like those of the prior.\n\n"
     )
 
 

@@ -16,14 +16,14 @@ from fpu.report import records
 from fpu.report.compare import UNPROTECTED, by, name
 from fpu.report.frame import ORDER, rounded
 from fpu.report.metrics import AXES, PLOTTED, REFERENCES, Metric
-from fpu.report.words import number
+from fpu.report.words import number, prior_name
 
 BLUE, VERMILION, GREEN, PURPLE, SKY, ORANGE, YELLOW, BLACK = (  # of Okabe and Ito
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#f0e442", "#000000",
 )  # fmt: skip
-GREY, DARK, LINE = "#8a8f98", "#333333", "#e4e4e4"
+GREY, DARK, LINE, BROWN = "#8a8f98", "#333333", "#e4e4e4", "#8c510a"
 _FAMILIES = ((BLUE, "o"), (VERMILION, "s"), (GREEN, "^"), (YELLOW, "p"))
-_RIVALS = ((PURPLE, "D"), (SKY, "v"), (BLACK, "X"), (ORANGE, "P"))
+_RIVALS = ((PURPLE, "D"), (SKY, "v"), (BROWN, "h"), (BLACK, "X"), (ORANGE, "P"))
 STYLES = {  # model: colour and marker; any other model is a grey star
     **dict(zip(MODELS, _FAMILIES, strict=False)),
     **dict(zip(BASELINES, _RIVALS, strict=False)),
@@ -59,12 +59,14 @@ def legend(figure, axes, fontsize: int = 8) -> None:
 
 
 def style(runs: Sequence[dict]) -> dict:
-    """A colour and a marker for each model; dashed where DP-SGD had no warm-up, hollow where it had one."""
+    """A colour and a marker for each model; dashed where DP-SGD had no warm-up, hollow where it had one; dotted lines
+    where a public prior helped.
+    """
     config = runs[0]["config"]
     colour, marker = STYLES.get(config["model"], (GREY, "*"))
     dashed = config.get("steps") and not config.get("warmup_share")
     face = "white" if 0 < (config.get("warmup_share") or 0) < 1 else colour
-    ls = "--" if dashed else "-"
+    ls = "--" if dashed else ":" if prior_name(config) else "-"
     return {"color": colour, "marker": marker, "mfc": face, "ms": 3.5, "lw": 1.2, "ls": ls}
 
 

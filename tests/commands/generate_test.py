@@ -57,6 +57,8 @@ def test_a_seed_repeats_and_another_gives_other_images(folder, tmp_path):
         ({"form": "png", "out": "."}, "not empty"),
         ({"form": "tfds", "out": "."}, "not empty"),
         ({"release": "nowhere"}, "--release=nowhere"),
+        ({"prior": "glyhps"}, "--prior=glyhps is unknown: the nearest is glyphs"),
+        ({"prior": "images:x"}, "--prior=images:x: this release draws without a prior"),
     ],
 )
 def test_bad_flags_are_refused_in_one_line(folder, tmp_path, change, word):

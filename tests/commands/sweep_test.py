@@ -61,6 +61,17 @@ def test_a_setting_may_be_several_and_names_hold_no_colon():
     )
 
 
+def test_a_prior_is_an_axis_and_its_path_is_not_in_the_name(tmp_path):
+    axes = ["model=vae", "eps=1"]
+    plain, without, own = sweep.cells([*axes, "prior=auto,none,images:a/letters.npz"])
+    assert sweep.name(plain) == "dataset=digits-eps=1-model=vae"
+    assert sweep.name(without) == "dataset=digits-eps=1-model=vae-prior=none"
+    assert sweep.name(own) == "dataset=digits-eps=1-model=vae-prior=imagesletters"
+    wanted = sweep.cells([*axes, "prior=images:a/x.npz,images:b/x.npz"])
+    with pytest.raises(InputError, match=r"a/x.npz\) and digits \(--prior=images:b/x.npz\) would"):
+        sweep.sweep(wanted, tmp_path)
+
+
 def test_two_files_of_one_name_are_refused(tmp_path):
     wanted = sweep.cells(["model=gaussian", "eps=1", "dataset=a/scans.npz,b/scans.npz"])
     with pytest.raises(InputError, match=r"a/scans.npz and b/scans.npz would both .* rename"):

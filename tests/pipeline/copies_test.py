@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny_prior
 from tiny import leaves, same
 
 from fpu.baselines import gaussian
@@ -21,8 +22,9 @@ KEY = jax.random.key(11)
 
 
 @pytest.fixture(autouse=True)
-def few_draws(monkeypatch):
+def few_draws_of_a_prior(monkeypatch):
     monkeypatch.setattr(warmup, "DRAWS", 200)
+    tiny_prior.install(monkeypatch)
 
 
 @functools.cache
@@ -36,6 +38,7 @@ RUNS = {
     "DP-SGD": {"noise_multiplier": 2.0, "steps": 2},
     "both": {"eps": 8.0, "draw_steps": 2, "warmup_share": 0.5, "steps": 2},
     "gaussian": {"model": "gaussian", "eps": 8.0, "set": ()},
+    "prior": {"model": "prior", "eps": 8.0, "set": ()},
 }
 
 

@@ -65,10 +65,11 @@ def test_what_no_run_has_gets_no_row():
 
 
 def test_no_two_models_look_alike():
-    models = ("vae", "gan", "ddpm", "gaussian", "merf", "fresh", "copycat")
+    models = ("vae", "gan", "ddpm", "gaussian", "merf", "prior", "fresh", "copycat")
     styles = [plots.style([record(m)]) for m in models]
     styles.append(plots.style([record("vae", warmup_share=1, steps=None)]))
     styles.append(plots.style([record("vae", warmup_share=0.5)]))
+    styles.append(plots.style([record("vae", warmup_share=1, steps=None, prior="glyphs")]))
     assert len({(s["color"], s["marker"], s["mfc"], s["ls"]) for s in styles}) == len(styles)
 
 

@@ -1,6 +1,7 @@
-"""A run from its flags to its record that one process does, and two do together."""
+"""A run from its flags to its record, with a public prior, that one process does, and two do together."""
 
 import numpy as np
+import tiny_prior
 from quick_run import PNG, Killed, _made
 
 from fpu import distributed, evaluation, report, training
@@ -48,4 +49,5 @@ def do(folder, monkeypatch, killed_at: int | None = None, **change) -> None:
         patch.setattr(keep, "SECONDS", -1.0)
         patch.setattr(draw, "CHUNK", 50)
         patch.setattr(training.loop, "STEPS_PER_CALL", 2)
+        tiny_prior.install(patch)
         run.run(options(folder, **change))

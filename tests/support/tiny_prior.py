@@ -3,7 +3,7 @@
 import numpy as np
 
 from fpu import priors
-from fpu.pipeline import jobs
+from fpu.pipeline import prior as pipeline_prior
 from fpu.priors import Prior, Space
 
 NAME, VERSION = "squares", "1"
@@ -41,4 +41,4 @@ def install(monkeypatch, version=VERSION) -> None:
     monkeypatch.setattr(priors, "check", lambda name: None)
     monkeypatch.setattr(priors, "auto", lambda dataset, spec: NAME)
     monkeypatch.setattr(priors, "load", lambda name, spec, *_: prior(spec, version))
-    jobs._prior.cache_clear()
+    pipeline_prior.load.cache_clear()

@@ -1,0 +1,43 @@
+"""Which public prior a run has, and what is released in its space."""
+
+import functools
+
+from fpu import InputError, models, priors
+from fpu.baselines import BASELINES, Baseline
+from fpu.pipeline import progress, settings
+from fpu.report import words
+
+
+def chosen(options: settings.Options, dataset: str, spec: models.Spec) -> str:
+    """What --prior says, and where it says auto, what the public rule says; none where there is no release to help.
+
+    Args:
+      dataset: its name.
+
+    Raises InputError where images of a prior are to be drawn and the rule names none.
+    """
+    if not settings.teaches(options):
+        return "none"
+    if options.prior != "auto":
+        return options.prior
+    name = "none" if options.preset == "paper" else priors.auto(dataset, spec)
+    if options.model == "prior" and name == "none":
+        raise InputError(
+            f"--model=prior: no prior is known to fit {dataset}: name one, as --prior=glyphs, or use "
+            "--model=gaussian"
+        )
+    return name
+
+
+@functools.lru_cache(maxsize=2)
+def load(name: str, spec: models.Spec, data_dir: str | None) -> priors.Prior | None:
+    """priors.load under a name that tells of no path, as a release tells it; None of none. Kept for later runs."""
+    if name == "none":
+        return None
+    prior = priors.load(name, spec, data_dir, progress.say)
+    return prior._replace(name=words.prior_name({"prior": name}))
+
+
+def baseline(name: str, spec: models.Spec, prior: priors.Prior | None) -> Baseline:
+    """A generator of BASELINES for these images; of `prior` with that prior."""
+    return BASELINES[name](spec, *([prior] if name == "prior" else []))
