@@ -16,7 +16,7 @@ from fpu.dp import accounting
 from fpu.dp import plan as plans
 from fpu.dp.plan import DPSGD, Plan, Release
 from fpu.files import cache
-from fpu.pipeline import defaults, prior, settings, train
+from fpu.pipeline import defaults, prior, progress, settings, train
 from fpu.priors import release
 from fpu.training import warmup
 

@@ -118,13 +118,13 @@ def budget():
     """The sums of a release share one noise multiplier, and each has noise of its own."""
     images, labels = linear_prior.members(60)
     for denominator, sums in ((60, 1), (3000, 2 + release.LLOYD)):
-        keys, real = [], noise.gaussian
+        keys, real = [], noise.normal_on_host
 
-        def spy(tree, key, std, keys=keys, real=real):
+        def spy(key, count, keys=keys, real=real):
             keys.append(tuple(np.asarray(jax.random.key_data(key))))
-            return real(tree, key, std)
+            return real(key, count)
 
-        with mock.patch.object(noise, "gaussian", spy), seen() as calls:
+        with mock.patch.object(noise, "normal_on_host", spy), seen() as calls:
             release.fit(
                 linear_prior.make(),
                 linear_prior.SPEC,
