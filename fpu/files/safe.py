@@ -139,11 +139,11 @@ def npz_blocks(path: AnyPath, field: str, rows: int) -> Iterator[np.ndarray]:
         )
         shape, fortran, dtype = header(member)
         if fortran:  # rare: columns first, so that no row can be read alone
-            whole = npz_array(path, field) if math.prod(shape) * dtype.itemsize <= MAX_BYTES else ()
-            if not len(whole):
+            if math.prod(shape) * dtype.itemsize > MAX_BYTES:
                 raise InputError(
                     f"{path}: {field} is large and in Fortran order; store it in C order"
                 )
+            whole = npz_array(path, field)
             yield from (whole[first : first + rows] for first in range(0, shape[0], rows))
             return
         row = math.prod(shape[1:]) * dtype.itemsize
