@@ -351,7 +351,7 @@ NAMED = [
         accounting,
         "_merged",
         steps_counted_once,
-        f"{ACCOUNTING}::test_releases_and_full_batches_are_the_closed_form_at_any_delta",
+        f"{ACCOUNTING}::test_steps_in_which_nothing_is_sampled_are_the_closed_form_at_any_delta",
         (Plan(1e-9, (DPSGD(1000, 1.0, 20_000, 60.0, 1000),)), 16.4189),
     ),
     (

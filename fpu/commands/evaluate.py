@@ -2,6 +2,7 @@
 
     fpu evaluate --synthetic=file.npz --dataset=scans.npz --members=train --out=FOLDER
     fpu evaluate --synthetic=file.npz --dataset=digits --members=manifest.json --out=FOLDER
+    fpu evaluate --synthetic=pictures --dataset=scans --side=28 --members=train --out=FOLDER
     fpu evaluate --model_dir=runs/ddpm-digits-eps1-50each-seed0 --out=FOLDER
 
 Leaves record.json, report.html, samples.png and manifest.json in FOLDER, of the same form as a run's. They show

@@ -37,10 +37,10 @@ def read(path: Path) -> pictures.Picture:
 def _pixels(pydicom, header) -> np.ndarray:
     if header.PhotometricInterpretation == "PALETTE COLOR":
         values = pydicom.pixels.apply_color_lut(header.pixel_array, header)
-        return np.asarray(values >> 8 if values.dtype == np.uint16 else values, np.uint8)
+        return (values >> 8 if values.dtype == np.uint16 else values).astype(np.uint8)
     if header.SamplesPerPixel == 3:  # pydicom makes RGB of what is stored otherwise
         values = header.pixel_array
-        return np.asarray(values >> max(0, int(header.BitsStored) - 8), np.uint8)
+        return (values >> max(0, int(header.BitsStored) - 8)).astype(np.uint8)
     signed = bool(header.PixelRepresentation)
     stored = np.array([0, 2 ** int(header.BitsStored) - 1], float)
     stored -= signed * 2 ** (int(header.BitsStored) - 1)

@@ -72,6 +72,15 @@ def test_a_prior_is_an_axis_and_its_path_is_not_in_the_name(tmp_path):
         sweep.sweep(wanted, tmp_path)
 
 
+def test_yes_and_no_and_the_name_of_a_groups_file():
+    axes = ["model=gaussian", "eps=1", "groups=some/where/g.csv", "skip_unreadable=true,False"]
+    made = sweep.cells(axes)
+    assert [options.skip_unreadable for options in made] == [True, False]
+    assert sweep.name(made[1]) == "dataset=digits-eps=1-groups=g-model=gaussian"
+    with pytest.raises(InputError, match="skip_unreadable is a bool, true or false"):
+        sweep.cells(["eps=1", "skip_unreadable=yes"])
+
+
 def test_two_files_of_one_name_are_refused(tmp_path):
     wanted = sweep.cells(["model=gaussian", "eps=1", "dataset=a/scans.npz,b/scans.npz"])
     with pytest.raises(InputError, match=r"a/scans.npz and b/scans.npz would both .* rename"):

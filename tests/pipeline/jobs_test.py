@@ -127,3 +127,18 @@ def test_a_private_run_is_not_refused_for_what_its_images_hold(tmp_path, capsys)
     flags = {"model": "vae", "eps": np.inf, "n_per_class": 0, "tests": True}
     with pytest.raises(InputError, match="the same image"):
         job(tmp_path / "not", np.full_like(images, 7), labels, **flags)
+
+
+GOOD = Options(model="gaussian", eps=1.0, n_per_class=10)
+
+
+def test_sixty_four_bits_are_one_line():
+    with jax.enable_x64(True), pytest.raises(InputError, match=r"JAX_ENABLE_X64.*unset it"):
+        jobs.prepare(GOOD)
+
+
+def test_more_images_than_a_run_draws_are_one_line(monkeypatch):
+    monkeypatch.setattr(jobs, "_MOST_BYTES", 64 * 1000)
+    with pytest.raises(InputError, match=r"--n_samples=1001: .*at most 1000 are drawn"):
+        jobs.prepare(Options(model="gaussian", eps=1.0, n_per_class=10, n_samples=1001))
+    assert jobs.prepare(GOOD).config["n_samples"] == 1000
