@@ -1,5 +1,6 @@
 """fpu/pipeline/jobs.py: what a run is depends on what is public, and a row of the file moves it by what is stated."""
 
+import dataclasses
 import functools
 from unittest import mock
 
@@ -9,7 +10,7 @@ import pytest
 
 from fpu import InputError
 from fpu.dp import moments
-from fpu.pipeline import generator, jobs
+from fpu.pipeline import generator, jobs, run
 from fpu.pipeline.settings import Options
 
 ROWS = 30
@@ -142,3 +143,55 @@ def test_more_images_than_a_run_draws_are_one_line(monkeypatch):
     with pytest.raises(InputError, match=r"--n_samples=1001: .*at most 1000 are drawn"):
         jobs.prepare(Options(model="gaussian", eps=1.0, n_per_class=10, n_samples=1001))
     assert jobs.prepare(GOOD).config["n_samples"] == 1000
+
+
+# What a run chooses where nobody said.
+
+
+def scans(tmp_path, *counts):
+    """An .npz with so many images of each class; the path."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(len(counts)), counts)
+    images = rng.integers(0, 256, (len(labels), 8, 8), np.uint8)
+    path = tmp_path / "scans.npz"
+    np.savez(path, train_images=images, train_labels=labels)
+    return str(path)
+
+
+def members(job):
+    return np.bincount(job.dataset.labels[job.split.members]).tolist()
+
+
+def test_forty_scans_work_by_default(tmp_path, capsys):
+    job = jobs.prepare(Options(model="gaussian", eps=1.0, dataset=scans(tmp_path, 20, 20)))
+    assert sum(members(job)) + len(job.split.test) == 40  # about a fifth is the test set
+    assert job.config["delta"] == 1 / (10 * sum(members(job)))
+    assert "all of them are members" in capsys.readouterr().err
+
+
+def test_a_rare_class_does_not_throw_the_others_away(tmp_path):
+    path = scans(tmp_path, 75, 57, 3)
+    options = Options(model="gaussian", eps=1.0, dataset=path)
+    everybody = members(jobs.prepare(dataclasses.replace(options, n_per_class=0)))
+    assert everybody[0] > 50
+    assert members(jobs.prepare(options)) == np.minimum(everybody, 50).tolist()
+
+
+def test_the_default_is_what_it_was_where_there_are_enough(tmp_path):
+    path = scans(tmp_path, 70, 70)
+    splits = [
+        jobs.prepare(Options(model="gaussian", eps=1.0, dataset=path, n_per_class=n)).split.members
+        for n in (None, 50)
+    ]
+    np.testing.assert_array_equal(*splits)
+
+
+def test_the_folder_of_a_run_is_named_by_all_its_settings():
+    def place(**flags):
+        options = Options(**({"model": "gaussian", "eps": 1.0} | flags))
+        return run.place(jobs.prepare(options)).name
+
+    assert place() == "gaussian-digits-eps1-50each-seed0"
+    names = {place(), place(n_samples=70), place(n_samples=80), place(delta=1e-5)}
+    assert len(names) == 4
+    assert all(name.startswith("gaussian-digits-eps1-50each-seed0") for name in names)

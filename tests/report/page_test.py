@@ -20,10 +20,19 @@ class Outline(HTMLParser):
     def __init__(self):
         super().__init__()
         self.open, self.loads, self.tags, self.text = [], [], set(), ""
+        self.ids, self.links = [], []
 
     def handle_starttag(self, tag, attrs):
         self.tags.add(tag)
-        self.loads += [v for k, v in attrs if k in ("src", "href", "srcset", "data", "action")]
+        for name, value in attrs:
+            if name == "id":
+                self.ids.append(value)
+            elif name == "href" and value.startswith("#"):
+                self.links.append(value[1:])
+            elif name in ("src", "href", "srcset", "data", "action"):
+                self.loads.append(value)
+        if ("class", "scroll") in attrs:
+            assert {"tabindex", "role", "aria-label"} <= {name for name, _ in attrs}
         if tag not in VOID:
             self.open.append(tag)
 
@@ -318,3 +327,34 @@ def test_the_page_of_a_run_that_diverged_shows_no_images():
     assert "<img" not in page
     assert "Usefulness was not measured" not in page
     assert "<figure" in overview([lost])
+
+
+def test_pages_have_a_main_part_and_contents_that_lead_somewhere():
+    lost = record() | {"fidelity": {}, "utility": {}, "diverged": "not finite"}
+    for html in (report.page(record(), PNG), report.page(lost, None), overview([record()])):
+        parsed = outline(html)
+        assert "main" in parsed.tags
+        assert parsed.links
+        assert set(parsed.links) <= set(parsed.ids)
+        assert len(set(parsed.ids)) == len(parsed.ids)
+
+
+def test_a_comparison_opens_with_what_was_found():
+    text = outline(overview([record(accuracy=0.82)])).text
+    assert text.index("at best 82.0 %") < text.index("attack AUC")
+
+
+def test_another_run_stands_below_the_interval_of_this_one():
+    run = record()
+    run["utility"]["synthetic"]["accuracy"]["another"] = [0.61, 0.93]
+    assert "another run: [61, 93]" in outline(report.page(run, PNG)).text
+
+
+def test_the_terminal_gets_three_lines():
+    run = record()
+    run["utility"]["synthetic"]["accuracy"]["another"] = [0.61, 0.93]
+    accuracy, coverage, privacy = report.brief(run)
+    assert accuracy.startswith("accuracy: 82.0")
+    assert "another run: [61, 93]" in accuracy
+    assert coverage.startswith("coverage: 62.0")
+    assert privacy == "privacy: Strong guarantee: ε = 1"
