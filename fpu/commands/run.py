@@ -46,7 +46,7 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "process",
         None,
-        "HOST:PORT/i/k: process i of the k that do one run; HOST is that of process 0. Slurm and TPU pods need no flag",
+        "HOST:PORT/i/k: process i of the k of one run; not on Slurm and TPU pods",
     )
 
 

