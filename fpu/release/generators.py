@@ -45,9 +45,8 @@ class Generator(NamedTuple):
         return _sampler(self.model, _frozen(self.config), self.spec)(self.params, key, labels)
 
 
-Find = Callable[
-    [str, models.Spec], priors.Prior
-]  # (name, spec) -> the prior; InputError where it is not to be used
+# (name, spec) -> the prior; InputError where it is not to be used.
+Find = Callable[[str, models.Spec], priors.Prior]
 
 
 def named(given: str | None, name: str, spec: models.Spec) -> priors.Prior:
@@ -153,8 +152,12 @@ def _facts(path: Path, find: Find) -> Generator:
     prior = find(name, spec)
     if prior.version != version:
         raise InputError(
-            f"{path}: draws images of the prior {name}, version {version}, and here is version {prior.version}: use "
-            "what DATASHEET.md names"
+            f"{path}: draws images of the prior {name}, version {version}, and here is version {prior.version}: "
+            + (
+                "name the images or code it was made with"
+                if ":" in name
+                else "use the fpu that DATASHEET.md names"
+            )
         )
     return Generator(model, None, spec, tuple(names), None, prior)
 
