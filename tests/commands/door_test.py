@@ -139,7 +139,7 @@ def test_a_full_or_read_only_disk_is_one_line(toy, number, words):
 
 
 COMMON = {
-    "run": ["model", "eps", "dataset", "n_per_class", "seed", "workdir"],
+    "run": ["model", "eps", "dataset", "n_per_class", "seed", "workdir", "dry_run"],
     "generate": ["release", "out", "n"],
     "evaluate": ["synthetic", "dataset", "members", "out"],
     "sweep": ["out", "set", "preset", "dry_run"],
@@ -171,7 +171,7 @@ def test_help_of_every_command_fits_a_screen(name):
     assert max(map(len, lines)) <= 100
     if name == "run":
         fields = {field.name for field in dataclasses.fields(settings.Options)}
-        assert set(flags_of(done.stdout)) == fields | {"tensorboard", "process"}
+        assert set(flags_of(done.stdout)) == fields | {"tensorboard", "process", "dry_run"}
         titles = [line for line in lines if not line.startswith(" ")]
         assert titles == [
             "Common flags:",
