@@ -69,7 +69,8 @@ def partition(
     some class has fewer non-members than members. A data set without a test split first sets aside
     the units of train whose hash is in the lowest fifth of all hashes.
 
-    **Guarantees.** A row of train more or less, and whatever else is in val and test, changes the set of members, as
+    **Guarantees.** Of images read at one size and bit depth: a row of train more or less, and whatever else is in val
+    and test, changes the set of members, as
     contents, by that unit alone where n_per_class is None; else one unit may go and one may come, and no more. With
     "random" the order of rows changes nothing.
 

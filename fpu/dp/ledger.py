@@ -81,7 +81,7 @@ def composed(plans: Iterable[Plan], delta: float) -> tuple[float, str]:
         return 0.0, "none"
     if not all(plan.private for plan in plans):
         return math.inf, "none"
-    left = math.nextafter(delta - math.fsum(plan.beyond() for plan in plans), 0)
+    left = math.nextafter(delta - math.fsum(plan.beyond(delta) for plan in plans), 0)
     if left <= 0:
         return math.inf, "none"
     return accounting.spent([steps for plan in plans for steps in plan.accounted()], left)

@@ -157,10 +157,13 @@ class Plan:
         noised = bool(self.stages) and all(stage.noise_multiplier > 0 for stage in self.stages)
         return noised and self.beyond() <= tails.SHARE * self.delta
 
-    def beyond(self) -> float:
-        """What the ends of the noise cost of delta (tails.py). Above tails.SHARE a plan claims no eps."""
+    def beyond(self, delta: float = 0.0) -> float:
+        """What the ends of the noise cost of delta (tails.py), its own or a larger one.
+
+        Above tails.SHARE of its own a plan claims no eps.
+        """
         return math.fsum(
-            tails.beyond([stage.accounted()], stage.words_drawn, self.delta)
+            tails.beyond([stage.accounted()], stage.words_drawn, max(delta, self.delta))
             for stage in self.stages
         )
 

@@ -9,9 +9,10 @@ NOMINAL = 20.0  # above this eps a guarantee is nominal: e^-20 / (1 + e^-20) = 2
 PUBLIC = (
     "The list of members: which {unit}s were used, each told by a hash of its own content. What is hidden is what a "
     "listed {unit} contributed.",
-    "Their number n: that which the maker named, or else how many there are.",
-    "The classes and their number K, and that each class has as many {unit}s as were asked for.",
-    "The size of the images, which part of the data is for training, the labels asked for, and every setting.",
+    "Their number n: that which the maker named, or else how many there are, which is then told.",
+    "The classes and their number K, and that each class has as many {unit}s as were asked for, or all it has.",
+    "The size, colour and bit depth of the images, which part of the data is for training, the labels asked for, and "
+    "every setting.",
 )
 
 NOT_COVERED = (
@@ -21,6 +22,7 @@ NOT_COVERED = (
     "What is taken as public: the list of members and their number, the classes, the size of the images, the labels "
     "asked for, and every setting.",
     "What is true of such images in general, whoever took part: to show that is the purpose.",
+    "Whether a release was withdrawn, because an audit or an attack refuted it.",
     "Faults below the mathematics: floating-point arithmetic, the random generator Threefry, which is not "
     "cryptographic, and the computer that ran it.",
 )
@@ -42,8 +44,9 @@ def row_of_the_file(eps: float, delta: float, unit: str) -> str:
     )
     return (
         f"One {unit} more or less in the file: where all of its {unit}s for training are members and n was named by "
-        f"the maker, no other member changes, and the guarantee is {one}. Where a number of each class was asked for, "
-        f"at most one other {unit} takes its place, and {two}. A changed label is one {unit} less and another one more."
+        f"the maker, no other member changes, and the guarantee is {one}. Where a number of each class was asked for "
+        f"and each class has it, at most one other {unit} takes its place, and {two}. A changed label is one {unit} "
+        "less and another one more."
     )
 
 

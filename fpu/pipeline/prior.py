@@ -1,6 +1,7 @@
 """Which public prior a run has, and what is released in its space."""
 
 import functools
+import pathlib
 
 from fpu import InputError, models, priors
 from fpu.baselines import BASELINES, Baseline
@@ -19,6 +20,7 @@ def chosen(options: settings.Options, dataset: str, spec: models.Spec) -> str:
     if not settings.teaches(options):
         return "none"
     if options.prior != "auto":
+        _refuse_the_data_themselves(options)
         return options.prior
     name = "none" if options.preset == "paper" else priors.auto(dataset, spec)
     if options.model == "prior" and name == "none":
@@ -27,6 +29,20 @@ def chosen(options: settings.Options, dataset: str, spec: models.Spec) -> str:
             "--model=gaussian"
         )
     return name
+
+
+def _refuse_the_data_themselves(options: settings.Options) -> None:
+    """InputError where --prior=images: names the data set of the run: its images would be handed out as public ones."""
+    kind, _, what = options.prior.partition(":")
+    if kind != "images":
+        return
+    ours, theirs = (pathlib.Path(name).expanduser().resolve() for name in (options.dataset, what))
+    inside = ours.exists() and (ours.is_relative_to(theirs) or theirs.is_relative_to(ours))
+    if what == options.dataset or inside:
+        raise InputError(
+            f"--prior=images:{what} is what --dataset={options.dataset} names: public images are other images, which "
+            "anybody may see"
+        )
 
 
 @functools.lru_cache(maxsize=2)

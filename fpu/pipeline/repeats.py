@@ -1,9 +1,9 @@
 """What another run at the same settings would release: the mechanism again, on draws of the release itself.
 
 One release is one draw of the noise. How far another would lie from it is not seen in it, but draws of the release
-are like its members, and on them the mechanism can be run again and again. What comes out is post-processing of the
-release. It serves for intervals in the private report and is never published. This is a parametric bootstrap
-(B. Efron, 1979): its spread is taken, not its centre.
+are like its members, and on them the mechanism can be run again and again. What comes out depends on the release and
+on the members' class counts. It serves for intervals in the private report and is never published. This is a
+parametric bootstrap (B. Efron, 1979): its spread is taken, not its centre.
 """
 
 import functools

@@ -38,7 +38,7 @@ _AT_ONCE = 10_000  # images that a one-shot generator draws at once
 
 # What the secret key is folded with for models beside the run. Far from 0, 1, 2 ...: to split a key is to
 # fold it with these, and that is how the released model gets its own.
-SHADOWS, AUDIT, WORLDS, CLASSIFIER, REPEATS = 1001, 1002, 1003, 1004, 1005
+SHADOWS, AUDIT, WORLDS, CLASSIFIER, REPEATS = 1001, 1002, 1003, 1004, 1005  # 1006: generator.RIVAL
 
 
 def run(

@@ -100,8 +100,10 @@ def encoded(prior: Prior, images: np.ndarray) -> np.ndarray:
     """
     padded = np.concatenate([images, np.zeros((-len(images) % CHUNK, *images.shape[1:]), np.uint8)])
     chunks = (padded[i : i + CHUNK] for i in range(0, len(padded), CHUNK))
-    codes = np.concatenate([np.asarray(prior.space.encode(chunk), np.float64) for chunk in chunks])
-    codes = codes[: len(images)]
+    parts = [np.asarray(prior.space.encode(chunk), np.float64) for chunk in chunks]
+    if any(part.shape != (CHUNK, len(prior.within)) for part in parts):
+        raise ValueError("encode must give one code for each image")
+    codes = np.concatenate([np.zeros((0, len(prior.within))), *parts])[: len(images)]
     with np.errstate(over="ignore", invalid="ignore"):
         norms = np.linalg.norm(codes, axis=1, keepdims=True)
     scale = np.where(np.isfinite(norms), prior.radius / np.maximum(norms, prior.radius), 0.0)

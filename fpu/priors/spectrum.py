@@ -38,31 +38,32 @@ def space(images: np.ndarray, classes: np.ndarray | None, spec: Spec) -> Space:
         own = classes[pick]
         for k in np.unique(own):
             apart[own == k] -= apart[own == k].mean(0)
-    weight = np.ones(x.shape[1], np.float32)
+    weight = np.ones(x.shape[1])
     weight[spectrum_size(spec) :] = PHASE
     weight /= np.maximum(apart.std(0), 1e-3)
     values, vectors = np.linalg.eigh(np.cov((apart * weight).T))
     values, vectors = values[::-1][:SIZE], vectors[:, ::-1][:, :SIZE]
     scale = np.maximum(values, 1e-6 * values[0]) ** -WHITENING
-    linear = (weight[:, None] * vectors * scale).astype(np.float32)
+    linear = weight[:, None] * vectors * scale
 
     def encode(images: np.ndarray) -> np.ndarray:
-        return _in_chunks(lambda chunk: (features(chunk) - centre) @ linear, images)
+        codes = _in_chunks(lambda chunk: (features(chunk) - centre) @ linear, images)
+        return codes.astype(np.float32)
 
     return Space(encode, None)
 
 
 def features(images: np.ndarray) -> np.ndarray:
-    """float32 [n, F] of uint8 [n, H, W, C]: log(.05 + amplitude) of the windowed mean over channels, then the
+    """float64 [n, F] of uint8 [n, H, W, C]: log(.05 + amplitude) of the windowed mean over channels, then the
     lowest frequencies of every channel."""
     n, h, w, _ = images.shape
-    x = images.astype(np.float32) / np.float32(255)
-    window = np.outer(np.hanning(h), np.hanning(w)).astype(np.float32) * (28 / np.sqrt(h * w))
-    amplitude = np.abs(np.fft.rfft2(x.mean(-1) * window.astype(np.float32)))
+    x = images / 255.0
+    window = np.outer(np.hanning(h), np.hanning(w)) * (28 / np.sqrt(h * w))
+    amplitude = np.abs(np.fft.rfft2(x.mean(-1) * window))
     down, across = _kept(h, w)
     logs = np.log(amplitude[:, down][:, :, across] + _FLOOR).reshape(n, -1)
-    low = (x - np.float32(0.5)).reshape(n, -1) @ frequencies.basis(images.shape[1:]).rows.T
-    return np.concatenate([logs, low], axis=1).astype(np.float32)
+    low = (x - 0.5).reshape(n, -1) @ np.asarray(frequencies.basis(images.shape[1:]).rows).T
+    return np.concatenate([logs, low], axis=1)
 
 
 def spectrum_size(spec: Spec) -> int:

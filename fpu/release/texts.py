@@ -73,6 +73,7 @@ def privacy_page(guarantee: dict) -> str:
             f"# ({rounded_up(eps, 5)}, {rounded_up(delta, 3)})-differential privacy\n\n"
             f"Unit: one {guarantee['unit']}, whose contribution is there or is absent. "
             "It holds for every file in this folder, against anyone, whatever else they know."
+            + (" What the public prior shows is not hidden." if guarantee.get("prior") else "")
         )
     public, uncovered = (
         "\n".join(f"* {line}" for line in guarantee[part]) for part in ("public", "not_covered")

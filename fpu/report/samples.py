@@ -118,7 +118,8 @@ def _write_png(path: Path, canvas: np.ndarray, texts: list[tuple]) -> None:
 def thumbnails(images: np.ndarray, labels: np.ndarray) -> str:
     """The first images, classes in turn, side by side as a PNG in base64, for a record.
 
-    Pages of many runs show them side by side. Only for runs that are differentially private: a record may be handed on.
+    Pages of many runs show them side by side. Only for runs that are differentially private, so that a page of
+    many runs shows no image that is not.
 
     Args:
       images: uint8 [N, H, W, C], C in {1, 3}.

@@ -75,3 +75,20 @@ def test_another_version_is_another_run_and_another_group(squares, monkeypatch):
 def test_the_path_of_public_images_is_not_told(squares):
     named = prior.load("images:/home/somebody/letters.npz", models.Spec((8, 8, 1), 10), None)
     assert named.name == "images:letters"
+
+
+def test_the_data_are_not_their_own_public_prior(tmp_path):
+    """Draws of images: are images of the prior, pixel for pixel."""
+    scans = tmp_path / "scans.npz"
+    scans.touch()
+    for dataset, what in (
+        ("digits", "digits"),
+        (str(scans), str(scans)),
+        (str(scans), str(tmp_path / "." / "scans.npz")),
+        (str(scans), str(tmp_path)),
+    ):
+        named = dataclasses.replace(ON_DRAWS, dataset=dataset, prior=f"images:{what}")
+        with pytest.raises(InputError, match="public images are other images"):
+            prior.chosen(named, "scans", models.Spec((8, 8, 1), 2))
+    other = dataclasses.replace(ON_DRAWS, prior="images:mnist")
+    assert prior.chosen(other, "digits", models.Spec((8, 8, 1), 10)) == "images:mnist"

@@ -206,3 +206,33 @@ def test_a_simulator_that_is_wrong_is_refused_in_one_line(module, body, words):
     with pytest.raises(InputError, match=words) as error:
         priors.load("simulator_of_mine:draw", GREY)
     assert "--prior=simulator_of_mine:draw" in str(error.value)
+
+
+MIXING = """
+import numpy as np
+from fpu.priors import Space
+
+
+def space(images, classes, spec):
+    def encode(images):
+        codes = images.reshape(len(images), -1)[:, :5].astype(np.float32)
+        return {codes}
+
+    return Space(encode, None)
+"""
+
+
+@pytest.mark.parametrize(
+    ("codes", "words"),
+    [
+        ("codes / codes.max()", "the images beside it"),
+        ("codes - codes.mean(0)", "the images beside it"),
+        ("codes[1:]", "one code for each image"),
+        ("codes[0]", "one code for each image"),
+    ],
+)
+def test_a_space_that_looks_at_several_images_is_refused(module, codes, words):
+    """Its sums would move by far more than one member's term."""
+    module(SIMULATOR + MIXING.replace("{codes}", codes))
+    with pytest.raises(InputError, match=words):
+        priors.load("simulator_of_mine:draw", RGB)
