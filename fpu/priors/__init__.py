@@ -134,11 +134,12 @@ def load(
 def _refuse_mixing(name: str, space: Space, images: np.ndarray) -> None:
     """InputError for a space in which the code of an image depends on those beside it: no guarantee holds there."""
     batch = images[:1000]
-    other = np.where((np.arange(len(batch)) % 2 == 0)[:, None, None, None], batch, np.uint8(0))
+    kept = np.arange(len(batch)) % 200 == 0
+    other = np.where(kept[:, None, None, None], batch, np.uint8(0))
     whole, mixed = (np.asarray(space.encode(x), np.float64) for x in (batch, other))
     if whole.ndim != 2 or len(whole) != len(batch) or whole.shape != mixed.shape:
         raise InputError(f"--prior={name}: encode must give one code for each image, [n, d]")
-    moved = np.linalg.norm(whole[::2] - mixed[::2], axis=1).max()
+    moved = np.linalg.norm(whole[kept] - mixed[kept], axis=1).max()
     if not moved <= 1e-3 * np.median(np.linalg.norm(whole, axis=1)):
         raise InputError(
             f"--prior={name}: the code of an image changes with the images beside it; encode each image alone"
