@@ -93,8 +93,7 @@ _HELP = {
     "set": "other settings, repeatable: model.NAME=VALUE, recipe.NAME=VALUE, model.size=tiny|default|paper, "
     "data.subset=random|first (in file order)",
     "evaluation": "quick (default) or full",
-    "repeats": "other runs at these settings, on draws of the release, for the interval of another run (default 5; 0 "
-    "after DP-SGD, where each costs as much as the run)",
+    "repeats": "for the interval of another run: how often, on draws of the release (5 or 0)",
     "shadows": "even number of shadow models for LiRA, each as costly as the run: 4 at least, 64 are good (default 0)",
     "audit": "none, one_run or two_worlds[:COPIES]: a lower bound on eps from copies; exit code 3 where it refutes the "
     "claim. paper[:QUERIES]: that paper's empirical epsilon",
