@@ -2,6 +2,7 @@
 
 Tests compile much and compute little, so XLA compiles with its cheap passes only: a third of the time.
 XLA_FLAGS="" uv run pytest: with XLA's own choice of code generator.
+Hypothesis tries the same examples every time, and nothing is timed: a busy machine is no failure.
 """
 
 import os
@@ -9,12 +10,22 @@ import os
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
 
+import hypothesis
 import jax
 import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
 jax.config.update("jax_disable_most_optimizations", True)
+
+hypothesis.settings.register_profile(
+    "same",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("same")
 
 
 @pytest.fixture(autouse=True, scope="module")

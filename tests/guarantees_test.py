@@ -65,7 +65,7 @@ def batch():
 
 
 @pytest.mark.parametrize("name", tiny.NAMES)
-@settings(max_examples=25, deadline=None, derandomize=True, database=None)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_one_example_moves_the_sum_by_at_most_the_clip_norm(name, data):
     params = jax.tree.map(

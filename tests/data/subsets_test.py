@@ -17,7 +17,7 @@ def per_class(ds, indices):
     return np.bincount(ds.labels[indices], minlength=ds.n_classes).tolist()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     train=st.lists(st.integers(1, 30), min_size=2, max_size=4),
     val=st.integers(0, 8),
@@ -184,7 +184,7 @@ def files(draw):
     return ds, draw(st.sampled_from([None, 1, left // 2, left - 1]))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(files(), st.randoms(use_true_random=False), st.integers(0, 2))
 def test_a_row_more_or_less_moves_one_and_another_order_nobody(file, rng, seed):
     ds, n_per_class = file
@@ -259,7 +259,7 @@ def test_members_have_the_lowest_hashes_of_their_pixels_and_label():
     assert members.tolist() == sorted(np.concatenate(expected))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.randoms(use_true_random=False), st.booleans(), st.sampled_from([None, 4]))
 def test_a_group_is_chosen_by_its_images_not_by_its_name(rng, test, n_per_class):
     ds, owner = grouped(test)

@@ -87,7 +87,7 @@ def test_the_exposure_is_that_of_the_unit_most_exposed():
     assert ledger.worst([], DELTA).runs == ()
 
 
-@settings(max_examples=30, deadline=None, derandomize=True, database=None)
+@settings(max_examples=30)
 @given(
     st.lists(
         st.tuples(

@@ -35,7 +35,7 @@ NUMBERS = st.sampled_from([0.0, 1.0, -1.0, 1e30, -3e38, 1e-42, np.inf, np.nan]) 
 
 
 @pytest.mark.parametrize("name", SUMS)
-@hypothesis.settings(deadline=None, max_examples=40, derandomize=True)
+@hypothesis.settings(max_examples=40)
 @hypothesis.example(row=[HALF, 0.0, 0.0, 0.0], label=0)  # the longest row there is
 @hypothesis.example(row=[1.0, 1.0, 1.0, 1.0], label=2)
 @hypothesis.given(row=st.lists(NUMBERS, min_size=D, max_size=D), label=st.integers(0, 2))
@@ -50,7 +50,7 @@ def test_one_unit_moves_a_release_by_at_most_one(name, row, label):
     assert moved > 0 or not 1e-3 < np.linalg.norm(row) < 1e6  # beyond that its squares may overflow
 
 
-@hypothesis.settings(max_examples=30, deadline=None, derandomize=True, database=None)
+@hypothesis.settings(max_examples=30)
 @hypothesis.given(
     entries=st.lists(st.floats(width=32), min_size=8, max_size=8),
     clip=st.floats(2.0**-10, 2.0**10, width=32),

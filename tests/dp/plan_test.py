@@ -155,7 +155,7 @@ def plans(draw):
     return Plan(1e-3, draw(st.sampled_from([(), (Release(2.0),)])) + stages)
 
 
-@settings(max_examples=10, deadline=None, derandomize=True, database=None)
+@settings(max_examples=10)
 @given(plan=plans())
 def test_what_a_step_runs_is_what_is_accounted(plan):
     accounted, n, slots = plan.accounted()[-1], plan.sgd().n, plan.sgd().capacity
@@ -243,7 +243,7 @@ def test_printed_numbers_are_rounded_up(x, digits, printed):
     assert float(printed) >= x
 
 
-@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@settings(max_examples=200)
 @given(x=st.floats(1e-300, 1e300), digits=st.integers(1, 9))
 def test_no_digit_that_is_shown_is_too_low(x, digits):
     printed = float(rounded_up(x, digits))

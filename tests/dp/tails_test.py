@@ -14,7 +14,7 @@ from fpu.dp import accounting, noise, tails
 from fpu.dp.losses import Steps
 from fpu.dp.plan import DPSGD, Plan, Release, poisson_plan
 
-SMALL = settings(max_examples=60, deadline=None, derandomize=True, database=None)
+SMALL = settings(max_examples=60)
 
 
 def words_of(value, monkeypatch):

@@ -52,7 +52,7 @@ def test_one_member_tells_no_more_than_one_release():
     release_checks.neighbours()
 
 
-@hypothesis.settings(max_examples=12, deadline=None, derandomize=True, database=None)
+@hypothesis.settings(max_examples=12)
 @hypothesis.given(
     seed=st.integers(0, 99),
     label=st.integers(-1, 3),

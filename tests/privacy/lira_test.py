@@ -9,7 +9,7 @@ from scipy import stats
 from fpu.privacy import lira
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(1, 40), st.integers(1, 20), st.integers(0, 2**32 - 1))
 def test_each_unit_is_in_half_of_the_shadows_and_each_shadow_holds_half_of_the_units(
     n, pairs, seed
