@@ -352,7 +352,7 @@ NAMED = [
         "_merged",
         steps_counted_once,
         f"{ACCOUNTING}::test_steps_in_which_nothing_is_sampled_are_the_closed_form_at_any_delta",
-        (Plan(1e-9, (DPSGD(1000, 1.0, 20_000, 60.0, 1000),)), 16.4189),
+        (Steps(20_000, 1.0, 60.0), 1e-9, 16.4189),
     ),
     (
         accounting,

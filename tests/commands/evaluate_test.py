@@ -52,7 +52,7 @@ def test_a_copycat_of_another_tool_is_caught_and_its_claim_is_told_as_a_claim(tm
     assert found["config"]["model"] == "theirs"
     assert found["data"]["n_members"] == 300
     assert json.loads((out / "manifest.json").read_text())["members"] == members[1].tolist()
-    assert "theirs on digits at ε = 1" in (out / "report.html").read_text()
+    assert "theirs (ε claimed) on digits at ε = 1" in (out / "report.html").read_text()
     assert out.stat().st_mode & 0o77 == 0
 
 

@@ -24,7 +24,7 @@ for command in json.load(sys.stdin):
     error = io.StringIO()
     with contextlib.redirect_stderr(error):
         try:
-            door.main(run.main, replaced=run.REPLACED)
+            door.main(run.main, replaced=run.REPLACED, hints=run.HINTS)
         except SystemExit as end:
             errors.append((end.code, error.getvalue()))
 print(json.dumps(errors))
@@ -35,7 +35,7 @@ COMMANDS = {
         "10,000,000 steps, q = 1",
         "eps = 0.0001 cannot be reached at delta = 0.001",
         "the smallest is eps = 0.000564",
-        "or use --steps=6916553",
+        "or fewer steps",
     ],
     "--eps=1 --steps=1000000000": ["--steps=1000000000", "at most 10000000"],
     "--eps=1e9 --steps=10 --sample_rate=1": ["eps = 1e+09 cannot be reached", "the largest is eps"],
@@ -49,7 +49,7 @@ COMMANDS = {
     "--eps=1 --steps=0": ["--steps=0", "at least 1"],
     "--eps=1 --steps=1e3": ["--steps"],
     "--noise_multiplier=1e-160": ["noise multiplier must be 0", "1e-160 is not"],
-    "--eps=1 --n_public=29": ["--n_public=29", "30 members"],
+    "--eps=1 --n_public=29": ["--n_public=29", "100 members"],
     "--noise_multiplier=inf": ["--noise_multiplier=inf", "finite"],
     "--eps=1 --n_per_class=100000": ["--n_per_class=100000"],
     "--eps=1 --dataset=nan.npz": ["nan.npz", "uint8"],
