@@ -232,15 +232,13 @@ def utility(record: dict) -> Finding:
             )
         return Finding("bad", about, "No more useful than guessing", text)
     points = 100 * (floor["value"] - ours["value"])
+    if _high(ours) < _low(floor):
+        title = f"{points:.0f} points short of the real members"
+        return Finding("fair" if points <= 10 else "bad", about, title, text)
     if _low(ours) >= floor["value"] - CLOSE:
-        close = "As useful as" if points < 5 else "Perhaps as useful as"
-        return Finding("good", about, f"{close} the real members", text)
-    if _high(ours) >= _low(floor):
-        return Finding(
-            "plain", about, doubt, f"{text} It may be as useful as they are, or far less."
-        )
-    title = f"{points:.0f} points short of the real members"
-    return Finding("fair" if points <= 10 else "bad", about, title, text)
+        return Finding("good", about, "As useful as the real members", text)
+    text += " It may be as useful as they are, or far less."
+    return Finding("plain", about, doubt, text)
 
 
 def _untested(record: dict) -> int:
