@@ -13,6 +13,7 @@ from fpu.report import records
 
 ROOT = pathlib.Path(__file__).parents[2] / "experiments"
 STUDIES = sorted((ROOT / "results").glob("*.jsonl"))
+MODELS = ("prior", "vae", "gan", "ddpm")
 RIVALS = ("gaussian", "merf", "vae", "gan", "ddpm")
 
 
@@ -47,6 +48,33 @@ def test_the_utility_table_in_the_readme_follows_from_the_records():
             utility(runs, row[0], int(row[1].replace(",", "")), float(row[2].replace("∞", "inf")))
             == row[3:]
         )
+
+
+def test_the_table_of_priors_in_the_readme_follows_from_the_records():
+    runs = records.read([ROOT / "results" / "prior.jsonl"])
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (table,) = (part for part in text.split("\n\n") if part.startswith("| images | n | prior |"))
+    for line in table.splitlines()[2:]:
+        dataset, n, *cells = [cell.strip() for cell in line.strip("| ").split("|")]
+        assert helped(runs, dataset, int(n.replace(",", ""))) == cells
+
+
+def helped(runs, dataset, n):
+    """The cells of one row: draws of the prior and of its rival, models, KID and coverage of the draws."""
+    runs = [r for r in runs if (r["data"]["name"], r["data"]["n_members"]) == (dataset, n)]
+    by_model = {name: [r for r in runs if r["config"]["model"] == name] for name in MODELS}
+    draws = by_model["prior"]
+    looks = [
+        sum(records.metric(r, "fidelity", "synthetic", name)["value"] for r in draws) / len(draws)
+        for name in ("kid", "coverage")
+    ]
+    return [
+        accuracy(draws, "synthetic"),
+        accuracy(draws, "gaussian"),
+        *(accuracy(by_model[name], "synthetic") for name in ("vae", "gan", "ddpm")),
+        *(f"{value:.2f}" for value in looks),
+        *(accuracy(draws, row) for row in ("private_classifier", "members")),
+    ]
 
 
 def utility(runs, dataset, n, eps):
