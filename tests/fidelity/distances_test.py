@@ -72,6 +72,14 @@ def gaussians(n, seed, d=16):
     return real, fake, far
 
 
+def test_fd_of_a_set_and_itself_is_not_below_0():
+    """Rounding alone would bring it to -7e-12."""
+    for seed in range(20):
+        rows = np.random.default_rng(seed).normal(size=(30, 20)) * 10.0**seed
+        moments = rows.mean(0), np.cov(rows, rowvar=False)
+        assert 0 <= fidelity.frechet(*moments, *moments) <= 1e-10 * np.trace(moments[1])
+
+
 def test_fd_inf_takes_the_bias_off_at_the_smallest_count():
     found = np.zeros((2, 2))
     for seed in range(30):
