@@ -26,6 +26,7 @@ import numpy as np
 from fpu import InputError, data, models, training
 from fpu.baselines import BASELINES
 from fpu.dp.plan import Plan
+from fpu.dp.rounding import rounded_down, rounded_up
 from fpu.pipeline import copies, draw, progress, settings, train
 from fpu.pipeline.jobs import Job
 from fpu.privacy import attacks, audit, canary_scores
@@ -125,8 +126,8 @@ def refutation(record: dict) -> str | None:
     )
     claim = record["privacy"]["eps"]
     return (
-        f"REFUTED: this run claims eps = {claim:.4g}, and its audit shows eps >= {bound:.4g} ({score}, {method}; "
-        f"95 % for this bound alone), above the claim at confidence 1 - {audited['alarm']:.1g}: the mechanism does "
+        f"REFUTED: this run claims eps = {rounded_up(claim, 4)}, and its audit shows eps >= {rounded_down(bound, 4)} "
+        f"({score}, {method}; 95 % for this bound alone), above the claim at confidence 1 - {audited['alarm']:.1g}: the mechanism does "
         "not keep its guarantee. Release nothing of it"
     )
 
