@@ -127,8 +127,8 @@ def refutation(record: dict) -> str | None:
     claim = record["privacy"]["eps"]
     return (
         f"REFUTED: this run claims eps = {rounded_up(claim, 4)}, and its audit shows eps >= {rounded_down(bound, 4)} "
-        f"({score}, {method}; 95 % for this bound alone), above the claim at confidence 1 - {audited['alarm']:.1g}: the "
-        "mechanism does not keep its guarantee. Release nothing of it"
+        f"({score}, {method}; 95 % for this bound alone), above the claim at confidence 1 - {audited['alarm']:.1g}: "
+        "the mechanism does not keep its guarantee. Release nothing of it"
     )
 
 
