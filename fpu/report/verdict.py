@@ -257,10 +257,8 @@ def worth(record: dict) -> Finding | None:
         f"Images drawn directly from one {released(record['config'])}, at the same ε, give an accuracy of"
         f" {spoken(simple, 100)}{_another(simple, 100)}. This model gives {spoken(ours, 100)}{_another(ours, 100)}."
     )
-    plain, best = (
-        records.metric(record, "utility", "gaussian", "accuracy"),
-        "prior" if prior else "gaussian",
-    )
+    plain = records.metric(record, "utility", "gaussian", "accuracy")
+    best = "prior" if prior else "gaussian"
     if records.known(plain):
         text += f" Draws of `gaussian`, without the prior, give {spoken(plain, 100)}."
         if plain["value"] > simple["value"]:

@@ -35,7 +35,7 @@ COMMANDS = {
         "10,000,000 steps, q = 1",
         "eps = 0.0001 cannot be reached at delta = 0.001",
         "the smallest is eps = 0.000564",
-        "or fewer steps",
+        "or use --steps=6916085",
     ],
     "--eps=1 --steps=1000000000": ["--steps=1000000000", "at most 10000000"],
     "--eps=1e9 --steps=10 --sample_rate=1": ["eps = 1e+09 cannot be reached", "the largest is eps"],

@@ -1,20 +1,18 @@
 """fpu/pipeline/generator.py with a public prior: a run from its flags to its release, and what it has to beat."""
 
 import json
-from unittest import mock
 
 import jax
 import numpy as np
 import pytest
 import tiny_prior
-from quick_run import JUDGED, PNG, SECRET, Killed, options, tells_the_secret
+from quick_run import JUDGED, PNG, SECRET, killed_in_warmup, options, tells_the_secret
 
 from fpu import InputError, evaluation, report
 from fpu.baselines import gaussian
 from fpu.pipeline import run
 from fpu.priors import release
 from fpu.release import generators
-from fpu.training import checkpoint
 
 ON_DRAWS = {"noise_multiplier": None, "eps": 5.0, "draw_steps": 3, "steps": None}
 DRAWS = {"model": "prior", "noise_multiplier": None, "eps": 5.0, "steps": None, "set": ()}
@@ -36,15 +34,8 @@ def images(folder):
 def test_a_run_killed_while_draws_teach_it_goes_on_with_the_same_release(
     tmp_path, quick, monkeypatch, capsys
 ):
-    save = checkpoint.save
-
-    def save_and_die(folder, step, state, layout):
-        save(folder, step, state, layout)
-        if (folder.name, step) == ("warmup", 2):
-            raise Killed
-
     folder = tmp_path / "killed"
-    with mock.patch.object(checkpoint, "save", save_and_die), pytest.raises(Killed):
+    with killed_in_warmup():
         run.run(options(folder, **ON_DRAWS))
     for change in ({"prior": "none"}, {"version": "2"}):
         with monkeypatch.context() as patch:

@@ -11,7 +11,7 @@ from unittest import mock
 import jax
 import numpy as np
 import pytest
-from quick_run import PNG, SECRET, Killed, files, options, tells_the_secret
+from quick_run import PNG, SECRET, Killed, files, killed_in_warmup, options, tells_the_secret
 
 from fpu import InputError, distributed, evaluation, report, training
 from fpu.baselines import gaussian
@@ -184,15 +184,8 @@ def test_sigterm_saves_the_training_and_the_same_command_goes_on(tmp_path, quick
 def test_a_run_killed_in_its_warm_up_goes_on_with_the_same_release(tmp_path, quick, capsys, share):
     flags = {"noise_multiplier": None, "eps": 5.0, "draw_steps": 3, "warmup_share": share}
     flags["steps"] = share and 2
-    save = checkpoint.save
-
-    def save_and_die(folder, step, state, layout):
-        save(folder, step, state, layout)
-        if (folder.name, step) == ("warmup", 2):
-            raise Killed
-
     folder = tmp_path / "killed"
-    with mock.patch.object(checkpoint, "save", save_and_die), pytest.raises(Killed):
+    with killed_in_warmup():
         run.run(options(folder, **flags))
     assert tells_the_secret(folder) == {workdir.SECRET}
     run.run(options(folder, **flags))

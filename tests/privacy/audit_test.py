@@ -176,14 +176,12 @@ class TestEngine:
     def test_two_worlds_come_near_the_ceiling_and_not_above_the_claim(self, q, steps):
         private = plan(4.0, q=q, steps=steps)
         claim = audit.claim(private)
-        rows = [audit.two_worlds(*suite.two_worlds(private, 1000, s), claim) for s in range(6)]
+        rows = [audit.two_worlds(*suite.two_worlds(private, 1000, s), claim) for s in range(12)]
         for method in rows[0]:
             bounds = np.array([row[method]["bound"] for row in rows])
-            assert (
-                bounds.mean() > 0.6 * rows[0][method]["ceiling"]
-            )  # of six: it scatters by a fifth
+            assert bounds.mean() > 0.8 * rows[0][method]["ceiling"]
             covered = int((bounds <= claim.eps).sum())
-            assert stats.binomtest(covered, 6, 0.95, alternative="less").pvalue > P
+            assert stats.binomtest(covered, len(rows), 0.95, alternative="less").pvalue > P
         assert rows[0]["gaussian"]["ceiling"] > 0.6 * claim.eps
 
     def test_eps_1_in_a_thousand_runs_shows_60_percent_of_it(self):

@@ -1,7 +1,9 @@
 """A whole run with the judges, which are tested elsewhere, replaced by one that takes no time."""
 
+import contextlib
 import functools
 import os
+from unittest import mock
 
 import pytest
 
@@ -9,7 +11,7 @@ from fpu import evaluation, report, training
 from fpu.models import vae
 from fpu.pipeline import draw, jobs, keep
 from fpu.pipeline.settings import Options
-from fpu.training import warmup
+from fpu.training import checkpoint, warmup
 
 TINY = ("model.size=tiny", "model.width=8", "model.depth=1", "model.latent=4")
 SECRET = b"\x8f\x13\xa7\xe2\x5b\x90\x01\xcc"
@@ -21,6 +23,20 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(4) + b"IEND" + bytes(4)  # of no pixels
 
 class Killed(BaseException):
     """What SIGKILL does, as far as a test can tell."""
+
+
+@contextlib.contextmanager
+def killed_in_warmup():
+    """What is run here dies when it has saved step 2 of the training on draws."""
+    save = checkpoint.save
+
+    def save_and_die(folder, step, state, layout):
+        save(folder, step, state, layout)
+        if (folder.name, step) == ("warmup", 2):
+            raise Killed
+
+    with mock.patch.object(checkpoint, "save", save_and_die), pytest.raises(Killed):
+        yield
 
 
 @pytest.fixture
