@@ -5,6 +5,7 @@ from importlib import metadata
 
 import numpy as np
 
+import fpu
 from fpu.data import Dataset
 from fpu.dp import accounting
 from fpu.dp.plan import DPSGD, Plan, Release
@@ -120,7 +121,7 @@ def datasheet(guarantee: dict, labels: np.ndarray, dataset: Dataset, model: str 
         count=len(labels),
         side=side,
         made=f"made by the model `{model}` of" if model else "written by",
-        version=metadata.version("fpu"),
+        version=fpu.__version__,
         guard=guard,
         rows="\n".join(
             f"| {k} | {name} | {counts[k]:,} |" for k, name in enumerate(dataset.class_names)

@@ -28,7 +28,7 @@ def begin(file, devices, environment):
     """pytest on a file of tests/support in a process that sees so many devices."""
     count = f"--xla_force_host_platform_device_count={devices}"
     settings = {
-        "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} {count}",
+        "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {count}",
         "NPROC": "16",  # threads: collectives of more devices than cores wait for each other
         **environment,
     }
