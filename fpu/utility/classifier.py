@@ -134,7 +134,7 @@ def train_all(
     rounding.
     """
     data, seeds = _Set(_digest(images, labels), images, labels), tuple(seeds)
-    if jax.default_backend() == "cpu":
+    if len(seeds) < 2 or jax.default_backend() == "cpu":
         return [_train(data, n_classes, (seed,), steps)[0] for seed in seeds]
     return _train(data, n_classes, seeds, steps)
 

@@ -42,10 +42,15 @@ def test_one_compiled_step_serves_every_number_of_images(trained):
     assert classifier._step._cache_size() == before
 
 
-def test_seeds_trained_side_by_side_are_those_trained_one_by_one():
+def test_an_accelerator_trains_seeds_side_by_side_as_one_by_one(monkeypatch):
     images, labels = digits()
-    data = classifier._Set("", images[:200], labels[:200])
-    together = classifier._train(data, 10, (3, 4), 10)
+
+    def train_all(*seeds):
+        return classifier.train_all(images[:200], labels[:200], 10, seeds=seeds, steps=10)
+
+    monkeypatch.setattr(classifier.jax, "default_backend", lambda: "gpu")
+    together = train_all(3, 4)
+    assert train_all() == [] and len(train_all(3)) == 1
     for params, seed in zip(together, (3, 4), strict=True):
         alone = classifier.train(images[:200], labels[:200], 10, seed=seed, steps=10)
         for a, b in zip(jax.tree.leaves(params), jax.tree.leaves(alone), strict=True):
