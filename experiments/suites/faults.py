@@ -123,7 +123,8 @@ def digests(folder: pathlib.Path) -> dict[str, str]:
     run = folder / "run"
     contents = {
         str(path.relative_to(run)): path.read_bytes()
-        for path in (*run.glob("release/*"), *run.glob("samples.png"))
+        for path in (*run.glob("release/**/*"), *run.glob("samples.png"))
+        if path.is_file()
     }
     if (run / "record.json").exists():
         record = json.loads((run / "record.json").read_text(encoding="utf-8"))

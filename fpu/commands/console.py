@@ -8,7 +8,7 @@ import sys
 import fpu
 from fpu.commands import door
 
-COMMANDS = ("run", "generate", "evaluate", "sweep", "report", "prior")
+COMMANDS = ("run", "plan", "generate", "card", "evaluate", "sweep", "report", "prior")
 
 
 def main() -> None:

@@ -156,7 +156,7 @@ def _facts(path: Path, find: Find) -> Generator:
             + (
                 "name the images or code it was made with"
                 if ":" in name
-                else "use the fpu that DATASHEET.md names"
+                else "use the fpu that README.md names"
             )
         )
     return Generator(model, None, spec, tuple(names), None, prior)

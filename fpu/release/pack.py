@@ -1,8 +1,8 @@
 """The release: the one folder of a run that may be handed out. It holds what the guarantee covers and public facts.
 
     synthetic.npz       the images, in MedMNIST's format            samples.png   the first of each class
-    generator.npz/json  draws more of them: fpu generate            privacy.json, PRIVACY.md   the guarantee
-    DATASHEET.md        what it is, how to read it, what it is not for
+    images/, labels.csv the same images as files (formats.py)       privacy.json, .yaml, PRIVACY.md   the guarantee
+    generator.npz/json  draws more of them: fpu generate            README.md     what it is, how to open it, what for
 
 It is written beside its place, scanned (scan.py) and then renamed, so that it is there whole or not at all.
 """
@@ -17,7 +17,7 @@ import numpy as np
 from fpu import InputError
 from fpu.data import Dataset, load_images, save_npz
 from fpu.files import safe
-from fpu.release import generators, scan, texts
+from fpu.release import card, formats, generators, scan, texts
 
 
 def write(
@@ -50,6 +50,7 @@ def write(
     part.mkdir(parents=True)
     try:
         save_npz(part / scan.IMAGES, images, labels, dataset.n_classes)
+        formats.write(part, images, labels, dataset.class_names)
         picture(part / scan.PICTURE)
         if generator is not None:
             generators.save(part, generator)
@@ -57,7 +58,9 @@ def write(
         made_by = generator.model if generator else None
         sheet = texts.datasheet(guarantee, labels, dataset, made_by)
         (part / "PRIVACY.md").write_text(texts.privacy_page(guarantee), encoding="utf-8")
-        (part / "DATASHEET.md").write_text(sheet, encoding="utf-8")
+        (part / card.README).write_text(sheet, encoding="utf-8")
+        if filed := texts.filed(guarantee, len(labels), dataset, made_by):
+            (part / card.REGISTRY).write_text(filed, encoding="utf-8")
         prior = None if generator is None else generator.prior
         scan.scan(part, generators.BUILT_IN if prior is None else lambda name, spec: prior)
         if not folder.exists():
@@ -87,10 +90,7 @@ def withdraw(folder: Path, reason: str) -> Path | None:
         json.dumps(guarantee, indent=1) + "\n", encoding="utf-8"
     )
     (withdrawn / "PRIVACY.md").write_text(texts.privacy_page(guarantee), encoding="utf-8")
-    sheet = (withdrawn / "DATASHEET.md").read_text(encoding="utf-8")
-    (withdrawn / "DATASHEET.md").write_text(
-        f"**REFUTED: NOT private.**\n\n{sheet}", encoding="utf-8"
-    )
+    card.refute(withdrawn, reason)
     return withdrawn
 
 

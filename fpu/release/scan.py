@@ -4,7 +4,6 @@ It looks at the release alone, never at the real images.
 """
 
 import json
-import struct
 from pathlib import Path
 
 from fpu import InputError
@@ -12,12 +11,11 @@ from fpu.baselines import RELEASES
 from fpu.data import npz
 from fpu.dp.plan import Plan
 from fpu.files import safe
-from fpu.release import generators, texts
+from fpu.release import card, formats, generators, registry, texts
 
-IMAGES, PICTURE, GUARANTEE = "synthetic.npz", "samples.png", "privacy.json"
-FILES = (IMAGES, PICTURE, generators.NUMBERS, generators.FACTS, GUARANTEE)
-TEXTS = ("PRIVACY.md", "DATASHEET.md")
-_PNG_CHUNKS = {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"pHYs", b"sBIT", b"tRNS"}
+IMAGES, PICTURE, GUARANTEE = "synthetic.npz", "samples.png", card.GUARANTEE
+FILES = (IMAGES, formats.LABELS, PICTURE, generators.NUMBERS, generators.FACTS, GUARANTEE)
+TEXTS = ("PRIVACY.md", card.README, card.REGISTRY)
 
 
 def scan(folder: Path, find: generators.Find = generators.BUILT_IN) -> None:
@@ -27,10 +25,12 @@ def scan(folder: Path, find: generators.Find = generators.BUILT_IN) -> None:
     indices of members, measurements on private data), numbers that are not finite, a generator that cannot be read.
     """
     for path in sorted(folder.iterdir()):
-        if path.name not in (*FILES, *TEXTS) or path.is_symlink() or not path.is_file():
+        known = path.is_dir() if path.name == formats.IMAGES else path.name in (*FILES, *TEXTS)
+        if not known or path.is_symlink() or path.is_dir() != (path.name == formats.IMAGES):
             raise InputError(f"{path}: does not belong into a release; remove it")
     _scan_images(folder / IMAGES)
-    _scan_picture(folder / PICTURE)
+    formats.scan(folder, *npz.load_images(folder / IMAGES))
+    formats.scan_png(folder / PICTURE)
     numbers = folder / generators.NUMBERS
     if numbers.exists():
         model = generators.load(folder, find).model
@@ -42,6 +42,18 @@ def scan(folder: Path, find: generators.Find = generators.BUILT_IN) -> None:
         guarantee = json.loads((folder / GUARANTEE).read_text(encoding="utf-8"))
         if set(guarantee) != set(texts.privacy(Plan(0.5, ()), False)):
             raise ValueError("its fields are not those of fpu")
+    scan_card(folder)
+
+
+def scan_card(folder: Path) -> None:
+    """Refuse a README.md of another form, and a privacy.yaml that says something else than privacy.json."""
+    card.split(folder)
+    guarantee = json.loads((folder / GUARANTEE).read_text(encoding="utf-8"))
+    path = folder / card.REGISTRY
+    if path.exists() != guarantee["private"]:
+        raise InputError(f"{path}: is there only where something is guaranteed, and then always")
+    if path.exists() and not registry.agrees(card.record(folder), guarantee):
+        raise InputError(f"{path}: says something else than {GUARANTEE}, or more")
 
 
 def _scan_images(path: Path) -> None:
@@ -52,20 +64,3 @@ def _scan_images(path: Path) -> None:
     for field in fields[2:]:
         if headers[field][0][:1] != (0,):
             raise InputError(f"{path}: {field} is not empty: val and test would be real images")
-    npz.load_images(path)
-
-
-def _scan_picture(path: Path) -> None:
-    """A PNG of pixels alone: no comment, no metadata, nothing after its end."""
-    with safe.one_line(path, "a PNG of pixels alone"):
-        data, at, kind = path.read_bytes(), 8, b""
-        if data[:8] != b"\x89PNG\r\n\x1a\n":
-            raise ValueError("no PNG")
-        while at < len(data):
-            (length,) = struct.unpack(">I", data[at : at + 4])
-            kind = data[at + 4 : at + 8]
-            if kind not in _PNG_CHUNKS:
-                raise ValueError(f"it holds {kind!r}")
-            at += 12 + length  # 4 bytes of length, 4 of kind, the data, 4 of checksum
-        if at != len(data) or kind != b"IEND":
-            raise ValueError("it goes on after its end")

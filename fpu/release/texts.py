@@ -1,4 +1,5 @@
-"""What a release says of itself: the guarantee for a program (privacy.json) and a reader (PRIVACY.md), a datasheet."""
+"""What a release says of itself: the guarantee for a program (privacy.json, privacy.yaml) and a reader (PRIVACY.md), a
+datasheet (README.md)."""
 
 import math
 from importlib import metadata
@@ -12,6 +13,7 @@ from fpu.dp.plan import DPSGD, Plan, Release
 from fpu.dp.rounding import rounded_up
 from fpu.dp.statement import NOMINAL, NOT_COVERED, PUBLIC, row_of_the_file
 from fpu.priors import Prior
+from fpu.release import card, registry
 
 
 def privacy(plan: Plan, disclosed: bool, prior: Prior | None = None) -> dict:
@@ -102,8 +104,18 @@ def _prior(guarantee: dict) -> str:
     return f"{told}\n\n"
 
 
+def filed(guarantee: dict, count: int, dataset: Dataset, model: str | None) -> str | None:
+    """privacy.yaml; None where nothing is guaranteed, so that there is nothing to file."""
+    if not guarantee["private"]:
+        return None
+    about = (
+        f"{count:,} {_kind(dataset)} images and the generator that drew them, {_made_by(model)}."
+    )
+    return card.dumped(registry.draft(guarantee, _title(dataset, model), about))
+
+
 def datasheet(guarantee: dict, labels: np.ndarray, dataset: Dataset, model: str | None) -> str:
-    """DATASHEET.md.
+    """README.md, in the form of Hugging Face's dataset cards.
 
     Args:
       guarantee: what `privacy` returned.
@@ -112,26 +124,42 @@ def datasheet(guarantee: dict, labels: np.ndarray, dataset: Dataset, model: str 
       model: name of the generator in the release; None where there is none (real images, or noise).
     """
     counts = np.bincount(labels, minlength=dataset.n_classes)
-    side = "x".join(map(str, dataset.shape[:2])) + (" grey" if dataset.shape[2] == 1 else " RGB")
     guard = "PRIVACY.md" if guarantee["private"] else "PRIVACY.md: NOT private"
-    return _DATASHEET.format(
-        title=f"Synthetic images after {dataset.name}"
-        if model
-        else f"A baseline for {dataset.name}: real images handed out, or noise",
+    title = _title(dataset, model)
+    missing = "" if counts.all() else _MISSING
+    sheet = _DATASHEET.format(
+        title=title,
         count=len(labels),
-        side=side,
-        made=f"made by the model `{model}` of" if model else "written by",
-        version=fpu.__version__,
+        side=_kind(dataset),
+        made=_made_by(model),
         guard=guard,
         rows="\n".join(
             f"| {k} | {name} | {counts[k]:,} |" for k, name in enumerate(dataset.class_names)
         ),
+        missing=missing,
         prior=_knows(guarantee),
         more=_more(guarantee, model)
         if model
         else "No generator is in this folder: the images are copies, or noise.",
         purpose=_SYNTHETIC if model else _BASELINE,
     )
+    tags = ("synthetic",) * bool(model) + (card.PRIVATE,) * guarantee["private"]
+    return card.readme(title, tags, sheet)
+
+
+def _title(dataset: Dataset, model: str | None) -> str:
+    if model:
+        return f"Synthetic images after {dataset.name}"
+    return f"A baseline for {dataset.name}: real images handed out, or noise"
+
+
+def _kind(dataset: Dataset) -> str:
+    return "x".join(map(str, dataset.shape[:2])) + (" grey" if dataset.shape[2] == 1 else " RGB")
+
+
+def _made_by(model: str | None) -> str:
+    made = f"made by the model `{model}` of" if model else "written by"
+    return f"{made} fpu {fpu.__version__}"
 
 
 def _knows(guarantee: dict) -> str:
@@ -159,7 +187,7 @@ def _more(guarantee: dict, model: str) -> str:
 _DATASHEET = """\
 # {title}
 
-{count:,} images, {side}, {made} fpu {version}. Guarantee: {guard}.
+{count:,} images, {side}, {made}. Guarantee: {guard}.
 How many there are of each class was chosen by the maker and says nothing of the real data.
 
 ![the first images of each class](samples.png)
@@ -168,10 +196,18 @@ How many there are of each class was chosen by the maker and says nothing of the
 |---|---|---|
 {rows}
 
-## How to read them
+## How to open them
 
-`numpy.load('synthetic.npz')`: `train_images` uint8, `train_labels`; `val_*` and `test_*` are empty.
-It is MedMNIST's format, so loaders of that format read it.
+```python
+numpy.load("synthetic.npz")["train_images"]                 # uint8; train_labels; val_* and test_* are empty
+datasets.load_dataset("THIS_FOLDER", split="train")         # Hugging Face
+torchvision.datasets.ImageFolder("images/train")
+tensorflow_datasets.ImageFolder("images").as_dataset(split="train")
+pandas.read_csv("labels.csv")                               # file, label, class; pyarrow.csv.read_csv as well
+```
+
+`synthetic.npz` is in MedMNIST's format: under the name of a set with as many classes, as `F/pneumoniamnist.npz`,
+`medmnist.PneumoniaMNIST(split="train", root="F")` reads it.{missing}
 
 {prior}{more}
 
@@ -183,8 +219,9 @@ The licence of the real images may bind what is derived from them: ask whoever h
 _MORE = """\
 More images, on any machine, without the real data:
 `fpu generate --release=THIS_FOLDER --n=1000 --out=more.npz`"""
-_SYNTHETIC = """\
-For developing and testing programs, and for training where their maker has measured that it works.
-Not for diagnosis; no expert has judged them. They may miss rare kinds of images and repeat the biases
-of the real ones. Measurements against real images are not in this folder: they are not private."""
+_MISSING = """
+Programs that read folders number the classes that have images; the number a folder's name begins with is the label."""
+_SYNTHETIC = f"""\
+{registry.USE} Measurements against real images are not in this folder: they are not
+private."""
 _BASELINE = "For comparison with generators, by those who may see the real images."

@@ -7,9 +7,9 @@ import pathlib
 import fake_records
 import pytest
 
-from experiments import collect
+from experiments import collect, curves
 from fpu import InputError, intervals
-from fpu.report import records
+from fpu.report import measured, records
 
 ROOT = pathlib.Path(__file__).parents[2] / "experiments"
 STUDIES = sorted((ROOT / "results").glob("*.jsonl"))
@@ -33,6 +33,10 @@ def test_a_committed_table_is_what_its_suite_makes_of_the_committed_numbers(suit
     module = importlib.import_module(f"experiments.suites.{suite.partition('-')[0]}")
     table = f"`{result['command']}`\n\n{module.table(result)}\n"
     assert path.with_suffix(".md").read_text(encoding="utf-8") == table
+
+
+def test_the_table_of_the_package_follows_from_the_records():
+    assert curves.table(records.read(STUDIES)) == measured.PATH.read_text(encoding="utf-8")
 
 
 def test_the_utility_table_in_the_readme_follows_from_the_records():

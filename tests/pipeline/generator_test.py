@@ -61,7 +61,7 @@ def test_a_run_killed_while_draws_teach_it_goes_on_with_the_same_release(
         "members_among_them": 0,
     }
     assert read(folder, "release/privacy.json")["prior"]["version"] == "1"
-    for page in ("PRIVACY.md", "DATASHEET.md"):
+    for page in ("PRIVACY.md", "README.md"):
         text = (folder / "release" / page).read_text()
         assert "`squares`, version 1" in text
         assert "squares drawn by a test" in text
@@ -111,7 +111,7 @@ def test_draws_of_a_prior_are_a_release_that_draws_more(tmp_path, quick, monkeyp
     assert (facts["model"], facts["prior"]) == ("prior", {"name": "squares", "version": "1"})
     more = generators.load(folder / "release").sample(jax.random.key(1), np.arange(4))
     assert more.shape == (4, 8, 8, 1)
-    for page in ("PRIVACY.md", "DATASHEET.md"):
+    for page in ("PRIVACY.md", "README.md"):
         assert "`squares`, version 1" in (folder / "release" / page).read_text()
 
 

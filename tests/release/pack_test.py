@@ -52,12 +52,12 @@ def packed(tmp_path, images=IMAGES, plan=PLAN, dataset=REAL, seed=0):
 
 
 def content(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_a_release_holds_the_files_it_names_and_passes_its_scan(tmp_path):
     folder = packed(tmp_path)
-    assert {p.name for p in folder.iterdir()} == {*scan.FILES, *scan.TEXTS}
+    assert {p.name for p in folder.iterdir()} == {*scan.FILES, *scan.TEXTS, "images"}
     assert [p.name for p in tmp_path.iterdir()] == ["release"]
     scan.scan(folder)
     np.testing.assert_array_equal(data.load_images(folder / "synthetic.npz")[0], IMAGES)
@@ -65,9 +65,9 @@ def test_a_release_holds_the_files_it_names_and_passes_its_scan(tmp_path):
 
 def test_a_repeated_run_leaves_its_release_as_it_is(tmp_path):
     folder = packed(tmp_path)
-    (folder / "DATASHEET.md").write_text("as first written")
+    (folder / "README.md").write_text("as first written")
     packed(tmp_path)
-    assert (folder / "DATASHEET.md").read_text() == "as first written"
+    assert (folder / "README.md").read_text() == "as first written"
     assert [p.name for p in tmp_path.iterdir()] == ["release"]
 
 
@@ -155,7 +155,7 @@ def test_without_a_guarantee_the_release_says_so(tmp_path):
 
 def test_advice_that_rests_on_real_images_is_in_no_release(tmp_path):
     written = [p.read_text() for p in packed(tmp_path).iterdir() if p.suffix in (".md", ".json")]
-    assert len(written) == 4
+    assert len(written) == 4  # privacy.yaml says what privacy.json does
     assert not any("--model=" in text or "accurac" in text for text in written)
 
 
@@ -191,8 +191,10 @@ def test_the_datasheet_of_real_images_does_not_call_them_synthetic(tmp_path):
     folder = tmp_path / "release"
     guarantee = texts.privacy(Plan(1e-3, ()), False)
     pack.write(folder, guarantee, REAL.images, REAL.labels, REAL, None, picture)
-    text = (folder / "DATASHEET.md").read_text().replace("synthetic.npz", "")
-    assert text.startswith("# A baseline for scans: real images handed out, or noise\n")
+    text = (folder / "README.md").read_text().replace("synthetic.npz", "")
+    assert text.partition("\n---\n\n")[2].startswith(
+        "# A baseline for scans: real images handed out, or noise\n"
+    )
     assert "ynthetic" not in text
     assert "# Synthetic images after scans\n" in texts.datasheet(guarantee, LABELS, REAL, "vae")
 
@@ -203,8 +205,10 @@ def test_a_refuted_release_is_withdrawn_and_says_so(tmp_path):
     assert not folder.exists()
     assert withdrawn == folder.with_name("release.refuted")
     assert (withdrawn / "PRIVACY.md").read_text().startswith("# NOT private")
-    for name in ("PRIVACY.md", "DATASHEET.md", "privacy.json"):
+    for name in ("PRIVACY.md", "README.md", "privacy.json"):
         assert "REFUTED" in (withdrawn / name).read_text()
+    assert "differential-privacy" not in (withdrawn / "README.md").read_text()
+    assert not (withdrawn / "privacy.yaml").exists()
     guarantee = json.loads((withdrawn / "privacy.json").read_text())
     assert (guarantee["private"], guarantee["eps"]) == (False, "inf")
     assert pack.withdraw(folder, "again") is None

@@ -1,0 +1,128 @@
+"""The curves measured so far, as a small table that is part of the package: what to expect of a run before it is made.
+
+`python -m experiments.curves` makes measured.csv from the committed records. A line is one setting, over its runs.
+"""
+
+import csv
+import functools
+import math
+import pathlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from fpu import intervals
+from fpu.report import records
+
+PATH = pathlib.Path(__file__).with_name("measured.csv")
+FAR = 3.0  # times more or less signal: what was measured there says nothing here
+OFTEN = 3  # runs: the best of few runs is a lucky one
+
+
+class Row(NamedTuple):
+    """One setting of a model whose whole budget is one release; scores and coverage in percent."""
+
+    dataset: str
+    n: int
+    classes: int
+    side: int  # pixels
+    model: str
+    prior: str  # none where there was none
+    eps: float
+    noise: float  # the release's noise multiplier
+    runs: int
+    score: str  # accuracy, or auc (macro AUC)
+    value: float  # mean of a small net that knows synthetic images alone, tested on real ones
+    half: float | None  # half of the 95 % t interval over the runs; None of one run
+    rival: float | None  # a DP-SGD classifier on the members at this eps
+    members: float | None  # the same net that knows the members, without privacy
+    coverage: float | None  # real images that have a synthetic one near
+    seconds: float  # of a run, median, on two CPU cores
+
+    @property
+    def signal(self) -> float:
+        """Members of a class over the noise multiplier: how far a class mean stands out of the noise."""
+        return self.n / self.classes / self.noise
+
+
+@functools.lru_cache(maxsize=1)
+def rows() -> tuple[Row, ...]:
+    """The committed table."""
+    kinds: dict[str, Any] = Row.__annotations__
+    with PATH.open(encoding="utf-8", newline="") as file:
+        lines = list(csv.DictReader(file))
+    numbers = {name for name, kind in kinds.items() if kind not in (int, str)}
+
+    def parsed(line: dict[str, str]) -> dict[str, Any]:
+        return {
+            name: ((float(text) if text else None) if name in numbers else kinds[name](text))
+            for name, text in line.items()
+        }
+
+    return tuple(Row(**parsed(line)) for line in lines)
+
+
+def nearest(dataset: str, signal: float, prior: bool) -> list[Row]:
+    """The rows of that setting of `dataset` whose signal is nearest: often measured first, then the best.
+
+    prior: whether a public prior helped. A factor of more than FAR is not near: then there are none.
+    """
+    own = [row for row in rows() if row.dataset == dataset and (row.prior != "none") == prior]
+    if not own:
+        return []
+
+    def factor(row: Row) -> float:
+        return abs(math.log(row.signal / signal))
+
+    near = min(own, key=factor)
+    if factor(near) > math.log(FAR):
+        return []
+    same = [row for row in own if (row.n, row.noise) == (near.n, near.noise)]
+    return sorted(same, key=lambda row: (row.runs < OFTEN, -row.value))
+
+
+def of(runs: Sequence[dict]) -> list[Row]:
+    """The rows that records give: runs of the corrected preset whose whole budget was one release."""
+    groups: dict[tuple, list[dict]] = {}
+    for run in runs:
+        data, config, stages = run["data"], run["config"], run["privacy"].get("stages")
+        if config.get("preset") != "corrected" or len(stages or ()) != 1 or "diverged" in run:
+            continue
+        if set(stages[0]) != {"noise_multiplier"} or not stages[0]["noise_multiplier"]:
+            continue
+        key = (
+            data["name"],
+            data["n_members"],
+            data["n_classes"],
+            data["shape"][0],
+            config["model"],
+            config.get("prior") or "none",
+            float(f"{records.eps(run):.2g}"),
+            float(f"{stages[0]['noise_multiplier']:.3g}"),
+        )
+        groups.setdefault(key, []).append(run)
+    return [_row(key, group) for key, group in sorted(groups.items())]
+
+
+def _row(key: tuple, runs: Sequence[dict]) -> Row:
+    score = "accuracy" if key[0] in ("digits", "mnist") else "auc"
+    values = _values(runs, "utility", "synthetic", score)
+    found = intervals.t_interval(values) if len(values) > 1 else {"value": values[0]}
+    half = (found["high"] - found["low"]) / 2 if len(values) > 1 else None
+    rest = (
+        ("utility", "private_classifier", score),
+        ("utility", "members", score),
+        ("fidelity", "synthetic", "coverage"),
+    )
+    seconds = sorted(float(run["cost"]["seconds"]["total"]) for run in runs)
+    means = [_mean(_values(runs, *path)) for path in rest]
+    facts = (len(runs), score, found["value"], half, *means, seconds[len(seconds) // 2])
+    return Row._make((*key, *facts))
+
+
+def _values(runs: Sequence[dict], *path: str) -> list[float]:
+    found = (records.metric(run, *path)["value"] for run in runs)
+    return [100 * value for value in found if value is not None]
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
