@@ -169,3 +169,25 @@ CLASSIFIERS = {  # rows of `utility`: what was trained on what, and tested on wh
     "reference": "Trained on unseen real images, tested on real",
     "label_fidelity": "Trained on unseen real images, tested on synthetic",
 }
+TRIED = {  # attacks: what an attacker looks at
+    "nearest": "Is a synthetic image closer to it than to others?",
+    "nearest_calibrated": "Is a synthetic image closer to it than other real images are?",
+    "monte_carlo": "How many synthetic images lie close by?",
+    "domias": "Are synthetic images denser around it than real ones?",
+    "reconstruction": "How well does the model rebuild it?",
+    "elbo": "The loss of the VAE on it.",
+    "critic": "How real does the GAN's critic find it?",
+    "gan_leaks": "How close can the generator come to it?",
+    "loss": "The loss of the DDPM on it.",
+    "sima": "How much noise does the DDPM see in it where there is none?",
+    "pia": "Does the DDPM see the same noise in it twice?",
+    "secmi": "Does the DDPM find back to it after a few steps?",
+}
+
+
+def attack_words(name: str) -> str:
+    """What an attack looks at; "" of one that is not known."""
+    if name.startswith("lira_"):
+        words = TRIED.get(name.removeprefix("lira_"), "")
+        return f"{words} Compared with models of the same kind trained with and without it.".strip()
+    return TRIED.get(name, "")

@@ -27,6 +27,12 @@ _PROVED = {
     "noise_seed_disclosed": "noise seed disclosed",
 }
 
+_NEXT = (
+    "Choose a model and ε where its interval lies above those of others, then look at that run's own page. These"
+    " numbers were measured on real images without noise: a choice made by them is not covered by ε, and this page"
+    " is not to be handed out."
+)
+
 
 @cache
 def _templates() -> jinja2.Environment:
@@ -86,6 +92,8 @@ def page(record: dict, samples_png_bytes: bytes | None) -> str:
         "run",
         title=verdict.headline(record),
         record=record,
+        sentence=verdict.sentence(record),
+        next_step=verdict.next_step(record),
         findings=verdict.findings(record),
         meaning=verdict.MEANING,
         samples=samples_png_bytes,
@@ -167,6 +175,7 @@ def overview(shown: Comparison) -> str:
             plots.best_against_eps([r for r in shown.runs if r["data"]["name"] == name]) + "."
             for name in shown.tables
         ],
+        next_step=_NEXT,
         places=places,
         datasets=datasets,
         legend=frame.LEGEND,

@@ -7,7 +7,15 @@ from markupsafe import Markup
 
 from fpu.privacy import bounds
 from fpu.report import records, svg
-from fpu.report.metrics import ATTACKS, CLASSIFIERS, METRICS, UTILITY, Metric, find
+from fpu.report.metrics import (
+    ATTACKS,
+    CLASSIFIERS,
+    METRICS,
+    UTILITY,
+    Metric,
+    attack_words,
+    find,
+)
 
 _ARROWS = {"higher": "↑ higher is better", "lower": "↓ lower is better", "": ""}
 
@@ -100,9 +108,10 @@ def attacks(record: dict) -> Rows | None:
     lines = []
     for name in dict.fromkeys((*ranked, *tried)):
         cells = [(metric.read(record, name), metric.scale) for metric in shown]
-        note = "the strongest" if [name] == ranked[:1] and len(tried) > 1 else ""
+        strongest = "The strongest. " if [name] == ranked[:1] and len(tried) > 1 else ""
+        note = f"{strongest}{attack_words(name)}".strip()
         bar = _attack_bar(records.metric(tried[name], "auc"), limits)
-        lines.append(Line(name, cells, bar, note))
+        lines.append(Line(name.replace("_", " "), cells, bar, note))
     chances = {metric.key: metric.chance(2) for metric in shown if metric.chance}
     lines.append(Line("Guessing", _points(chances, shown), Markup()))
     if limits:

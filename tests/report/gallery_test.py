@@ -38,5 +38,5 @@ def test_what_a_caller_adds_comes_last():
     assert {"digits-mine.png", "mine.txt"} <= set(report.files(shown))
     assert report.files(shown)["mine.txt"] == b"1"
     page = report.overview(shown)
-    for text in ('<h1 id="section-1">Mine</h1>', "&lt;1&gt;", "a note", "a &lt;picture&gt;"):
+    for text in ('<h2 id="section-1">Mine</h2>', "&lt;1&gt;", "a note", "a &lt;picture&gt;"):
         assert text in page

@@ -5,7 +5,8 @@ import re
 from fake_records import m, null, record
 
 from fpu import report
-from fpu.report import rows
+from fpu.privacy import samples_only
+from fpu.report import metrics, rows
 
 
 def page(run):
@@ -93,3 +94,15 @@ def test_distances_and_the_papers_epsilon_say_what_they_are_not():
     text = page(run)
     for shown in ("0.31", "too few", "nothing about privacy", "No bound on", "0.80"):
         assert shown in text
+
+
+def test_every_attack_says_in_words_what_it_looks_at():
+    run = record()
+    run["privacy"]["attacks"] = {
+        name: {"auc": m(0.5, 0.03)} for name in ("lira_loss", "domias", "of_tomorrow")
+    }
+    notes = {line.label: line.note for line in rows.attacks(run).lines}
+    assert "denser around it" in notes["domias"]
+    assert "trained with and without it" in notes["lira loss"]
+    assert notes["of tomorrow"] == ""
+    assert set(samples_only.SAMPLES_ONLY) <= set(metrics.TRIED)

@@ -1,0 +1,107 @@
+"""The conclusions from a record, in plain words: the sentence and the tiles at the top of the report."""
+
+from fpu.report import records
+from fpu.report.verdict.finding import CLOSE, Finding, beside, unit
+from fpu.report.verdict.lead import next_step, sentence
+from fpu.report.verdict.likeness import fidelity
+from fpu.report.verdict.privacy import attack, exceeded, guarantee, release, shared
+from fpu.report.verdict.usefulness import helped, utility, worth
+from fpu.report.words import lineage, model_name, plural, shape_name, spent, spoken
+
+__all__ = [
+    "MEANING",
+    "Finding",
+    "attack",
+    "brief",
+    "exceeded",
+    "fidelity",
+    "findings",
+    "guarantee",
+    "headline",
+    "helped",
+    "made",
+    "next_step",
+    "release",
+    "screen",
+    "sentence",
+    "shared",
+    "unit",
+    "utility",
+    "worth",
+]
+
+MEANING = (
+    "Strong, reasonable, weak: ε up to 1, up to 10, above. As useful, as varied: the interval stays within "
+    f"{100 * CLOSE:.0f} points of what real images give. Cannot tell: the interval holds good and bad alike. "
+    "[low, high] is the 95 % interval of the released set. Another run at the same settings draws other noise, "
+    "and the verdict goes by where that would lie, wherever it is known."
+)
+
+
+def headline(record: dict) -> str:
+    """The title of the page, as 'DDPM on digits at ε = 1'."""
+    name = f"{model_name(record['config'])} on {record['data']['name']}"
+    known = record["privacy"].get("proof") != "unknown"
+    return f"{name} at ε = {spent(records.eps(record))}" if known else f"{name}, ε unknown"
+
+
+def findings(record: dict) -> list[Finding]:
+    """The whole verdict, in the order it is read."""
+    if "diverged" in record:
+        title, text = "No images: training diverged", f"The reason: {record['diverged']}."
+        return [Finding("bad", "What was made", title, text), guarantee(record)]
+    parts = (made, utility, worth, helped, fidelity, guarantee, shared, attack, release)
+    return [finding for part in parts if (finding := part(record))]
+
+
+def screen(record: dict) -> list[str]:
+    """What a run says at its end: what taught what, and what a classifier learns from each."""
+    rows = {
+        "synthetic": "these images",
+        "one_shot": "draws of the release",
+        "gaussian": "draws of `gaussian`",
+        "members": "the members",
+    }
+    found = {row: records.metric(record, "utility", row, "accuracy") for row in rows}
+    shown = [f"{rows[row]} {spoken(m, 100)}" for row, m in found.items() if records.known(m)]
+    lines = [lineage(record["config"])]
+    if shown:
+        lines.append(f"accuracy on real test images, trained on: {'; '.join(shown)}")
+    told = [helped(record), shared(record)]
+    lines += [f"{one.title}: {one.text}" for one in told if one and one.mark == "bad"]
+    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines if line]
+
+
+def brief(record: dict) -> list[str]:
+    """Accuracy, fidelity and eps, a line each, for a terminal."""
+    lines = []
+    for name, section, key, part in (
+        ("accuracy", "utility", "accuracy", utility),
+        ("coverage", "fidelity", "coverage", fidelity),
+        ("privacy", "privacy", "", guarantee),
+    ):
+        metric = records.metric(record, section, "synthetic", key)
+        value = f"{spoken(metric, 100)}{beside(metric, 100)}. " if records.known(metric) else ""
+        lines.append(f"{name}: {value}{part(record).title}")
+    return lines
+
+
+def made(record: dict) -> Finding:
+    """What was made, from how many images."""
+    data, config = record["data"], record["config"]
+    count = config.get("n_samples")
+    title = f"{count:,} synthetic images" if isinstance(count, int) else "Synthetic images"
+    units = data.get("n_units")
+    groups = f" in {plural(units, 'group')}" if unit(record) == "group" and units else ""
+    text = (
+        f"{shape_name(data['shape'])}, {plural(data['n_classes'], 'class', 'classes')}, made by"
+        f" {model_name(config)} from {plural(data['n_members'], 'real image')}{groups} (the"
+        f" members) of {data['name']}."
+    )
+    if config.get("warmup_share") == 1:
+        text += " The model itself was shown no real image: it learned from draws of one private release."
+    if chain := lineage(config):
+        text += f" What taught what: {chain}."
+    if prior := record.get("prior"):
+        text += f" The prior {prior['name']}, version {prior['version']}: {prior['knows']}."
+    return Finding("plain", "What was made", title, text)
