@@ -50,7 +50,8 @@ def test_an_accelerator_trains_seeds_side_by_side_as_one_by_one(monkeypatch):
 
     monkeypatch.setattr(classifier.jax, "default_backend", lambda: "gpu")
     together = train_all(3, 4)
-    assert train_all() == [] and len(train_all(3)) == 1
+    assert train_all() == []
+    assert len(train_all(3)) == 1
     for params, seed in zip(together, (3, 4), strict=True):
         alone = classifier.train(images[:200], labels[:200], 10, seed=seed, steps=10)
         for a, b in zip(jax.tree.leaves(params), jax.tree.leaves(alone), strict=True):
