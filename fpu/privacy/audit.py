@@ -14,25 +14,20 @@ The false positive rate at which an audit looks is decided from the claim and th
 scores, so neither a held-out half nor a correction for many thresholds is needed. Rates at which an attacker who
 never errs would refute the claim are preferred: an audit that cannot fail proves nothing. Among those, the rate
 with the highest ceiling is taken.
-
-Not used: jax_privacy 2.0.0's `epsilon_from_gdp`, which takes an upper bound on both errors for a lower one
-(it gives eps >= 3 for scores of pure noise at delta 1e-5), and its Bonferroni correction, which counts the
-corners of the observed ROC curve instead of the thresholds that were tried.
 """
 
 import functools
 import math
 from typing import Any, NamedTuple
 
-import dp_accounting as dpa
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import optimize, special, stats
+from scipy import optimize, stats
 
 from fpu import InputError
 from fpu.dp import accounting
 from fpu.dp.plan import Plan
-from fpu.privacy import bounds
+from fpu.privacy import bounds, lower_bounds
 
 _GRID = 48  # values of eps at which a claim's curve is computed
 _LEAST = 10  # runs in each world, or canaries on each side
@@ -100,9 +95,11 @@ def two_worlds(
     auc = (ranks.sum() - n * (n + 1) / 2) / (n * m)
 
     return {
-        "clopper_pearson": {"bound": _clopper_pearson(found, n, rank, m, claim.delta, alpha)}
+        "clopper_pearson": {
+            "bound": lower_bounds.clopper_pearson(found, n, rank, m, claim.delta, alpha)
+        }
         | exact,
-        "gaussian": {"bound": _gaussian(auc, n, m, claim.delta, alpha)} | area,
+        "gaussian": {"bound": lower_bounds.gaussian(auc, n, m, claim.delta, alpha)} | area,
     }
 
 
@@ -119,11 +116,11 @@ def two_worlds_power(n: int, claim: Claim, faulty: Claim, confidence: float) -> 
     rank, _, _ = _two_world_design(n, n, claim, alpha)
 
     def exact(found):
-        return _clopper_pearson(found, n, rank, n, claim.delta, alpha)
+        return lower_bounds.clopper_pearson(found, n, rank, n, claim.delta, alpha)
 
     return {
         "clopper_pearson": _between(exact, n * faulty.tpr((rank + 1) / (n + 1))),
-        "gaussian": _gaussian(faulty.auc(), n, n, claim.delta, alpha),
+        "gaussian": lower_bounds.gaussian(faulty.auc(), n, n, claim.delta, alpha),
     }
 
 
@@ -150,7 +147,7 @@ def one_run(
     # Of equal scores those outside come first: ties never help the attack.
     order = np.lexsort((member, -np.concatenate([inside, outside])))
     rows = {}
-    for method, lower_bound in ONE_RUN.items():
+    for method, lower_bound in lower_bounds.ONE_RUN.items():
         guesses, possible = _one_run_design(method, m, claim, alpha)
         right = int(member[order[:guesses]].sum())
         rows[method] = {"bound": lower_bound(right, guesses, m, claim.delta, alpha)} | possible
@@ -160,7 +157,7 @@ def one_run(
 def one_run_power(m: int, claim: Claim, faulty: Claim, confidence: float) -> dict[str, float]:
     """{method: bound} that `one_run` gives on average with m canaries: see `two_worlds_power`."""
     alpha, powers = 1 - confidence, {}
-    for method, lower_bound in ONE_RUN.items():
+    for method, lower_bound in lower_bounds.ONE_RUN.items():
         guesses, _ = _one_run_design(method, m, claim, alpha)
 
         def bound(right, guesses=guesses, lower_bound=lower_bound):
@@ -207,10 +204,10 @@ def _two_world_design(n, m, claim, alpha):
     """
 
     def exact(found, false):
-        return _clopper_pearson(found, n, false, m, claim.delta, alpha)
+        return lower_bounds.clopper_pearson(found, n, false, m, claim.delta, alpha)
 
     def area(auc):
-        return _gaussian(auc, n, m, claim.delta, alpha)
+        return lower_bounds.gaussian(auc, n, m, claim.delta, alpha)
 
     options = []
     for false in (count - 1 for count in _counts(m)):
@@ -240,7 +237,7 @@ def _one_run_design(method, m, claim, alpha):
     """
 
     def bound(right, guesses):
-        return ONE_RUN[method](right, guesses, m, claim.delta, alpha)
+        return lower_bounds.ONE_RUN[method](right, guesses, m, claim.delta, alpha)
 
     n, options = m / 2, []
     for guesses in _counts(m):
@@ -262,62 +259,3 @@ def _right_guesses(claim, n, guesses):
 
     fpr: Any = optimize.brentq(excess, 0.0, 1.0) if excess(0.0) < 0 else 0.0
     return min(guesses, guesses - n * fpr)
-
-
-def _guessed(found, n, false, m):
-    """jax_privacy's auditor of an attack that guesses 'in' for `found` of n members and `false` of m others."""
-    from jax_privacy import auditing  # takes seconds to import
-
-    scores = [(np.arange(size) < count).astype(float) for count, size in ((found, n), (false, m))]
-    return auditing.CanaryScoreAuditor(*scores), auditing.Explicit(0.5)
-
-
-def _clopper_pearson(found, n, false, m, delta, alpha):
-    auditor, threshold = _guessed(found, n, false, m)
-    return float(auditor.epsilon_clopper_pearson(alpha, delta, threshold_strategy=threshold))
-
-
-def _gaussian(auc, n, m, delta, alpha):
-    """eps at delta of the largest mu that an observed area under the ROC curve refutes.
-
-    A score test. With h = mu / sqrt 2, the area of two normals a distance mu apart is A = Phi(h), and the variance
-    of its estimate (Mann-Whitney) from n and m scores is
-
-        ( A (1 - A) + (n + m - 2) (A - 2 T(h, 1 / sqrt 3) - A^2) ) / (n m),   T by D. B. Owen.
-
-    The mu where A + z sd(A) equals the observed area is the bound. The area is moved towards 1/2 by half a run, so
-    that the interval has a width at perfect separation too, where the normal approximation has none.
-    """
-    least = min(n, m)
-    auc = (least * auc + 0.5) / (least + 1) if auc > 0.5 else 0.5
-    z = stats.norm.isf(alpha)
-
-    def gap(mu):
-        h = mu / math.sqrt(2)
-        mean = special.ndtr(h)
-        pairs = mean - 2 * special.owens_t(h, 1 / math.sqrt(3)) - mean**2
-        return mean + z * math.sqrt((mean * (1 - mean) + (n + m - 2) * pairs) / (n * m)) - auc
-
-    if gap(0.0) >= 0:
-        return 0.0
-    # A float, unless full_output is asked for.
-    mu = float(optimize.brentq(gap, 0.0, math.sqrt(2) * special.ndtri(auc)))  # pyright: ignore[reportArgumentType]
-    with np.errstate(divide="ignore"):  # it takes a logarithm of 0 on the way
-        return dpa.get_epsilon_gaussian(1 / mu, delta)
-
-
-# The two bounds depend on the right guesses, all guesses and the number of canaries alone, not on how many canaries
-# were in: the auditor is told of right + 1.
-
-
-def _one_run(right, guesses, m, delta, alpha):
-    auditor, threshold = _guessed(right, right + 1, guesses - right, m - right - 1)
-    return float(auditor.epsilon_one_run(alpha, delta, threshold_strategy=threshold))
-
-
-def _one_run_gaussian(right, guesses, m, delta, alpha):
-    auditor, threshold = _guessed(right, right + 1, guesses - right, m - right - 1)
-    return float(auditor.epsilon_one_run_fdp(alpha, delta, threshold_strategy=threshold))
-
-
-ONE_RUN = {"one_run": _one_run, "one_run_gaussian": _one_run_gaussian}

@@ -8,9 +8,9 @@ from pathlib import Path
 from etils import epath
 
 import fpu
-from fpu import intervals, record
+from fpu import intervals
 from fpu.files import storage
-from fpu.report import settings
+from fpu.report import schema, settings
 
 Place = Path | epath.Path  # of this machine, or in a bucket
 _TRAINING_LOG = "log.jsonl"
@@ -84,7 +84,7 @@ def _parsed(where: str, text: bytes) -> dict:
         parsed = json.loads(text.decode("utf-8"))
     except (ValueError, RecursionError) as error:  # not UTF-8, or not JSON, or nested too deeply
         raise fpu.InputError(f"{where}: not JSON, perhaps cut short ({error})") from error
-    if (wrong := record.problem(parsed)) is not None:
+    if (wrong := schema.problem(parsed)) is not None:
         raise fpu.InputError(f"{where}: {wrong}")
     return parsed
 

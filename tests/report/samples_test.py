@@ -6,8 +6,8 @@ import pytest
 from fake_records import record
 from matplotlib.image import imread
 
-from fpu.record import problem
 from fpu.report import samples
+from fpu.report.schema import problem
 
 REAL = 77  # a grey that nothing else in a sheet has
 
