@@ -119,6 +119,8 @@ def prepare(options: settings.Options) -> Job:
     if job.prior:
         noise = plan.stages[0].noise_multiplier
         config["components"] = release.components(float(n), dataset.n_classes, noise)
+    if job.trained and matched.fits(job.prior):
+        config["drawn_for_each"] = matched.FACTOR
     return job
 
 
