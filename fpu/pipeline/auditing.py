@@ -205,7 +205,7 @@ def _by_model(job: Job, params, public, image, label) -> dict[str, float]:
 def _by_samples(job: Job, params, public, image, label) -> dict[str, float]:
     """Of a synthetic set as the run releases it, or a part of it. A copy that draws no image says that it is out."""
     if job.trained:
-        sample = draw.sampler(job.trainer.model, params)
+        sample = train.sampler(job.trainer, params)
     else:
         sample = functools.partial(BASELINES[job.options.model](job.spec).sample, params)
     labels = _labels(job)

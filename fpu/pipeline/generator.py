@@ -67,9 +67,9 @@ def trained(
     if plan.private and job.prior:
         rivals |= _gaussian(job, key)
     if result.warmed is not None:
-        rivals["warmup"] = draw.sampler(trainer.model, _first(result.warmed))
+        rivals["warmup"] = train.sampler(trainer, _first(result.warmed))
     score = functools.partial(draw.scores, trainer.model, params, public)
-    return Made(draw.sampler(trainer.model, params), params, score, rivals)
+    return Made(train.sampler(trainer, params), params, score, rivals)
 
 
 def one_shot(job: Job, key: jax.Array) -> Made:

@@ -17,7 +17,7 @@ from fpu.dp import plan as plans
 from fpu.dp.plan import DPSGD, Plan, Release
 from fpu.files import cache
 from fpu.pipeline import defaults, prior, progress, settings, train
-from fpu.priors import release
+from fpu.priors import matched, release
 from fpu.training import warmup
 
 
@@ -72,6 +72,7 @@ class Job(NamedTuple):
             recipe=training.Recipe(**self.config["recipe"]),
             draw_recipe=defaults.defaults(self.options.preset, name, 1, private=False).recipe,
             draw_steps=self.config["draw_steps"] or 0,
+            prior=self.prior if matched.fits(self.prior) else None,
         )
 
     def task(
@@ -118,6 +119,8 @@ def prepare(options: settings.Options) -> Job:
     if job.prior:
         noise = plan.stages[0].noise_multiplier
         config["components"] = release.components(float(n), dataset.n_classes, noise)
+    if job.trained and matched.fits(job.prior):
+        config["drawn_for_each"] = matched.FACTOR
     return job
 
 
@@ -211,6 +214,11 @@ def _trained(options, config: dict, dataset: data.Dataset, n: int, unit: str):
     if share:
         model_config = defaults.warmed(options.model, model_config)
     model_config, recipe = settings.override(options.set, model_config, recipe)
+    if recipe.trained == "few" and not 0 < share < 1:
+        raise InputError(
+            "--set=recipe.trained=few: DP-SGD then goes on from what draws taught: add --warmup_share=0.5, or leave it "
+            "out"
+        )
     steps, rate = options.steps or steps, options.sample_rate or rate
 
     def make_plan(noise: float, steps: int = steps) -> Plan:

@@ -77,4 +77,4 @@ def _generator(job: Job, members: training.Pool, key: jax.Array, public: jax.Arr
     if job.options.repeats is None:
         return functools.partial(job.teacher.sample, train.release(job.teacher, task))
     params = train.train(job.trainer, [task]).params
-    return draw.sampler(job.trainer.model, jax.tree.map(lambda x: x[0], params))
+    return train.sampler(job.trainer, jax.tree.map(lambda x: x[0], params))

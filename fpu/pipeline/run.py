@@ -142,7 +142,8 @@ def _write_images(job: Job, folder: pathlib.Path, images, labels, params: Any) -
     """The release, and beside it, for the data holder alone, the picture and the manifest."""
     dataset, members = job.dataset, job.split.members
     names = tuple(map(str, dataset.class_names))
-    drawn = job.prior if job.options.model == "prior" else None
+    drawn = job.trainer.prior if job.trained else None
+    drawn = job.prior if job.options.model == "prior" else drawn
     parts = job.options.model, job.config["model_config"], job.spec, names, params, drawn
     pack.write(
         folder / "release",

@@ -9,7 +9,8 @@ import typing
 from collections.abc import Sequence
 from typing import Any
 
-from fpu import InputError
+from fpu import InputError, models
+from fpu.baselines import BASELINES
 from fpu.files import storage
 from fpu.pipeline import grids, progress, run, settings
 from fpu.report import words
@@ -18,7 +19,8 @@ from fpu.report import words
 def cells(axes: list[str], preset: str | None = None) -> list[settings.Options]:
     """Every combination, of the preset's products with these axes put in. None appears twice.
 
-    Baselines without a mechanism appear at eps = inf alone. Raises InputError for an unknown flag or preset (with
+    Baselines without a mechanism appear at eps = inf alone, and a prior that is named with models that it can help: how
+    many runs were left out for that is said in a line. Raises InputError for an unknown flag or preset (with
     the nearest) or a value of the wrong type.
     """
     if preset is None:
@@ -74,9 +76,21 @@ def _product(axes: list[str]) -> list[settings.Options]:
         for options in combined
         if not (settings.unprotected(options.model) and (options.eps or math.inf) < math.inf)
     ]
-    for options in kept:
+    helped = [options for options in kept if not _takes_no_prior(options)]
+    for options in helped or kept:  # where nothing is left, the reason of the first
         settings.check(options)
-    return kept
+    if left := list(dict.fromkeys(o.model for o in kept if o not in helped)):
+        count = words.plural(len(kept) - len(helped), "run")
+        progress.say(
+            f"skipped: {count} of {', '.join(left)} with a --prior, which has no release there to help"
+        )
+    return helped
+
+
+def _takes_no_prior(options: settings.Options) -> bool:
+    """Whether a prior is named for a run that has no release which it could help."""
+    known = options.model in (*models.MODELS, *BASELINES)
+    return known and options.prior not in ("auto", "none") and not settings.teaches(options)
 
 
 def _options(values: dict[str, Any]) -> settings.Options:

@@ -15,9 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from fpu import data, distributed, models, training
+from fpu import data, distributed, models, priors, training
 from fpu.baselines import Baseline
 from fpu.dp.plan import DPSGD, Plan, Release
+from fpu.pipeline import draw
+from fpu.priors import matched
 from fpu.training import warmup
 
 WARMUP, DP_SGD = "warmup", "0"  # names of the stages, and of their checkpoints' folders
@@ -35,6 +37,9 @@ class Trainer(NamedTuple):
     recipe: training.Recipe  # of DP-SGD
     draw_recipe: training.Recipe  # of the training on draws
     draw_steps: int  # steps on draws
+    prior: priors.Prior | None = (
+        None  # to whose release the model's images are matched, where any is
+    )
 
 
 class Task(NamedTuple):
@@ -51,9 +56,9 @@ class Task(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """What a group learned. `params` as model.sample takes them, with a leading axis [tasks]."""
+    """What a group learned. `params` as `sampler` takes them, with a leading axis [tasks]."""
 
-    params: Any
+    params: Any  # of the model; beside them 'release', where its images are matched to it
     releases: list  # of each task; none where the plan has no release
     warmed: Any  # the parameters DP-SGD began from; None where it began from scratch
 
@@ -100,8 +105,26 @@ def train(
             start=params,
         )
         params = _averaged(follow(DP_SGD, sgd.steps, fit), len(tasks))
-        return Trained(params, releases, warmed)
-    return Trained(params, releases, None)
+    both = (_with_release(trainer, params, releases), _with_release(trainer, warmed, releases))
+    return Trained(both[0], releases, None if sgd is None else both[1])
+
+
+def sampler(trainer: Trainer, params: Any) -> Callable[[jax.Array, jax.Array], Any]:
+    """(key, labels) -> images of a trained generator, matched to its release where the trainer has a prior.
+
+    params: of one task, as in `Trained`.
+    """
+    sample = draw.sampler(trainer.model, params)
+    if trainer.prior is None or "release" not in params:
+        return sample
+    return functools.partial(matched.sample, trainer.prior, params["release"], sample)
+
+
+def _with_release(trainer: Trainer, params: Any, releases: list) -> Any:
+    """Parameters of a group and, where the model's images are matched to it, the release that taught each."""
+    if params is None or trainer.prior is None or not releases:
+        return params
+    return {**params, "release": _stacked(releases)}
 
 
 def release(teacher: Baseline, task: Task) -> Any:

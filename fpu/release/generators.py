@@ -21,6 +21,7 @@ from fpu import InputError, models, priors
 from fpu.baselines import BASELINES, RELEASES
 from fpu.data import npz
 from fpu.files import safe
+from fpu.priors import draws, matched
 
 NUMBERS, FACTS = "generator.npz", "generator.json"
 MOST = 10**5  # arrays of a generator; also the largest integer of a config
@@ -36,13 +37,18 @@ class Generator(NamedTuple):
     spec: models.Spec
     class_names: tuple[str, ...]
     params: Any
-    prior: priors.Prior | None = None  # whose images are drawn; of the model `prior` alone
+    prior: priors.Prior | None = (
+        None  # whose images are drawn, or to whose release a model's are matched
+    )
 
     def sample(self, key: jax.Array, labels: jax.Array) -> jax.Array:
         """float32 [n, H, W, C] in [0, 1] for labels [n]."""
         if self.model == "prior":
             return BASELINES["prior"](self.spec, self.prior).sample(self.params, key, labels)
-        return _sampler(self.model, _frozen(self.config), self.spec)(self.params, key, labels)
+        draw = functools.partial(_sampler(self.model, _frozen(self.config), self.spec), self.params)
+        if self.prior is None:
+            return draw(key, labels)
+        return matched.sample(self.prior, self.params["release"], draw, key, labels)
 
 
 # (name, spec) -> the prior; InputError where it is not to be used.
@@ -111,15 +117,28 @@ def load(folder: Path, find: Find = BUILT_IN) -> Generator:
         if facts.model in models.MODELS:
             params = {"private": {}, "public": {}} | params
         generator = facts._replace(params=jax.tree.map(jnp.asarray, params))
+        ends = jnp.array([0, facts.spec.n_classes - 1])
         if facts.model == "prior":  # numpy on the host: there is no shape without drawing
-            ends = jnp.array([0, facts.spec.n_classes - 1])
             images = generator.sample(jax.random.key(0), ends)
         else:
-            labels = jax.ShapeDtypeStruct((2,), jnp.int32)
-            images = jax.eval_shape(generator.sample, jax.random.key(0), labels)
+            plain = generator._replace(prior=None).sample
+            images = jax.eval_shape(plain, jax.random.key(0), ends)
+            _check_release(generator, ends)
         if images.shape != (2, *facts.spec.shape):
             raise ValueError(f"it draws {images.shape[1:]}")
     return generator
+
+
+def _check_release(generator: Generator, labels: jax.Array) -> None:
+    """ValueError where a model has a prior and no codes to match, or codes and no prior."""
+    held = generator.params.get("release")
+    if (held is None) != (generator.prior is None):
+        raise ValueError("a release of codes and its prior belong together")
+    if generator.prior is not None:
+        numbers = {name: np.asarray(x) for name, x in held.items()}
+        codes = draws.codes(numbers, jax.random.key(0), np.asarray(labels))
+        if codes.shape != (2, len(generator.prior.within)):
+            raise ValueError(f"its codes are {codes.shape[1:]}")
 
 
 def _facts(path: Path, find: Find) -> Generator:
@@ -142,13 +161,16 @@ def _facts(path: Path, find: Find) -> Generator:
         if len(names) != classes or not all(type(name) is str for name in names):
             raise ValueError("class names and classes differ in number")
         spec = models.Spec((height, width, channels), classes)
-        if model == "prior":
-            name, version = facts["prior"]["name"], facts["prior"]["version"]
-            if config is not None or not (type(name) is type(version) is str):
-                raise ValueError("no such prior")
-        else:
+        made = Generator(model, config, spec, tuple(names), None)
+        if model == "prior" and config is not None:
+            raise ValueError("no such prior")
+        if model != "prior":
             _sampler(model, _frozen(config), spec)
-            return Generator(model, config, spec, tuple(names), None)
+        if model != "prior" and not (model in models.MODELS and "prior" in facts):
+            return made
+        name, version = facts["prior"]["name"], facts["prior"]["version"]
+        if not (type(name) is type(version) is str):
+            raise ValueError("no such prior")
     prior = find(name, spec)
     if prior.version != version:
         raise InputError(
@@ -159,7 +181,7 @@ def _facts(path: Path, find: Find) -> Generator:
                 else "use the fpu that README.md names"
             )
         )
-    return Generator(model, None, spec, tuple(names), None, prior)
+    return made._replace(prior=prior)
 
 
 def _frozen(config: dict | None):

@@ -55,13 +55,12 @@ def write(
         if generator is not None:
             generators.save(part, generator)
         (part / scan.GUARANTEE).write_text(json.dumps(guarantee, indent=1) + "\n", encoding="utf-8")
-        made_by = generator.model if generator else None
-        sheet = texts.datasheet(guarantee, labels, dataset, made_by)
+        made_by, prior = (generator.model, generator.prior) if generator else (None, None)
+        sheet = texts.datasheet(guarantee, labels, dataset, made_by, prior is not None)
         (part / "PRIVACY.md").write_text(texts.privacy_page(guarantee), encoding="utf-8")
         (part / card.README).write_text(sheet, encoding="utf-8")
         if filed := texts.filed(guarantee, len(labels), dataset, made_by):
             (part / card.REGISTRY).write_text(filed, encoding="utf-8")
-        prior = None if generator is None else generator.prior
         scan.scan(part, generators.BUILT_IN if prior is None else lambda name, spec: prior)
         if not folder.exists():
             part.rename(folder)

@@ -114,7 +114,13 @@ def filed(guarantee: dict, count: int, dataset: Dataset, model: str | None) -> s
     return card.dumped(registry.draft(guarantee, _title(dataset, model), about))
 
 
-def datasheet(guarantee: dict, labels: np.ndarray, dataset: Dataset, model: str | None) -> str:
+def datasheet(
+    guarantee: dict,
+    labels: np.ndarray,
+    dataset: Dataset,
+    model: str | None,
+    with_prior: bool = False,
+) -> str:
     """README.md, in the form of Hugging Face's dataset cards.
 
     Args:
@@ -122,6 +128,7 @@ def datasheet(guarantee: dict, labels: np.ndarray, dataset: Dataset, model: str 
       labels: ints [n] of the images.
       dataset: for its name, class names and shape.
       model: name of the generator in the release; None where there is none (real images, or noise).
+      with_prior: whether that generator needs the public prior to draw.
     """
     counts = np.bincount(labels, minlength=dataset.n_classes)
     guard = "PRIVACY.md" if guarantee["private"] else "PRIVACY.md: NOT private"
@@ -138,7 +145,7 @@ def datasheet(guarantee: dict, labels: np.ndarray, dataset: Dataset, model: str 
         ),
         missing=missing,
         prior=_knows(guarantee),
-        more=_more(guarantee, model)
+        more=_more(guarantee, with_prior)
         if model
         else "No generator is in this folder: the images are copies, or noise.",
         purpose=_SYNTHETIC if model else _BASELINE,
@@ -172,10 +179,10 @@ def _knows(guarantee: dict) -> str:
     )
 
 
-def _more(guarantee: dict, model: str) -> str:
+def _more(guarantee: dict, with_prior: bool) -> str:
     """How to draw more images."""
     prior = guarantee.get("prior")
-    if model != "prior" or not prior:
+    if not (prior and with_prior):
         return _MORE
     own = f" --prior={prior['name']}" if ":" in prior["name"] else ""
     version = f"version {prior['version']} of the prior `{prior['name']}`"

@@ -29,6 +29,7 @@ class Recipe:
     ema: float = 0.999  # decay; the average follows faster while few steps have been made
     critic_steps: int = 1  # private steps for each public one
     microbatch: int = 0  # examples differentiated at once; 0 = the whole batch
+    trained: str = "all"  # private leaves: all, or few: those of at most FEW numbers (biases, scales, class embeddings)
 
     LIMITS: ClassVar = {
         "learning_rate": (1e-8, 10.0),
@@ -39,7 +40,11 @@ class Recipe:
         "ema": (0.0, 0.999999),
         "critic_steps": (1, 1000),
         "microbatch": (0, 10**6),
+        "trained": ("all", "few"),
     }
+
+
+FEW = 4096  # numbers of a leaf that is trained where few are
 
 
 class Pool(NamedTuple):
@@ -95,7 +100,7 @@ def initial(model: Model, plan: Plan, recipe: Recipe, cell: Cell, start: Any = N
         step=jnp.int32(0),
         params=params,
         ema=params,
-        private_opt=private.init(params["private"]),
+        private_opt=private.init(_trained(recipe, params["private"])),
         public_opt=public.init(params["public"]),
         diagnostics=Diagnostics(jnp.float32(0), jnp.float32(0), jnp.int32(0)),
     )
@@ -126,15 +131,18 @@ def step(
     key = jax.random.fold_in(cell.secret, now)
     batch = dp.sample(plan, key, data, mask=cell.mask, units=(pool.units, pool.sizes), axis=axis)
 
-    def loss(private, example, key):
+    trained = _trained(recipe, private)
+
+    def loss(trained, example, key):
         image = example.image.astype(jnp.float32) / 255.0
-        return model.loss(private, public, example._replace(image=image), now, key)[0]
+        joined = _joined(trained, private)
+        return model.loss(joined, public, example._replace(image=image), now, key)[0]
 
     clipped = dp.clipped_grad(
         loss, plan, cell.clip, noise_std=cell.noise_std, microbatch=recipe.microbatch or None
-    )(private, batch)
-    updates, private_opt = optimizers(plan, recipe)[0].update(clipped, state.private_opt, private)
-    private = optax.apply_updates(private, updates)
+    )(trained, batch)
+    updates, private_opt = optimizers(plan, recipe)[0].update(clipped, state.private_opt, trained)
+    private = _joined(optax.apply_updates(trained, updates), private)
     public, public_opt = _public_step(model, plan, recipe, cell, private, state, now)
 
     params = {"private": private, "public": public}
@@ -142,6 +150,23 @@ def step(
     decay = jnp.minimum(recipe.ema, (1.0 + count) / (10.0 + count))
     ema = jax.tree.map(lambda mean, new: decay * mean + (1.0 - decay) * new, state.ema, params)
     return State(state.step + 1, params, ema, private_opt, public_opt, clipped.diagnostics)
+
+
+def _trained(recipe: Recipe, private: Any) -> Any:
+    """The leaves of `private` that DP-SGD changes, None for the others: they have neither gradient nor noise.
+
+    A public rule, of shapes alone. Fewer numbers means less noise in all; the rest stays what the draws taught.
+    """
+    if recipe.trained == "all":
+        return private
+    return jax.tree.map(lambda leaf: leaf if leaf.size <= FEW else None, private)
+
+
+def _joined(trained: Any, private: Any) -> Any:
+    """`private` with the leaves of `trained` in place of its own, where there is one."""
+    return jax.tree.map(
+        lambda new, old: old if new is None else new, trained, private, is_leaf=lambda x: x is None
+    )
 
 
 def _public_step(model: Model, plan: Plan, recipe: Recipe, cell: Cell, private, state: State, now):

@@ -20,6 +20,16 @@ def test_axes_are_multiplied_and_baselines_appear_at_infinity_alone():
     ]
 
 
+def test_a_prior_is_left_out_where_it_has_nothing_to_help_and_a_line_says_so(capsys):
+    wanted = sweep.cells(["prior=none,glyphs", "model=gaussian,vae", "eps=1,inf"])
+    told = [(o.prior, o.model, o.eps) for o in wanted]
+    plain = [("none", model, eps) for model in ("gaussian", "vae") for eps in (1.0, float("inf"))]
+    assert told == [*plain, ("glyphs", "vae", 1.0)]
+    assert "skipped: 3 runs of gaussian, vae with a --prior" in capsys.readouterr().err
+    with pytest.raises(InputError, match="--model=gaussian takes none"):
+        sweep.cells(["prior=glyphs", "model=gaussian", "eps=1"])
+
+
 @pytest.mark.parametrize("name", grids.GRIDS)
 def test_every_preset_is_a_list_of_good_runs_with_names_of_their_own(name):
     wanted = sweep.cells([], name)

@@ -10,9 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny_prior
 
 from experiments import bench
-from experiments.suites import attacks, devices, engine, faults, fidelity, grid
+from experiments.suites import attacks, devices, engine, faults, fidelity, grid, stage
 from fpu import InputError, models
 from fpu.pipeline import cost
 
@@ -108,6 +109,29 @@ def test_metrics_are_calibrated_on_fresh_images(run_suite, monkeypatch):
     assert rows["precision"]["mean"] > 0.9
     assert "200 are needed" in rows["fd"]["reason"] or "128 are needed" in rows["fd"]["reason"]
     assert "| fd | null |" in table
+
+
+def test_a_stage_of_dpsgd_is_paired_with_the_whole_budget_in_the_release(run_suite, monkeypatch):
+    tiny_prior.install(monkeypatch)
+    monkeypatch.setattr(stage.jobs.defaults, "draw_steps", lambda shape: 2)
+    monkeypatch.setattr(stage.train.warmup, "DRAWS", 60)
+    monkeypatch.setattr(stage.protocols, "STEPS", {True: 2})
+    monkeypatch.setattr(stage.train.matched, "FACTOR", 1)
+    taught = []
+    pretrain = stage.train.warmup.pretrain
+    monkeypatch.setattr(
+        stage.train.warmup, "pretrain", lambda *a, **k: taught.append(a) or pretrain(*a, **k)
+    )
+    sizes = {"EPS": (5.0,), "SHARES": (0.5,), "SEEDS": 1, "IMAGES": 100, "MODEL": "vae"}
+    result, table = run_suite("stage", stage, PER_CLASS={"digits": (20,)}, **sizes)
+    rows = [(one["share"], one["trained"]) for one in result["rows"]]
+    assert rows == [(1.0, "none"), (0.5, "before"), (0.5, "all"), (0.5, "few")]
+    assert len(taught) == 2  # all and few go on from one start
+    assert {(one["n"], one["eps"]) for one in result["rows"]} == {(200, 5.0)}
+    assert result["judged_on"] == "training images that are no members"
+    base, *others = result["rows"]
+    gains = [f"{one['accuracy'] - base['accuracy']:+.3g}" for one in others]
+    assert all(gain in line for gain, line in zip(gains, table.splitlines()[-3:], strict=True))
 
 
 def test_attacks_are_calibrated_where_there_is_something_to_find(run_suite, monkeypatch):

@@ -65,7 +65,13 @@ def test_a_run_killed_while_draws_teach_it_goes_on_with_the_same_release(
         text = (folder / "release" / page).read_text()
         assert "`squares`, version 1" in text
         assert "squares drawn by a test" in text
-    assert "prior" not in read(folder, "release/generator.json")  # the model needs none to draw
+    assert read(folder, "release/generator.json")["prior"] == {"name": "squares", "version": "1"}
+    held = np.load(folder / "release" / "generator.npz")
+    assert held["release/means"].shape == (10, 1, 4)
+    loaded = generators.load(folder / "release")
+    labels = np.load(folder / "release" / "synthetic.npz")["train_labels"][:50, 0]
+    again = loaded.sample(jax.random.fold_in(jax.random.fold_in(jax.random.key(0), 2), 0), labels)
+    np.testing.assert_array_equal(np.round(255 * again)[..., 0], images(folder)[:50])  # matched too
     without = run.run(options(tmp_path / "without", **ON_DRAWS, prior="none"))
     assert "prior" not in read(without, "record.json")
     assert "prior" not in (without / "release" / "PRIVACY.md").read_text()

@@ -133,6 +133,13 @@ def test_a_private_run_is_not_refused_for_what_its_images_hold(tmp_path, capsys)
 GOOD = Options(model="gaussian", eps=1.0, n_per_class=10)
 
 
+@pytest.mark.parametrize("change", [{"warmup_share": 1.0}, {"warmup_share": 0.0}])
+def test_few_leaves_are_trained_only_after_draws_taught_all(change):
+    few = ("recipe.trained=few",)
+    with pytest.raises(InputError, match=r"recipe\.trained=few.*--warmup_share=0\.5"):
+        jobs.prepare(Options(model="vae", eps=1.0, set=few, **change))
+
+
 def test_sixty_four_bits_are_one_line():
     with jax.enable_x64(True), pytest.raises(InputError, match=r"JAX_ENABLE_X64.*unset it"):
         jobs.prepare(GOOD)

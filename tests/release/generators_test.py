@@ -54,6 +54,42 @@ def test_what_is_loaded_draws_the_same_images(tmp_path, monkeypatch, name):
     assert loaded.class_names == NAMES
 
 
+@pytest.fixture
+def taught(tmp_path, monkeypatch):
+    """(folder, generator) of a VAE whose images are matched to the release that taught it."""
+    tiny_prior.install(monkeypatch)
+    codes, vae = made("prior"), made("vae")
+    generator = vae._replace(params={**vae.params, "release": codes.params}, prior=codes.prior)
+    generators.save(tmp_path, generator)
+    return tmp_path, generator
+
+
+def test_a_model_is_matched_to_its_release_after_loading_too(taught):
+    folder, generator = taught
+    labels = jnp.array([0, 2, 2])
+    images = generator.sample(jax.random.key(1), labels)
+    np.testing.assert_array_equal(images, generators.load(folder).sample(jax.random.key(1), labels))
+    assert (images != generator._replace(prior=None).sample(jax.random.key(1), labels)).any()
+
+
+def test_a_model_with_codes_and_no_prior_or_other_codes_is_refused(taught):
+    folder, _ = taught
+    said = json.loads((folder / generators.FACTS).read_text())
+    (folder / generators.FACTS).write_text(json.dumps({**said, "prior": "x"}))
+    with pytest.raises(InputError, match=r"generator\.json"):
+        generators.load(folder)
+    prior = said.pop("prior")
+    (folder / generators.FACTS).write_text(json.dumps(said))
+    with pytest.raises(InputError, match=r"generator\.npz.*a vae of this shape"):
+        generators.load(folder)
+    (folder / generators.FACTS).write_text(json.dumps({**said, "prior": prior}))
+    held = dict(np.load(folder / generators.NUMBERS))
+    numbers = held["release/means"][..., :1]
+    np.savez(folder / generators.NUMBERS, **{**held, "release/means": numbers})
+    with pytest.raises(InputError, match=r"generator\.npz.*a vae of this shape"):
+        generators.load(folder)
+
+
 def facts(folder, **changes):
     held = json.loads((folder / generators.FACTS).read_text())
     return json.dumps(held | changes)

@@ -72,10 +72,10 @@ def test_a_repeated_run_leaves_its_release_as_it_is(tmp_path):
 
 
 def test_the_texts_tell_of_the_prior_and_of_nothing_where_there_is_none(tmp_path):
-    def texts_of(name, model="vae"):
+    def texts_of(name, draws_with_it=False):
         prior = name and tiny_prior.prior(tiny.SPEC)._replace(name=name)
         guarantee = texts.privacy(PLAN, False, prior)
-        sheet = texts.datasheet(guarantee, LABELS, REAL, model)
+        sheet = texts.datasheet(guarantee, LABELS, REAL, "vae", draws_with_it)
         return texts.privacy_page(guarantee), sheet
 
     for text in texts_of(None):
@@ -85,9 +85,9 @@ def test_the_texts_tell_of_the_prior_and_of_nothing_where_there_is_none(tmp_path
         assert "no public images: squares drawn by a test" in text
     assert "nothing here protects an image among them" in texts_of("images:letters")[0]
     assert "code of the maker" in texts_of("my:scans")[0]
-    assert "--prior=" not in texts_of("my:scans")[1]  # a model draws without its prior
-    assert "--release=THIS_FOLDER --prior=my:scans --n=1000" in texts_of("my:scans", "prior")[1]
-    assert "--release=THIS_FOLDER --n=1000" in texts_of("squares", "prior")[1]
+    assert "--prior=" not in texts_of("my:scans")[1]  # this model draws without its prior
+    assert "--release=THIS_FOLDER --prior=my:scans --n=1000" in texts_of("my:scans", True)[1]
+    assert "--release=THIS_FOLDER --n=1000" in texts_of("squares", True)[1]
 
 
 def test_another_release_never_replaces_it(tmp_path):

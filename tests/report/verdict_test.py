@@ -28,6 +28,13 @@ def test_training_was_worth_it_only_where_another_run_would_say_so_too():
     assert verdict.worth(run).title == "It is hardly better than the one-shot baseline"
 
 
+def test_where_no_stage_of_dpsgd_runs_the_report_says_that_none_has_shown_a_gain():
+    told = verdict.made(record(warmup_share=1.0)).text
+    assert "There is no stage of DP-SGD" in told
+    assert "bench --suite=stage" in told
+    assert "There is no stage" not in verdict.made(record(warmup_share=0.5)).text
+
+
 def test_twelve_test_images_of_one_class_say_nothing():
     run = record()
     run["utility"]["members"]["accuracy"] = m(1.0, 0.0, 12)

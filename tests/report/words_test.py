@@ -59,6 +59,9 @@ def test_what_taught_what_is_one_line():
         "release of a mixture of 12 normals a class in the space of glyphs -> 10,000 draws -> DDPM, 1,000 steps; then "
         "100 steps of DP-SGD"
     )
+    assert words.lineage(run | {"drawn_for_each": 3}).endswith(
+        "no DP-SGD; 3 images drawn for each that is kept, by the release"
+    )
     draws = {"model": "prior", "prior": "glyphs", "warmup_share": 0.0}
     assert words.lineage(draws) == "release of class means in the space of glyphs -> draws"
     assert words.lineage({"model": "ddpm", "warmup_share": 1}).startswith("release of class means")

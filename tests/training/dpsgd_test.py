@@ -2,12 +2,14 @@
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
 
 from fpu import training
+from fpu.training import dpsgd
 
 ONE = np.ones((3, 6), bool)
 
@@ -47,3 +49,19 @@ def test_the_plan_s_noise_or_more_is_let_pass_whatever_float32_makes_of_it():
             training.check_cells(plan, cells([clip] * 3, [2 * noise * clip] * 3))
     one = tiny.first(cells([0.5] * 3, [0.35] * 3))
     training.check_cells(tiny.plan(noise=0.7), one)
+
+
+def test_leaves_that_are_not_trained_stay_as_they_are_without_gradient_or_noise(monkeypatch):
+    monkeypatch.setattr(dpsgd, "FEW", 30)
+    few = training.Recipe(trained="few")
+    model, plan, cell = tiny.model("vae"), tiny.PLAN, tiny.first(tiny.cells([[True] * 6]))
+    begun = training.initial(model, plan, few, cell)
+    moments = begun.private_opt[-1][0].mu  # of Adam: none for a leaf that is not trained
+    small = [leaf.size <= 30 for leaf in jax.tree.leaves(begun.params["private"])]
+    assert {True, False} == set(small)
+    assert len(jax.tree.leaves(moments)) == sum(small)
+    ended = jax.jit(training.step, static_argnums=(0, 1, 2))(
+        model, plan, few, tiny.pool(), cell, begun, 0
+    )
+    before, after = (tiny.leaves(state.params["private"]) for state in (begun, ended))
+    assert [bool((x != y).any()) for x, y in zip(before, after, strict=True)] == small

@@ -37,6 +37,11 @@ MEANING = (
     "and the verdict goes by where that would lie, wherever it is known."
 )
 
+_NO_STAGE = (
+    "There is no stage of DP-SGD: after a warm-up none has shown a gain where it was measured (experiments/README.md,"
+    " 'What each stage earns'; bench --suite=stage measures it)."
+)
+
 
 def headline(record: dict) -> str:
     """The title of the page, as 'DDPM on digits at ε = 1'."""
@@ -102,6 +107,8 @@ def made(record: dict) -> Finding:
         text += " The model itself was shown no real image: it learned from draws of one private release."
     if chain := lineage(config):
         text += f" What taught what: {chain}."
+    if config.get("warmup_share") == 1:
+        text += f" {_NO_STAGE}"
     if prior := record.get("prior"):
         text += f" The prior {prior['name']}, version {prior['version']}: {prior['knows']}."
     return Finding("plain", "What was made", title, text)

@@ -1,0 +1,68 @@
+"""A model's images, matched to codes of the release that taught it: of several drawn, those that fit are kept.
+
+A model smooths its draws and mixes classes up. The release itself says what images of a class are like. So for each
+image that is wanted FACTOR are drawn from the model and encoded, as many codes as are wanted are drawn from the
+release, and within each class each code is given another image, such that
+
+    sum |encode(x_i) - z_i|^2
+
+is smallest: the assignment problem. What is kept is spread over the class as the release says, and what looks like
+another class is left. Validation parts of digits (n = 500, eps = 1): experiments/README.md.
+
+**Guarantees.** Post-processing: no argument is a member. It sees a model, a release and a public prior.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy import optimize
+
+from fpu.priors import Prior, draws
+
+FACTOR = 3  # images drawn for each that is kept: a public rule, which bounds the time
+
+
+def fits(prior: Prior | None) -> bool:
+    """Whether a model's images are matched, a public rule: where draws of the prior follow codes of the release."""
+    return prior is not None and draws.default(prior) != "margin"
+
+
+def sample(prior: Prior, release: dict[str, Any], draw: Callable, key: jax.Array, labels) -> Any:
+    """float32 [n, H, W, C] in [0, 1], an image of the model for each label.
+
+    Args:
+      release: parameters of release.fit.
+      draw: (key, labels [n]) -> images of the model; called FACTOR times with these labels.
+      key: typed key.
+      labels: ints [n] in 0..K-1.
+
+    Where an image is not finite, what `draw` gave first is returned as it is: the caller tells of it.
+    """
+    labels = np.asarray(labels)
+    release = {name: np.asarray(x, np.float32) for name, x in release.items()}
+    k_codes, *keys = jax.random.split(key, 1 + FACTOR)
+    parts = [np.asarray(draw(each, jnp.asarray(labels))) for each in keys]
+    if not all(np.isfinite(part).all() for part in parts):
+        return next(part for part in parts if not np.isfinite(part).all())
+    images = np.stack(parts)
+    found = np.stack(
+        [prior.space.encode(np.round(255.0 * part).astype(np.uint8)) for part in parts]
+    )
+    wanted = draws.codes(release, k_codes, labels)
+    kept = np.zeros((len(labels), *images.shape[2:]), np.float32)
+    for k in np.unique(labels):
+        rows = np.flatnonzero(labels == k)
+        chosen = _assigned(wanted[rows], found[:, rows].reshape(-1, found.shape[2]))
+        kept[rows] = images[:, rows].reshape(-1, *images.shape[2:])[chosen]
+    return kept
+
+
+def _assigned(wanted: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """int [n]: another row of `found` [m, d], m >= n, for each row of `wanted` [n, d], nearest in all."""
+    wanted, found = (np.asarray(x, np.float64) for x in (wanted, found))
+    distances = np.square(wanted).sum(1)[:, None] + np.square(found).sum(1)[None]
+    distances -= 2.0 * wanted @ found.T
+    return optimize.linear_sum_assignment(distances)[1]

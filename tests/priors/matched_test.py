@@ -1,0 +1,89 @@
+"""fpu/priors/matched.py: which of a model's images are kept, against brute force over all assignments."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import linear_prior
+import numpy as np
+import pytest
+
+from fpu.priors import draws, matched
+
+LABELS = np.array([0, 2, 0, 1])
+
+
+def params():
+    means = np.random.default_rng(0).normal(size=(3, 1, 5))
+    return {"means": means, "weights": np.ones((3, 1)), "roots": np.stack([0.3 * np.eye(5)] * 3)}
+
+
+def drawn(key, labels):
+    codes = jax.random.normal(key, (len(labels), 5))
+    return jnp.asarray(linear_prior.decode(codes), jnp.float32) / 255
+
+
+def kept(draw=drawn, labels=LABELS):
+    return np.asarray(
+        matched.sample(linear_prior.make(), params(), draw, jax.random.key(3), labels)
+    )
+
+
+def test_images_of_each_class_are_the_assignment_nearest_in_all():
+    calls = []
+
+    def watched(key, labels):
+        np.testing.assert_array_equal(labels, LABELS)
+        calls.append(np.asarray(drawn(key, labels)))
+        return calls[-1]
+
+    images = kept(watched)
+    assert len(calls) == matched.FACTOR
+    assert images.shape == (4, 8, 8, 1)
+    assert images.dtype == np.float32
+    release = {name: np.asarray(x, np.float32) for name, x in params().items()}
+    z = draws.codes(release, jax.random.split(jax.random.key(3), 1 + matched.FACTOR)[0], LABELS)
+    for k in range(3):
+        (rows,) = np.where(np.isin(LABELS, k))
+        candidates = np.concatenate([call[rows] for call in calls])
+        codes = linear_prior.encode(np.round(255 * candidates))
+        best = min(
+            itertools.permutations(range(len(candidates)), len(rows)),
+            key=lambda order: np.square(codes[list(order)] - z[rows]).sum(),
+        )
+        np.testing.assert_array_equal(images[rows], candidates[list(best)])
+
+
+def test_the_key_settles_the_images_and_none_is_kept_twice():
+    labels = np.zeros(40, int)
+    images = kept(labels=labels)
+    np.testing.assert_array_equal(images, kept(labels=labels))
+    assert len(np.unique(images.reshape(40, -1), axis=0)) == 40
+
+
+def test_a_model_that_mixes_its_classes_up_is_put_right():
+    means = params()["means"][:, 0]
+
+    def mixed(key, labels):  # a third of the images are of each class, whatever the label
+        return jnp.asarray(linear_prior.decode(means[jax.random.permutation(key, labels)]) / 255.0)
+
+    labels = np.repeat(np.arange(3), 30)
+    nearest = linear_prior.encode(np.round(255 * kept(mixed, labels)))[
+        :, None
+    ] - linear_prior.encode(linear_prior.decode(means))
+    assert (np.square(nearest).sum(2).argmin(1) == labels).mean() > 0.85
+
+
+def test_images_that_are_not_finite_are_given_back_to_be_told_of():
+    def broken(key, labels):
+        return drawn(key, labels).at[1].set(jnp.nan)
+
+    assert np.isnan(kept(broken)[1]).all()
+
+
+@pytest.mark.parametrize(("decodes", "fits"), [(True, True), (False, False)])
+def test_models_are_matched_where_draws_follow_codes(decodes, fits):
+    prior = linear_prior.make()
+    space = prior.space if decodes else prior.space._replace(decode=None)
+    assert matched.fits(prior._replace(space=space)) == fits
+    assert not matched.fits(None)
