@@ -4,6 +4,7 @@
     python -m experiments.bench --suite=audit
     python -m experiments.bench --suite=fidelity --dataset=mnist --data_dir=FOLDER
     python -m experiments.bench --suite=attacks --dataset=digits
+    python -m experiments.bench --suite=field --dataset=all --data_dir=FOLDER
     python -m experiments.bench --suite=repeats
     python -m experiments.bench --suite=stage --dataset=mnist --data_dir=FOLDER
     python -m experiments.bench --suite=faults
@@ -24,15 +25,17 @@ from fpu.commands import door
 from fpu.files import safe
 from fpu.pipeline import progress, settings, workdir
 
-SUITES = ("engine", "audit", "fidelity", "attacks", "repeats", "stage", "faults", "grid", "devices")
-_ON_IMAGES = ("fidelity", "attacks", "stage")
+SUITES = (
+    "engine", "audit", "fidelity", "attacks", "field", "repeats", "stage", "faults", "grid", "devices"
+)  # fmt: skip
+_ON_IMAGES = ("fidelity", "attacks", "field", "stage")
 
 
 def define_flags() -> None:
     """Of this command alone: a test may import it beside another that has an --out too."""
     flags.DEFINE_string("suite", "engine", f"what to measure: {', '.join(SUITES)}")
     flags.DEFINE_string("out", None, "folder for SUITE.json, SUITE.md and SUITE.png")
-    flags.DEFINE_string("dataset", "digits", "images of the suites fidelity, attacks and stage")
+    flags.DEFINE_string("dataset", "digits", f"images of the suites {', '.join(_ON_IMAGES)}")
     flags.DEFINE_string("data_dir", None, "folder that holds the data set's files already")
 
 

@@ -20,7 +20,7 @@ from fpu.privacy import attacks, distance, samples_only, targets
 from fpu.utility import protocols
 
 _IMAGES = 1000  # compared on each side, at most: FD, recall and coverage depend on the count
-_ATTACKED = {True: 1000, False: 5000}  # members, and as many others, at most; by `quick`
+_ATTACKED = {"quick": 1000, "full": 5000, "field": 5000}  # members, and as many others, at most
 _LEAST_REFERENCE = 100  # real images to train a feature network on, at least
 
 LabelledImages = tuple[np.ndarray, np.ndarray]  # uint8 [n, H, W, C] and ints [n]
@@ -40,7 +40,7 @@ def evaluate(
     budget: tuple[float, float] | None = None,
     seed: int = 0,
     secret: jax.Array | None = None,
-    quick: bool = True,
+    protocol: str = "quick",
     cache: Path | None = None,
     progress: Callable[[str], Any] = lambda line: None,
 ) -> dict[str, dict]:
@@ -59,7 +59,8 @@ def evaluate(
       seed: public.
       secret: None, or a typed key as secret as the data, for the noise of the DP-SGD classifier; without it that
         noise is new each time.
-      quick: one classifier seed of 400 steps; else three of 1,200, and five times as many targets.
+      protocol: of protocols.PROTOCOLS. quick: one classifier of 400 steps; full: three of 1,200, and five times as many
+        targets; field: three residual networks, trained to the end, and as many targets.
       cache: folder for the numbers of floors and ceilings, or None. It holds no image and no network.
       progress: called with one line before each long part.
 
@@ -80,12 +81,12 @@ def evaluate(
     }
     compared = _compared(np.random.default_rng([seed, 1, 0]), real, synthetic, k)
     sections, seconds, clock = {}, {}, time.monotonic()
-    networks = _networks(compared[3], real["test"], k, seed, quick, progress)
+    networks = _networks(compared[3], real["test"], k, seed, protocol, progress)
     seconds["features"] = time.monotonic() - clock
     parts = {
         "fidelity": lambda: _fidelity(real, synthetic, compared, networks, seed, progress),
         "attacks": lambda: _attacks(
-            dataset, split, synthetic, networks, scores, shadows, seed, quick, progress
+            dataset, split, synthetic, networks, scores, shadows, seed, protocol, progress
         ),
         "distance_to_closest_record": lambda: _closest(real, synthetic, seed),
         "utility": lambda: protocols.rows(
@@ -97,7 +98,7 @@ def evaluate(
             unit="image" if dataset.groups is None else "group",
             network=networks.classifier,
             seed=seed,
-            quick=quick,
+            protocol=protocol,
             secret=secret,
             cache=cache,
             progress=progress,
@@ -108,12 +109,12 @@ def evaluate(
         sections[name] = part()
         seconds[name] = time.monotonic() - clock
     clock = time.monotonic()
-    if _put_another(sections, again, labels, real, k, networks.embed, seed, quick):
+    if _put_another(sections, again, labels, real, k, networks.embed, seed, protocol):
         seconds["repeats"] = time.monotonic() - clock
     return sections | {"seconds": seconds}
 
 
-def _put_another(sections, again, labels, real, n_classes, embed, seed, quick) -> bool:
+def _put_another(sections, again, labels, real, n_classes, embed, seed, protocol) -> bool:
     """Put 'another' into the metrics that can be computed on the sets of `again`; whether there are any.
 
     The rival of one release is as noisy as these, on the scale of intervals.another: it is given their spread.
@@ -124,7 +125,7 @@ def _put_another(sections, again, labels, real, n_classes, embed, seed, quick) -
         fake, test, *_ = _compared(np.random.default_rng([seed, 1, 0]), real, synthetic, n_classes)
         theirs, ours = neighbours.on_distinct(embed, test[0], fake[0])
         fidelities.append(fidelity.values(theirs, ours, test[1]))
-        judged = protocols.alone(synthetic, real["test"], n_classes, seed, quick)
+        judged = protocols.alone(synthetic, real["test"], n_classes, seed, protocol)
         utilities.append({name: m["value"] for name, m in judged.items() if "value" in m})
     for rows, names, others in (
         (sections["fidelity"], ("synthetic",), fidelities),
@@ -208,7 +209,7 @@ class _Networks(NamedTuple):
     n_reference: int
 
 
-def _networks(reference, test, n_classes, seed, quick, progress) -> _Networks:
+def _networks(reference, test, n_classes, seed, protocol, progress) -> _Networks:
     images, labels = reference
     enough = len(images) >= _LEAST_REFERENCE and len(np.unique(labels)) > 1
     scale = images if enough else test[0]
@@ -217,7 +218,12 @@ def _networks(reference, test, n_classes, seed, quick, progress) -> _Networks:
         return _Networks("random", random, random, None, len(images))
     progress(f"feature network on {len(images)} reference images")
     embed, params = features.domain(
-        images, labels, n_classes, seed=seed, steps=protocols.STEPS[quick], scale=scale
+        images,
+        labels,
+        n_classes,
+        seed=seed,
+        steps=protocols.PROTOCOLS[protocol].small_steps,
+        scale=scale,
     )
     return _Networks("domain", embed, random, params, len(images))
 
@@ -259,9 +265,9 @@ def _distances(test, images, networks, rng):
     return metrics
 
 
-def _attacks(dataset, split, synthetic, networks, scores, shadows, seed, quick, progress):
+def _attacks(dataset, split, synthetic, networks, scores, shadows, seed, protocol, progress):
     rng = np.random.default_rng([seed, 2])
-    chosen = targets.choose(dataset, split, synthetic[0], rng, _ATTACKED[quick])
+    chosen = targets.choose(dataset, split, synthetic[0], rng, _ATTACKED[protocol])
     groups = " (groups)" * (chosen.unit == "group")
     progress(f"attacks on {chosen.n_members} members and {chosen.n_others} non-members{groups}")
     # An attacker's reference must hold none of the images under attack.

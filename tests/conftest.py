@@ -61,7 +61,9 @@ def short_training(request):
     """Classifiers of the utility rows train for no more than the module's TRAINING_STEPS."""
     from fpu.utility import protocols
 
-    kept = protocols.STEPS
-    protocols.STEPS = dict.fromkeys(kept, request.module.TRAINING_STEPS)
+    kept, steps = protocols.PROTOCOLS, request.module.TRAINING_STEPS
+    protocols.PROTOCOLS = {
+        name: how._replace(steps=steps, small_steps=steps) for name, how in kept.items()
+    }
     yield
-    protocols.STEPS = kept
+    protocols.PROTOCOLS = kept

@@ -62,7 +62,7 @@ _HELP = {
     "data_dir": "folder that holds the data set's files already",
     "eps": "the budget that the generator's maker claims; left out: no guarantee is known",
     "delta": "the delta of that claim",
-    "evaluation": "quick or full (default)",
+    "evaluation": "quick, full (default) or field: the networks that judge utility",
     "seed": "public: non-members (where the manifest names none), what is compared, classifiers (default 0)",
 }
 GROUPS = {
@@ -108,7 +108,7 @@ def evaluate(options: Options) -> pathlib.Path:
         scores=_scores(options, run, dataset) if run else None,
         budget=None if math.isinf(eps) else (eps, privacy["delta"]),
         seed=options.seed or 0,
-        quick=options.evaluation == "quick",
+        protocol=options.evaluation,
         cache=cache.folder("floors"),
         progress=progress.say,
     )
@@ -149,7 +149,7 @@ def _check(options: Options) -> None:
     for name in ("synthetic", "dataset", "members", "out"):
         if not getattr(options, name):
             raise InputError(f"--{name} is missing: {_HELP[name]}")
-    settings.named("--evaluation=", options.evaluation, ("quick", "full"))
+    settings.named("--evaluation=", options.evaluation, settings.EVALUATIONS)
     eps, delta = options.eps, options.delta
     if (eps is None) != (delta is None):
         raise InputError("--eps and --delta: give both, or neither")

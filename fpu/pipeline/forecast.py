@@ -7,7 +7,7 @@ import numpy as np
 
 from fpu.pipeline import cost, groups, jobs, progress, repeats, run, sweep
 from fpu.pipeline.settings import Options
-from fpu.utility import classifier, protocols
+from fpu.utility import protocols
 
 SHOWN = 3  # runs named below a line, at most
 REST = 2.0  # judging beside the classifiers (distances, attacks) takes about as long again
@@ -56,10 +56,10 @@ def _group(group: Sequence[Options], prices: dict) -> tuple[str, float, float]:
         job = jobs.prepare(group[0])
     except Exception as error:
         return f"{size}: will fail: {' '.join(str(error).split())}", 0.0, 0.0
-    shape = (*job.spec.shape, job.spec.n_classes)
+    shape = (*job.spec.shape, job.spec.n_classes, job.options.evaluation)
     if shape not in prices:
         prices[shape] = _step(job)
-    judging = len(group) * _trainings(job) * protocols.STEPS[True] * prices[shape] * REST
+    judging = len(group) * _steps(job) * prices[shape] * REST
     if not job.trained:
         return f"{size}: {group[0].model}, not trained", 0.0, judging
     key = groups.program(job), len(group)
@@ -77,11 +77,14 @@ def _group(group: Sequence[Options], prices: dict) -> tuple[str, float, float]:
     )
 
 
-def _trainings(job: jobs.Job) -> int:
-    """How many short trainings of a classifier the judging takes (utility/protocols.py)."""
-    rivals = 2 if job.trained and job.plan.private else 0
-    often = 1 if job.options.evaluation == "quick" else 9  # three seeds of three times the steps
-    return often * (6 + rivals) + repeats.count(job)
+def _steps(job: jobs.Job) -> int:
+    """How many steps of a classifier the judging takes (utility/protocols.py)."""
+    rivals, how = 2 if job.trained and job.plan.private else 0, _protocol(job)
+    return how.steps * (how.seeds * (6 + rivals) + repeats.count(job))
+
+
+def _protocol(job: jobs.Job) -> protocols.Protocol:
+    return protocols.PROTOCOLS[job.options.evaluation]
 
 
 def _step(job: jobs.Job) -> float:
@@ -90,7 +93,9 @@ def _step(job: jobs.Job) -> float:
     for shade in (0, 1):  # of other images, or the second would come from the cache
         images = np.full((64, *job.spec.shape), shade, np.uint8)
         clock = time.perf_counter()
-        classifier.train(images, np.arange(64) % classes, classes, seed=0, steps=20)
+        _protocol(job).network.train_all(
+            images, np.arange(64) % classes, classes, seeds=[0], steps=20
+        )
         seconds = (time.perf_counter() - clock) / 20
     return seconds
 

@@ -165,7 +165,7 @@ def _resolved(options: settings.Options) -> tuple[data.Dataset, data.Split, dict
         "delta": options.delta or 1 / (10 * n),
         "eps": "inf" if infinite else options.eps,
         "sha256_members": data.manifest(dataset, split)["sha256_members"],
-        "n_samples": settings.sample_count(options, dataset.n_classes, fewest),
+        "n_samples": settings.sample_count(options, dataset.n_classes, fewest, n),
         "n_public": n,
     }
     if config["delta"] >= 1 / n:

@@ -22,12 +22,16 @@ DEFAULT = 5  # where a repeat takes seconds: one-shot releases, and models taugh
 
 
 def count(job: Job) -> int:
-    """How many repeats: those asked for, or DEFAULT where they are cheap; none where nothing is noised."""
+    """How many repeats: those asked for, or DEFAULT where they are cheap; none where nothing is noised.
+
+    In the protocol of the field each repeat is judged by a training of minutes: none unless asked for.
+    """
     if not job.plan.private:
         return 0
     if job.options.repeats is not None:
         return job.options.repeats
-    return DEFAULT if train.dpsgd(job.plan) is None else 0
+    cheap = train.dpsgd(job.plan) is None and job.options.evaluation != "field"
+    return DEFAULT if cheap else 0
 
 
 def sets(

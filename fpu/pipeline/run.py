@@ -181,7 +181,7 @@ def _judged(job: Job, key, public, made, images, labels, rivals, seconds: dict) 
         budget=budget,
         seed=options.seed,
         secret=jax.random.fold_in(key, CLASSIFIER),
-        quick=options.evaluation == "quick",
+        protocol=options.evaluation,
         cache=cache.folder("floors"),
         progress=progress.say,
     )

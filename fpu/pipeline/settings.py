@@ -15,6 +15,7 @@ from fpu.pipeline import defaults, limits
 MOST_STEPS = 10**7
 MOST_UNITS = 10**9
 MOST_IMAGES = 10**7
+EVALUATIONS = "quick", "full", "field"  # protocols.PROTOCOLS says what each is
 MOST_COPIES = 10**4  # of an audit or an attack
 # (least, usual) number of copies or queries. 0: as many as the claim needs (auditing.copies_needed).
 AUDITS = {
@@ -96,7 +97,7 @@ _HELP = {
     "side": "make images squares of so many pixels (28 for folders and for sides above 64)",
     "groups": "CSV (index or file, group): images of one patient, protected as a whole",
     "skip_unreadable": "leave unreadable files of a folder out",
-    "n_samples": "synthetic images (default 100 a class, at least 1,000)",
+    "n_samples": "synthetic images (default 100 a class, at least 1,000; with --evaluation=field at least n)",
     "labels": "classes to draw, as 0,1,1,2 (repeats weigh more; default: all, evenly)",
     "delta": "default 1 / (10 n)",
     "noise_multiplier": "standard deviation of the noise over the clip norm; eps is computed from it",
@@ -111,7 +112,7 @@ _HELP = {
     "draw_steps": "steps on draws of the release (default 1000; 3000 for sides above 12 pixels)",
     "set": "other settings, repeatable: model.NAME=VALUE, recipe.NAME=VALUE, model.size=tiny|default|paper, "
     "data.subset=random|first (in file order)",
-    "evaluation": "quick (default) or full",
+    "evaluation": "the networks that judge utility: quick (default), full, or field, as papers do",
     "repeats": "runs on draws of the release, for the interval of another run (default 5)",
     "shadows": "even number of shadow models for LiRA: 64 are good, each costs a run",
     "audit": "none, one_run, two_worlds[:COPIES], samples[:COPIES] (synthetic images alone): a lower bound on eps from "
@@ -150,7 +151,7 @@ def check(options: Options) -> None:
     named("--model=", options.model, (*models.MODELS, *BASELINES))
     priors.check(options.prior)
     named("--preset=", options.preset, defaults.PRESETS)
-    named("--evaluation=", options.evaluation, ("quick", "full"))
+    named("--evaluation=", options.evaluation, EVALUATIONS)
     for name, values in CHOICES.items():
         if (value := choice(options, name)) is not None:
             named(f"--set={name}=", value, values)
@@ -363,9 +364,13 @@ def sampling_labels(text: str | None, n_classes: int, count: int) -> list[int]:
     return sorted(wanted[i % len(wanted)] for i in range(count))
 
 
-def sample_count(options: Options, n_classes: int, images_per_class: int) -> int:
-    """How many images to draw. A baseline that hands out real images stops where they run out."""
-    count = options.n_samples or max(1000, 100 * n_classes)
+def sample_count(options: Options, n_classes: int, images_per_class: int, n: int) -> int:
+    """How many images to draw. A baseline that hands out real images stops where they run out.
+
+    The protocol of the field draws as many as there are members; n is their public number.
+    """
+    least = n if options.evaluation == "field" else 0
+    count = options.n_samples or max(1000, 100 * n_classes, least)
     if options.n_samples is None and options.model in ("copycat", "fresh"):
         return max(n_classes, min(count, n_classes * images_per_class))
     return count

@@ -173,9 +173,9 @@ def _all(metrics: Iterable[Metric], probabilities: np.ndarray, labels: np.ndarra
     )
 
 
-def networks(params: Iterable[Any], images: np.ndarray) -> np.ndarray:
+def networks(params: Iterable[Any], images: np.ndarray, network: Any = classifier) -> np.ndarray:
     """Probabilities [S, n, K] of trained networks, a list of their parameters, on images."""
-    logits = np.stack([classifier.logits(p, images) for p in params])
+    logits = np.stack([network.logits(p, images) for p in params])
     return softmax(logits.astype(np.float64), axis=-1)
 
 
@@ -187,17 +187,19 @@ def train_and_test(
     seed: int,
     seeds: int = 1,
     steps: int = classifier.STEPS,
+    network: Any = classifier,
 ) -> dict:
     """Train `seeds` networks on one set and judge them on another.
 
     Args:
       train, test: (uint8 images [n, H, W, C], int labels [n]); test is never used to choose.
       seed: public; network i takes seed + i.
+      network: the module that trains it: classifier or field.
 
     Returns: {name: metric}, as `judge`.
     """
     if len(train[0]) == 0 or len(test[0]) == 0:
         which = "training" if len(train[0]) == 0 else "test"
         return nothing(n_classes, f"there is no {which} image")
-    params = classifier.train_all(*train, n_classes, seeds=range(seed, seed + seeds), steps=steps)
-    return judge(networks(params, test[0]), test[1], np.random.default_rng(seed))
+    params = network.train_all(*train, n_classes, seeds=range(seed, seed + seeds), steps=steps)
+    return judge(networks(params, test[0], network), test[1], np.random.default_rng(seed))

@@ -3,7 +3,8 @@
 Each row answers one question about the synthetic set: what it is worth as training data, between a floor and a
 ceiling; what it adds to the members; whether its labels are right; and what the same budget is worth without a
 generator. All are tested on the real test images, which are used for nothing else, except `label_fidelity`, which is
-tested on the synthetic ones. Quick or full, the rows are the same: quick is one seed and 400 steps.
+tested on the synthetic ones. A protocol says which network is trained on the synthetic images and on the real ones
+beside them, how often and for how long. Numbers of two protocols are never compared.
 """
 
 import functools
@@ -12,7 +13,7 @@ import importlib.metadata
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -20,10 +21,23 @@ from scipy.special import softmax
 
 from fpu.dp.rounding import rounded_up
 from fpu.files import cache as caches
-from fpu.utility import classifier, linear, metrics, private_classifier
+from fpu.utility import classifier, field, linear, metrics, private_classifier
 
-SEEDS = {True: 1, False: 3}  # by `quick`
-STEPS = {True: classifier.STEPS, False: 3 * classifier.STEPS}
+
+class Protocol(NamedTuple):
+    """How the networks of the rows are trained."""
+
+    network: Any  # the module whose train_all and logits they are: classifier or field
+    seeds: int
+    steps: int
+    small_steps: int  # of the small network of `classifier` that judges labels and gives features
+
+
+PROTOCOLS = {
+    "quick": Protocol(classifier, 1, classifier.STEPS, classifier.STEPS),
+    "full": Protocol(classifier, 3, 3 * classifier.STEPS, 3 * classifier.STEPS),
+    "field": Protocol(field, field.SEEDS, field.STEPS, 3 * classifier.STEPS),
+}
 
 LabelledImages = tuple[np.ndarray, np.ndarray]  # uint8 [n, H, W, C] and ints [n]
 
@@ -38,7 +52,7 @@ def rows(
     unit: str = "image",
     network: Any = None,
     seed: int = 0,
-    quick: bool = True,
+    protocol: str = "quick",
     secret: jax.Array | None = None,
     cache: Path | None = None,
     progress: Callable[[str], Any] = lambda line: None,
@@ -61,20 +75,24 @@ def rows(
     Returns: {row: metrics.judge of it}, or the reason why a row has none.
       synthetic; NAME of each other set
       members: the floor; all_real: the ceiling, members with every unseen image of the split
-      members_and_synthetic: what the synthetic images add
+      members_and_synthetic: what the synthetic images add; not in the protocol field
       label_fidelity: trained on unseen real images, tested on the synthetic
       reference: the same networks tested on real images, to compare label_fidelity with
       private_classifier: DP-SGD on the members at the run's eps and delta, a budget of its own
       linear_synthetic, linear_members: the linear probe
     """
-    members, test = real["members"], real["test"]
-    seeds = range(seed, seed + SEEDS[quick])
-    cached = functools.partial(_cached, cache, test, n_classes, seeds, STEPS[quick])
+    members, test, how = real["members"], real["test"], PROTOCOLS[protocol]
+    seeds = range(seed, seed + how.seeds)
+    cached = functools.partial(_cached, cache, test, n_classes, seeds, protocol)
 
     def train(name, data):
         progress(f"utility: training on {len(data[0])} {name.replace('_', ' ')} images")
         return metrics.train_and_test(
-            data, test, n_classes, seed=seed, seeds=len(seeds), steps=STEPS[quick]
+            *(data, test, n_classes),
+            seed=seed,
+            seeds=how.seeds,
+            steps=how.steps,
+            network=how.network,
         )
 
     def probe(data):
@@ -88,8 +106,9 @@ def rows(
     out["members"] = cached("network", members, lambda: train("members", members))
     everything = _join(members, real["nonmembers"], real["reference"])
     out["all_real"] = cached("network", everything, lambda: train("real", everything))
-    out["members_and_synthetic"] = train("member and synthetic", _join(members, synthetic))
-    networks = _unseen(network, real["reference"], n_classes, seeds, STEPS[quick], progress)
+    if protocol != "field":
+        out["members_and_synthetic"] = train("member and synthetic", _join(members, synthetic))
+    networks = _unseen(network, real["reference"], n_classes, seeds, how.small_steps, progress)
     for name, data in (("label_fidelity", synthetic), ("reference", test)):
         out[name] = _tested(networks, data, n_classes, seed)
     if budget is not None and math.isfinite(budget[0]):
@@ -103,10 +122,13 @@ def rows(
 
 
 def alone(
-    synthetic: LabelledImages, test: LabelledImages, n_classes: int, seed: int, quick: bool
+    synthetic: LabelledImages, test: LabelledImages, n_classes: int, seed: int, protocol: str
 ) -> dict:
     """The row 'synthetic' of one set, by itself, with one network."""
-    return metrics.train_and_test(synthetic, test, n_classes, seed=seed, steps=STEPS[quick])
+    how = PROTOCOLS[protocol]
+    return metrics.train_and_test(
+        synthetic, test, n_classes, seed=seed, steps=how.steps, network=how.network
+    )
 
 
 def _join(*sets):
@@ -167,15 +189,15 @@ def _private(
         return metrics.nothing(n_classes, str(error))
 
 
-def _cached(cache, test, n_classes, seeds, steps, kind, train, compute):
-    """compute(), or what it returned for the same images, seeds, steps, code and libraries."""
+def _cached(cache, test, n_classes, seeds, protocol, kind, train, compute):
+    """compute(), or what it returned for the same images, seeds, protocol, code and libraries."""
     key = {
         "kind": kind,
         "train": caches.digest(*train),
         "test": caches.digest(*test),
         "n_classes": n_classes,
         "seeds": list(seeds),
-        "steps": steps,
+        "protocol": protocol,
         "metrics": list(metrics.UTILITY),
     }
     return caches.remembered(cache, key | _code(), compute)
@@ -185,8 +207,8 @@ def _cached(cache, test, n_classes, seeds, steps, kind, train, compute):
 def _code():
     """The code, backend and libraries that the numbers depend on."""
     folder = Path(__file__).parent
-    names = ("classifier.py", "metrics.py", "linear.py", "protocols.py", "../intervals.py")
-    source = b"".join((folder / name).read_bytes() for name in names)
+    names = "classifier", "field", "metrics", "linear", "protocols", "../intervals"
+    source = b"".join((folder / f"{name}.py").read_bytes() for name in names)
     versions = {name: importlib.metadata.version(name) for name in ("jax", "numpy", "scikit-learn")}
     backend = jax.default_backend()
     return {"code": hashlib.sha256(source).hexdigest(), "backend": backend, **versions}

@@ -13,7 +13,7 @@ import pytest
 import tiny_prior
 
 from experiments import bench
-from experiments.suites import attacks, devices, engine, faults, fidelity, grid, stage
+from experiments.suites import attacks, devices, engine, faults, fidelity, field, grid, stage
 from fpu import InputError, models
 from fpu.pipeline import cost
 
@@ -206,3 +206,21 @@ def test_devices_are_compared_within_a_round(run_suite, one_linear_model, monkey
     for row in result["rows"]:
         row["gain"]["2"] = [1.9, 1.8, 2.0]
     assert "1.90 [1.80, 2.00]" in devices.table(result)
+
+
+def test_field_has_a_ceiling_for_each_data_set(run_suite, monkeypatch):
+    def train_and_test(train, test, n_classes, *, seed, seeds, steps, network):
+        assert (seeds, steps, network) == (3, 30, field.field)
+        assert (len(train[0]), len(test[0]), n_classes) == (1437, 360, 10)
+        value = {"value": 0.98765, "low": 0.98, "high": 0.99, "n": len(test[0])}
+        return {"accuracy": value, "auc": value}
+
+    monkeypatch.setattr(field.metrics, "train_and_test", train_and_test)
+    result, table = run_suite("field", field, STEPS=30)
+    (row,) = result["rows"]
+    assert (row["dataset"], row["n"], row["side"]) == ("digits", 1437, 8)
+    assert "| digits | 1,437 | 8 | 98.77 [98.00, 99.00] |" in table
+    lines = []
+    found = field.measure(lines.append, "all", None)
+    assert [row["dataset"] for row in found["rows"]] == ["digits"]
+    assert sum("left out" in line for line in lines) == 3

@@ -146,7 +146,7 @@ def test_full_has_three_seeds_of_everything(real, network, monkeypatch):
         *(real, fresh(real), {}, 10),
         budget=(2.0, 1e-3),
         network=network,
-        quick=False,
+        protocol="full",
         secret=secret,
     )
     assert asked == [3, 3, 3, 3, 3, 3, 3, 1, 1]  # the linear probe has no seed

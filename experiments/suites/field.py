@@ -1,0 +1,90 @@
+"""Ceilings of the field's protocol: what its classifier says when it is trained on the real images themselves.
+
+No synthetic set can be expected to be worth more. Accuracy and macro AUC on the official test images are means over
+three seeds; the interval resamples test images and seeds. MNIST and the files of MedMNIST are looked for in --data_dir
+and left out where they are not there.
+"""
+
+import pathlib
+import time
+from collections.abc import Callable
+
+import jax
+
+from fpu import InputError, data
+from fpu.report import words
+from fpu.utility import field, metrics
+
+SETS = "mnist", "digits", "pneumoniamnist.npz", "octmnist_part.npz"
+STEPS = field.STEPS
+
+
+def measure(say: Callable[[str], None], name: str, data_dir: str | None) -> dict:
+    """{'dataset', 'device', 'steps', 'seeds', 'rows'}: a row for each of SETS, or for the data set of --dataset.
+
+    Args:
+      say: called with one line for each data set.
+      name, data_dir: as data.load takes them; the name 'all' is every one of SETS that is found.
+    """
+    rows = []
+    for wanted in SETS if name == "all" else (name,):
+        try:
+            dataset = _load(wanted, data_dir)
+        except InputError as error:
+            if name != "all":
+                raise
+            say(f"field: {wanted} left out: {error}")
+            continue
+        rows.append(ceiling(dataset))
+        say(f"field: {rows[-1]['dataset']}: {rows[-1]['seconds']:.0f} s")
+    facts = {"dataset": name, "device": jax.devices()[0].device_kind}
+    return facts | {"steps": STEPS, "seeds": field.SEEDS, "rows": rows}
+
+
+def _load(name, data_dir):
+    """A data set, whose file or folder may lie in --data_dir by its name."""
+    inside = None if data_dir is None else pathlib.Path(data_dir).expanduser() / name
+    if inside is None or not inside.exists():
+        return data.load(name, data_dir)
+    return data.load(name, inside) if inside.is_dir() else data.load(inside)
+
+
+def ceiling(dataset: data.Dataset) -> dict:
+    """The classifier of the field on all real images of the training split, tested on the test split."""
+    parts = [
+        (dataset.images[rows], dataset.labels[rows])
+        for rows in (dataset.split == 0, dataset.split == data.TEST)
+    ]
+    clock = time.monotonic()
+    found = metrics.train_and_test(
+        *parts, dataset.n_classes, seed=0, seeds=field.SEEDS, steps=STEPS, network=field
+    )
+    return {
+        "dataset": dataset.name,
+        "n": len(parts[0][1]),
+        "side": dataset.shape[0],
+        "accuracy": found["accuracy"],
+        "auc": found["auc"],
+        "seconds": time.monotonic() - clock,
+    }
+
+
+def table(result: dict) -> str:
+    """A row for each data set."""
+    header = ["images", "n", "side", "accuracy %", "macro AUC %", "seconds"]
+    rows = [
+        [row["dataset"], f"{row['n']:,}", str(row["side"])]
+        + [_percent(row[name]) for name in ("accuracy", "auc")]
+        + [f"{row['seconds']:.0f}"]
+        for row in result["rows"]
+    ]
+    return (
+        f"Trained on the real images, {result['seeds']} seeds of {result['steps']:,} steps, on {result['device']}; "
+        f"95 % intervals over test images and seeds\n\n{words.grid(header, rows)}"
+    )
+
+
+def _percent(metric):
+    return " ".join(
+        [f"{100 * metric['value']:.2f}", f"[{100 * metric['low']:.2f}, {100 * metric['high']:.2f}]"]
+    )
