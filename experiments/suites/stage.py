@@ -130,7 +130,7 @@ def _judge(job: jobs.Job) -> tuple[Callable, str]:
 
     def judge(sample):
         images = draw.draw(sample, jax.random.key(7), labels, draw.CHUNK)
-        found = protocols.alone((images, labels), test, classes, 0, True)
+        found = protocols.alone((images, labels), test, classes, 0, "quick")
         told = {name: found[name]["value"] for name in ("accuracy", "auc")}
         sides = embed(test[0][same]), embed(images[fake]), test[1][same]
         return told | fidelity.values(*sides, kid)

@@ -115,7 +115,8 @@ def test_a_stage_of_dpsgd_is_paired_with_the_whole_budget_in_the_release(run_sui
     tiny_prior.install(monkeypatch)
     monkeypatch.setattr(stage.jobs.defaults, "draw_steps", lambda shape: 2)
     monkeypatch.setattr(stage.train.warmup, "DRAWS", 60)
-    monkeypatch.setattr(stage.protocols, "STEPS", {True: 2})
+    protocols = stage.protocols.PROTOCOLS
+    monkeypatch.setitem(protocols, "quick", protocols["quick"]._replace(steps=2))
     monkeypatch.setattr(stage.train.matched, "FACTOR", 1)
     taught = []
     pretrain = stage.train.warmup.pretrain
