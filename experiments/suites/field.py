@@ -51,17 +51,17 @@ def _load(name, data_dir):
 
 def ceiling(dataset: data.Dataset) -> dict:
     """The classifier of the field on all real images of the training split, tested on the test split."""
-    parts = [
+    train, test = (
         (dataset.images[rows], dataset.labels[rows])
         for rows in (dataset.split == 0, dataset.split == data.TEST)
-    ]
+    )
     clock = time.monotonic()
     found = metrics.train_and_test(
-        *parts, dataset.n_classes, seed=0, seeds=field.SEEDS, steps=STEPS, network=field
+        train, test, dataset.n_classes, seed=0, seeds=field.SEEDS, steps=STEPS, network=field
     )
     return {
         "dataset": dataset.name,
-        "n": len(parts[0][1]),
+        "n": len(train[1]),
         "side": dataset.shape[0],
         "accuracy": found["accuracy"],
         "auc": found["auc"],

@@ -73,8 +73,8 @@ def _block(options: settings.Options) -> tuple[list[dict], dict]:
             changes |= {"set": (f"recipe.trained={trained}",)} if share < 1 else {}
             job = jobs.prepare(dataclasses.replace(options, **changes))
             trainer = job.trainer._replace(teacher=taught.teacher(job.teacher))
-            secrets = jax.random.split(jax.random.key(1000 + options.seed))
-            task = job.task(*secrets, jax.random.key(options.seed))
+            model_secret, draws_secret = jax.random.split(jax.random.key(1000 + options.seed))
+            task = job.task(model_secret, draws_secret, jax.random.key(options.seed))
             result = train.train(trainer, [task], taught.follow)
             if share < 1 and trained == "all":
                 row(share, "before", _first(result.warmed), job)
@@ -158,7 +158,7 @@ def table(result: dict) -> str:
         n, eps, share, trained = kind
         shown.append(
             [f"{n:,}", f"{eps:g}", f"{share:g}", trained, str(len(mine))]
-            + [words.number(np.mean([one[name] for one in mine])) for name in METRICS]
+            + [words.number(float(np.mean([one[name] for one in mine]))) for name in METRICS]
             + (["–"] * 3 if trained == "none" else [_spread(gain) for gain in gains])
         )
     header = ["n", "ε", "share of the release", "trained by DP-SGD", "seeds"]
