@@ -73,8 +73,8 @@ def _block(options: settings.Options) -> tuple[list[dict], dict]:
             changes |= {"set": (f"recipe.trained={trained}",)} if share < 1 else {}
             job = jobs.prepare(dataclasses.replace(options, **changes))
             trainer = job.trainer._replace(teacher=taught.teacher(job.teacher))
-            model_secret, draws_secret = jax.random.split(jax.random.key(1000 + options.seed))
-            task = job.task(model_secret, draws_secret, jax.random.key(options.seed))
+            release_key, sgd_key = jax.random.split(jax.random.key(1000 + options.seed))
+            task = job.task(release_key, sgd_key, jax.random.key(options.seed))
             result = train.train(trainer, [task], taught.follow)
             if share < 1 and trained == "all":
                 row(share, "before", _first(result.warmed), job)
