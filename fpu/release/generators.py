@@ -18,7 +18,7 @@ import numpy as np
 from flax import traverse_util
 
 from fpu import InputError, models, priors
-from fpu.baselines import BASELINES, RELEASES
+from fpu.baselines import BASELINES, OF_PRIOR, RELEASES
 from fpu.data import npz
 from fpu.files import safe
 
@@ -36,12 +36,12 @@ class Generator(NamedTuple):
     spec: models.Spec
     class_names: tuple[str, ...]
     params: Any
-    prior: priors.Prior | None = None  # whose images are drawn; of the model `prior` alone
+    prior: priors.Prior | None = None  # whose images are drawn; of baselines.OF_PRIOR alone
 
     def sample(self, key: jax.Array, labels: jax.Array) -> jax.Array:
         """float32 [n, H, W, C] in [0, 1] for labels [n]."""
-        if self.model == "prior":
-            return BASELINES["prior"](self.spec, self.prior).sample(self.params, key, labels)
+        if self.model in OF_PRIOR:
+            return BASELINES[self.model](self.spec, self.prior).sample(self.params, key, labels)
         return _sampler(self.model, _frozen(self.config), self.spec)(self.params, key, labels)
 
 
@@ -111,7 +111,7 @@ def load(folder: Path, find: Find = BUILT_IN) -> Generator:
         if facts.model in models.MODELS:
             params = {"private": {}, "public": {}} | params
         generator = facts._replace(params=jax.tree.map(jnp.asarray, params))
-        if facts.model == "prior":  # numpy on the host: there is no shape without drawing
+        if facts.model in OF_PRIOR:  # numpy on the host: there is no shape without drawing
             ends = jnp.array([0, facts.spec.n_classes - 1])
             images = generator.sample(jax.random.key(0), ends)
         else:
@@ -142,7 +142,7 @@ def _facts(path: Path, find: Find) -> Generator:
         if len(names) != classes or not all(type(name) is str for name in names):
             raise ValueError("class names and classes differ in number")
         spec = models.Spec((height, width, channels), classes)
-        if model == "prior":
+        if model in OF_PRIOR:
             name, version = facts["prior"]["name"], facts["prior"]["version"]
             if config is not None or not (type(name) is type(version) is str):
                 raise ValueError("no such prior")

@@ -5,6 +5,7 @@ from importlib import metadata
 
 import numpy as np
 
+from fpu.baselines import OF_PRIOR
 from fpu.data import Dataset
 from fpu.dp import accounting
 from fpu.dp.plan import DPSGD, Plan, Release
@@ -146,7 +147,7 @@ def _knows(guarantee: dict) -> str:
 def _more(guarantee: dict, model: str) -> str:
     """How to draw more images."""
     prior = guarantee.get("prior")
-    if model != "prior" or not prior:
+    if model not in OF_PRIOR or not prior:
         return _MORE
     own = f" --prior={prior['name']}" if ":" in prior["name"] else ""
     version = f"version {prior['version']} of the prior `{prior['name']}`"

@@ -88,6 +88,7 @@ def test_the_texts_tell_of_the_prior_and_of_nothing_where_there_is_none(tmp_path
     assert "--prior=" not in texts_of("my:scans")[1]  # a model draws without its prior
     assert "--release=THIS_FOLDER --prior=my:scans --n=1000" in texts_of("my:scans", "prior")[1]
     assert "--release=THIS_FOLDER --n=1000" in texts_of("squares", "prior")[1]
+    assert "--prior=my:scans --n=1000" in texts_of("my:scans", "pe")[1]
 
 
 def test_another_release_never_replaces_it(tmp_path):
