@@ -22,6 +22,7 @@ import release_checks
 from experiments.suites import audit as suite
 from experiments.suites import vmap_clipping
 from fpu import training
+from fpu.baselines import pe
 from fpu.dp import accounting, clipping, gdp, moments, noise, plan, rounding, sampling, tails
 from fpu.dp.clipping import Diagnostics
 from fpu.dp.losses import Steps
@@ -260,6 +261,35 @@ def codes_on_the_members_scale(prior, images):
 )
 def test_a_row_that_sees_other_members_is_caught(name, fault):
     assert_caught(release, name, fault, release_checks.neighbours)
+
+
+def votes_by_rank(codes, labels, population):
+    """Where each row's vote goes depends on who else votes."""
+    return labels * population.shape[1] + np.argsort(np.argsort(codes[:, 0])) % population.shape[1]
+
+
+def a_vote_for_each_of_two(codes, labels, population):
+    first = REAL_VOTED(codes, labels, population)
+    return np.concatenate([first, first + 1])
+
+
+def each_round_with_the_whole_budget(cells, count, key, std):
+    return REAL_VOTES(cells, count, key, std / pe.ROUNDS**0.5)
+
+
+REAL_VOTED, REAL_VOTES = pe._nearest, moments.votes
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "fault", "check"),
+    [
+        (pe, "_nearest", votes_by_rank, release_checks.vote_neighbours),
+        (pe, "_nearest", a_vote_for_each_of_two, release_checks.vote_neighbours),
+        (moments, "votes", each_round_with_the_whole_budget, release_checks.vote_budget),
+    ],
+)
+def test_a_vote_too_many_or_too_loud_is_caught(module, name, fault, check):
+    assert_caught(module, name, fault, check)
 
 
 @pytest.mark.parametrize("share", ["MEANS", "ROUNDS", "LAST"])

@@ -3,6 +3,7 @@
 gaussian  one DP release of class means and covariances, then a normal draw for each image: seconds
 merf      one DP release of class means of random features, then a generator fitted to them (DP-MERF)
 prior     one DP release in the space of a public prior, then draws made of its images (fpu/priors/)
+pe        Private Evolution: rounds of noised votes for images of a public prior, then variations of the last ones
 copycat   the members themselves: best fidelity, no privacy
 fresh     held-out real images: what a perfect generator would make
 noise     uniform pixels, whatever the data: the other end of every scale
@@ -15,7 +16,7 @@ import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
-from fpu.baselines import gaussian, merf, real
+from fpu.baselines import gaussian, merf, pe, real
 from fpu.models import Spec
 from fpu.priors import Prior, draws, release
 
@@ -43,17 +44,27 @@ def one_shot(module, spec: Spec) -> Baseline:
     return _baseline("members", True, module.fit, module.sample, spec)
 
 
-def of_prior(spec: Spec, prior: Prior) -> Baseline:
-    """One DP release of the members in the space of a public prior, and draws from it; `sample` runs on the host."""
-    fit, sample = (functools.partial(f, prior) for f in (release.fit, draws.sample))
+def of_prior(fitted, drawn, spec: Spec, prior: Prior) -> Baseline:
+    """One DP release of the members in the space of a public prior, by the `fit` of a module; draws by a `sample`.
+
+    Both run on the host.
+    """
+    fit, sample = (functools.partial(f, prior) for f in (fitted.fit, drawn.sample))
     return _baseline("members", True, fit, sample, spec)
 
 
-RELEASES = {"gaussian": gaussian, "merf": merf, "prior": release}  # modules with PARAMETERS
-BASELINES: dict[str, Callable[..., Baseline]] = {  # (spec) -> Baseline; of `prior` (spec, prior)
+RELEASES = {
+    "gaussian": gaussian,
+    "merf": merf,
+    "prior": release,
+    "pe": pe,
+}  # modules with PARAMETERS
+OF_PRIOR = ("prior", "pe")  # their draws are made of images of a public prior
+BASELINES: dict[str, Callable[..., Baseline]] = {  # (spec) -> Baseline; of OF_PRIOR (spec, prior)
     "gaussian": functools.partial(one_shot, gaussian),
     "merf": functools.partial(one_shot, merf),
-    "prior": of_prior,
+    "prior": functools.partial(of_prior, release, draws),
+    "pe": functools.partial(of_prior, pe, pe),
     "copycat": functools.partial(_baseline, "members", False, real.fit, real.sample),
     "fresh": functools.partial(_baseline, "nonmembers", False, real.fit, real.sample),
     "noise": functools.partial(_baseline, "members", False, real.fit_nothing, real.uniform),

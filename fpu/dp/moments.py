@@ -145,6 +145,16 @@ def embeddings(
     return sums / a, counts / COUNT
 
 
+def votes(cells: ArrayLike, count: int, key: jax.Array, std: float) -> jax.Array:
+    """Noised numbers of rows in each of `count` cells, float32 [count]; cells: ints [N], a row's own.
+
+    **Guarantees.** A term is 1 in one cell, or nothing where there is no such cell: its norm is at most 1.
+    """
+    cells = np.asarray(cells)
+    inside = cells[(cells >= 0) & (cells < count)]
+    return _noised((np.bincount(inside, minlength=count).astype(np.float64),), key, std)[0]
+
+
 def _clipped(rows):
     """Rows x / max(|x|, 1) [N, D]; one that is not finite, or whose norm is not, is 0."""
     with np.errstate(over="ignore", invalid="ignore"):

@@ -24,7 +24,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from fpu import InputError, data, models, training
-from fpu.baselines import BASELINES
 from fpu.dp.plan import Plan
 from fpu.dp.rounding import rounded_down, rounded_up
 from fpu.pipeline import copies, draw, progress, settings, train
@@ -207,7 +206,7 @@ def _by_samples(job: Job, params, public, image, label) -> dict[str, float]:
     if job.trained:
         sample = train.sampler(job.trainer, params)
     else:
-        sample = functools.partial(BASELINES[job.options.model](job.spec).sample, params)
+        sample = functools.partial(job.baseline.sample, params)
     labels = _labels(job)
     labels = labels[np.linspace(0, len(labels) - 1, min(len(labels), _SHOWN)).astype(int)]
     size = draw.CHUNK if job.trained else len(labels)

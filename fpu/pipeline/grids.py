@@ -17,7 +17,7 @@ _NOISED = _PAPER | {"model": "vae,gan,ddpm", "noise_multiplier": "0.1"}
 _CORRECTED = {"dataset": "mnist", "n_per_class": "10,50,100,500,0", "seed": "0,1,2"}
 GRIDS = {
     "smoke": (
-        {"model": "vae,gan,ddpm,prior,gaussian,merf", "eps": "1,10"},
+        {"model": "vae,gan,ddpm,prior,pe,gaussian,merf", "eps": "1,10"},
         BASELINES,
     ),
     "corrected": (

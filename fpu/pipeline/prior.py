@@ -4,7 +4,7 @@ import functools
 import pathlib
 
 from fpu import InputError, models, priors
-from fpu.baselines import BASELINES, Baseline
+from fpu.baselines import BASELINES, OF_PRIOR, Baseline
 from fpu.pipeline import progress, settings
 from fpu.report import words
 
@@ -23,9 +23,9 @@ def chosen(options: settings.Options, dataset: str, spec: models.Spec) -> str:
         _refuse_the_data_themselves(options)
         return options.prior
     name = "none" if options.preset == "paper" else priors.auto(dataset, spec)
-    if options.model == "prior" and name == "none":
+    if options.model in OF_PRIOR and name == "none":
         raise InputError(
-            f"--model=prior: no prior is known to fit {dataset}: name one, as --prior=glyphs, or use "
+            f"--model={options.model}: no prior is known to fit {dataset}: name one, as --prior=glyphs, or use "
             "--model=gaussian"
         )
     return name
@@ -55,5 +55,5 @@ def load(name: str, spec: models.Spec, data_dir: str | None) -> priors.Prior | N
 
 
 def baseline(name: str, spec: models.Spec, prior: priors.Prior | None) -> Baseline:
-    """A generator of BASELINES for these images; of `prior` with that prior."""
-    return BASELINES[name](spec, *([prior] if name == "prior" else []))
+    """A generator of BASELINES for these images; of OF_PRIOR with that prior."""
+    return BASELINES[name](spec, *([prior] if name in OF_PRIOR else []))

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from fpu import data, distributed, evaluation, record, report
+from fpu.baselines import OF_PRIOR
 from fpu.dp import accounting
 from fpu.files import cache, storage
 from fpu.pipeline import (
@@ -143,7 +144,7 @@ def _write_images(job: Job, folder: pathlib.Path, images, labels, params: Any) -
     dataset, members = job.dataset, job.split.members
     names = tuple(map(str, dataset.class_names))
     drawn = job.trainer.prior if job.trained else None
-    drawn = job.prior if job.options.model == "prior" else drawn
+    drawn = job.prior if job.options.model in OF_PRIOR else drawn
     parts = job.options.model, job.config["model_config"], job.spec, names, params, drawn
     pack.write(
         folder / "release",

@@ -9,7 +9,7 @@ from typing import Any
 from absl import flags
 
 from fpu import InputError, models, priors
-from fpu.baselines import BASELINES, RELEASES
+from fpu.baselines import BASELINES, OF_PRIOR, RELEASES
 from fpu.pipeline import defaults, limits
 
 MOST_STEPS = 10**7
@@ -266,8 +266,10 @@ def _check_warmup(options: Options) -> None:
 
 
 def _check_prior(options: Options) -> None:
-    if options.model == "prior" and options.prior == "none":
-        raise InputError("--model=prior: draws images of a prior: name one, as --prior=glyphs")
+    if options.model in OF_PRIOR and options.prior == "none":
+        raise InputError(
+            f"--model={options.model}: draws images of a prior: name one, as --prior=glyphs"
+        )
     if options.prior in ("auto", "none") or teaches(options):
         return
     for reason, holds in (
@@ -282,7 +284,7 @@ def _check_prior(options: Options) -> None:
 
 def teaches(options: Options) -> bool:
     """Whether there is a release that a prior can help; of options that `check` let pass."""
-    return options.model == "prior" or warmup_share(options) > 0
+    return options.model in OF_PRIOR or warmup_share(options) > 0
 
 
 def warmup_share(options: Options) -> float:

@@ -63,7 +63,7 @@ def sample(
         if coin.any():
             images[coin] = _decoded(prior, z[coin])
         if not coin.all():
-            picks = _picked(prior, z[~coin])
+            picks = prior.images[nearest(prior, z[~coin])]
             images[~coin] = picks if way == "picked" else _varied(prior, k_vary, z[~coin], picks)
     return images.astype(np.float32) / np.float32(255)
 
@@ -94,14 +94,14 @@ def _decoded(prior, z):
     return prior.space.decode(z)
 
 
-def _picked(prior, z):
-    """The nearest images of the pool: uint8 [n, H, W, C]."""
+def nearest(prior: Prior, z: np.ndarray) -> np.ndarray:
+    """int [n]: which images of the pool have the codes nearest to z, float32 [n, d]."""
     half = 0.5 * np.square(prior.codes).sum(1)
     found = np.zeros(len(z), int)
     for i in range(0, len(z), _NEAREST):
         # |z - g|^2 / 2 less |z|^2 / 2, which is the same for all of the pool.
         found[i : i + _NEAREST] = (half[None] - z[i : i + _NEAREST] @ prior.codes.T).argmin(1)
-    return prior.images[found]
+    return found
 
 
 def _varied(prior, key, z, images):

@@ -18,7 +18,7 @@ import numpy as np
 from flax import traverse_util
 
 from fpu import InputError, models, priors
-from fpu.baselines import BASELINES, RELEASES
+from fpu.baselines import BASELINES, OF_PRIOR, RELEASES
 from fpu.data import npz
 from fpu.files import safe
 from fpu.priors import draws, matched
@@ -37,14 +37,13 @@ class Generator(NamedTuple):
     spec: models.Spec
     class_names: tuple[str, ...]
     params: Any
-    prior: priors.Prior | None = (
-        None  # whose images are drawn, or to whose release a model's are matched
-    )
+    # Whose images are drawn, or to whose release a model's are matched.
+    prior: priors.Prior | None = None
 
     def sample(self, key: jax.Array, labels: jax.Array) -> jax.Array:
         """float32 [n, H, W, C] in [0, 1] for labels [n]."""
-        if self.model == "prior":
-            return BASELINES["prior"](self.spec, self.prior).sample(self.params, key, labels)
+        if self.model in OF_PRIOR:
+            return BASELINES[self.model](self.spec, self.prior).sample(self.params, key, labels)
         draw = functools.partial(_sampler(self.model, _frozen(self.config), self.spec), self.params)
         if self.prior is None:
             return draw(key, labels)
@@ -118,7 +117,7 @@ def load(folder: Path, find: Find = BUILT_IN) -> Generator:
             params = {"private": {}, "public": {}} | params
         generator = facts._replace(params=jax.tree.map(jnp.asarray, params))
         ends = jnp.array([0, facts.spec.n_classes - 1])
-        if facts.model == "prior":  # numpy on the host: there is no shape without drawing
+        if facts.model in OF_PRIOR:  # numpy on the host: there is no shape without drawing
             images = generator.sample(jax.random.key(0), ends)
         else:
             plain = generator._replace(prior=None).sample
@@ -162,11 +161,11 @@ def _facts(path: Path, find: Find) -> Generator:
             raise ValueError("class names and classes differ in number")
         spec = models.Spec((height, width, channels), classes)
         made = Generator(model, config, spec, tuple(names), None)
-        if model == "prior" and config is not None:
+        if model in OF_PRIOR and config is not None:
             raise ValueError("no such prior")
-        if model != "prior":
+        if model not in OF_PRIOR:
             _sampler(model, _frozen(config), spec)
-        if model != "prior" and not (model in models.MODELS and "prior" in facts):
+        if model not in OF_PRIOR and not (model in models.MODELS and "prior" in facts):
             return made
         name, version = facts["prior"]["name"], facts["prior"]["version"]
         if not (type(name) is type(version) is str):

@@ -110,7 +110,7 @@ def lineage(config: dict) -> str:
     '' where no model was taught by draws, and none are handed out.
     """
     model, share = str(config["model"]), config.get("warmup_share") or 0
-    if model in ("prior", "gaussian"):
+    if model in ("prior", "pe", "gaussian"):
         return f"{released(config)} -> draws"
     if not share:
         return ""
@@ -127,6 +127,8 @@ def released(config: dict) -> str:
     prior, several = prior_name(config), config.get("components") or 1
     if not prior:
         return "release of class means and covariances"
+    if config["model"] == "pe":
+        return f"release of votes for {several} images of {prior} a class, round after round"
     sums = "class means" if several == 1 else f"a mixture of {several} normals a class"
     return f"release of {sums} in the space of {prior}"
 

@@ -153,6 +153,14 @@ def test_the_noise_is_what_the_docstrings_say():
         assert np.std(found) == pytest.approx(wanted, rel=0.12)
 
 
+def test_a_vote_is_one_in_one_cell_and_its_noise_is_std():
+    cells = np.array([3, 0, 3, 5, -1, 6])
+    found = moments.votes(cells, 6, jax.random.key(0), 0.0)
+    np.testing.assert_array_equal(found, [1, 0, 0, 2, 0, 1])  # none where there is no such cell
+    noise = moments.votes(np.zeros(0, int), 4000, jax.random.key(0), 0.7)
+    assert np.std(noise) == pytest.approx(0.7, rel=0.05)
+
+
 def test_absent_is_not_black():
     """What is hidden is a contribution that is absent. An image turned black is another one, and costs up to two."""
     z = jnp.asarray(np.random.default_rng(0).normal(size=(5, D)), jnp.float32)

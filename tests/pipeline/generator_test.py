@@ -102,7 +102,8 @@ def test_release_rivals_and_dpsgd_have_secret_keys_of_their_own(tmp_path, quick,
     assert beside == [["gaussian", "one_shot", "warmup"], ["gaussian"]]
 
 
-def test_draws_of_a_prior_are_a_release_that_draws_more(tmp_path, quick, monkeypatch):
+@pytest.mark.parametrize("model", ["prior", "pe"])
+def test_draws_of_a_prior_are_a_release_that_draws_more(tmp_path, quick, monkeypatch, model):
     shown = {}
 
     def samples(path, images, labels, class_names, *more):
@@ -110,11 +111,11 @@ def test_draws_of_a_prior_are_a_release_that_draws_more(tmp_path, quick, monkeyp
         path.write_bytes(PNG)
 
     monkeypatch.setattr(report, "samples_png", samples)
-    folder = run.run(options(tmp_path, **DRAWS))
+    folder = run.run(options(tmp_path, **DRAWS | {"model": model}))
     assert shown == {".release.part": 0, tmp_path.name: 3}  # real images, their labels, the prior's
     assert tells_the_secret(folder) == set()
     facts = read(folder, "release/generator.json")
-    assert (facts["model"], facts["prior"]) == ("prior", {"name": "squares", "version": "1"})
+    assert (facts["model"], facts["prior"]) == (model, {"name": "squares", "version": "1"})
     more = generators.load(folder / "release").sample(jax.random.key(1), np.arange(4))
     assert more.shape == (4, 8, 8, 1)
     for page in ("PRIVACY.md", "README.md"):

@@ -53,13 +53,14 @@ def test_a_prior_that_is_named_counts_in_the_paper_preset_too(squares):
     assert config(preset="paper", draw_steps=3, prior="squares")["prior"] == "squares"
 
 
-def test_draws_of_a_prior_need_one_and_the_way_out_is_told(monkeypatch):
+@pytest.mark.parametrize("model", ["prior", "pe"])
+def test_draws_of_a_prior_need_one_and_the_way_out_is_told(model, monkeypatch):
     with pytest.raises(
-        InputError, match=r"--model=prior: no prior is known to fit digits.*--prior="
+        InputError, match=rf"--model={model}: no prior is known to fit digits.*--prior="
     ):
-        config(model="prior", set=())
+        config(model=model, set=())
     tiny_prior.install(monkeypatch)
-    assert config(model="prior", set=())["prior"] == "squares"
+    assert config(model=model, set=())["prior"] == "squares"
 
 
 def test_another_version_is_another_run_and_another_group(squares, monkeypatch):

@@ -62,6 +62,7 @@ GOOD = Options(eps=1.0)
         ({"prior": "glyphs", "warmup_share": 0.0}, ["--prior=glyphs", "--warmup_share=0.5"]),
         ({"prior": "glyphs", "eps": None, "noise_multiplier": 1.0}, ["--prior=glyphs", "--eps"]),
         ({"prior": "none", "model": "prior"}, ["--model=prior", "--prior=glyphs"]),
+        ({"prior": "none", "model": "pe"}, ["--model=pe", "--prior=glyphs"]),
     ],
 )
 def test_a_bad_flag_is_refused_in_one_line(change, words):

@@ -15,7 +15,7 @@ import tiny_prior
 from hypothesis import strategies as st
 
 from fpu import InputError
-from fpu.baselines import BASELINES, RELEASES
+from fpu.baselines import BASELINES, OF_PRIOR, RELEASES
 from fpu.release import generators
 
 NAMES = ("no", "yes", "perhaps")
@@ -27,7 +27,7 @@ def made(name):
         return generators.Generator(
             name, dataclasses.asdict(tiny.smallest(name)), tiny.SPEC, NAMES, params
         )
-    prior = tiny_prior.prior(tiny.SPEC) if name == "prior" else None
+    prior = tiny_prior.prior(tiny.SPEC) if name in OF_PRIOR else None
     baseline = BASELINES[name](tiny.SPEC, *([prior] if prior else []))
     params = baseline.fit(tiny.pool(9), 9.0, 1.0, jax.random.key(0))
     return generators.Generator(name, None, tiny.SPEC, NAMES, params, prior)

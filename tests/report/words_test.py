@@ -64,6 +64,9 @@ def test_what_taught_what_is_one_line():
     )
     draws = {"model": "prior", "prior": "glyphs", "warmup_share": 0.0}
     assert words.lineage(draws) == "release of class means in the space of glyphs -> draws"
+    votes = draws | {"model": "pe", "components": 47}
+    told = "release of votes for 47 images of glyphs a class, round after round"
+    assert words.lineage(votes) == f"{told} -> draws"
     assert words.lineage({"model": "ddpm", "warmup_share": 1}).startswith("release of class means")
     for model in ("copycat", "merf", "ddpm"):
         assert words.lineage({"model": model, "warmup_share": 0.0}) == ""

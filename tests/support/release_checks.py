@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from fpu import training
+from fpu.baselines import pe
 from fpu.dp import moments, noise
 from fpu.priors import release
 
@@ -82,8 +83,8 @@ def pool_of(images, labels):
     )
 
 
-def exposure(images, labels, sigma, denominator=None, prior=None):
-    """(squared distance over std^2, added up over the sums of a release in a prior's space, and 1 / sigma^2).
+def exposure(images, labels, sigma, denominator=None, prior=None, module=release):
+    """(squared distance over std^2, added up over the sums of a module's release in a prior's space, and 1 / sigma^2).
 
     The distance is that of the release with the first member to the one without it, every sum shaped by the
     same noised sums before it: mu^2 of the adaptive composition.
@@ -92,9 +93,9 @@ def exposure(images, labels, sigma, denominator=None, prior=None):
     fitted = prior, linear_prior.SPEC
     rest = float(denominator or len(images)), sigma
     with seen() as both:
-        release.fit(*fitted, pool_of(images, labels), *rest, jax.random.key(0))
+        module.fit(*fitted, pool_of(images, labels), *rest, jax.random.key(0))
     with seen([noised for *_, noised in both]) as less:
-        release.fit(*fitted, pool_of(images[1:], labels[1:]), *rest, jax.random.key(0))
+        module.fit(*fitted, pool_of(images[1:], labels[1:]), *rest, jax.random.key(0))
     moved = [
         np.square(np.subtract(a, b)).sum() / std**2
         for (a, std, _), (b, *_) in zip(both, less, strict=True)
@@ -114,10 +115,19 @@ def neighbours():
             assert 0 < moved <= allowed * (1 + 1e-9)
 
 
-def budget():
+def vote_neighbours():
+    """One member, whatever it votes for, tells no more in all rounds than one Gaussian release does."""
+    images, labels = linear_prior.members(60)
+    for first in (np.zeros_like(images[0]), images[1]):
+        images[0] = first
+        moved, allowed = exposure(images, labels, 1.0, module=pe)
+        assert moved == pytest.approx(allowed)
+
+
+def budget(module=release, wanted=((60, 1), (3000, 2 + release.LLOYD))):
     """The sums of a release share one noise multiplier, and each has noise of its own."""
     images, labels = linear_prior.members(60)
-    for denominator, sums in ((60, 1), (3000, 2 + release.LLOYD)):
+    for denominator, sums in wanted:
         keys, real = [], noise.normal_on_host
 
         def spy(key, count, keys=keys, real=real):
@@ -125,7 +135,7 @@ def budget():
             return real(key, count)
 
         with mock.patch.object(noise, "normal_on_host", spy), seen() as calls:
-            release.fit(
+            module.fit(
                 linear_prior.make(),
                 linear_prior.SPEC,
                 pool_of(images, labels),
@@ -135,3 +145,8 @@ def budget():
             )
         assert len(set(keys)) == len(keys) == sums
         assert sum(1 / std**2 for _, std, _ in calls) == pytest.approx(1 / 0.9**2)
+
+
+def vote_budget():
+    """The rounds of votes share one noise multiplier, and each has noise of its own."""
+    budget(pe, ((60, pe.ROUNDS),))

@@ -87,7 +87,7 @@ def worth(record: dict) -> Finding | None:
 def helped(record: dict) -> Finding | None:
     """Whether the prior's draws beat those of `gaussian` at the same eps."""
     about, config = "Did the prior help?", record["config"]
-    row = "synthetic" if config["model"] == "prior" else "one_shot"
+    row = "synthetic" if config["model"] in ("prior", "pe") else "one_shot"
     ours = records.metric(record, "utility", row, "accuracy")
     plain = records.metric(record, "utility", "gaussian", "accuracy")
     if not records.known(ours, plain):

@@ -1,0 +1,130 @@
+"""fpu/baselines/pe.py: votes that share one budget, neighbouring sets, plain shares without noise, variations."""
+
+import functools
+
+import hypothesis
+import jax
+import jax.numpy as jnp
+import linear_prior
+import numpy as np
+import pytest
+import release_checks
+from hypothesis import strategies as st
+
+from fpu.baselines import pe
+from fpu.priors import release
+
+SPEC = linear_prior.SPEC
+make = functools.cache(linear_prior.make)
+
+
+def fit(images, labels, sigma=0.0):
+    pool = release_checks.pool_of(images, labels)
+    return pe.fit(make(), SPEC, pool, float(len(images)), sigma, jax.random.key(0))
+
+
+@pytest.mark.parametrize(
+    ("n", "sigma", "fewest", "most"),
+    [(30, 100.0, 2, 2), (500, 3.731, 20, 100), (1000, 3.731, 30, 150), (10**9, 1.0, 1000, 1000)],
+)
+def test_how_many_candidates_is_a_public_rule(n, sigma, fewest, most):
+    assert fewest <= pe.candidates(float(n), 10, sigma) <= most
+
+
+def test_the_rounds_share_one_noise_multiplier():
+    release_checks.vote_budget()
+
+
+def test_one_member_tells_no_more_than_one_release():
+    release_checks.vote_neighbours()
+
+
+@hypothesis.settings(max_examples=6)
+@hypothesis.given(
+    seed=st.integers(0, 99),
+    label=st.integers(0, 2),
+    sigma=st.sampled_from([1e-3, 1.0, 30.0]),
+    code=st.sampled_from([None, np.nan, np.inf, -3e38]),
+)
+def test_whatever_the_member_holds(seed, label, sigma, code):
+    """Random pixels, any label, and an encoder that fails on them."""
+    images, labels = linear_prior.members(12)
+    images[0] = np.random.default_rng(seed).integers(0, 256, images[0].shape)
+    strange, labels[0] = images[0].copy(), label
+
+    def encode(batch):
+        codes = linear_prior.encode(batch)
+        if code is not None:
+            codes[(batch == strange[None]).all((1, 2, 3)), 0] = code
+        return codes
+
+    prior = make()._replace(space=make().space._replace(encode=encode))
+    moved, allowed = release_checks.exposure(images, labels, sigma, prior=prior, module=pe)
+    assert moved <= allowed * (1 + 1e-9)
+
+
+def test_a_group_has_one_vote_a_round():
+    images, labels = linear_prior.members(6)
+    pool = release_checks.pool_of(images, labels)._replace(
+        units=jnp.array([[0, 0, 0, 0], [1, 1, 1, 1], [2, 3, 4, 5]]), sizes=jnp.array([1, 1, 4])
+    )
+    with release_checks.seen() as calls:
+        pe.fit(make(), SPEC, pool, 3.0, 1.0, jax.random.key(0))
+    assert [counts.sum() for counts, *_ in calls] == [3.0] * pe.ROUNDS
+
+
+def test_without_noise_the_votes_are_the_members_of_each_class_and_their_means_are_near():
+    images, labels = linear_prior.members(300)
+    with release_checks.seen() as calls:
+        params = fit(images, labels)
+    codes = release.encoded(make(), images)
+    population, weights = (np.asarray(params[name]) for name in ("means", "weights"))
+    votes = calls[-1][0].reshape(3, -1)
+    np.testing.assert_allclose(votes, 100.0 * weights, atol=1e-4)
+    for k in range(3):
+        own = codes[labels == k]
+        away = np.linalg.norm(own[:, None] - population[k][None], axis=2)
+        _, same = np.unique(population[k], axis=0, return_inverse=True)  # of equal ones one has all
+        found = np.bincount(same.ravel(), votes[k])
+        np.testing.assert_array_equal(
+            found, np.bincount(same.ravel()[away.argmin(1)], minlength=len(found))
+        )
+        spread = np.linalg.norm(own - own.mean(0), axis=1).mean()
+        assert np.linalg.norm(weights[k] @ population[k] - own.mean(0)) < 0.5 * spread
+
+
+def test_a_population_comes_nearer_from_round_to_round():
+    images, labels = linear_prior.members(300)
+    nearest, real = [], pe._nearest
+
+    def spy(rows, classes, population):
+        cells = real(rows, classes, population)
+        chosen = population.reshape(-1, population.shape[2])[cells]
+        nearest.append(np.linalg.norm(rows - chosen, axis=1).mean())
+        return cells
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pe, "_nearest", spy)
+        fit(images, labels)
+    assert len(nearest) == pe.ROUNDS
+    assert nearest[-1] < nearest[0]
+
+
+def test_counts_of_noise_alone_are_dropped_and_the_largest_stays():
+    std = 2.0
+    counts = np.array([[1.0, -8.0, 4.0, 100.0], [1.0, 0.0, -1.0, 0.5]])
+    weights = pe._above(counts, std)
+    np.testing.assert_allclose(weights, [[0, 0, 0, 1], [1, 0, 0, 0]])
+    counts[0, 2] = 100.0
+    np.testing.assert_allclose(pe._above(counts, std)[0], [0, 0, 0.5, 0.5])
+
+
+@pytest.mark.parametrize("sigma", [0.0, 20.0])
+def test_draws_are_images_whatever_the_noise_and_the_members(sigma):
+    images = np.full((4, 8, 8, 1), 200, np.uint8)
+    params = fit(images, np.zeros(4, int), sigma)  # no member of classes 1 and 2
+    assert set(params) == set(pe.PARAMETERS)
+    assert all(x.dtype == jnp.float32 and np.isfinite(x).all() for x in params.values())
+    drawn = pe.sample(make(), SPEC, params, jax.random.key(1), [0, 1, 2, 2])
+    assert drawn.shape == (4, 8, 8, 1)
+    assert ((drawn >= 0) & (drawn <= 1)).all()
