@@ -16,6 +16,8 @@ from fpu.release import card, formats, generators, registry, texts
 IMAGES, PICTURE, GUARANTEE = "synthetic.npz", "samples.png", card.GUARANTEE
 FILES = (IMAGES, formats.LABELS, PICTURE, generators.NUMBERS, generators.FACTS, GUARANTEE)
 TEXTS = ("PRIVACY.md", card.README, card.REGISTRY)
+# Of a model: its own, and the numbers of the release to which its images are matched.
+_OF_A_MODEL = ("private", "public", *(f"release/{name}" for name in RELEASES["prior"].PARAMETERS))
 
 
 def scan(folder: Path, find: generators.Find = generators.BUILT_IN) -> None:
@@ -34,9 +36,9 @@ def scan(folder: Path, find: generators.Find = generators.BUILT_IN) -> None:
     numbers = folder / generators.NUMBERS
     if numbers.exists():
         model = generators.load(folder, find).model
-        parameters = RELEASES[model].PARAMETERS if model in RELEASES else ("private", "public")
+        parameters = RELEASES[model].PARAMETERS if model in RELEASES else _OF_A_MODEL
         for name in safe.npz_names(numbers, generators.MOST):
-            if name.split("/")[0] not in parameters:
+            if not {name, name.split("/")[0]} & set(parameters):
                 raise InputError(f"{numbers}: {name} is not of a generator")
     with safe.one_line(folder / GUARANTEE, "the guarantee of a release"):
         guarantee = json.loads((folder / GUARANTEE).read_text(encoding="utf-8"))
