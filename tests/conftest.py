@@ -5,18 +5,7 @@ XLA_FLAGS="" uv run pytest: with XLA's own choice of code generator.
 Hypothesis tries the same examples every time, and nothing is timed: a busy machine is no failure.
 """
 
-import importlib.metadata
-import os
-
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# Newer versions of jaxlib do not have the flag, and end the process that names it.
-os.environ.setdefault(
-    "XLA_FLAGS",
-    "--xla_cpu_use_fusion_emitters=false"
-    if importlib.metadata.version("jaxlib").startswith("0.10.")
-    else "",
-)
-
+import environment
 import hypothesis
 import jax
 import pytest
@@ -43,9 +32,9 @@ def _bounded_memory():
 
 
 @pytest.fixture(autouse=True)
-def _private_cache(tmp_path_factory, monkeypatch):
+def _private_cache(monkeypatch):
     """Calibrations and downloads of the tests never read or write the user's own cache."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(environment.FOLDER / "cache"))
 
 
 @pytest.fixture(autouse=True)
