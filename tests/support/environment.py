@@ -16,12 +16,14 @@ if "FPU_TEST_FOLDER" not in os.environ:  # the first process; workers and subpro
     atexit.register(shutil.rmtree, os.environ["FPU_TEST_FOLDER"], ignore_errors=True)
 FOLDER = Path(os.environ["FPU_TEST_FOLDER"])
 
-# Newer versions of jaxlib do not have the flag, and end the process that names it.
-_FLAG = "--xla_cpu_use_fusion_emitters=false"
-_OLD = importlib.metadata.version("jaxlib").startswith("0.10.")
+# Cheap passes of XLA where it is asked for any (see conftest.py).
+_FLAGS = "--xla_backend_optimization_level=1"
+if importlib.metadata.version("jaxlib").startswith("0.10."):
+    # Newer versions do not have the flag, and end the process that names it.
+    _FLAGS += " --xla_cpu_use_fusion_emitters=false"
 for _name, _value in {
     "JAX_PLATFORMS": "cpu",
-    "XLA_FLAGS": _FLAG if _OLD else "",
+    "XLA_FLAGS": _FLAGS,
     # Threads that wait for others spin: two processes of two threads keep two cores busy with waiting.
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
