@@ -1,8 +1,5 @@
 """fpu/commands/generate.py: more images from a release, in three formats, at the command line."""
 
-import subprocess
-import sys
-
 import jax
 import numpy as np
 import pytest
@@ -95,10 +92,3 @@ def test_a_release_is_not_changed(folder):
         with pytest.raises(InputError, match="lies in the release"):
             generate.generate(str(folder), 3, None, 0, str(folder / out), form)
     assert sorted(folder.iterdir()) == before
-
-
-def test_the_command_needs_a_release_and_says_so():
-    command = [sys.executable, "-m", "experiments.generate", "--out=x.npz"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "--release is missing" in done.stderr

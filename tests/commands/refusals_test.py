@@ -39,6 +39,7 @@ COMMANDS = {
     ],
     "--eps=1 --steps=1000000000": ["--steps=1000000000", "at most 10000000"],
     "--eps=1e9 --steps=10 --sample_rate=1": ["eps = 1e+09 cannot be reached", "the largest is eps"],
+    "--eps=1 --model=ddmp": ["--model=ddmp is unknown: did you mean ddpm?"],
     "--eps=0": ["--eps=0", "such as --eps=1"],
     "--eps=1 --sample_rate=1.5": ["--sample_rate=1.5", "1 is everybody"],
     "--eps=1 --sample_rate=nan": ["--sample_rate=nan", "(0, 1]"],

@@ -2,10 +2,7 @@
 
 import json
 import os
-import pathlib
 import signal
-import subprocess
-import sys
 from unittest import mock
 
 import jax
@@ -52,23 +49,6 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_work(tmp_path, mo
     monkeypatch.setattr(run, "carry_out", None)
     with pytest.raises(InputError, match=r"--workdir=.*name a folder you may write to"):
         run.run(Options(model="gaussian", eps=1.0, workdir=str(tmp_path / "file" / "run")))
-
-
-def test_the_command_ends_with_one_line_and_code_2(tmp_path):
-    command = [sys.executable, "-m", "experiments.run", "--model=ddmp", "--eps=1"]
-    root = str(pathlib.Path(__file__).parents[2])
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": root},
-    )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: --model=ddmp is unknown: did you mean ddpm?")
-    assert done.stderr.count("\n") == 1
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_killed_run_goes_on_and_ends_bitwise_where_it_would_have_ended(tmp_path, quick, capsys):

@@ -1,0 +1,39 @@
+"""The environment of the tests and of the processes that they start. conftest.py imports it before all else.
+
+What is compiled, by XLA or by Python, is kept in a folder of the session, for the files and processes that come after.
+"""
+
+import atexit
+import importlib.metadata
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+if "FPU_TEST_FOLDER" not in os.environ:  # the first process; workers and subprocesses inherit it
+    os.environ["FPU_TEST_FOLDER"] = tempfile.mkdtemp(prefix="fpu-tests-")
+    atexit.register(shutil.rmtree, os.environ["FPU_TEST_FOLDER"], ignore_errors=True)
+FOLDER = Path(os.environ["FPU_TEST_FOLDER"])
+
+# Cheap passes of XLA where it is asked for any (see conftest.py).
+_FLAGS = "--xla_backend_optimization_level=1"
+if importlib.metadata.version("jaxlib").startswith("0.10."):
+    # Newer versions do not have the flag, and end the process that names it.
+    _FLAGS += " --xla_cpu_use_fusion_emitters=false"
+for _name, _value in {
+    "JAX_PLATFORMS": "cpu",
+    "XLA_FLAGS": _FLAGS,
+    # Threads that wait for others spin: two processes of two threads keep two cores busy with waiting.
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    # One folder a worker: an entry is not written at once, and another process might read half of it.
+    "JAX_COMPILATION_CACHE_DIR": str(FOLDER / os.environ.get("PYTEST_XDIST_WORKER", "xla")),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+}.items():
+    os.environ.setdefault(_name, _value)
+
+if sys.dont_write_bytecode:  # each subprocess would compile every module that it imports
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(FOLDER / "bytecode")
+    sys.dont_write_bytecode = False
