@@ -1,6 +1,7 @@
 """A run's record: one JSON object of schema 1. Tables, figures and pages are made from records alone.
 
-    config, data, privacy, fidelity, utility, cost, versions; where a public prior helped, prior
+    config, data, privacy, fidelity, utility, cost, versions; where a public prior helped, prior; where copies without
+    a part of the members were judged on that part, cross_fitted (fpu/crossfit.py)
 
 Every metric in it is {"value", "low", "high", "n"}, low to high its 95 % interval, or {"value": None, "reason"}. Where
 the noise of the mechanism moves it, "another" is [low, high] of another run at the same settings (intervals.another).
@@ -46,6 +47,8 @@ def make(job, eps: float, accountant: str, judged: dict, seconds: dict, audit=No
         cost_section(seconds, steps),
     )
     record["privacy"]["audit"] = audit
+    if "cross_fitted" in judged:
+        record["cross_fitted"] = judged["cross_fitted"]
     if job.prior:
         record["prior"] = prior_section(job.prior, job.dataset.images[job.split.members])
     return record

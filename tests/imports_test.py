@@ -22,6 +22,7 @@ ROOMS = {  # room: the rooms it may import
     "fidelity": {"intervals", "neighbours", "utility"},
     "privacy": {"intervals", "neighbours", "data", "dp"},
     "evaluation": JUDGES | {"data", "neighbours"},
+    "crossfit": JUDGES | {"neighbours"},
     "release": {"files", "data", "dp", "models", "priors", "baselines"},
     "record": {"data", "dp"},
     "report": {"files", "dp", "privacy", "record", "baselines", "models", "intervals"},

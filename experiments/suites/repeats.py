@@ -16,34 +16,37 @@ from fpu.pipeline import draw, generator, jobs, repeats, settings
 from fpu.report import words
 from fpu.utility import linear
 
-RUNS = 100
-EPS = (1.0, 10.0)
+SETTINGS = (("gaussian", 1.0, 100), ("gaussian", 10.0, 100), ("prior", 1.0, 12))  # model, eps, runs
 PER_CLASS = 50
+SUBSET, KEYS = 101, 70_000  # of which nothing that makes the interval has been fixed
 IMAGES = 1000
 KINDS = {"accuracy": "right", "kid": "square", "coverage": "share"}
 
 
 def measure(say: Callable[[str], None]) -> dict:
-    """{'model', 'dataset', 'n', 'runs', 'repeats', 'rows'}: a row for each eps and metric."""
+    """{'dataset', 'n', 'repeats', 'rows'}: a row for each setting and metric."""
     rows = []
-    for eps in EPS:
-        job = jobs.prepare(settings.Options(model="gaussian", eps=eps, n_per_class=PER_CLASS))
-        made = runs(job, say)
+    for model, eps, count in SETTINGS:
+        job = jobs.prepare(
+            settings.Options(model=model, eps=eps, n_per_class=PER_CLASS, seed=SUBSET)
+        )
+        made = runs(job, count, say)
         rows += [
-            {"eps": eps, "metric": name} | covering([one[name] for one in made]) for name in KINDS
+            {"model": model, "eps": eps, "runs": count, "metric": name}
+            | covering([one[name] for one in made])
+            for name in KINDS
         ]
-    facts = {"model": "gaussian", "dataset": job.dataset.name, "n": job.n}
-    return facts | {"runs": RUNS, "repeats": repeats.DEFAULT, "rows": rows}
+    return {"dataset": job.dataset.name, "n": job.n, "repeats": repeats.DEFAULT, "rows": rows}
 
 
-def runs(job: jobs.Job, say: Callable[[str], None]) -> list[dict]:
-    """{metric: {value, low, high, n, another}} of RUNS runs that differ in their secret key alone."""
+def runs(job: jobs.Job, count: int, say: Callable[[str], None]) -> list[dict]:
+    """{metric: {value, low, high, n, another}} of `count` runs that differ in their secret key alone."""
     judge = _judge(job)
     classes = job.dataset.n_classes
     labels = np.asarray(settings.sampling_labels(None, classes, IMAGES), np.int32)
     public, results = jax.random.key(0), []
-    for number in range(RUNS):
-        k_run, k_repeats = jax.random.split(jax.random.key(1000 + number))
+    for number in range(count):
+        k_run, k_repeats = jax.random.split(jax.random.key(KEYS + number))
         sample = generator.one_shot(job, k_run).sample
         images = draw.draw(sample, jax.random.fold_in(public, 2), labels, len(labels))
         own = judge(images, labels, True)
@@ -54,7 +57,9 @@ def runs(job: jobs.Job, say: Callable[[str], None]) -> list[dict]:
             metric |= intervals.another(metric, [other[name] for other in others], KINDS[name])
         results.append(own)
         if number % 20 == 19:
-            say(f"repeats: eps = {job.options.eps:g}, {number + 1} of {RUNS} runs")
+            say(
+                f"repeats: {job.options.model}, eps = {job.options.eps:g}, {number + 1} of {count} runs"
+            )
     return results
 
 
@@ -99,25 +104,14 @@ def covering(metrics: list[dict]) -> dict:
 def table(result: dict) -> str:
     """A row for each eps and metric."""
     rows = [
-        [
-            f"{row['eps']:g}",
-            row["metric"],
-            *(words.number(row[k]) for k in ("least", "mean", "greatest")),
-        ]
+        [row["model"], f"{row['eps']:g}", str(row["runs"]), row["metric"]]
+        + [words.number(row[k]) for k in ("least", "mean", "greatest")]
         + [f"{100 * row[k]:.0f}" for k in ("this_set", "another_run")]
         for row in result["rows"]
     ]
-    header = [
-        "ε",
-        "metric",
-        "least",
-        "mean",
-        "greatest",
-        "in the interval of this set %",
-        "of another run %",
-    ]
+    header = ["model", "ε", "runs", "metric", "least", "mean", "greatest"]
+    header += ["in the interval of this set %", "of another run %"]
     return (
-        f"{result['runs']} runs of `{result['model']}` on {result['dataset']}, n = {result['n']}, alike but for their "
-        f"noise; intervals of 95 %, that of another run from {result['repeats']} repeats on draws of the release\n\n"
-        + words.grid(header, rows)
+        f"Runs on {result['dataset']}, n = {result['n']}, alike but for their noise; intervals of 95 %, that of"
+        f" another run from {result['repeats']} repeats on draws of the release\n\n{words.grid(header, rows)}"
     )

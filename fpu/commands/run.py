@@ -27,7 +27,7 @@ GROUPS = {
         "sample_rate",
     ),
     "Training": ("prior", "preset", "steps", "draw_steps", "set", "tensorboard"),
-    "Evaluation": ("evaluation", "repeats", "shadows", "audit"),
+    "Evaluation": ("evaluation", "repeats", "folds", "shadows", "audit"),
     "Several machines": ("process",),
     "Research": ("noise_seed",),
 }

@@ -277,7 +277,7 @@ def _refuse_too_many(queues: list[np.ndarray], dataset: "Dataset", n_per_class: 
                 f"--n_per_class={n_per_class} needs {n_per_class} training {unit} of class {c} "
                 f"({dataset.class_names[c]}), {dataset.name} has {len(queue)}; "
                 + (
-                    f"--n_per_class={fewest} is possible"
+                    f"--n_per_class={fewest} is possible; without the flag each class gives what it has, up to 50"
                     if fewest
                     else "merge that class with another"
                 )

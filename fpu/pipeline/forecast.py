@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fpu.pipeline import cost, groups, jobs, progress, repeats, run, sweep
+from fpu.pipeline import cost, folds, groups, jobs, progress, repeats, run, sweep
 from fpu.pipeline.settings import Options
 from fpu.utility import protocols
 
@@ -69,6 +69,7 @@ def _group(group: Sequence[Options], prices: dict) -> tuple[str, float, float]:
     stages = prices[key]
     steps = sum(stage.steps for stage in stages)
     seconds = sum(stage.steps * stage.seconds for stage in stages)
+    seconds *= 1 + folds.count(job)
     memory = max((stage.bytes for stage in stages), default=0) / 2**20
     return (
         f"{size}: {group[0].model}, {steps:,} steps, {_duration(seconds)}, {memory:,.0f} MB",
@@ -80,7 +81,7 @@ def _group(group: Sequence[Options], prices: dict) -> tuple[str, float, float]:
 def _steps(job: jobs.Job) -> int:
     """How many steps of a classifier the judging takes (utility/protocols.py)."""
     rivals, how = 2 if job.trained and job.plan.private else 0, _protocol(job)
-    return how.steps * (how.seeds * (6 + rivals) + repeats.count(job))
+    return how.steps * (how.seeds * (6 + rivals) + repeats.count(job) + 2 * folds.count(job))
 
 
 def _protocol(job: jobs.Job) -> protocols.Protocol:

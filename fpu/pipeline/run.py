@@ -19,6 +19,7 @@ from fpu.pipeline import (
     auditing,
     copies,
     draw,
+    folds,
     generator,
     jobs,
     outlook,
@@ -40,6 +41,7 @@ _AT_ONCE = 10_000  # images that a one-shot generator draws at once
 # What the secret key is folded with for models beside the run. Far from 0, 1, 2 ...: to split a key is to
 # fold it with these, and that is how the released model gets its own.
 SHADOWS, AUDIT, WORLDS, CLASSIFIER, REPEATS = 1001, 1002, 1003, 1004, 1005  # 1006: generator.RIVAL
+FOLDS = 1007
 
 
 def run(
@@ -192,6 +194,10 @@ def _judged(job: Job, key, public, made, images, labels, rivals, seconds: dict) 
         secret = jax.random.fold_in(key, WORLDS)
         judged["empirical_epsilon"] = paper_worlds.judge(job, secret, progress.say, queries)
     seconds["evaluate"] = time.monotonic() - clock
+    clock = time.monotonic()
+    if crossed := folds.judge(job, labels, jax.random.fold_in(key, FOLDS), public):
+        judged["cross_fitted"] = crossed
+        seconds["folds"] = time.monotonic() - clock
     return judged
 
 
@@ -210,7 +216,11 @@ def _finish(folder: pathlib.Path, result: dict) -> None:
 
 
 def _refutation(result: dict) -> str | None:
-    return auditing.refutation(result) or verdict.exceeded(result)
+    return (
+        auditing.refutation(result)
+        or verdict.exceeded(result)
+        or verdict.exceeded(verdict.crossed(result))
+    )
 
 
 def _write_report(folder: pathlib.Path, result: dict) -> None:

@@ -79,6 +79,7 @@ class Options:
     labels: str | None = None
     evaluation: str = "quick"
     repeats: int | None = None
+    folds: int | None = None
     shadows: int = 0
     audit: str = "none"
     workdir: str | None = None
@@ -114,6 +115,8 @@ _HELP = {
     "data.subset=random|first (in file order)",
     "evaluation": "the networks that judge utility: quick (default), full, or field, as papers do",
     "repeats": "runs on draws of the release, for the interval of another run (default 5)",
+    "folds": "copies of the generator, each without a part of the members, judged on that part (default 5 where fewer "
+    "than 50 test images are left, else 0)",
     "shadows": "even number of shadow models for LiRA: 64 are good, each costs a run",
     "audit": "none, one_run, two_worlds[:COPIES], samples[:COPIES] (synthetic images alone): a lower bound on eps from "
     "copies; exit code 3 where it refutes the claim. paper[:QUERIES]: that paper's empirical epsilon",
@@ -203,6 +206,7 @@ def check(options: Options) -> None:
         ("n_samples", MOST_IMAGES, "and experiments.generate draws more of them later"),
         ("shadows", MOST_COPIES, "each is a training"),
         ("repeats", MOST_COPIES, "each is a run"),
+        ("folds", MOST_COPIES, "each is a run"),
         ("n_public", MOST_UNITS, "more than any file holds"),
     ):
         value = getattr(options, name)
@@ -210,6 +214,8 @@ def check(options: Options) -> None:
             raise InputError(f"--{name}={value}: must be at most {most}, {why}")
     if options.repeats is not None and (options.repeats < 0 or options.repeats == 1):
         raise InputError(f"--repeats={options.repeats}: must be 0 for none, or 2 and more")
+    if options.folds is not None and (options.folds < 0 or options.folds == 1):
+        raise InputError(f"--folds={options.folds}: must be 0 for none, or 2 and more")
     for name in ("n_per_class", "seed", "noise_seed"):
         value = getattr(options, name)
         if value is not None and value < 0:

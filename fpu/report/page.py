@@ -125,7 +125,21 @@ def _judged(record: dict) -> dict:
         "utility": rows.compared(record, UTILITY, "members", ("Synthetic", "Floor")),
         "classifiers": rows.classifiers(record),
         "recall": rows.recall(record),
+        "crossed": _crossed(record),
     }
+
+
+def _crossed(record: dict) -> list[rows.Rows]:
+    """The tables of what was cross-fitted; none where nothing was."""
+    if "cross_fitted" not in record:
+        return []
+    other = verdict.crossed(record)
+    tables = (
+        rows.compared(other, UTILITY, "members", ("Synthetic", "Floor")),
+        rows.compared(other, FIDELITY, "real", ("Synthetic", "Fresh real images")),
+        rows.attacks(other),
+    )
+    return [table for table in tables if table]
 
 
 def _fact(fact: object) -> str | None:

@@ -15,6 +15,7 @@ _FREE = {
         "sha256_members",
         "stages",
         "repeats",
+        "folds",
         "dataset",
         "set",
         "labels",

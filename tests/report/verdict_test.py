@@ -3,6 +3,7 @@
 import pytest
 from fake_records import m, null, record
 
+from fpu import report
 from fpu.report import verdict
 
 
@@ -111,3 +112,31 @@ def test_a_strangers_claim_is_not_proved_and_an_unknown_one_is_not_eps_infinity(
     run["privacy"]["proof"] = run["config"]["proof"] = "unknown"
     assert verdict.guarantee(run).title == "No guarantee is known"
     assert "∞" not in verdict.guarantee(run).text + verdict.headline(run)
+
+
+def test_cross_fitted_numbers_stand_in_for_those_of_few_test_images():
+    run = record(accuracy=0.95)
+    run["cross_fitted"] = {
+        "folds": 5,
+        "n": 33,
+        "utility": {
+            "synthetic": {"accuracy": m(0.5, 0.1, 33)},
+            "members": {"accuracy": m(0.9, 0.1, 33)},
+        },
+        "fidelity": {
+            "synthetic": {"coverage": m(0.4, 0.2, 33)},
+            "real": {"coverage": m(0.9, 0, 33)},
+            "features": {"network": "random"},
+        },
+        "attacks": {"nearest": {"auc": m(0.5, 0.2, 33)}},
+    }
+    tiles = {tile.about: tile for tile in verdict.findings(run)}
+    assert tiles["Utility, cross-fitted"].title == "40 points short of the real members"
+    assert "5 generators like this one" in tiles["Utility, cross-fitted"].text
+    assert "not of this very set" in tiles["Utility, cross-fitted"].text
+    assert tiles["Fidelity, cross-fitted"].title == "Cannot tell from 33 test images"
+    assert tiles["Privacy, tested, cross-fitted"].title == "Cannot tell from 33 images"
+    assert "(cross-fitted)" in verdict.brief(run)[0]
+    assert "right about 50 of 100" in verdict.sentence(run)
+    assert 'id="crossed"' in report.page(run, b"\x89PNG")
+    assert 'id="crossed"' not in report.page(record(), b"\x89PNG")

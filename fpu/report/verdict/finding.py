@@ -18,6 +18,21 @@ class Finding(NamedTuple):
     text: str
 
 
+def crossed(record: dict) -> dict:
+    """The record as the verdict reads it: where it was cross-fitted (fpu/crossfit.py), with those numbers as its own.
+
+    Members and non-members are then of one origin, whatever the notes say of the split.
+    """
+    if not (other := record.get("cross_fitted")):
+        return record
+    return record | {
+        "utility": other["utility"],
+        "fidelity": other["fidelity"],
+        "privacy": record["privacy"] | {"attacks": other["attacks"]},
+        "data": record["data"] | {"notes": {}, "n_test": other["n"]},
+    }
+
+
 def unit(record: dict) -> str:
     """Whose presence the guarantee hides: 'image' or 'group'."""
     name = record["privacy"].get("unit") or record["data"].get("unit") or "image"

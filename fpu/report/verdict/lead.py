@@ -4,7 +4,7 @@ import math
 
 from fpu.dp.statement import NOMINAL
 from fpu.report import records
-from fpu.report.verdict.finding import Finding, unit
+from fpu.report.verdict.finding import Finding, crossed, unit
 from fpu.report.verdict.likeness import fidelity
 from fpu.report.verdict.privacy import exceeded, guarantee, shared
 from fpu.report.verdict.usefulness import utility, worth
@@ -15,6 +15,7 @@ def sentence(record: dict) -> str:
     """What was found: how private the images are, and what a program learns from them."""
     if "diverged" in record:
         return "Training failed: there are no synthetic images."
+    record = crossed(record)
     if exceeded(record):
         return "These images give away more about single members than was promised: something is broken."
     return f"{_made(record)} {_private(record)}, and {_useful(record)}."
@@ -24,7 +25,7 @@ def next_step(record: dict) -> str:
     """What the reader should do now. The first reason to stop comes first."""
     if "diverged" in record:
         return "Run it again with a smaller learning rate, as the reason below says."
-    if exceeded(record):
+    if exceeded(crossed(record)):
         return "Release nothing of it, and look for the fault: the attack below names itself."
     if shared(record):
         return "Release nothing before it is certain that the prior's images are public."
@@ -40,7 +41,7 @@ def next_step(record: dict) -> str:
     )
     if guarantee(record).mark == "bad":
         share = f"Ask whoever answers for these data whether so weak a guarantee is enough. If so: {share}"
-    return f"{_better(record)}{_look(fidelity(record))} {share}"
+    return f"{_better(record)}{_look(fidelity(crossed(record)))} {share}"
 
 
 def _made(record: dict) -> str:
@@ -92,7 +93,7 @@ def _in_100(m: dict) -> str:
 
 def _better(record: dict) -> str:
     """Where something else is better than these images: that first."""
-    useful, paid = utility(record), worth(record)
+    useful, paid = utility(crossed(record)), worth(record)
     if paid and paid.mark == "bad":
         return "Run again with the model that the tile on training names: it does better here. "
     if useful.mark == "bad":
