@@ -14,7 +14,7 @@ from fpu.pipeline import defaults, limits
 
 MOST_STEPS = 10**7
 MOST_UNITS = 10**9
-MOST_IMAGES = 10**7
+MOST_IMAGES = 10**5  # each is also a file of the release
 EVALUATIONS = "quick", "full", "field"  # protocols.PROTOCOLS says what each is
 MOST_COPIES = 10**4  # of an audit or an attack
 # (least, usual) number of copies or queries. 0: as many as the claim needs (auditing.copies_needed).

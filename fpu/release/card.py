@@ -99,8 +99,20 @@ def readme(title: str, tags: Sequence[str], body: str) -> str:
 
 
 def dumped(value: Any) -> str:
-    """YAML in the order given."""
-    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100)
+    """YAML in the order given; text of several lines as a block, as the registry wants it."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Of plain values alone."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
+_Dumper.add_representer(str, _text)
 
 
 def merge(folder: Path, said: dict[str, str]) -> None:

@@ -12,9 +12,8 @@ from fpu.dp.rounding import rounded_up
 
 NOT_STATED = "not stated"
 USE = (
-    "For developing and testing programs, and for training where their maker has measured that it works.\n"
-    "Not for diagnosis; no expert has judged them. They may miss rare kinds of images and repeat the biases\n"
-    "of the real ones."
+    "For developing and testing programs, and for training where their maker has measured that it works. Not for "
+    "diagnosis; no expert has judged them. They may miss rare kinds of images and repeat the biases of the real ones."
 )
 _NO_DATE = "1900-01-01"  # what the registry's own template has
 _HOLDERS = ("basic", "administrative")  # parts that a card fills in

@@ -2,6 +2,7 @@
 datasheet (README.md)."""
 
 import math
+import textwrap
 from importlib import metadata
 
 import numpy as np
@@ -213,9 +214,14 @@ tensorflow_datasets.ImageFolder("images").as_dataset(split="train")
 pandas.read_csv("labels.csv")                               # file, label, class; pyarrow.csv.read_csv as well
 ```
 
-`synthetic.npz` is in MedMNIST's format: under the name of a set with as many classes, as `F/pneumoniamnist.npz`,
-`medmnist.PneumoniaMNIST(split="train", root="F")` reads it.{missing}
+`synthetic.npz` is in MedMNIST's format. Its classes read it under the name of a set, here as F/pneumoniamnist.npz, once
+they are told not to ask for that set's number of images:
 
+```python
+medmnist.PneumoniaMNIST.__len__ = lambda self: len(self.imgs)
+medmnist.PneumoniaMNIST(split="train", root="F")
+```
+{missing}
 {prior}{more}
 
 ## What they are for, and what not
@@ -228,7 +234,8 @@ More images, on any machine, without the real data:
 `fpu generate --release=THIS_FOLDER --n=1000 --out=more.npz`"""
 _MISSING = """
 Programs that read folders number the classes that have images; the number a folder's name begins with is the label."""
-_SYNTHETIC = f"""\
-{registry.USE} Measurements against real images are not in this folder: they are not
-private."""
+_SYNTHETIC = textwrap.fill(
+    f"{registry.USE} Measurements against real images are not in this folder: they are not private.",
+    110,
+)
 _BASELINE = "For comparison with generators, by those who may see the real images."

@@ -42,7 +42,7 @@ GOOD = Options(eps=1.0)
         ({"delta": 1.0}, ["--delta=1"]),
         ({"steps": 0}, ["--steps=0", "at least 1"]),
         ({"n_samples": 0}, ["--n_samples=0", "at least 1"]),
-        ({"n_samples": 10**9}, ["--n_samples=1000000000", "at most 10000000"]),
+        ({"n_samples": 10**9}, ["--n_samples=1000000000", "at most 100000,"]),
         ({"draw_steps": 10**12}, ["--draw_steps=1000000000000", "at most 10000000"]),
         ({"shadows": 10**6}, ["--shadows=1000000", "at most 10000"]),
         ({"audit": "two_worlds:99999"}, ["99999 must be", "at most 10000"]),
