@@ -1,6 +1,6 @@
 """Judge a synthetic set on the data it was made from, in one call: fidelity, attacks on privacy, utility.
 
-All randomness here is public, from `seed`, except the keys of the DP-SGD classifier. A metric for which there are
+All randomness here is public, from `seed`, except the keys of the private classifier. A metric for which there are
 too few data is null with a reason.
 """
 
@@ -16,6 +16,7 @@ from fpu import InputError, fidelity, intervals, neighbours
 from fpu.data import Dataset, Split, class_matched
 from fpu.fidelity import features, memorisation
 from fpu.intervals import missing
+from fpu.priors import Prior
 from fpu.privacy import attacks, distance, samples_only, targets
 from fpu.utility import protocols
 
@@ -38,6 +39,7 @@ def evaluate(
     beside: Mapping[str, LabelledImages] | None = None,
     again: Iterable[np.ndarray] = (),
     budget: tuple[float, float] | None = None,
+    prior: Prior | None = None,
     seed: int = 0,
     secret: jax.Array | None = None,
     protocol: str = "quick",
@@ -55,9 +57,10 @@ def evaluate(
       beside: {name: (images, labels)} of other synthetic sets; each has a row of its own in 'utility'.
       again: sets of images, each with these labels, as other runs at the same settings would release them: what
         metrics say of them gives the interval of another draw, 'another' (see intervals.another).
-      budget: (eps, delta) of a classifier trained on the members by DP-SGD; None for no such row.
+      budget: (eps, delta) of a classifier trained privately on the members; None for no such row.
+      prior: public images in whose space that classifier works; None: on the frequencies of the image.
       seed: public.
-      secret: None, or a typed key as secret as the data, for the noise of the DP-SGD classifier; without it that
+      secret: None, or a typed key as secret as the data, for the noise of the private classifier; without it that
         noise is new each time.
       protocol: of protocols.PROTOCOLS. quick: one classifier of 400 steps; full: three of 1,200, and five times as many
         targets; field: three residual networks, trained to the end, and as many targets.
@@ -95,6 +98,7 @@ def evaluate(
             beside or {},
             k,
             budget=budget,
+            prior=prior,
             unit="image" if dataset.groups is None else "group",
             network=networks.classifier,
             seed=seed,

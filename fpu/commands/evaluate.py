@@ -25,7 +25,7 @@ from absl import flags
 from fpu import InputError, data, evaluation, models, record, report
 from fpu.data import folders, manifests
 from fpu.files import cache
-from fpu.pipeline import draw, progress, settings, workdir
+from fpu.pipeline import draw, prior, progress, settings, workdir
 from fpu.training import checkpoint
 
 
@@ -107,6 +107,7 @@ def evaluate(options: Options) -> pathlib.Path:
         labels,
         scores=_scores(options, run, dataset) if run else None,
         budget=None if math.isinf(eps) else (eps, privacy["delta"]),
+        prior=None if math.isinf(eps) else _prior(options, dataset),
         seed=options.seed or 0,
         protocol=options.evaluation,
         cache=cache.folder("floors"),
@@ -121,6 +122,12 @@ def evaluate(options: Options) -> pathlib.Path:
     picture = (out / "samples.png").read_bytes()
     workdir.write_text(out / "report.html", report.page(result, picture))
     return out
+
+
+def _prior(options: Options, dataset: data.Dataset):
+    """In whose space the private classifier works."""
+    spec = models.Spec(dataset.shape, dataset.n_classes)
+    return prior.of_classifier("auto", dataset.name, spec, options.data_dir)
 
 
 def _completed(options: Options) -> tuple[Options, dict | None]:

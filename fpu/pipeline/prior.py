@@ -45,6 +45,18 @@ def _refuse_the_data_themselves(options: settings.Options) -> None:
         )
 
 
+def of_classifier(
+    asked: str, dataset: str, spec: models.Spec, data_dir: str | None
+) -> priors.Prior | None:
+    """In whose space the private classifier works where a run has no prior of its own, as `gaussian` has none.
+
+    Args:
+      asked: --prior.
+      dataset: its name.
+    """
+    return load(priors.auto(dataset, spec) if asked == "auto" else asked, spec, data_dir)
+
+
 @functools.lru_cache(maxsize=2)
 def load(name: str, spec: models.Spec, data_dir: str | None) -> priors.Prior | None:
     """priors.load under a name that tells of no path, as a release tells it; None of none. Kept for later runs."""

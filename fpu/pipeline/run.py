@@ -24,6 +24,7 @@ from fpu.pipeline import (
     jobs,
     outlook,
     paper_worlds,
+    prior,
     processes,
     progress,
     repeats,
@@ -182,6 +183,7 @@ def _judged(job: Job, key, public, made, images, labels, rivals, seconds: dict) 
         beside=rivals,
         again=repeats.sets(job, made.sample, labels, jax.random.fold_in(key, REPEATS), public),
         budget=budget,
+        prior=_of_classifier(job) if budget else None,
         seed=options.seed,
         secret=jax.random.fold_in(key, CLASSIFIER),
         protocol=options.evaluation,
@@ -199,6 +201,14 @@ def _judged(job: Job, key, public, made, images, labels, rivals, seconds: dict) 
         judged["cross_fitted"] = crossed
         seconds["folds"] = time.monotonic() - clock
     return judged
+
+
+def _of_classifier(job: Job):
+    """In whose space the private classifier works: the run's prior, or the one that its images would have."""
+    options = job.options
+    if job.prior or options.preset == "paper":
+        return job.prior
+    return prior.of_classifier(options.prior, job.dataset.name, job.spec, options.data_dir)
 
 
 def _finish(folder: pathlib.Path, result: dict) -> None:

@@ -48,6 +48,9 @@ class Space(NamedTuple):
         ..., np.ndarray
     ]  # uint8 [n, H, W, C] -> float32 [n, d]; one row sees one image
     decode: Callable[..., np.ndarray] | None  # float32 [n, d] -> uint8 [n, H, W, C]
+    hidden: Callable[..., np.ndarray] | None = (
+        None  # images -> float32 [n, D], more numbers; a row sees one image
+    )
 
 
 class Prior(NamedTuple):

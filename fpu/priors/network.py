@@ -57,12 +57,15 @@ CONFIGS = {
 
 
 class Encoder(nn.Module):
-    """ONE image [side, side, 1] in [0, 1] -> mean and log variance of its code, [latent] each."""
+    """ONE image [side, side, 1] in [0, 1] -> mean and log variance of its code, [latent] each.
+
+    Or, where `hidden`, the last layer before them [dense[-1]].
+    """
 
     config: Config
 
     @nn.compact
-    def __call__(self, image: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def __call__(self, image: jax.Array, hidden: bool = False) -> Any:
         x = image - 0.2
         for number, channels in enumerate(self.config.convolutions):
             kernel, stride = ((4, 4), 2) if number == 0 else ((3, 3), 1)
@@ -70,6 +73,8 @@ class Encoder(nn.Module):
         x = x.reshape(-1)
         for width in self.config.dense:
             x = nn.gelu(nn.Dense(width)(x))
+        if hidden:
+            return x
         mean, logvar = jnp.split(nn.Dense(2 * self.config.latent)(x), 2)
         return mean, jnp.clip(logvar, -8.0, 3.0)
 
@@ -240,7 +245,11 @@ def of(config: Config, params: dict[str, Any], spec: Spec) -> Space:
         images = _mapped(functools.partial(_decode, config, params["decoder"]), codes)
         return warps.resize(images, spec.shape[:2])
 
-    return Space(encode, decode)
+    def hidden(images):
+        square = warps.resize(images, (config.side, config.side))
+        return _mapped(functools.partial(_hidden, config, params["encoder"]), square)
+
+    return Space(encode, decode, hidden)
 
 
 def _mapped(function, rows):
@@ -255,6 +264,14 @@ def _mapped(function, rows):
 def _encode(config, params, images):
     def one(image):
         return _applied(Encoder(config), params, image.astype(jnp.float32) / 255.0)[0]
+
+    return jax.vmap(one)(images)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _hidden(config, params, images):
+    def one(image):
+        return Encoder(config).apply(params, image.astype(jnp.float32) / 255.0, hidden=True)
 
     return jax.vmap(one)(images)
 

@@ -155,6 +155,12 @@ REFERENCES = {  # rows of a section: what real images give there
     "fidelity": {"real": "held-out real images"},
     "privacy": {},
 }
+PROTOCOLS = {  # config.evaluation: which networks the rows of `utility` are
+    "quick": "Protocol quick: one small network, 400 steps.",
+    "full": "Protocol full: three small networks, 1,200 steps each.",
+    "field": "Protocol field: three residual networks, 4,000 steps each, as papers of DP image synthesis judge; rows "
+    "on synthetic labels and linear probes are as in full.",
+}
 CLASSIFIERS = {  # rows of `utility`: what was trained on what, and tested on what
     "synthetic": "Trained on synthetic, tested on real",
     "one_shot": "Trained on draws of one DP release at this ε",
@@ -163,7 +169,7 @@ CLASSIFIERS = {  # rows of `utility`: what was trained on what, and tested on wh
     "members": "Trained on the real members (floor)",
     "all_real": "Trained on all real images at hand (ceiling)",
     "members_and_synthetic": "Trained on members and synthetic together",
-    "private_classifier": "DP-SGD classifier on the members, at this ε",
+    "private_classifier": "Private classifier on the members, at this ε",
     "linear_synthetic": "Linear probe on synthetic",
     "linear_members": "Linear probe on the members",
     "reference": "Trained on unseen real images, tested on real",

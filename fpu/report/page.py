@@ -11,7 +11,7 @@ from fpu.dp.statement import NOT_COVERED
 from fpu.privacy import bounds
 from fpu.report import compare, frame, panels, plots, records, rows, svg, verdict, words
 from fpu.report.gallery import Comparison
-from fpu.report.metrics import DISTANCES, FIDELITY, PAPER_EPSILON, UTILITY
+from fpu.report.metrics import DISTANCES, FIDELITY, PAPER_EPSILON, PROTOCOLS, UTILITY
 
 _PROVED = {
     "eps": "ε",
@@ -122,6 +122,7 @@ def _judged(record: dict) -> dict:
         "roc": plots.png(roc) if roc else None,
         "distances": rows.listed(record, DISTANCES),
         "paper_epsilon": rows.listed(record, PAPER_EPSILON),
+        "protocol": PROTOCOLS.get(record["config"].get("evaluation"), ""),
         "utility": rows.compared(record, UTILITY, "members", ("Synthetic", "Floor")),
         "classifiers": rows.classifiers(record),
         "recall": rows.recall(record),

@@ -130,7 +130,7 @@ def _panel(ax, metric: Metric, runs, names, place, step: float) -> None:
     if metric in AXES["utility"]:
         dotted = {"color": "#666666", "marker": "|", "ms": 5, "lw": 0.8, "ls": "-."}
         rival = _row(metric, "private_classifier")
-        _line(ax, runs, rival, metric.scale, (*place, 1), "DP-SGD classifier", dotted)
+        _line(ax, runs, rival, metric.scale, (*place, 1), "private classifier", dotted)
     dashes = {"members": "--", "all_real": ":", "real": (0, (5, 4))}
     for row, words in REFERENCES[metric.axis].items():
         real = {"color": DARK, "lw": 0.9, "ls": dashes[row]}

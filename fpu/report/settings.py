@@ -33,6 +33,7 @@ _FREE = {
         "queries",
     ),
 }
+FIELD = " (judged as the field does)"  # on the name of the data
 _SHORT = {
     "model_config": "model",
     "sha256_synthetic": "file",
@@ -44,7 +45,8 @@ _SHORT = {
 def tell_apart(runs: Sequence[dict]) -> None:
     """Put into the records what their names leave out.
 
-    data.name: data of one name and another content get a part of their hash as well.
+    data.name: data of one name and another content get a part of their hash as well. Where utility was judged by the
+    protocol of the field, the name says so: tables, figures and comparisons are of one name, so protocols do not mix.
     config.differs: "model.width=8, steps=300" where runs of one model, on the same data, of the same number of members
     and the same eps, differ in more than chance; for all runs of that model and data. words.model_name prints it.
     """
@@ -89,6 +91,8 @@ def _name_contents(runs: Sequence[dict]) -> None:
         if len(names[data["name"]]) > 1:
             path = Path(data["name"])
             data["name"] = f"{path.stem} ({content[:8]}){path.suffix}"
+        if run["config"].get("evaluation") == "field":
+            data["name"] = data["name"].removesuffix(FIELD) + FIELD
 
 
 def _differing(runs: Sequence[dict]) -> set[str]:

@@ -23,7 +23,7 @@ STEPS, BATCH = 4000, 128
 SEEDS = 3
 _WIDTHS, _BLOCKS = (32, 64), 2  # channels of each stage, and residual blocks in it
 _LARGEST = 16  # side of the first stage, at most; the second has half
-_RATE, _MOMENTUM, _DECAY, _SMOOTHING = 0.2, 0.9, 5e-4, 0.1
+_RATE, _MOMENTUM, _DECAY, _SMOOTHING, _LONGEST = 0.1, 0.9, 5e-4, 0.1, 2.0
 _CHUNK = 500  # images of one call of a trained network
 
 
@@ -150,7 +150,12 @@ def _optimiser(steps):
     rate = optax.cosine_onecycle_schedule(steps, _RATE, pct_start=0.2)
     kernels = functools.partial(jax.tree.map, lambda x: x.ndim > 1)
     decay = optax.add_decayed_weights(_DECAY, mask=kernels)
-    return optax.chain(decay, optax.sgd(rate, momentum=_MOMENTUM, nesterov=True))
+    # Images that are all alike have variance 0, which batch statistics divide by.
+    return optax.chain(
+        optax.clip_by_global_norm(_LONGEST),
+        decay,
+        optax.sgd(rate, momentum=_MOMENTUM, nesterov=True),
+    )
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

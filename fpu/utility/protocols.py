@@ -21,6 +21,7 @@ from scipy.special import softmax
 
 from fpu.dp.rounding import rounded_up
 from fpu.files import cache as caches
+from fpu.priors import Prior
 from fpu.utility import classifier, field, linear, metrics, private_classifier
 
 
@@ -50,6 +51,7 @@ def rows(
     *,
     budget: tuple[float, float] | None = None,
     unit: str = "image",
+    prior: Prior | None = None,
     network: Any = None,
     seed: int = 0,
     protocol: str = "quick",
@@ -65,6 +67,7 @@ def rows(
       beside: {name: (images, labels)}, other synthetic sets; each has a row of its own.
       budget: (eps, delta) of the run, or None where it is not private: no private_classifier then.
       unit: what the budget protects; the private classifier can protect an 'image' only.
+      prior: public images in whose space the private classifier works, or None.
       network: parameters of classifier.train on unseen real images with `seed`: the feature network
         of the fidelity metrics, so that it is trained once. None: too few images are unseen.
       seed: public. Network i takes seed + i.
@@ -78,7 +81,7 @@ def rows(
       members_and_synthetic: what the synthetic images add; not in the protocol field
       label_fidelity: trained on unseen real images, tested on the synthetic
       reference: the same networks tested on real images, to compare label_fidelity with
-      private_classifier: DP-SGD on the members at the run's eps and delta, a budget of its own
+      private_classifier: trained privately on the members at the run's eps and delta, a budget of its own
       linear_synthetic, linear_members: the linear probe
     """
     members, test, how = real["members"], real["test"], PROTOCOLS[protocol]
@@ -112,10 +115,11 @@ def rows(
     for name, data in (("label_fidelity", synthetic), ("reference", test)):
         out[name] = _tested(networks, data, n_classes, seed)
     if budget is not None and math.isfinite(budget[0]):
-        progress(
-            f"utility: DP-SGD classifier on {len(members[0])} members, eps = {rounded_up(budget[0], 3)}"
+        eps = rounded_up(budget[0], 3)
+        progress(f"utility: private classifier on {len(members[0])} members, eps = {eps}")
+        out["private_classifier"] = _private(
+            members, test, n_classes, budget, unit, seeds, secret, prior
         )
-        out["private_classifier"] = _private(members, test, n_classes, budget, unit, seeds, secret)
     out["linear_synthetic"] = probe(synthetic)
     out["linear_members"] = cached("linear", members, lambda: probe(members))
     return out
@@ -168,19 +172,20 @@ def _private(
     unit: str,
     seeds: Sequence[int],
     secret: jax.Array | None = None,
+    prior: Prior | None = None,
 ) -> dict:
     """The mean over one private training for each seed, each with the whole budget."""
+    images, labels = train
     if unit != "image":
-        reason = f"its DP-SGD protects one image; this run protects one {unit}"
+        reason = f"it protects one image; this run protects one {unit}"
         return metrics.nothing(n_classes, reason)
 
     def predict():
+        shape = tuple(images.shape[1:])
+        way = private_classifier.choose(prior, len(labels), n_classes, *budget, shape)
         keys = [None if secret is None else jax.random.fold_in(secret, seed) for seed in seeds]
-        params = [
-            private_classifier.train(train[0], train[1], n_classes, budget[0], budget[1], key)
-            for key in keys
-        ]
-        logits = np.stack([private_classifier.logits(p, test[0]) for p in params])
+        params = [way.train(images, labels, secret=key) for key in keys]
+        logits = np.stack([way.logits(p, test[0]) for p in params])
         return softmax(logits.astype(np.float64), axis=-1)
 
     try:

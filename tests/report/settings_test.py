@@ -84,3 +84,14 @@ def test_pages_and_figures_know_settings_apart(tmp_path):
     page = report.overview(report.comparison(read(tmp_path, runs)))
     assert "(steps=100)" in page
     assert "(steps=200)" in page
+
+
+def test_protocols_never_share_a_table(tmp_path):
+    runs = [
+        record(accuracy=accuracy, seed=seed, evaluation=protocol)
+        for seed, (accuracy, protocol) in enumerate(((0.5, "quick"), (0.9, "field")))
+    ]
+    found = rows(read(tmp_path, runs))
+    assert len({where for where, *_ in found}) == 2
+    assert sum("judged as the field does" in where for where, *_ in found) == 1
+    assert {number.split(" ")[0] for *_, number in found} == {"0.500", "0.900"} or len(found) == 2

@@ -21,7 +21,7 @@ def _small(monkeypatch):
     jax.clear_caches()  # the sizes below are no arguments of the compiled steps
     monkeypatch.setattr(field, "BATCH", 16)
     monkeypatch.setattr(field, "_BLOCKS", 1)
-    monkeypatch.setattr(field, "_WIDTHS", (4, 8))
+    monkeypatch.setattr(field, "_WIDTHS", (8, 16))
 
 
 def accuracy(variables, images, labels):
@@ -100,3 +100,10 @@ def test_a_shift_moves_the_image_and_repeats_its_edge(monkeypatch):
         field._update(2, 2, (image, np.array([0])), state, (np.array([0]), np.array([[4, 2]])))
     np.testing.assert_array_equal(np.asarray(seen[0])[0, :26], image[0, 2:])
     np.testing.assert_array_equal(np.asarray(seen[0])[0, 27], image[0, 27])
+
+
+def test_images_that_are_all_alike_do_not_break_it():
+    """Their variance is 0 in every batch: a generator that failed draws such images."""
+    images = np.full((40, 8, 8, 1), 7, np.uint8)
+    (variables,) = field.train_all(images, np.arange(40) % 4, 4, seeds=[0], steps=40)
+    assert np.isfinite(field.logits(variables, images)).all()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from fpu.utility import classifier, metrics, private_classifier, protocols
+from fpu.utility import classifier, metrics, private_linear, protocols
 
 pytestmark = pytest.mark.usefixtures("short_training")
 TRAINING_STEPS = 80
@@ -140,7 +140,9 @@ def test_full_has_three_seeds_of_everything(real, network, monkeypatch):
     monkeypatch.setattr(metrics, "judge", judge)
     monkeypatch.setattr(classifier, "_train", lambda data, k, seeds, steps: [network] * len(seeds))
     blank = {"kernel": np.zeros((64, 10), np.float32), "bias": np.zeros(10, np.float32)}
-    monkeypatch.setattr(private_classifier, "train", lambda *a: seeds.append(a[-3:]) or blank)
+    monkeypatch.setattr(
+        private_linear, "train", lambda *a: seeds.append((a[3], a[4], a[-1])) or blank
+    )
     secret = jax.random.key(7)
     protocols.rows(
         *(real, fresh(real), {}, 10),

@@ -18,7 +18,7 @@ def utility(record: dict) -> Finding:
     rival = records.metric(record, "utility", "private_classifier", "accuracy")
     if records.known(rival) and low(rival) > high(ours):
         text += (
-            f" A classifier trained by DP-SGD on the members, at the same ε, classifies {spoken(rival, 100)}"
+            f" A private classifier of the members, at the same ε, classifies {spoken(rival, 100)}"
             " correctly. If this task is all you need, release that one instead."
         )
     doubt = f"Cannot tell from {plural(ours.get('n') or 0, 'test image')}"
