@@ -30,6 +30,8 @@ def begin(file, devices, environment):
     settings = {
         "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {count}",
         "NPROC": "16",  # threads: collectives of more devices than cores wait for each other
+        "MALLOC_ARENA_MAX": "2",  # else each thread keeps the memory that it has compiled in
+        "JAX_ENABLE_COMPILATION_CACHE": "0",  # the session's is of one device
         **environment,
     }
     return subprocess.Popen(
