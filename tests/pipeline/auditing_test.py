@@ -19,9 +19,7 @@ from fpu.pipeline import auditing, copies, jobs, run, settings, sweep
 from fpu.pipeline.settings import Options
 from fpu.privacy import audit
 
-pytestmark = [
-    pytest.mark.filterwarnings("default::DeprecationWarning:jax_privacy"),
-]
+pytestmark = [pytest.mark.filterwarnings("default::DeprecationWarning:jax_privacy")]
 
 
 def sides(gap, n=60):
@@ -145,12 +143,7 @@ def ended(options, monkeypatch):
     return command.main(["run"])
 
 
-def test_a_refuted_run_keeps_its_record_and_ends_with_code_3(
-    tmp_path,
-    quick,
-    monkeypatch,
-    capsys,
-):
+def test_a_refuted_run_keeps_its_record_and_ends_with_code_3(tmp_path, quick, monkeypatch, capsys):
     monkeypatch.setattr(jobs, "_compilation_cache", lambda: None)
     honest = tmp_path / "honest"
     assert ended(flags(honest), monkeypatch) == 0

@@ -41,7 +41,7 @@ def killed_in_warmup():
 
 @pytest.fixture
 def quick(monkeypatch):
-    """No judges, no pages, one step a call, a checkpoint after each; one program for all runs."""
+    """No judges, no pages, one step a call, a checkpoint after each."""
     monkeypatch.setattr(evaluation, "evaluate", lambda *_, **__: dict(JUDGED))
     monkeypatch.setattr(report, "page", lambda record, picture: "<html></html>")
     monkeypatch.setattr(report, "samples_png", lambda path, *_: path.write_bytes(PNG))
@@ -50,7 +50,6 @@ def quick(monkeypatch):
     monkeypatch.setattr(draw, "CHUNK", 50)
     monkeypatch.setattr(training.loop, "STEPS_PER_CALL", 1)
     monkeypatch.setattr(warmup, "DRAWS", 200)
-    monkeypatch.setattr(vae, "make", _made)
     monkeypatch.setattr(os, "urandom", lambda count: SECRET[:count])
 
 
