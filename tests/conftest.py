@@ -47,7 +47,7 @@ def _fast_classifier():
 def _bounded_memory():
     """Programs of a module are forgotten after it: hundreds of them take gigabytes."""
     yield
-    jax.clear_caches()
+    environment.forget()
 
 
 @pytest.fixture(autouse=True)

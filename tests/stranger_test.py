@@ -16,7 +16,7 @@ import tiny
 
 from fpu import InputError, baselines, data, fidelity, models
 from fpu.commands import generate
-from fpu.pipeline import jobs, run
+from fpu.pipeline import run
 from fpu.pipeline.settings import Options
 from fpu.privacy import samples_only
 from fpu.utility import metrics
@@ -141,7 +141,6 @@ def additions(monkeypatch, tmp_path):
     monkeypatch.setitem(fidelity.FIDELITY, "brightness", metric)
     monkeypatch.setitem(metrics.UTILITY, "worst_class", metrics.Metric(worst_class))
     monkeypatch.setitem(data.DATASETS, "stripes", stripes)
-    monkeypatch.setattr(jobs, "_compilation_cache", lambda: None)
     monkeypatch.setitem(samples_only.SAMPLES_ONLY, "darkness", darkness)
 
 

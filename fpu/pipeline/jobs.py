@@ -314,8 +314,8 @@ def _refuse_too_large(count: int, shape: tuple[int, int, int]) -> None:
 
 
 def _compilation_cache() -> None:
-    """Compile once per machine, not once per run."""
+    """Compile once per machine, not once per run. A cache that the environment names is the user's own."""
     folder = cache.folder("xla")
     if folder is not None and not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

@@ -19,9 +19,7 @@ from fpu.pipeline import auditing, copies, jobs, run, settings, sweep
 from fpu.pipeline.settings import Options
 from fpu.privacy import audit
 
-pytestmark = [
-    pytest.mark.filterwarnings("default::DeprecationWarning:jax_privacy"),
-]
+pytestmark = [pytest.mark.filterwarnings("default::DeprecationWarning:jax_privacy")]
 
 
 def sides(gap, n=60):
@@ -145,13 +143,7 @@ def ended(options, monkeypatch):
     return command.main(["run"])
 
 
-def test_a_refuted_run_keeps_its_record_and_ends_with_code_3(
-    tmp_path,
-    quick,
-    monkeypatch,
-    capsys,
-):
-    monkeypatch.setattr(jobs, "_compilation_cache", lambda: None)
+def test_a_refuted_run_keeps_its_record_and_ends_with_code_3(tmp_path, quick, monkeypatch, capsys):
     honest = tmp_path / "honest"
     assert ended(flags(honest), monkeypatch) == 0
     found = json.loads((honest / "record.json").read_text())
@@ -264,7 +256,6 @@ def released(monkeypatch, tmp_path, **change):
         model="gaussian", eps=1.0, n_per_class=20, n_samples=100, workdir=str(tmp_path),
         audit="samples:30", **change,
     )  # fmt: skip
-    monkeypatch.setattr(jobs, "_compilation_cache", lambda: None)
     return auditing.run(jobs.prepare(options), jax.random.key(3), jax.random.key(0))
 
 
@@ -294,7 +285,6 @@ def test_samples_alone_give_a_copying_release_away_and_an_honest_one_passes(monk
 
 
 def test_samples_of_a_trained_model_are_audited_too(monkeypatch, tmp_path):
-    monkeypatch.setattr(jobs, "_compilation_cache", lambda: None)
     job = jobs.prepare(flags(tmp_path, audit="samples:10", steps=2))
     found = auditing.run(job, jax.random.key(3), jax.random.key(0))
     assert found["runs"] == 10

@@ -1,5 +1,14 @@
 """Fixtures of the tests of whole runs."""
 
-from quick_run import quick
+import pytest
+from quick_run import _made, quick
+
+from fpu.models import vae
 
 __all__ = ["quick"]
+
+
+@pytest.fixture(autouse=True)
+def _one_program(monkeypatch):
+    """Runs of equal settings share their compiled programs, as they do not where each makes its own model."""
+    monkeypatch.setattr(vae, "make", _made)

@@ -4,6 +4,8 @@ What is compiled, by XLA or by Python, is kept in a folder of the session, for t
 """
 
 import atexit
+import ctypes
+import gc
 import importlib.metadata
 import os
 import shutil
@@ -37,3 +39,13 @@ if sys.dont_write_bytecode:  # each subprocess would compile every module that i
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(FOLDER / "bytecode")
     sys.dont_write_bytecode = False
+
+
+def forget() -> None:
+    """Free the compiled programs of this process, and give their memory back."""
+    import jax
+
+    jax.clear_caches()
+    gc.collect()
+    if sys.platform == "linux":  # whose C library keeps what was freed
+        ctypes.CDLL(None).malloc_trim(0)

@@ -9,7 +9,7 @@ import pytest
 
 from fpu import evaluation, report, training
 from fpu.models import vae
-from fpu.pipeline import draw, jobs, keep
+from fpu.pipeline import draw, keep
 from fpu.pipeline.settings import Options
 from fpu.training import checkpoint, warmup
 
@@ -41,16 +41,14 @@ def killed_in_warmup():
 
 @pytest.fixture
 def quick(monkeypatch):
-    """No judges, no pages, one step a call, a checkpoint after each; one program for all runs."""
+    """No judges, no pages, one step a call, a checkpoint after each."""
     monkeypatch.setattr(evaluation, "evaluate", lambda *_, **__: dict(JUDGED))
     monkeypatch.setattr(report, "page", lambda record, picture: "<html></html>")
     monkeypatch.setattr(report, "samples_png", lambda path, *_: path.write_bytes(PNG))
-    monkeypatch.setattr(jobs, "_compilation_cache", lambda: None)
     monkeypatch.setattr(keep, "SECONDS", -1.0)
     monkeypatch.setattr(draw, "CHUNK", 50)
     monkeypatch.setattr(training.loop, "STEPS_PER_CALL", 1)
     monkeypatch.setattr(warmup, "DRAWS", 200)
-    monkeypatch.setattr(vae, "make", _made)
     monkeypatch.setattr(os, "urandom", lambda count: SECRET[:count])
 
 

@@ -6,7 +6,7 @@ from quick_run import PNG, Killed, _made
 
 from fpu import distributed, evaluation, report, training
 from fpu.models import vae
-from fpu.pipeline import draw, jobs, keep, processes, run
+from fpu.pipeline import draw, keep, processes, run
 from fpu.pipeline.settings import Options
 from fpu.training import checkpoint
 
@@ -42,7 +42,6 @@ def do(folder, monkeypatch, killed_at: int | None = None, **change) -> None:
         patch.setattr(evaluation, "evaluate", judge)
         patch.setattr(report, "page", lambda record, picture: "<html></html>")
         patch.setattr(report, "samples_png", lambda path, *_: path.write_bytes(PNG))
-        patch.setattr(jobs, "_compilation_cache", lambda: None)
         patch.setattr(vae, "make", _made)  # one program for all runs
         patch.setattr(checkpoint, "save", save)
         patch.setattr(processes, "save", together_save)

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 
+import environment
 import jax
 import numpy as np
 import pytest
@@ -30,6 +31,8 @@ def begin(file, devices, environment):
     settings = {
         "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {count}",
         "NPROC": "16",  # threads: collectives of more devices than cores wait for each other
+        "MALLOC_ARENA_MAX": "2",  # else each thread keeps the memory that it has compiled in
+        "JAX_ENABLE_COMPILATION_CACHE": "0",  # the session's is of one device
         **environment,
     }
     return subprocess.Popen(
@@ -46,11 +49,12 @@ def running(tmp_path_factory):
     """{file: processes}, all at once: they compile more than they compute."""
     path = tmp_path_factory.mktemp("reference") / "reference.npz"
     reference.write(path)
-    environment = {reference.FILE: str(path), "COORDINATOR": f"127.0.0.1:{free_port()}"}
+    environment.forget()
+    shared = {reference.FILE: str(path), "COORDINATOR": f"127.0.0.1:{free_port()}"}
     processes = {
-        "four_devices.py": [begin("four_devices.py", 4, environment)],
+        "four_devices.py": [begin("four_devices.py", 4, shared)],
         "two_processes.py": [
-            begin("two_processes.py", 2, environment | {"PROCESS": str(i)}) for i in range(2)
+            begin("two_processes.py", 2, shared | {"PROCESS": str(i)}) for i in range(2)
         ],
     }
     processes["two_processes.py"][0].folder = path.parent
