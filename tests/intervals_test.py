@@ -142,8 +142,7 @@ def test_another_run_lies_in_the_interval_of_another_95_times_in_100(kind):
         own = {"value": made, "low": made, "high": made, "n": 10**6}
         low, high = intervals.another(own, repeats, kind)["another"]
         inside.append(low <= other <= high)
-    most = 0.975 if kind in ("right", "error") else 0.99  # the others are made wider: _SHORT
-    assert 0.925 < np.mean(inside) < most
+    assert 0.925 < np.mean(inside) < 0.975
 
 
 def test_the_interval_of_another_run_holds_the_runs_own_and_stays_in_range():
