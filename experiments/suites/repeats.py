@@ -16,7 +16,7 @@ from fpu.pipeline import draw, generator, jobs, repeats, settings
 from fpu.report import words
 from fpu.utility import linear
 
-SETTINGS = (("gaussian", 1.0, 100), ("gaussian", 10.0, 100), ("prior", 1.0, 12))  # model, eps, runs
+SETTINGS = (("gaussian", 1.0, 100), ("gaussian", 10.0, 40))  # model, eps, runs
 PER_CLASS = 50
 SUBSET, KEYS = 101, 70_000  # of which nothing that makes the interval has been fixed
 IMAGES = 1000

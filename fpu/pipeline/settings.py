@@ -89,7 +89,7 @@ class Options:
 _HELP = {
     "model": f"{', '.join(models.MODELS)} (default ddpm); baselines: {', '.join(BASELINES)}",
     "eps": "privacy budget, such as 1; inf: no privacy. This, or --noise_multiplier",
-    "dataset": "digits (default), mnist, a 2-D MedMNIST name, or the path of a folder or an .npz",
+    "dataset": "digits (default), mnist, a 2-D MedMNIST name, the path of a folder or .npz",
     "n_per_class": "members of each class (default 50; paper: 10); 0: all",
     "n_public": "number of members that everybody may know (default: how many there are)",
     "seed": "chooses what is public: members, initialisation, images drawn (default 0)",
@@ -98,7 +98,7 @@ _HELP = {
     "side": "make images squares of so many pixels (28 for folders and for sides above 64)",
     "groups": "CSV (index or file, group): images of one patient, protected as a whole",
     "skip_unreadable": "leave unreadable files of a folder out",
-    "n_samples": "synthetic images (default 100 a class, at least 1,000; with --evaluation=field at least n)",
+    "n_samples": "synthetic images (default 100 a class, at least 1,000; with field at least n)",
     "labels": "classes to draw, as 0,1,1,2 (repeats weigh more; default: all, evenly)",
     "delta": "default 1 / (10 n)",
     "noise_multiplier": "standard deviation of the noise over the clip norm; eps is computed from it",
@@ -115,8 +115,7 @@ _HELP = {
     "data.subset=random|first (in file order)",
     "evaluation": "the networks that judge utility: quick (default), full, or field, as papers do",
     "repeats": "runs on draws of the release, for the interval of another run (default 5)",
-    "folds": "copies of the generator, each without a part of the members, judged on that part (default 5 where fewer "
-    "than 50 test images are left, else 0)",
+    "folds": "copies, each judged on members it never saw (default 5 below 50 test images)",
     "shadows": "even number of shadow models for LiRA: 64 are good, each costs a run",
     "audit": "none, one_run, two_worlds[:COPIES], samples[:COPIES] (synthetic images alone): a lower bound on eps from "
     "copies; exit code 3 where it refutes the claim. paper[:QUERIES]: that paper's empirical epsilon",

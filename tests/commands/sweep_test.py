@@ -1,8 +1,10 @@
 """fpu/commands/sweep.py: which runs a grid holds, and how shards share them out."""
 
 import dataclasses
+import json
 
 import pytest
+from fake_records import record
 
 from fpu import InputError
 from fpu.pipeline import cost, forecast, grids, settings, sweep
@@ -170,3 +172,14 @@ def test_settings_of_models_are_axes_of_a_sweep():
         ("model.width=16", "recipe.ema=0.9"),
     ]
     assert len({sweep.name(o) for o in wanted}) == 2
+
+
+def test_a_sweep_ends_with_the_table_of_the_runs_that_it_did(tmp_path):
+    wanted = sweep.cells(["model=vae", "eps=1", "seed=0,1"])
+    assert sweep.table(wanted, tmp_path) == ""
+    for seed, options in enumerate(wanted):
+        path = tmp_path / f"{sweep.name(options)}.record.json"
+        path.write_text(json.dumps(record("vae", 1.0, 0.80 + 0.02 * seed, seed=seed)))
+    lines = [line for line in sweep.table(wanted, tmp_path).splitlines() if "| VAE" in line]
+    assert len(lines) == 1
+    assert "| 500 | 2 | 81 ±" in lines[0]
