@@ -29,11 +29,15 @@ for _name, _value in {
     # Threads that wait for others spin: two processes of two threads keep two cores busy with waiting.
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
-    # One folder a worker: an entry is not written at once, and another process might read half of it.
-    "JAX_COMPILATION_CACHE_DIR": str(FOLDER / os.environ.get("PYTEST_XDIST_WORKER", "xla")),
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
 }.items():
     os.environ.setdefault(_name, _value)
+
+# One folder a worker: an entry is not written at once, and another process might read half of it. Workers inherit the
+# name of the first process's folder.
+_CACHE = "JAX_COMPILATION_CACHE_DIR"
+if _CACHE not in os.environ or Path(os.environ[_CACHE]).parent == FOLDER:
+    os.environ[_CACHE] = str(FOLDER / os.environ.get("PYTEST_XDIST_WORKER", "xla"))
 
 if sys.dont_write_bytecode:  # each subprocess would compile every module that it imports
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
