@@ -14,6 +14,7 @@ from fpu.report import measured, records
 ROOT = pathlib.Path(__file__).parents[2] / "experiments"
 STUDIES = sorted((ROOT / "results").glob("*.jsonl"))
 MODELS = ("prior", "vae", "gan", "ddpm")
+ONE_EACH = ("prior", "pe", "gaussian", "merf", "ddpm")
 RIVALS = ("gaussian", "merf", "vae", "gan", "ddpm")
 
 
@@ -61,6 +62,27 @@ def test_the_table_of_priors_in_the_readme_follows_from_the_records():
     for line in table.splitlines()[2:]:
         dataset, n, *cells = [cell.strip() for cell in line.strip("| ").split("|")]
         assert helped(runs, dataset, int(n.replace(",", ""))) == cells
+
+
+def test_the_table_of_rivals_in_the_readme_follows_from_the_records():
+    runs = records.read([ROOT / "results" / "rivals.jsonl"])
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (table,) = (part for part in text.split("\n\n") if part.startswith("| images | n | ε | prior |"))
+    settings = {(r["data"]["name"], r["data"]["n_members"], records.eps(r)) for r in runs}
+    lines = table.splitlines()[2:]
+    assert len(lines) == len({(name, n, round(eps)) for name, n, eps in settings})
+    for line in lines:
+        dataset, n, eps, *cells = [cell.strip() for cell in line.strip("| ").split("|")]
+        assert rivals(runs, dataset, int(n.replace(",", "")), float(eps)) == cells
+
+
+def rivals(runs, dataset, n, eps):
+    """The cells of one row: draws of the prior, rivals, a model, and the classifiers of the members."""
+    runs = [r for r in runs if (r["data"]["name"], r["data"]["n_members"]) == (dataset, n)]
+    runs = [r for r in runs if records.eps(r) == pytest.approx(eps, rel=0.01)]
+    by_model = {name: [r for r in runs if r["config"]["model"] == name] for name in ONE_EACH}
+    cells = [accuracy(by_model[name], "synthetic") for name in ONE_EACH]
+    return cells + [accuracy(by_model["prior"], row) for row in ("private_classifier", "members")]
 
 
 def helped(runs, dataset, n):
