@@ -41,8 +41,8 @@ MEANING = (
 )
 
 _NO_STAGE = (
-    "There is no stage of DP-SGD: after a warm-up none has shown a gain where it was measured (experiments/README.md,"
-    " 'What each stage earns'; bench --suite=stage measures it)."
+    "There is no stage of DP-SGD: here none has a measured gain in accuracy (experiments/README.md, 'Stage';"
+    " --warmup_share=0.3 adds one)."
 )
 
 
