@@ -191,7 +191,7 @@ def attack(dataset, split, scores=None, lines=None):
     say = (lambda line: None) if lines is None else lines.append
     released = release(dataset, split.members)
     networks = evaluation._Networks("none", None, None, None, 0)
-    return evaluation._attacks(dataset, split, released, networks, scores, None, 0, True, say)
+    return evaluation._attacks(dataset, split, released, networks, scores, None, 0, "quick", say)
 
 
 def test_attacks_on_groups_are_on_the_mean_of_a_group():
@@ -241,7 +241,7 @@ def test_a_group_that_was_trained_on_or_is_unknown_is_no_nonmember():
 
 
 def test_large_groups_are_sampled(monkeypatch):
-    monkeypatch.setattr(evaluation, "_ATTACKED", {True: 60})
+    monkeypatch.setattr(evaluation, "_ATTACKED", {"quick": 60})
     dataset, split = digits()
     grouped, seen = in_groups(dataset, split, size=10), []
 
@@ -287,7 +287,7 @@ def test_shadow_models_attack_the_targets_of_the_others():
         flat,
         shadows,
         0,
-        True,
+        "quick",
         lambda line: None,
     )
     ((chosen, scores),) = asked
