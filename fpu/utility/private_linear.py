@@ -5,6 +5,7 @@ image, so nothing is sampled.
 """
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -93,7 +94,7 @@ def _compiled(plan, width, n_classes, rate, bias):
     @jax.jit
     def step(state, key, data):
         params, opt = state
-        everyone = np.ones(len(data[1]), bool)  # fewer than the plan's n, perhaps
+        everyone: Any = np.ones(len(data[1]), bool)  # fewer than the plan's n, perhaps
         batch = dp.sample(plan, key, data, mask=everyone)
         updates, opt = optimizer.update(clipped(params, batch), opt, params)
         return optax.apply_updates(params, updates), opt
