@@ -39,6 +39,7 @@ def evaluate(
     beside: Mapping[str, LabelledImages] | None = None,
     again: Iterable[np.ndarray] = (),
     budget: tuple[float, float] | None = None,
+    n: int | None = None,
     prior: Prior | None = None,
     seed: int = 0,
     secret: jax.Array | None = None,
@@ -58,6 +59,7 @@ def evaluate(
       again: sets of images, each with these labels, as other runs at the same settings would release them: what
         metrics say of them gives the interval of another draw, 'another' (see intervals.another).
       budget: (eps, delta) of a classifier trained privately on the members; None for no such row.
+      n: the public number of members, for that classifier; None: how many there are.
       prior: public images in whose space that classifier works; None: on the frequencies of the image.
       seed: public.
       secret: None, or a typed key as secret as the data, for the noise of the private classifier; without it that
@@ -98,6 +100,7 @@ def evaluate(
             beside or {},
             k,
             budget=budget,
+            n=n,
             prior=prior,
             unit="image" if dataset.groups is None else "group",
             network=networks.classifier,

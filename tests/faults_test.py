@@ -29,6 +29,7 @@ from fpu.dp.losses import Steps
 from fpu.dp.plan import DPSGD, Plan
 from fpu.priors import release
 from fpu.privacy import audit
+from fpu.utility import private_means
 
 REAL_NOISE, REAL_POISSON = noise.gaussian, sampling.poisson
 ROOT = pathlib.Path(__file__).parents[1]
@@ -372,10 +373,23 @@ def draws_that_are_not_rounded(tree, key, std):
     return jax.tree.map(lambda x: x + std * jax.random.normal(key, x.shape), tree)
 
 
+def noise_left_out(sums, key, std):
+    return sums
+
+
+def noise_of_twice_the_eps(n, eps, delta):
+    return REAL_OF_MEANS(n, 2 * eps, delta)
+
+
+REAL_OF_MEANS = private_means.noise
 REAL_MERGED, REAL_LOG_DELTA = accounting._merged, gdp.log_delta
 REAL_NOISED, REAL_HOST = moments._noised, noise.normal_on_host
 ACCOUNTING, PLAN = "tests/dp/accounting_test.py", "tests/dp/plan_test.py"
 MOMENTS, NOISE = "tests/dp/moments_test.py", "tests/dp/noise_test.py"
+MEANS = (
+    "tests/utility/private_classifier_test.py"
+    "::test_a_member_tells_no_more_of_the_means_than_the_plan_accounts_for"
+)
 NAMED = [
     (
         accounting,
@@ -468,6 +482,9 @@ NAMED = [
         f"{NOISE}::test_no_low_bit_tells_what_was_noised",
         (0.7123457,),
     ),
+    (release, "encoded", codes_on_the_members_scale, MEANS, ()),
+    (moments, "_noised", noise_left_out, MEANS, ()),
+    (private_means, "noise", noise_of_twice_the_eps, MEANS, ()),
 ]
 
 

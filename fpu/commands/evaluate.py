@@ -107,6 +107,7 @@ def evaluate(options: Options) -> pathlib.Path:
         labels,
         scores=_scores(options, run, dataset) if run else None,
         budget=None if math.isinf(eps) else (eps, privacy["delta"]),
+        n=run["config"].get("n_public") if run else None,
         prior=None if math.isinf(eps) else _prior(options, dataset),
         seed=options.seed or 0,
         protocol=options.evaluation,

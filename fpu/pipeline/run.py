@@ -183,6 +183,7 @@ def _judged(job: Job, key, public, made, images, labels, rivals, seconds: dict) 
         beside=rivals,
         again=repeats.sets(job, made.sample, labels, jax.random.fold_in(key, REPEATS), public),
         budget=budget,
+        n=job.n,
         prior=_of_classifier(job) if budget else None,
         seed=options.seed,
         secret=jax.random.fold_in(key, CLASSIFIER),

@@ -118,8 +118,9 @@ def _guaranteed(guarantee: dict) -> dict[str, Any]:
         },
         "implementation": {
             "preprocessing_and_hyperparameter_tuning": "Each image is scaled by itself, by a public rule. Members are "
-            "chosen by a hash of their content. The program tunes nothing on these images. Settings that its user "
-            "chose by looking at other runs on them are not accounted for.",
+            "chosen by a hash of their content, or by their order in the file where a setting says so. The program "
+            "tunes nothing on these images. Settings that its user chose by looking at other runs on them are not "
+            "accounted for.",
             "mechanisms": _listed("", [_mechanism(one) for one in guarantee["mechanisms"]])
             + "\n\nNoise is added by the program fpu (JAX) in floating point; its README lists what that leaves open.",
             "justification": "epsilon and delta were chosen by whoever ran the program.",

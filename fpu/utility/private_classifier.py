@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fpu import dp
 from fpu.priors import Prior, release
 from fpu.utility import private_features, private_linear, private_means
 
@@ -28,20 +27,20 @@ class Way(NamedTuple):
 def choose(
     prior: Prior | None, n: int, n_classes: int, eps: float, delta: float, shape: tuple[int, ...]
 ) -> Way:
-    """The classifier for n images of this shape under this budget, which protects one image.
+    """The classifier for at most n images of this shape under this budget, which protects one image.
 
-    Raises ValueError where no noise gives that eps, or delta is not below 1 / n.
+    Raises ValueError where a prior helps and no noise gives that eps, or delta is not below 1 / n.
 
-    **Guarantees.** No argument but the public number n tells of the members. Whatever is chosen keeps (eps, delta).
+    **Guarantees.** No argument but the public number n tells of the members, and noise, steps and denominators follow
+    from n, not from how many images there are. Whatever is chosen keeps (eps, delta).
     """
     if prior is None:
-        return _linear(private_features.of_frequencies(shape), n_classes, eps, delta)
-    noise = dp.poisson_plan(n, n, 1, delta, eps=eps, unit="image").sgd().noise_multiplier
-    if release.components(float(n), n_classes, noise) > 1:
-        return _linear(private_features.of_prior(prior), n_classes, eps, delta)
+        return _linear(private_features.of_frequencies(shape), n, n_classes, eps, delta)
+    if release.components(float(n), n_classes, private_means.noise(n, eps, delta)) > 1:
+        return _linear(private_features.of_prior(prior), n, n_classes, eps, delta)
 
     def train(images, labels, secret=None):
-        return private_means.train(images, labels, n_classes, eps, delta, prior, secret)
+        return private_means.train(images, labels, n_classes, eps, delta, prior, secret, n)
 
     name = f"nearest noised class mean in the space of {prior.name}"
     return Way(name, train, functools.partial(_means, prior))
@@ -51,9 +50,9 @@ def _means(prior, params, images):
     return private_means.logits(params, images, prior)
 
 
-def _linear(features, n_classes, eps, delta):
+def _linear(features, n, n_classes, eps, delta):
     def train(images, labels, secret=None):
-        return private_linear.train(images, labels, n_classes, eps, delta, features, secret)
+        return private_linear.train(images, labels, n_classes, eps, delta, features, secret, n)
 
     def logits(params, images):
         return private_linear.logits(params, images, features)

@@ -5,6 +5,7 @@ image, so nothing is sampled.
 """
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,15 +28,17 @@ def train(
     delta: float,
     features: Features,
     secret: jax.Array | None = None,
+    n: int | None = None,
 ) -> dict[str, jax.Array]:
     """Parameters {'kernel' [d, K], 'bias' [K]} for `logits`.
 
     Args:
-      images, labels: uint8 [n, H, W, C] and ints [n], n >= 1; the privacy unit is one image.
+      images, labels: uint8 [m, H, W, C] and ints [m], 1 <= m <= n; the privacy unit is one image.
       eps, delta: the guarantee for one image; eps finite.
       features: public.
       secret: None, or a typed key as secret as the data, of this call alone: the same key gives the same
         parameters, as a run that was killed and goes on needs it.
+      n: the public number of images; None: m, which is then public.
 
     Raises:
       ValueError: no noise gives that eps, or delta is not below 1 / n.
@@ -46,8 +49,8 @@ def train(
     parameters; with it, they hold against nobody who knows it.
     """
     data = jnp.asarray(features.encode(images)), jnp.asarray(labels, jnp.int32)
-    count, width = data[0].shape
-    plan = dp.poisson_plan(count, count, features.steps, delta, eps=eps, unit="image")
+    n, width = n or len(data[1]), data[0].shape[1]
+    plan = dp.poisson_plan(n, n, features.steps, delta, eps=eps, unit="image")
     first, step = _compiled(
         plan, width, n_classes, learning_rate(plan.sgd(), features), features.bias
     )
@@ -91,7 +94,9 @@ def _compiled(plan, width, n_classes, rate, bias):
     @jax.jit
     def step(state, key, data):
         params, opt = state
-        updates, opt = optimizer.update(clipped(params, dp.sample(plan, key, data)), opt, params)
+        everyone: Any = np.ones(len(data[1]), bool)  # fewer than the plan's n, perhaps
+        batch = dp.sample(plan, key, data, mask=everyone)
+        updates, opt = optimizer.update(clipped(params, batch), opt, params)
         return optax.apply_updates(params, updates), opt
 
     return first, step

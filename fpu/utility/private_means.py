@@ -26,30 +26,24 @@ def train(
     delta: float,
     prior: Prior,
     secret: jax.Array | None = None,
+    n: int | None = None,
 ) -> dict[str, jax.Array]:
     """What release.fit returns, for `logits`.
 
     Args:
-      images, labels: uint8 [n, H, W, C] and ints [n], n >= 1; the privacy unit is one image.
+      images, labels: uint8 [m, H, W, C] and ints [m], 1 <= m <= n; the privacy unit is one image.
       eps, delta: the guarantee for one image; eps finite.
       prior: public.
       secret: None, or a typed key as secret as the data, of this call alone.
+      n: the public number of images; None: m, which is then public.
 
     Raises:
-      ValueError: no noise gives that eps, or delta is not below 1 / n.
+      ValueError: those of `noise`.
 
     **Guarantees.** (eps, delta), of one Gaussian release whose terms have norm at most 1 (release.fit), each image one
     term. n, the classes and the shape are public. Without `secret` the key comes from the operating system.
     """
-
-    def plan(noise: float) -> dp.Plan:
-        return dp.Plan(delta, (dp.Release(noise),))
-
-    n = len(labels)
-    if delta >= 1 / n:
-        raise ValueError(f"delta = {delta:g} must lie below 1/n = {1 / n:g}")
-    noise = dp.calibrate(plan, eps).stages[0].noise_multiplier
-    rows = jnp.arange(n)
+    n, rows = n or len(labels), jnp.arange(len(labels))
     members = types.SimpleNamespace(
         images=jnp.asarray(images),
         labels=jnp.asarray(labels, jnp.int32),
@@ -57,9 +51,19 @@ def train(
         sizes=jnp.ones_like(rows),
     )
     spec = Spec(tuple(images.shape[1:]), n_classes)
-    return release.fit(
-        prior, spec, members, float(n), noise, secret if secret is not None else _key()
-    )
+    key = secret if secret is not None else _key()
+    return release.fit(prior, spec, members, float(n), noise(n, eps, delta), key)
+
+
+def noise(n: int, eps: float, delta: float) -> float:
+    """The noise multiplier of one release that keeps (eps, delta).
+
+    Raises ValueError where there is none, or delta is not below 1 / n.
+    """
+    if delta >= 1 / n:
+        raise ValueError(f"delta = {delta:g} must lie below 1/n = {1 / n:g}")
+    plan = dp.calibrate(lambda noise: dp.Plan(delta, (dp.Release(noise),)), eps)
+    return plan.stages[0].noise_multiplier
 
 
 def logits(params: dict[str, jax.Array], images: np.ndarray, prior: Prior) -> np.ndarray:

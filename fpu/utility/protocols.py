@@ -50,6 +50,7 @@ def rows(
     n_classes: int,
     *,
     budget: tuple[float, float] | None = None,
+    n: int | None = None,
     unit: str = "image",
     prior: Prior | None = None,
     network: Any = None,
@@ -66,6 +67,7 @@ def rows(
       synthetic: (images, labels).
       beside: {name: (images, labels)}, other synthetic sets; each has a row of its own.
       budget: (eps, delta) of the run, or None where it is not private: no private_classifier then.
+      n: the public number of members, for the private classifier; None: how many there are.
       unit: what the budget protects; the private classifier can protect an 'image' only.
       prior: public images in whose space the private classifier works, or None.
       network: parameters of classifier.train on unseen real images with `seed`: the feature network
@@ -118,7 +120,7 @@ def rows(
         eps = rounded_up(budget[0], 3)
         progress(f"utility: private classifier on {len(members[0])} members, eps = {eps}")
         out["private_classifier"] = _private(
-            members, test, n_classes, budget, unit, seeds, secret, prior
+            members, test, n_classes, budget, unit, seeds, secret, prior, n
         )
     out["linear_synthetic"] = probe(synthetic)
     out["linear_members"] = cached("linear", members, lambda: probe(members))
@@ -173,6 +175,7 @@ def _private(
     seeds: Sequence[int],
     secret: jax.Array | None = None,
     prior: Prior | None = None,
+    n: int | None = None,
 ) -> dict:
     """The mean over one private training for each seed, each with the whole budget."""
     images, labels = train
@@ -182,7 +185,7 @@ def _private(
 
     def predict():
         shape = tuple(images.shape[1:])
-        way = private_classifier.choose(prior, len(labels), n_classes, *budget, shape)
+        way = private_classifier.choose(prior, n or len(labels), n_classes, *budget, shape)
         keys = [None if secret is None else jax.random.fold_in(secret, seed) for seed in seeds]
         params = [way.train(images, labels, secret=key) for key in keys]
         logits = np.stack([way.logits(p, test[0]) for p in params])

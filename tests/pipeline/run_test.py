@@ -267,11 +267,16 @@ def test_the_key_is_gone_where_the_record_cannot_be_written(tmp_path, quick, mon
     assert not (tmp_path / workdir.SECRET).exists()
 
 
-def test_a_run_may_have_fewer_members_than_its_public_number(tmp_path, quick):
+def test_a_run_may_have_fewer_members_than_its_public_number(tmp_path, quick, monkeypatch):
+    given, real = [], evaluation.evaluate
+    monkeypatch.setattr(
+        evaluation, "evaluate", lambda *a, **b: given.append(b["n"]) or real(*a, **b)
+    )
     folder = run.run(options(tmp_path, n_public=150, sample_rate=1.0))
     record = json.loads((folder / "record.json").read_text())
     assert (record["data"]["n_units"], record["config"]["n_public"]) == (100, 150)
     assert (record["privacy"]["capacity"], record["privacy"]["delta"]) == (150, 1 / 1500)
+    assert given == [150]
 
 
 def test_an_attack_above_what_the_guarantee_allows_withdraws_the_release(

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import tiny
 
-from fpu import training
+from fpu import models, training
+from fpu.dp import clipping
 from fpu.training import dpsgd
 
 ONE = np.ones((3, 6), bool)
@@ -65,3 +66,28 @@ def test_leaves_that_are_not_trained_stay_as_they_are_without_gradient_or_noise(
     )
     before, after = (tiny.leaves(state.params["private"]) for state in (begun, ended))
     assert [bool((x != y).any()) for x, y in zip(before, after, strict=True)] == small
+
+
+def test_the_clip_norm_is_that_of_the_trained_leaves(monkeypatch):
+    """A gradient that is longer is cut to C in those alone: not shorter, as by the norm of all, and not longer."""
+    sums, real = [], clipping.clipped_sum
+
+    def seen(*arguments):
+        sums.append(real(*arguments))
+        return sums[-1]
+
+    def loss(private, public, example, step, key):
+        return example.image.sum() * sum(x.sum() for x in jax.tree.leaves(private)), {}
+
+    monkeypatch.setattr(dpsgd, "FEW", 30)
+    monkeypatch.setattr(clipping, "clipped_sum", seen)
+    private = {"small": jnp.ones(3), "more": jnp.ones((5, 5)), "large": jnp.ones((50, 50))}
+    model = models.Model(None, loss, None, None, None)
+    plan, few = tiny.plan(q=1.0), training.Recipe(trained="few")
+    cell = tiny.first(tiny.cells([[True] + [False] * 5], clip=0.05))
+    begun = training.initial(model, plan, few, cell, {"private": private, "public": {}})
+    training.step(model, plan, few, tiny.pool(), cell, begun, jnp.int32(0))
+    ((total, _),) = sums
+    assert total["large"] is None
+    moved = np.concatenate([np.ravel(total[name]) for name in ("small", "more")])
+    np.testing.assert_allclose(moved, np.full(28, 0.05 / 28**0.5), rtol=1e-4)

@@ -1,14 +1,15 @@
 """fpu/utility/private_classifier.py, private_means.py, private_features.py: the rule, neighbours, one image alone."""
 
+import functools
 import math
 
 import jax
 import numpy as np
 import pytest
+import release_checks
 from sklearn.datasets import load_digits
 
 from fpu import dp, priors
-from fpu.dp import moments
 from fpu.priors import release
 from fpu.utility import private_classifier, private_features, private_linear, private_means
 
@@ -26,8 +27,8 @@ def encode(images):
     return images.reshape(len(images), -1).astype(np.float32)[:, 10:54:4] / 255
 
 
-@pytest.fixture(scope="module")
-def prior():
+@functools.cache
+def made():
     """Digits of nobody, as public images; some pixels for codes, and squares of all for the layer before them."""
     images, labels = digits()
     codes = encode(images[1000:])
@@ -37,6 +38,11 @@ def prior():
     radius = 1.1 * float(np.median(np.linalg.norm(codes, axis=1)))
     within = priors.within(codes, labels[1000:])
     return priors.Prior("pixels", "1", "test", images[1000:], codes, space, radius, within, None)
+
+
+@pytest.fixture
+def prior():
+    return made()
 
 
 def chosen(prior, n, eps=1.0):
@@ -77,28 +83,42 @@ def test_features_of_an_image_are_its_own(prior):
     assert np.linalg.norm(private_features.of_prior(prior).encode(images), axis=1).max() <= 1 + 1e-6
 
 
-def test_a_member_moves_the_means_by_no_more_than_the_plan_accounts_for(prior, monkeypatch):
-    """Noise off, with and without one image: the one sum that sees codes moves by at most 1."""
-    sums, noises = [], []
-
-    def caught(features, labels, n_classes, key, std):
-        noises.append(std)
-        u = moments._clipped(np.asarray(features, np.float64))
-        hot = moments._one_hot(labels, n_classes)
-        a = (1.0 - moments.COUNT**2) ** 0.5
-        sums.append(np.concatenate([(a * hot.T @ u).ravel(), moments.COUNT * hot.sum(0)]))
-        return a * hot.T @ u / a, hot.sum(0)
-
-    monkeypatch.setattr(moments, "embeddings", caught)
+def test_a_member_tells_no_more_of_the_means_than_the_plan_accounts_for():
+    """What noise is added to, with and without one image, in units of that noise; and the noise that was drawn."""
     images, labels = digits()
-    bright = np.full((1, *SHAPE), 255, np.uint8)
-    with_one = np.concatenate([images[:49], bright]), labels[:50]
-    private_means.train(*with_one, 10, 1.0, 1e-3, prior, jax.random.key(0))
-    private_means.train(images[:49], labels[:49], 10, 1.0, 1e-3, prior, jax.random.key(0))
-    assert len(sums) == 2
-    assert 0.5 < np.linalg.norm(sums[0] - sums[1]) <= 1 + 1e-9
-    plan = dp.Plan(1e-3, (dp.Release(noises[0]),))
-    assert plan.epsilon() <= 1.0 < plan.epsilon() * 1.01
+    others, budget = images[:49] // 3, (1.0, 1e-3)  # codes well within the radius
+    for one in (np.full((1, *SHAPE), 255, np.uint8), images[49:50], images[49:50] * 0):
+        sets = (np.concatenate([one, others]), labels[[49, *range(49)]]), (others, labels[:49])
+        with release_checks.seen() as calls:
+            for members in sets:
+                private_means.train(*members, 10, *budget, made(), jax.random.key(0), n=50)
+        (both, std, noised), (less, *_) = calls
+        moved = np.linalg.norm(both - less) / std
+        assert moved > 0
+        assert dp.Plan(budget[1], (dp.Release(1 / moved),)).epsilon() <= budget[0]
+        drawn = np.concatenate([np.ravel(x) for x in noised]) - both
+        assert drawn.std() == pytest.approx(std, rel=0.3)
+    assert dp.Plan(budget[1], (dp.Release(std),)).epsilon() > 0.99 * budget[0]
+
+
+def test_noise_and_denominators_follow_from_the_public_number(monkeypatch):
+    """Not from how many images there are; more than the public number are refused."""
+    (images, labels), seen = digits(), []
+    monkeypatch.setattr(
+        release, "fit", lambda prior, spec, members, *rest: seen.append((len(members.sizes), *rest))
+    )
+    private_classifier.choose(made(), 60, 10, 1.0, 1e-3, SHAPE).train(images[:50], labels[:50])
+    ((count, denominator, noise, _),) = seen
+    assert (count, denominator, noise) == (50, 60.0, private_means.noise(60, 1.0, 1e-3))
+
+    plans, real = [], dp.poisson_plan
+    monkeypatch.setattr(dp, "poisson_plan", lambda *a, **b: plans.append(a[:2]) or real(*a, **b))
+    way = private_classifier.choose(None, 60, 10, 1.0, 1e-3, SHAPE)
+    params = way.train(images[:50], labels[:50])
+    assert plans == [(60, 60)]
+    assert np.isfinite(way.logits(params, images[:5])).all()
+    with pytest.raises(ValueError, match="n = 60 units, but the mask has 61"):
+        way.train(images[:61], labels[:61])
 
 
 def test_a_budget_without_a_plan_is_refused(prior):

@@ -141,7 +141,7 @@ def test_full_has_three_seeds_of_everything(real, network, monkeypatch):
     monkeypatch.setattr(classifier, "_train", lambda data, k, seeds, steps: [network] * len(seeds))
     blank = {"kernel": np.zeros((64, 10), np.float32), "bias": np.zeros(10, np.float32)}
     monkeypatch.setattr(
-        private_linear, "train", lambda *a: seeds.append((a[3], a[4], a[-1])) or blank
+        private_linear, "train", lambda *a: seeds.append((a[3], a[4], a[6])) or blank
     )
     secret = jax.random.key(7)
     protocols.rows(
