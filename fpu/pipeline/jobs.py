@@ -16,7 +16,7 @@ from fpu.dp import accounting
 from fpu.dp import plan as plans
 from fpu.dp.plan import DPSGD, Plan, Release
 from fpu.files import cache
-from fpu.pipeline import defaults, prior, progress, settings, train
+from fpu.pipeline import defaults, prior, progress, refusals, settings, train
 from fpu.priors import matched, release
 from fpu.training import warmup
 
@@ -98,7 +98,7 @@ def _model(name: str, config, spec: models.Spec) -> models.Model:
 
 def prepare(options: settings.Options) -> Job:
     """The job of these options. InputError for bad input."""
-    settings.check(options)
+    refusals.check(options)
     if jax.config.jax_enable_x64:  # pyright: ignore[reportAttributeAccessIssue]
         raise InputError("JAX_ENABLE_X64: fpu computes in 32 bits; unset it")
     _compilation_cache()

@@ -12,7 +12,7 @@ from typing import Any
 from fpu import InputError, models
 from fpu.baselines import BASELINES
 from fpu.files import storage
-from fpu.pipeline import grids, progress, run, settings
+from fpu.pipeline import grids, progress, refusals, run, settings
 from fpu.report import words
 
 
@@ -78,7 +78,7 @@ def _product(axes: list[str]) -> list[settings.Options]:
     ]
     helped = [options for options in kept if not _takes_no_prior(options)]
     for options in helped or kept:  # where nothing is left, the reason of the first
-        settings.check(options)
+        refusals.check(options)
     if left := list(dict.fromkeys(o.model for o in kept if o not in helped)):
         count = words.plural(len(kept) - len(helped), "run")
         progress.say(

@@ -7,7 +7,7 @@ import pytest
 from fake_records import record
 
 from fpu import InputError
-from fpu.pipeline import cost, forecast, grids, settings, sweep
+from fpu.pipeline import cost, forecast, grids, refusals, settings, sweep
 
 
 def test_axes_are_multiplied_and_baselines_appear_at_infinity_alone():
@@ -36,7 +36,7 @@ def test_a_prior_is_left_out_where_it_has_nothing_to_help_and_a_line_says_so(cap
 def test_every_preset_is_a_list_of_good_runs_with_names_of_their_own(name):
     wanted = sweep.cells([], name)
     for options in wanted:
-        settings.check(options)
+        refusals.check(options)
     assert len({sweep.name(options) for options in wanted}) == len(wanted) > 1
 
 

@@ -15,7 +15,7 @@ from fpu.baselines import BASELINES, real
 from fpu.commands import run as command
 from fpu.dp import accounting
 from fpu.dp.plan import DPSGD, Plan
-from fpu.pipeline import auditing, copies, jobs, run, settings, sweep
+from fpu.pipeline import auditing, copies, jobs, refusals, run, settings, sweep
 from fpu.pipeline.settings import Options
 from fpu.privacy import audit
 
@@ -242,7 +242,7 @@ def test_keys_of_models_beside_the_run_are_none_of_its_own():
 )
 def test_a_bad_flag_is_refused_in_one_line(change, words):
     with pytest.raises(InputError) as told:
-        settings.check(Options(**({"model": "vae", "eps": math.inf} | change)))
+        refusals.check(Options(**({"model": "vae", "eps": math.inf} | change)))
     assert words in str(told.value)
     assert "\n" not in str(told.value)
 

@@ -7,7 +7,7 @@ import pytest
 
 from fpu import InputError, models
 from fpu.models import ddpm, vae
-from fpu.pipeline import defaults, limits, settings
+from fpu.pipeline import defaults, limits, refusals, settings
 from fpu.pipeline.settings import Options
 from fpu.training import Recipe
 
@@ -67,7 +67,7 @@ GOOD = Options(eps=1.0)
 )
 def test_a_bad_flag_is_refused_in_one_line(change, words):
     with pytest.raises(InputError) as told:
-        settings.check(dataclasses.replace(GOOD, **change))
+        refusals.check(dataclasses.replace(GOOD, **change))
     line = str(told.value)
     assert "\n" not in line
     for word in words:
@@ -97,7 +97,7 @@ def test_a_bad_flag_is_refused_in_one_line(change, words):
     ],
 )
 def test_good_flags_pass(change):
-    settings.check(dataclasses.replace(GOOD, **change))
+    refusals.check(dataclasses.replace(GOOD, **change))
 
 
 def test_set_reaches_model_and_recipe_with_the_types_they_have():
@@ -243,7 +243,7 @@ def test_sampling_labels_come_from_the_flag_or_evenly_from_all_classes():
 )
 def test_the_share_of_a_warm_up_follows_from_flags_alone(flags, share):
     options = settings.Options(**flags)
-    settings.check(options)
+    refusals.check(options)
     assert settings.warmup_share(options) == share
 
 
@@ -263,7 +263,7 @@ def test_the_share_of_a_warm_up_follows_from_flags_alone(flags, share):
 )
 def test_a_warm_up_that_cannot_be_is_refused_in_one_line(flags, words):
     with pytest.raises(InputError) as told:
-        settings.check(settings.Options(**({"eps": 1.0} | flags)))
+        refusals.check(settings.Options(**({"eps": 1.0} | flags)))
     assert "\n" not in str(told.value)
     for word in words:
         assert word in str(told.value)

@@ -1,0 +1,154 @@
+"""What is refused of the flags of a run before its data are read: one line that names the flag and the fix."""
+
+import math
+
+from fpu import InputError, models, priors
+from fpu.baselines import BASELINES, OF_PRIOR
+from fpu.pipeline import defaults, settings
+
+
+def check(options: settings.Options) -> None:
+    """Refuse what can be refused before the data are read. InputError names the flag and the fix."""
+    settings.named("--model=", options.model, (*models.MODELS, *BASELINES))
+    priors.check(options.prior)
+    settings.named("--preset=", options.preset, defaults.PRESETS)
+    settings.named("--evaluation=", options.evaluation, settings.EVALUATIONS)
+    for name, values in settings.CHOICES.items():
+        if (value := settings.choice(options, name)) is not None:
+            settings.named(f"--set={name}=", value, values)
+    if options.workdir is not None and "://" in options.workdir:
+        raise InputError(
+            f"--workdir={options.workdir}: a run is private and locked while it lasts: name a folder of this machine; "
+            "experiments.sweep --out may be a bucket"
+        )
+    _check_budget(options)
+    _check_numbers(options)
+    _check_warmup(options)
+    _check_prior(options)
+    _check_copies(options)
+
+
+def _check_budget(options: settings.Options) -> None:
+    real = settings.unprotected(options.model)
+    if options.eps is not None and options.noise_multiplier is not None:
+        raise InputError("--eps and --noise_multiplier: give one, the other is solved for")
+    if options.eps is None and options.noise_multiplier is None and not real:
+        raise InputError(
+            "--eps is missing: give a budget such as --eps=1, or --eps=inf for no privacy"
+        )
+    if options.eps is not None and not options.eps > 0:
+        raise InputError(
+            f"--eps={options.eps:g}: must be positive, such as --eps=1; --eps=inf switches privacy off"
+        )
+    if real and (options.noise_multiplier or (options.eps or math.inf) < math.inf):
+        raise InputError(
+            f"--model={options.model} runs no private mechanism: only --eps=inf makes sense"
+        )
+    if options.noise_multiplier is not None and not 0 <= options.noise_multiplier < math.inf:
+        raise InputError(
+            f"--noise_multiplier={options.noise_multiplier:g}: must be finite, and 0 or more"
+        )
+
+
+def _check_numbers(options: settings.Options) -> None:
+    if not 1e-6 <= options.clip_norm < math.inf:
+        raise InputError(
+            f"--clip_norm={options.clip_norm:g}: must be positive (at least 1e-6) and finite; usual is 1"
+        )
+    if options.seed >= 2**32:
+        raise InputError(f"--seed={options.seed}: must be below 2^32, or seeds would coincide")
+    if options.sample_rate is not None and not 0 < options.sample_rate <= 1:
+        raise InputError(
+            f"--sample_rate={options.sample_rate:g}: must lie in (0, 1]; 1 is everybody, every step"
+        )
+    if options.delta is not None and not 0 < options.delta < 1:
+        raise InputError(
+            f"--delta={options.delta:g}: must lie in (0, 1/n); left out, it is 1/(10 n)"
+        )
+    for name in ("steps", "n_samples", "n_public"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise InputError(f"--{name}={value}: must be at least 1")
+    for name, most, why in (
+        ("steps", settings.MOST_STEPS, "or accounting alone takes hours"),
+        ("draw_steps", settings.MOST_STEPS, "or training takes days"),
+        ("n_samples", settings.MOST_IMAGES, "and experiments.generate draws more of them later"),
+        ("shadows", settings.MOST_COPIES, "each is a training"),
+        ("repeats", settings.MOST_COPIES, "each is a run"),
+        ("folds", settings.MOST_COPIES, "each is a run"),
+        ("n_public", settings.MOST_UNITS, "more than any file holds"),
+    ):
+        value = getattr(options, name)
+        if value is not None and value > most:
+            raise InputError(f"--{name}={value}: must be at most {most}, {why}")
+    if options.repeats is not None and (options.repeats < 0 or options.repeats == 1):
+        raise InputError(f"--repeats={options.repeats}: must be 0 for none, or 2 and more")
+    if options.folds is not None and (options.folds < 0 or options.folds == 1):
+        raise InputError(f"--folds={options.folds}: must be 0 for none, or 2 and more")
+    for name in ("n_per_class", "seed", "noise_seed"):
+        value = getattr(options, name)
+        if value is not None and value < 0:
+            raise InputError(f"--{name}={value}: must not be negative")
+
+
+def _check_copies(options: settings.Options) -> None:
+    kind, _ = settings.audit(options)
+    if options.shadows and (options.shadows < 4 or options.shadows % 2):
+        raise InputError(
+            f"--shadows={options.shadows}: must be even, and 4 or more; 0 switches LiRA off"
+        )
+    if kind == "paper" and options.preset != "paper":
+        raise InputError(
+            f"--audit={options.audit}: the paper's empirical epsilon needs --preset=paper"
+        )
+    if kind == "samples" and settings.unprotected(options.model):
+        raise InputError(
+            f"--audit=samples: --model={options.model} claims nothing that an audit could refute"
+        )
+    for name, asked in (("shadows", options.shadows), ("audit", kind in ("one_run", "two_worlds"))):
+        if asked and options.model in BASELINES:
+            raise InputError(
+                f"--{name}: --model={options.model} has no membership score; use one of "
+                f"{', '.join(models.MODELS)}"
+            )
+
+
+def _check_warmup(options: settings.Options) -> None:
+    share = options.warmup_share
+    if share is not None and not 0 <= share <= 1:
+        raise InputError(f"--warmup_share={share:g}: must lie in [0, 1]; 0 is DP-SGD alone")
+    if options.draw_steps is not None and options.draw_steps < 1:
+        raise InputError(f"--draw_steps={options.draw_steps}: must be at least 1")
+    asked = [f"--{n}" for n in ("warmup_share", "draw_steps") if getattr(options, n)]
+    if not asked:
+        return
+    for reason, holds in (
+        (f"--model={options.model} is not trained", options.model in BASELINES),
+        ("--warmup_share=0", share == 0),
+        ("--noise_multiplier is that of DP-SGD alone: give --eps", options.eps is None),
+        ("at --eps=inf the images themselves teach the model", options.eps == math.inf),
+    ):
+        if holds:
+            raise InputError(f"{asked[0]}: there is no warm-up here: {reason}")
+    if (share or 1) == 1 and (options.steps or options.sample_rate):
+        raise InputError(
+            f"{asked[0]}: the warm-up has the whole budget, so --steps and --sample_rate mean nothing: "
+            "add --warmup_share=0.5, or leave them out"
+        )
+
+
+def _check_prior(options: settings.Options) -> None:
+    if options.model in OF_PRIOR and options.prior == "none":
+        raise InputError(
+            f"--model={options.model}: draws images of a prior: name one, as --prior=glyphs"
+        )
+    if options.prior in ("auto", "none") or settings.teaches(options):
+        return
+    for reason, holds in (
+        (f"--model={options.model} takes none", options.model in BASELINES),
+        ("--noise_multiplier is that of DP-SGD alone: give --eps", options.eps is None),
+        ("at --eps=inf the images themselves teach the model", options.eps == math.inf),
+        ("DP-SGD has the whole budget: add --warmup_share=0.5, or leave --prior out", True),
+    ):
+        if holds:
+            raise InputError(f"--prior={options.prior}: there is no release here to help: {reason}")
