@@ -207,6 +207,8 @@ def _spec(dataset: data.Dataset) -> models.Spec:
 def _trained(options, config: dict, dataset: data.Dataset, n: int, unit: str):
     """(noise, steps) -> Plan of a model, and the choices of its training."""
     share = settings.warmup_share(options)
+    if share == 1 and options.warmup_share is None:
+        share = defaults.release_share(options.model, config["prior"], n)
     private = not math.isinf(options.eps or math.inf) or bool(options.noise_multiplier)
     steps, rate, recipe = defaults.defaults(
         options.preset, options.model, n, private and share < 1, 0 < share < 1

@@ -102,8 +102,8 @@ _HELP = {
     "labels": "classes to draw, as 0,1,1,2 (repeats weigh more; default: all, evenly)",
     "delta": "default 1 / (10 n)",
     "noise_multiplier": "standard deviation of the noise over the clip norm; eps is computed from it",
-    "warmup_share": "share of the budget for one DP release whose draws teach the model first: 1 (default): no DP-SGD; "
-    "0: DP-SGD alone (default with --noise_multiplier, --steps, --sample_rate and for paper)",
+    "warmup_share": "share of the budget for a DP release whose draws teach the model; DP-SGD has the rest (default 1; "
+    "0.3: DDPM, 3,500 images or more, prior not glyphs; 0: --noise_multiplier, --steps, --sample_rate, paper)",
     "prior": "public images that help: auto (default: glyphs for digits and mnist, scans for octmnist, none for "
     "others), none, glyphs, scans, images:WHAT (a data set, folder or .npz), module:function",
     "clip_norm": "l2 norm that each example's gradient is clipped to (default 1)",

@@ -33,6 +33,16 @@ def test_auto_is_the_public_rule_and_its_version_stands_in_the_config(squares):
     assert isinstance(job.plan.stages[0], Release)
 
 
+def test_dpsgd_goes_on_from_draws_by_margin_where_members_are_many(squares, monkeypatch):
+    ddpm = {"model": "ddpm"}
+    assert config(**ddpm)["warmup_share"] == 1
+    monkeypatch.setattr(jobs.defaults, "STAGE_UNITS", 100)
+    assert [stage["noise_multiplier"] > 0 for stage in config(**ddpm)["stages"]] == [True, True]
+    assert config(**ddpm)["warmup_share"] == jobs.defaults.RELEASE_SHARE
+    for change in ({}, ddpm | {"prior": "none"}, ddpm | {"warmup_share": 1.0}):
+        assert config(**change)["warmup_share"] == 1
+
+
 @pytest.mark.parametrize(
     "change",
     [
