@@ -203,15 +203,11 @@ def _by_model(job: Job, params, public, image, label) -> dict[str, float]:
 
 def _by_samples(job: Job, params, public, image, label) -> dict[str, float]:
     """Of a synthetic set as the run releases it, or a part of it. A copy that draws no image says that it is out."""
-    if job.trained:
-        sample = train.sampler(job.trainer, params)
-    else:
-        sample = functools.partial(job.baseline.sample, params)
     labels = _labels(job)
     labels = labels[np.linspace(0, len(labels) - 1, min(len(labels), _SHOWN)).astype(int)]
-    size = draw.CHUNK if job.trained else len(labels)
+    k_draw = jax.random.fold_in(public, 2)
     try:
-        images = draw.draw(sample, jax.random.fold_in(public, 2), labels, size)
+        images = draw.draw(job.sampler(params), k_draw, labels, job.at_once(len(labels)))
     except draw.Diverged:
         images = np.zeros((1, *job.spec.shape), np.uint8)
         nothing = canary_scores.scores(image, int(label[0]), images, label)

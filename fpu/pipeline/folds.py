@@ -16,13 +16,12 @@ from fpu.pipeline.jobs import Job
 
 DEFAULT = 5
 FEW = 50  # test images: with fewer, fidelity cannot be told, and accuracy has an interval of 28 points or more
-_AT_ONCE = 10_000  # images that a one-shot generator draws at once
 
 
 def count(job: Job) -> int:
     """How many folds: those asked for, or DEFAULT where fewer than FEW test images are left; 0 is none.
 
-    None where the generator hands out real images; at most one for each unit.
+    No folds where the generator hands out real images; at most one for each unit.
     """
     if settings.unprotected(job.options.model):
         return 0
@@ -69,11 +68,7 @@ def _copies(job: Job, params, labels: np.ndarray, public: jax.Array) -> Iterator
     """What each copy draws, and how it scores images where it is a model."""
     model = job.trainer.model if job.trained else None
     for one in copies.each(params):
-        if model is None:
-            sample, size = functools.partial(job.baseline.sample, one), min(len(labels), _AT_ONCE)
-            scores = None
-        else:
-            sample, size = draw.sampler(model, one), draw.CHUNK
-            scores = functools.partial(draw.scores, model, one, public)
-        images = draw.draw(sample, jax.random.fold_in(public, 2), labels, size)
+        k_draw = jax.random.fold_in(public, 2)
+        images = draw.draw(job.sampler(one), k_draw, labels, job.at_once(len(labels)))
+        scores = functools.partial(draw.scores, model, one, public) if model else None
         yield crossfit.Copy(images, scores)

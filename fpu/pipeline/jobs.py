@@ -5,7 +5,7 @@ import functools
 import math
 import os
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -16,9 +16,11 @@ from fpu.dp import accounting
 from fpu.dp import plan as plans
 from fpu.dp.plan import DPSGD, Plan, Release
 from fpu.files import cache
-from fpu.pipeline import defaults, prior, progress, refusals, settings, train
+from fpu.pipeline import defaults, draw, prior, progress, refusals, settings, train
 from fpu.priors import matched, release
 from fpu.training import warmup
+
+_AT_ONCE = 10_000  # images that a one-shot generator draws at once
 
 
 class Job(NamedTuple):
@@ -74,6 +76,16 @@ class Job(NamedTuple):
             draw_steps=self.config["draw_steps"] or 0,
             prior=self.prior if matched.fits(self.prior) else None,
         )
+
+    def sampler(self, params: Any) -> Callable[[jax.Array, jax.Array], Any]:
+        """(key, labels) -> images, as they are released, of a generator with the parameters of one training."""
+        if self.trained:
+            return train.sampler(self.trainer, params)
+        return functools.partial(self.baseline.sample, params)
+
+    def at_once(self, count: int) -> int:
+        """How many of `count` images are drawn at once."""
+        return draw.CHUNK if self.trained else min(count, _AT_ONCE)
 
     def task(
         self,

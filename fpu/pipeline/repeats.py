@@ -55,8 +55,7 @@ def sets(
     members = _members(job, sample, k_members)
     for number in range(wanted):
         made = _generator(job, members, jax.random.fold_in(k_noise, number), public)
-        size = draw.CHUNK if job.trained else len(labels)
-        yield draw.draw(made, jax.random.fold_in(public, 2), labels, size)
+        yield draw.draw(made, jax.random.fold_in(public, 2), labels, job.at_once(len(labels)))
 
 
 def _members(job: Job, sample: Callable, key: jax.Array) -> training.Pool:
@@ -75,10 +74,10 @@ def _generator(job: Job, members: training.Pool, key: jax.Array, public: jax.Arr
     if not job.trained:
         noise = job.plan.stages[0].noise_multiplier
         params = job.baseline.fit(members, float(job.n), noise, key)
-        return functools.partial(job.baseline.sample, params)
+        return job.sampler(params)
     k_release, k_sgd = jax.random.split(key)
     task = job.task(k_release, k_sgd, public, members)
     if job.options.repeats is None:
         return functools.partial(job.teacher.sample, train.release(job.teacher, task))
     params = train.train(job.trainer, [task]).params
-    return train.sampler(job.trainer, jax.tree.map(lambda x: x[0], params))
+    return job.sampler(jax.tree.map(lambda x: x[0], params))

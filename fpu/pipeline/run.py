@@ -37,7 +37,6 @@ from fpu.release import generators, pack, texts
 from fpu.report import verdict, words
 
 DIVERGED, REFUTED = 1, 3  # exit codes
-_AT_ONCE = 10_000  # images that a one-shot generator draws at once
 
 # What the secret key is folded with for models beside the run. Far from 0, 1, 2 ...: to split a key is to
 # fold it with these, and that is how the released model gets its own.
@@ -128,7 +127,7 @@ def _generated(job: Job, folder, key, public, tensorboard, seconds: dict):
     clock = time.monotonic()
     classes, count = job.dataset.n_classes, job.config["n_samples"]
     labels = np.asarray(settings.sampling_labels(job.options.labels, classes, count), np.int32)
-    size = draw.CHUNK if job.trained else min(len(labels), _AT_ONCE)
+    size = job.at_once(len(labels))
     images = draw.draw(made.sample, jax.random.fold_in(public, 2), labels, size)
     sizes = {"one_shot": draw.MANY} if job.prior else {}
     rivals = {

@@ -37,9 +37,8 @@ class Trainer(NamedTuple):
     recipe: training.Recipe  # of DP-SGD
     draw_recipe: training.Recipe  # of the training on draws
     draw_steps: int  # steps on draws
-    prior: priors.Prior | None = (
-        None  # to whose release the model's images are matched, where any is
-    )
+    # To whose release the model's images are matched, where there is any.
+    prior: priors.Prior | None = None
 
 
 class Task(NamedTuple):
@@ -105,8 +104,8 @@ def train(
             start=params,
         )
         params = _averaged(follow(DP_SGD, sgd.steps, fit), len(tasks))
-    both = (_with_release(trainer, params, releases), _with_release(trainer, warmed, releases))
-    return Trained(both[0], releases, None if sgd is None else both[1])
+    warmed = None if sgd is None else _with_release(trainer, warmed, releases)
+    return Trained(_with_release(trainer, params, releases), releases, warmed)
 
 
 def sampler(trainer: Trainer, params: Any) -> Callable[[jax.Array, jax.Array], Any]:

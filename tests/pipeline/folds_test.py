@@ -3,10 +3,12 @@
 import jax
 import numpy as np
 import pytest
+import tiny_prior
 
 from fpu import InputError, crossfit
 from fpu.pipeline import copies, draw, folds, jobs, refusals
 from fpu.pipeline.settings import Options
+from fpu.priors import matched
 
 LABELS = np.arange(20, dtype=np.int32) % 3
 
@@ -59,6 +61,18 @@ def test_every_member_is_held_out_once_and_a_class_of_three_does_not_throw_the_o
     for k, mask in enumerate(seen["masks"]):
         np.testing.assert_array_equal(mask, members.fold != k)
     assert len({copy.images.tobytes() for copy in seen["copies"]}) == 5
+
+
+def test_images_of_a_copy_are_matched_to_its_release_as_the_released_ones_are(monkeypatch):
+    tiny_prior.install(monkeypatch)
+    of, drawn = job("digits", model="vae", n_per_class=3, folds=2), []
+    params = {"private": {}, "public": {}, "release": {"number": np.arange(2)}}
+    monkeypatch.setattr(copies, "train_masks", lambda *_: params)
+    monkeypatch.setattr(draw, "draw", lambda sample, *_: drawn.append(sample))
+    monkeypatch.setattr(crossfit, "judge", lambda members, made, *_, **__: {"n": len(list(made))})
+    assert folds.judge(of, LABELS, jax.random.key(1), jax.random.key(0)) == {"n": 2}
+    assert [sample.func for sample in drawn] == [matched.sample] * 2
+    assert [sample.args[1]["number"] for sample in drawn] == [0, 1]
 
 
 def test_nobody_is_asked_where_enough_is_left(monkeypatch):
