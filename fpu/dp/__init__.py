@@ -9,7 +9,7 @@ from fpu.dp.clipping import Diagnostics, clipped_grad
 from fpu.dp.noise import ClippedSum, add_noise
 from fpu.dp.plan import DPSGD, Plan, Release, poisson_plan
 from fpu.dp.rounding import rounded_up
-from fpu.dp.sampling import Batch, StepKey, keys, sample
+from fpu.dp.sampling import Batch, StepKey, fresh_key, keys, sample
 
 __all__ = [
     "DPSGD",
@@ -23,6 +23,7 @@ __all__ = [
     "calibrate",
     "clipped_grad",
     "epsilon",
+    "fresh_key",
     "keys",
     "poisson_plan",
     "rounded_up",

@@ -44,9 +44,17 @@ def keys(plan: Plan) -> Iterator[StepKey]:
     as secret as the data, and are stored nowhere: a loop that must be repeatable makes its own by
     jax.random.fold_in(root, step), and its guarantee does not hold against anyone who knows the root.
     """
-    words = jnp.asarray(np.frombuffer(os.urandom(8), np.uint32))
-    root = jax.random.wrap_key_data(words, impl="threefry2x32")
+    root = fresh_key()
     return (StepKey(jax.random.fold_in(root, step), plan) for step in range(plan.sgd().steps))
+
+
+def fresh_key() -> jax.Array:
+    """A secret typed key, of 64 bits of the operating system's randomness.
+
+    **Guarantees.** No two calls give the same key but by chance, and it is stored nowhere.
+    """
+    words = jnp.asarray(np.frombuffer(os.urandom(8), np.uint32))
+    return jax.random.wrap_key_data(words, impl="threefry2x32")
 
 
 def sample(

@@ -6,7 +6,6 @@ same budget. MNIST, parts of TRAIN, four subsets: 94.4 % at n = 1,000 and eps = 
 and 90.6.
 """
 
-import os
 import types
 
 import jax
@@ -51,7 +50,7 @@ def train(
         sizes=jnp.ones_like(rows),
     )
     spec = Spec(tuple(images.shape[1:]), n_classes)
-    key = secret if secret is not None else _key()
+    key = secret if secret is not None else dp.fresh_key()
     return release.fit(prior, spec, members, float(n), noise(n, eps, delta), key)
 
 
@@ -71,8 +70,3 @@ def logits(params: dict[str, jax.Array], images: np.ndarray, prior: Prior) -> np
     codes, means = release.encoded(prior, images), np.asarray(params["means"], np.float64)[:, 0]
     scale = release.WIDER * np.trace(prior.within) / len(prior.within)
     return -np.square(codes[:, None] - means[None]).sum(2) / (2 * scale)
-
-
-def _key():
-    words = jnp.asarray(np.frombuffer(os.urandom(8), np.uint32))
-    return jax.random.wrap_key_data(words, impl="threefry2x32")
