@@ -18,9 +18,7 @@ from fpu.fidelity import features
 from fpu.privacy import attacks, samples_only
 from fpu.utility import classifier, metrics, protocols
 
-_BALL = (
-    5  # real neighbours that a ball of coverage ends at, at most; and at most a tenth of all images
-)
+_BALL = 5  # real neighbours that a ball of coverage ends at, at most; and at most a tenth of all
 _LEAST = 20  # real images, so that a ball of a tenth holds two
 
 
@@ -38,9 +36,8 @@ class Copy(NamedTuple):
     """What one copy of the generator, trained without one fold, makes and says."""
 
     images: np.ndarray  # uint8 [m, H, W, C], with the labels that all copies draw
-    scores: Callable | None = (
-        None  # (images, labels) -> {name: float [n]}, higher = more like a member
-    )
+    # (images, labels) -> {name: float [n]}, higher = more like a member
+    scores: Callable | None = None
 
 
 def folds(classes: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:

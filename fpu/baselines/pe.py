@@ -30,10 +30,7 @@ ROUNDS = 4
 THRESHOLD = 2.0  # deviations of the noise on a count; votes above it count
 # Degrees of the first variation and of draws, in deviations within a class of the prior.
 WIDE, NARROW = 2.5, 1.2
-PER_ROOM, MOST = (
-    13.0,
-    1000,
-)  # images in a class's population: over the root of n / K / sigma; at most
+PER_ROOM, MOST = 13.0, 1000  # images of a class: over the root of n / K / sigma; at most
 
 PARAMETERS = release.PARAMETERS  # the arrays that `fit` returns: what a release may hold
 

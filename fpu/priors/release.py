@@ -8,6 +8,7 @@ The rest is post-processing: the variance of the noise is known, so every number
 [1] Noised Lloyd rounds: Blum et al., Practical privacy: the SuLQ framework, PODS 2005, section 5.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import chex
@@ -96,18 +97,28 @@ def fit(
 def encoded(prior: Prior, images: np.ndarray) -> np.ndarray:
     """Codes float64 [n, d] of uint8 images, clipped to the prior's radius; 0 where one is not finite.
 
-    **Guarantees.** A row sees its own image. Each call of `encode` has CHUNK rows, the last ones padding.
+    **Guarantees.** A row sees its own image (`each_alone`).
     """
-    padded = np.concatenate([images, np.zeros((-len(images) % CHUNK, *images.shape[1:]), np.uint8)])
-    chunks = (padded[i : i + CHUNK] for i in range(0, len(padded), CHUNK))
-    parts = [np.asarray(prior.space.encode(chunk), np.float64) for chunk in chunks]
-    if any(part.shape != (CHUNK, len(prior.within)) for part in parts):
+    codes = each_alone(lambda chunk: np.asarray(prior.space.encode(chunk), np.float64), images)
+    if codes.shape[1:] != (len(prior.within),):
         raise ValueError("encode must give one code for each image")
-    codes = np.concatenate([np.zeros((0, len(prior.within))), *parts])[: len(images)]
     with np.errstate(over="ignore", invalid="ignore"):
         norms = np.linalg.norm(codes, axis=1, keepdims=True)
     scale = np.where(np.isfinite(norms), prior.radius / np.maximum(norms, prior.radius), 0.0)
     return np.where(np.isfinite(norms), codes, 0.0) * scale
+
+
+def each_alone(function: Callable[[np.ndarray], np.ndarray], rows: np.ndarray) -> np.ndarray:
+    """function(rows) in calls of CHUNK rows, the last ones padding.
+
+    **Guarantees.** Where `function` maps each row alone, not even its rounding depends on how many others there are.
+    """
+    missing = CHUNK * max(1, -(-len(rows) // CHUNK)) - len(rows)
+    padded = np.concatenate([rows, np.zeros((missing, *rows.shape[1:]), rows.dtype)])
+    parts = [function(padded[i : i + CHUNK]) for i in range(0, len(padded), CHUNK)]
+    if any(len(part) != CHUNK for part in parts):
+        raise ValueError("encode must give one code for each image")
+    return np.concatenate(parts)[: len(rows)]
 
 
 def _nearest(u, labels, centres):

@@ -15,20 +15,16 @@ import numpy as np
 from fpu.models import frequencies
 from fpu.priors import Prior, release
 
-_POOL, _WHITENING = (
-    8000,
-    0.25,
-)  # images of the pool that a map is fitted to; exponent of its variances
-_CHUNK = 1000
+_POOL = 8000  # images of the pool that a map is fitted to
+_WHITENING = 0.25  # exponent of its variances
 
 
 class Features(NamedTuple):
     """A public map from images to rows, and the recipe of a linear head on them."""
 
     name: str
-    encode: Callable[
-        [np.ndarray], np.ndarray
-    ]  # uint8 [n, H, W, C] -> float32 [n, d]; a row sees its own image
+    # uint8 [n, H, W, C] -> float32 [n, d]; a row sees its own image
+    encode: Callable[[np.ndarray], np.ndarray]
     steps: int
     noise: float  # what the noise of all steps together may move a weight by: it sets the learning rate
     fastest: float  # learning rate where there is next to no noise
@@ -43,7 +39,7 @@ def of_frequencies(shape: tuple[int, ...]) -> Features:
         pixels = images.reshape(len(images), int(np.prod(shape))).astype(np.float32) / np.float32(
             255
         ) - np.float32(0.5)
-        return _each_alone(lambda rows: rows @ basis.T, pixels)
+        return release.each_alone(lambda rows: rows @ basis.T, pixels)
 
     return Features("frequencies of the image", encode, 100, 0.4, 1.0, 1.0)
 
@@ -75,18 +71,10 @@ def of_prior(prior: Prior) -> Features:
 def _unit(function, examples):
     """`function` divided by the median norm of its values on the pool, uint8 rows in, float64 rows out."""
     norm = np.median(np.linalg.norm(examples, axis=1))
-    return lambda images: _each_alone(function, images) / norm
+    return lambda images: release.each_alone(function, images) / norm
 
 
 def _whitened(rows):
     """(mean, map) that makes directions in which rows vary much count less: variances ** .5 are left of variances."""
     values, vectors = np.linalg.eigh(np.cov(rows.astype(np.float64).T))
     return rows.mean(0), vectors * np.maximum(values, 1e-6 * values[-1]) ** -_WHITENING
-
-
-def _each_alone(function, rows):
-    """function(rows) in calls of _CHUNK rows, the last ones padding: a row's rounding does not depend on the others."""
-    missing = _CHUNK * max(1, -(-len(rows) // _CHUNK)) - len(rows)
-    padded = np.concatenate([rows, np.zeros((missing, *rows.shape[1:]), rows.dtype)])
-    parts = [function(padded[i : i + _CHUNK]) for i in range(0, len(padded), _CHUNK)]
-    return np.concatenate(parts)[: len(rows)]

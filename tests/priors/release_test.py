@@ -62,17 +62,8 @@ def test_one_member_tells_no_more_than_one_release():
 )
 def test_whatever_the_member_holds(seed, label, sigma, denominator, code):
     """Random pixels, any label, and an encoder that fails on them."""
-    images, labels = linear_prior.members(12)
-    images[0] = np.random.default_rng(seed).integers(0, 256, images[0].shape)
-    strange, labels[0] = images[0].copy(), max(0, min(label, 2))
-
-    def encode(batch):
-        codes = linear_prior.encode(batch)
-        if code is not None:
-            codes[(batch == strange[None]).all((1, 2, 3)), 0] = code
-        return codes
-
-    prior = make()._replace(space=make().space._replace(encode=encode))
+    label = max(0, min(label, 2))
+    images, labels, prior = linear_prior.with_a_strange_member(seed, label, code)
     moved, allowed = release_checks.exposure(images, labels, sigma, denominator, prior)
     assert np.isfinite(moved)
     assert moved <= allowed * (1 + 1e-6)

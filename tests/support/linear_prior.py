@@ -41,3 +41,20 @@ def members(count, seed=2, spread=0.15):
     labels, centres = np.arange(count) % 3, np.random.default_rng(3).normal(size=(3, 2, D)) * 0.4
     codes = centres[labels, rng.integers(0, 2, count)] + spread * rng.normal(size=(count, D))
     return decode(codes), labels
+
+
+def with_a_strange_member(seed, label, code):
+    """(images, labels, prior): the first of twelve members has random pixels and this label; where `code` is not None,
+    the prior's encoder fails on it with that number.
+    """
+    images, labels = members(12)
+    images[0] = np.random.default_rng(seed).integers(0, 256, images[0].shape)
+    strange, labels[0] = images[0].copy(), label
+
+    def failing(batch):
+        codes = encode(batch)
+        if code is not None:
+            codes[(batch == strange[None]).all((1, 2, 3)), 0] = code
+        return codes
+
+    return images, labels, make()._replace(space=make().space._replace(encode=failing))
