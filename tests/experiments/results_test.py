@@ -36,6 +36,7 @@ def test_a_study_is_valid_sorted_and_has_no_record_twice(path):
         "field-all",
         "stage-mnist",
         "stage-pneumoniamnist",
+        "stage-validation",
     ],
 )
 def test_a_committed_table_is_what_its_suite_makes_of_the_committed_numbers(suite):

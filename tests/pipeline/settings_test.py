@@ -10,6 +10,7 @@ from fpu.models import ddpm, vae
 from fpu.pipeline import defaults, limits, refusals, settings
 from fpu.pipeline.settings import Options
 from fpu.training import Recipe
+from fpu.utility import protocols
 
 GOOD = Options(eps=1.0)
 
@@ -267,3 +268,8 @@ def test_a_warm_up_that_cannot_be_is_refused_in_one_line(flags, words):
     assert "\n" not in str(told.value)
     for word in words:
         assert word in str(told.value)
+
+
+def test_every_protocol_can_be_asked_for():
+    """Named twice, so that the flags of a run are told without importing what trains classifiers."""
+    assert tuple(protocols.PROTOCOLS) == settings.EVALUATIONS
