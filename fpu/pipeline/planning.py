@@ -69,7 +69,7 @@ def _block(facts: Facts, eps: float, plan: Plan) -> list[str]:
     table = [line for line in (_measured(name, signal) for name in names) if line]
     if not table:
         return [*text, "  Nothing was measured near this."]
-    head = f"{'':22}{'with a public prior':{_SHOWN}}{'without':{_SHOWN}}DP-SGD  real members"
+    head = f"{'':22}{'with a public prior':{_SHOWN}}{'without':{_SHOWN}}private  real members"
     return [*text, *(f"  {line}" for line in (head, *table))]
 
 
@@ -82,7 +82,7 @@ def _measured(dataset: str, signal: float) -> str | None:
     score = "accuracy" if near[0].score == "accuracy" else "AUC"
     cells = "".join(f"{_cell(rows[0]) if rows else 'not measured':{_SHOWN}}" for rows in both)
     rival = next((row.rival for row in near if row.rival is not None), None)
-    return f"{f'{dataset}, {score}':22}{cells}{_whole(rival):>6}  {_whole(near[0].members):>6}"
+    return f"{f'{dataset}, {score}':22}{cells}{_whole(rival):>7}  {_whole(near[0].members):>6}"
 
 
 def _cell(row: measured.Row) -> str:
@@ -104,7 +104,7 @@ def _minutes(side: int) -> list[str]:
     near = min(sides, key=lambda other: abs(math.log(other / side)))
     took: dict[str, list[float]] = {}
     for row in measured.rows():
-        if row.side == near:
+        if row.side == near and row.seconds is not None:
             took.setdefault("VAE, GAN, DDPM" if row.model in MODELS else row.model, []).append(
                 row.seconds / 60
             )
@@ -140,7 +140,10 @@ def _next(facts: Facts, plans: dict[float, Plan]) -> list[str]:
             "under grain. merf is sharper where images are strokes on black."
         )
     return [
-        *_wrapped(f"{told} If one task is all you need, a DP-SGD classifier is often better."),
+        *_wrapped(
+            f"{told} If one task is all you need, a private classifier is often better (its column; it makes no "
+            "images)."
+        ),
         f"  fpu run --model={model} --eps={eps:g} --dataset={facts.dataset} --n_per_class=0",
     ]
 

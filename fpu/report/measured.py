@@ -33,10 +33,10 @@ class Row(NamedTuple):
     score: str  # accuracy, or auc (macro AUC)
     value: float  # mean of a small net that knows synthetic images alone, tested on real ones
     half: float | None  # half of the 95 % t interval over the runs; None of one run
-    rival: float | None  # a DP-SGD classifier on the members at this eps
+    rival: float | None  # a private classifier of the members at this eps
     members: float | None  # the same net that knows the members, without privacy
     coverage: float | None  # real images that have a synthetic one near
-    seconds: float  # of a run, median, on two CPU cores
+    seconds: float | None  # of a run, median of those on CPU cores; None where there was none
 
     @property
     def signal(self) -> float:
@@ -113,9 +113,17 @@ def _row(key: tuple, runs: Sequence[dict]) -> Row:
         ("utility", "members", score),
         ("fidelity", "synthetic", "coverage"),
     )
-    seconds = sorted(float(run["cost"]["seconds"]["total"]) for run in runs)
+    on_cpu = (run["cost"] for run in runs if run["cost"]["device"] == "cpu")
+    seconds = sorted(float(cost["seconds"]["total"]) for cost in on_cpu)
     means = [_mean(_values(runs, *path)) for path in rest]
-    facts = (len(runs), score, found["value"], half, *means, seconds[len(seconds) // 2])
+    facts = (
+        len(runs),
+        score,
+        found["value"],
+        half,
+        *means,
+        seconds[len(seconds) // 2] if seconds else None,
+    )
     return Row._make((*key, *facts))
 
 
