@@ -3,6 +3,7 @@
 gaussian  one DP release of class means and covariances, then a normal draw for each image: seconds
 merf      one DP release of class means of random features, then a generator fitted to them (DP-MERF)
 prior     one DP release in the space of a public prior, then draws made of its images (fpu/priors/)
+merf_prior  the same as merf, of codes in the space of a public prior; draws made of its images
 pe        Private Evolution: rounds of noised votes for images of a public prior, then variations of the last ones
 copycat   the members themselves: best fidelity, no privacy
 fresh     held-out real images: what a perfect generator would make
@@ -16,7 +17,7 @@ import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
-from fpu.baselines import gaussian, merf, pe, real
+from fpu.baselines import gaussian, merf, merf_prior, pe, real
 from fpu.models import Spec
 from fpu.priors import Prior, draws, release
 
@@ -58,13 +59,15 @@ RELEASES = {
     "merf": merf,
     "prior": release,
     "pe": pe,
+    "merf_prior": merf_prior,
 }  # modules with PARAMETERS
-OF_PRIOR = ("prior", "pe")  # their draws are made of images of a public prior
+OF_PRIOR = ("prior", "pe", "merf_prior")  # their draws are made of images of a public prior
 BASELINES: dict[str, Callable[..., Baseline]] = {  # (spec) -> Baseline; of OF_PRIOR (spec, prior)
     "gaussian": functools.partial(one_shot, gaussian),
     "merf": functools.partial(one_shot, merf),
     "prior": functools.partial(of_prior, release, draws),
     "pe": functools.partial(of_prior, pe, pe),
+    "merf_prior": functools.partial(of_prior, merf_prior, merf_prior),
     "copycat": functools.partial(_baseline, "members", False, real.fit, real.sample),
     "fresh": functools.partial(_baseline, "nonmembers", False, real.fit, real.sample),
     "noise": functools.partial(_baseline, "members", False, real.fit_nothing, real.uniform),

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from fpu import InputError, data, models, priors, training
-from fpu.baselines import RELEASES, Baseline, pe
+from fpu.baselines import OF_PRIOR, RELEASES, Baseline
 from fpu.dp import accounting
 from fpu.dp import plan as plans
 from fpu.dp.plan import DPSGD, Plan, Release
@@ -130,8 +130,8 @@ def prepare(options: settings.Options) -> Job:
     config["prior_version"] = job.prior.version if job.prior else None
     if job.prior:
         noise = plan.stages[0].noise_multiplier
-        several = pe.candidates if options.model == "pe" else release.components
-        config["components"] = several(float(n), dataset.n_classes, noise)
+        made = RELEASES[options.model] if options.model in OF_PRIOR else release
+        config["components"] = made.components(float(n), dataset.n_classes, noise)
     if job.trained and matched.fits(job.prior):
         config["drawn_for_each"] = matched.FACTOR
     return job

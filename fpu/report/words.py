@@ -4,6 +4,7 @@ import math
 import pathlib
 from collections.abc import Sequence
 
+from fpu.baselines import OF_PRIOR
 from fpu.dp.rounding import rounded_up
 from fpu.models import MODELS
 
@@ -110,7 +111,7 @@ def lineage(config: dict) -> str:
     '' where no model was taught by draws, and none are handed out.
     """
     model, share = str(config["model"]), config.get("warmup_share") or 0
-    if model in ("prior", "pe", "gaussian"):
+    if model in ("gaussian", *OF_PRIOR):
         return f"{released(config)} -> draws"
     if not share:
         return ""
@@ -129,6 +130,8 @@ def released(config: dict) -> str:
         return "release of class means and covariances"
     if config["model"] == "pe":
         return f"release of votes for {several} images of {prior} a class, round after round"
+    if config["model"] == "merf_prior":
+        return f"release of class means of random features in the space of {prior}"
     sums = "class means" if several == 1 else f"a mixture of {several} normals a class"
     return f"release of {sums} in the space of {prior}"
 

@@ -9,7 +9,7 @@ import tiny_prior
 from quick_run import JUDGED, PNG, SECRET, killed_in_warmup, options, tells_the_secret
 
 from fpu import InputError, evaluation, report
-from fpu.baselines import gaussian
+from fpu.baselines import OF_PRIOR, gaussian
 from fpu.pipeline import run
 from fpu.priors import release
 from fpu.release import generators
@@ -102,7 +102,7 @@ def test_release_rivals_and_dpsgd_have_secret_keys_of_their_own(tmp_path, quick,
     assert beside == [["gaussian", "one_shot", "warmup"], ["gaussian"]]
 
 
-@pytest.mark.parametrize("model", ["prior", "pe"])
+@pytest.mark.parametrize("model", OF_PRIOR)
 def test_draws_of_a_prior_are_a_release_that_draws_more(tmp_path, quick, monkeypatch, model):
     shown = {}
 

@@ -6,6 +6,7 @@ import pytest
 import tiny_prior
 
 from fpu import InputError, models
+from fpu.baselines import OF_PRIOR
 from fpu.dp.plan import Release
 from fpu.pipeline import groups, jobs, prior
 from fpu.pipeline.settings import Options
@@ -63,7 +64,7 @@ def test_a_prior_that_is_named_counts_in_the_paper_preset_too(squares):
     assert config(preset="paper", draw_steps=3, prior="squares")["prior"] == "squares"
 
 
-@pytest.mark.parametrize("model", ["prior", "pe"])
+@pytest.mark.parametrize("model", OF_PRIOR)
 def test_draws_of_a_prior_need_one_and_the_way_out_is_told(model, monkeypatch):
     with pytest.raises(
         InputError, match=rf"--model={model}: no prior is known to fit digits.*--prior="

@@ -67,6 +67,8 @@ def test_what_taught_what_is_one_line():
     votes = draws | {"model": "pe", "components": 47}
     told = "release of votes for 47 images of glyphs a class, round after round"
     assert words.lineage(votes) == f"{told} -> draws"
+    embedded = "release of class means of random features in the space of glyphs -> draws"
+    assert words.lineage(votes | {"model": "merf_prior"}) == embedded
     assert words.lineage({"model": "ddpm", "warmup_share": 1}).startswith("release of class means")
     for model in ("copycat", "merf", "ddpm"):
         assert words.lineage({"model": model, "warmup_share": 0.0}) == ""

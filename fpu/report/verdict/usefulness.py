@@ -1,5 +1,6 @@
 """Whether the images are useful, and whether what made them was worth it."""
 
+from fpu.baselines import OF_PRIOR
 from fpu.report import records
 from fpu.report.verdict.finding import CLOSE, Finding, beside, high, low, pair, reason
 from fpu.report.words import plural, prior_name, released, spoken
@@ -87,7 +88,7 @@ def worth(record: dict) -> Finding | None:
 def helped(record: dict) -> Finding | None:
     """Whether the prior's draws beat those of `gaussian` at the same eps."""
     about, config = "Did the prior help?", record["config"]
-    row = "synthetic" if config["model"] in ("prior", "pe") else "one_shot"
+    row = "synthetic" if config["model"] in OF_PRIOR else "one_shot"
     ours = records.metric(record, "utility", row, "accuracy")
     plain = records.metric(record, "utility", "gaussian", "accuracy")
     if not records.known(ours, plain):

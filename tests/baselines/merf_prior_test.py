@@ -1,0 +1,87 @@
+"""fpu/baselines/merf_prior.py: one sum of one noise multiplier, neighbouring sets, and codes that fit without noise."""
+
+import functools
+
+import hypothesis
+import jax
+import jax.numpy as jnp
+import linear_prior
+import numpy as np
+import pytest
+import release_checks
+from hypothesis import strategies as st
+
+from fpu.baselines import merf_prior
+from fpu.dp import moments
+from fpu.priors import release
+
+SPEC = linear_prior.SPEC
+make = functools.cache(linear_prior.make)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _small():
+    """Few features and steps: what is promised holds for any number of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(merf_prior, "FEATURES", 100)
+        patch.setattr(merf_prior, "STEPS", 100)
+        merf_prior._features.cache_clear()
+        yield
+    merf_prior._features.cache_clear()
+
+
+def fit(images, labels, sigma=0.0):
+    pool = release_checks.pool_of(images, labels)
+    return merf_prior.fit(make(), SPEC, pool, float(len(images)), sigma, jax.random.key(0))
+
+
+def test_there_is_one_sum_with_all_of_the_budget():
+    release_checks.budget(merf_prior, ((60, 1),))
+
+
+@hypothesis.settings(max_examples=4)
+@hypothesis.given(
+    seed=st.integers(0, 99),
+    label=st.integers(0, 2),
+    sigma=st.sampled_from([1e-3, 1.0, 30.0]),
+    code=st.sampled_from([None, np.nan, np.inf, -3e38]),
+)
+def test_one_member_tells_no_more_than_one_release_whatever_it_holds(seed, label, sigma, code):
+    """Random pixels, any label, and an encoder that fails on them."""
+    images, labels, prior = linear_prior.with_a_strange_member(seed, label, code)
+    moved, allowed = release_checks.exposure(images, labels, sigma, prior=prior, module=merf_prior)
+    assert 0 < moved <= allowed * (1 + 1e-9)
+
+
+def test_a_group_gives_one_image():
+    images, labels = linear_prior.members(6)
+    pool = release_checks.pool_of(images, labels)._replace(
+        units=jnp.array([[0, 0, 0, 0], [1, 1, 1, 1], [2, 3, 4, 5]]), sizes=jnp.array([1, 1, 4])
+    )
+    with release_checks.seen() as calls:
+        merf_prior.fit(make(), SPEC, pool, 3.0, 1.0, jax.random.key(0))
+    ((sums, *_),) = calls
+    assert sums[-SPEC.n_classes :].sum() == pytest.approx(3 * moments.COUNT)
+
+
+def test_without_noise_free_codes_have_the_mean_and_the_spread_of_their_class():
+    """Each class of members has two bumps: a set of codes with its mean feature has them, too."""
+    images, labels = linear_prior.members(300)
+    means = np.asarray(fit(images, labels)["means"])
+    codes = release.encoded(make(), images)
+    for k in range(3):
+        own = codes[labels == k]
+        size = np.linalg.norm(own.std(0))
+        assert np.linalg.norm(means[k].mean(0) - own.mean(0)) < 0.3 * size
+        assert np.linalg.norm(means[k].std(0)) == pytest.approx(size, rel=0.3)
+
+
+@pytest.mark.parametrize("sigma", [0.0, 20.0])
+def test_draws_are_images_whatever_the_noise_and_the_members(sigma):
+    images = np.full((4, 8, 8, 1), 200, np.uint8)
+    params = fit(images, np.zeros(4, int), sigma)  # no member of classes 1 and 2
+    assert set(params) == set(merf_prior.PARAMETERS)
+    assert all(x.dtype == jnp.float32 and np.isfinite(x).all() for x in params.values())
+    drawn = merf_prior.sample(make(), SPEC, params, jax.random.key(1), [0, 1, 2, 2])
+    assert drawn.shape == (4, 8, 8, 1)
+    assert ((drawn >= 0) & (drawn <= 1)).all()
