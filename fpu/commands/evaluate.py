@@ -15,12 +15,10 @@ import hashlib
 import math
 import pathlib
 import time
-import typing
 from collections.abc import Callable
 
 import jax
 import numpy as np
-from absl import flags
 
 from fpu import InputError, data, evaluation, models, record, report
 from fpu.data import folders, manifests
@@ -74,15 +72,7 @@ GROUPS = {
 
 def define_flags() -> None:
     """One absl flag for each field of Options."""
-    define = {
-        int: flags.DEFINE_integer,
-        float: flags.DEFINE_float,
-        str: flags.DEFINE_string,
-        bool: flags.DEFINE_bool,
-    }
-    for field in dataclasses.fields(Options):
-        kind = (*typing.get_args(field.type), field.type)[0]  # X of X | None
-        define[kind](field.name, field.default, _HELP[field.name])
+    settings.define_flags(Options, _HELP)
 
 
 def evaluate(options: Options) -> pathlib.Path:
@@ -250,9 +240,6 @@ def _record(options, run, dataset, split, images, privacy, judged, seconds) -> d
     return result | ({"prior": run["prior"]} if run and "prior" in run else {})
 
 
-def main(argv: list[str]) -> None:
+def main(_: list[str]) -> None:
     """Judge what the flags say."""
-    if len(argv) > 1:
-        raise InputError(f"{argv[1]}: not a flag; write --name=value")
-    given = {f.name: getattr(flags.FLAGS, f.name) for f in dataclasses.fields(Options)}
-    print(evaluate(Options(**given)) / "report.html")
+    print(evaluate(settings.from_flags(Options)) / "report.html")

@@ -106,10 +106,8 @@ def _target(out: str, release: pathlib.Path, form: str) -> pathlib.Path:
     return target
 
 
-def main(argv: list[str]) -> None:
+def main(_: list[str]) -> None:
     """Draw what the flags say."""
-    if len(argv) > 1:
-        raise InputError(f"{argv[1]}: not a flag; write --name=value")
     given = flags.FLAGS
     for name in ("release", "out"):
         if given[name].value is None:

@@ -95,10 +95,8 @@ def clear() -> str:
     return f"{folder}: {len(files)} pool{'s' * (len(files) != 1)} removed, {size / 1e6:.0f} MB"
 
 
-def main(argv: list[str]) -> None:
+def main(_: list[str]) -> None:
     """Do what the flags say."""
-    if len(argv) > 1:
-        raise InputError(f"{argv[1]}: not a flag; write --name=value")
     given: Any = flags.FLAGS
     if given["clear"].value:
         print(clear())

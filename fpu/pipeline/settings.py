@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import math
 import typing
+from collections.abc import Mapping
 from typing import Any
 
 from absl import flags
@@ -123,29 +124,30 @@ _HELP = {
 }
 
 
-def define_flags() -> None:
-    """One absl flag for each field of Options."""
+def define_flags(options: type = Options, told: Mapping[str, str] = _HELP) -> None:
+    """One absl flag for each field of a dataclass of options, with its help."""
     define = {
         int: flags.DEFINE_integer,
         float: flags.DEFINE_float,
         str: flags.DEFINE_string,
         bool: flags.DEFINE_bool,
     }
-    for field in dataclasses.fields(Options):
-        if field.name == "set":
-            flags.DEFINE_multi_string("set", [], _HELP["set"])
+    for name, kind in kinds(options).items():
+        if name == "set":
+            flags.DEFINE_multi_string("set", [], told["set"])
         else:
-            kind = (*typing.get_args(field.type), field.type)[0]  # X of X | None
-            define[kind](field.name, field.default, _HELP[field.name])
+            define[kind](name, getattr(options, name), told[name])
 
 
-def from_flags() -> Options:
-    """The Options that the parsed flags say."""
-    values: dict[str, Any] = {
-        f.name: flags.FLAGS[f.name].value for f in dataclasses.fields(Options)
-    }
-    values["set"] = tuple(values["set"])
-    return Options(**values)
+def kinds(options: type = Options) -> dict[str, Any]:
+    """{field: its type}, X of X | None."""
+    return {f.name: (*typing.get_args(f.type), f.type)[0] for f in dataclasses.fields(options)}
+
+
+def from_flags(options: type = Options) -> Any:
+    """The options that the parsed flags say."""
+    values = {name: flags.FLAGS[name].value for name in kinds(options)}
+    return options(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 
 def teaches(options: Options) -> bool:

@@ -5,7 +5,6 @@ import itertools
 import math
 import pathlib
 import re
-import typing
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,10 +43,7 @@ def shard(text: str, wanted: Sequence) -> list:
 
 
 def _product(axes: list[str]) -> list[settings.Options]:
-    kinds: dict[str, Any] = {
-        f.name: (*typing.get_args(f.type), f.type)[0]  # X of X | None
-        for f in dataclasses.fields(settings.Options)
-    }
+    kinds = settings.kinds()
     del kinds["workdir"]
     kinds["set"] = _overrides
     kinds["skip_unreadable"] = _yes

@@ -24,7 +24,7 @@ for command in json.load(sys.stdin):
     error = io.StringIO()
     with contextlib.redirect_stderr(error):
         try:
-            door.main(run.main, replaced=run.REPLACED, hints=run.HINTS)
+            door.main(run)
         except SystemExit as end:
             errors.append((end.code, error.getvalue()))
 print(json.dumps(errors))
