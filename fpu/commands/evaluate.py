@@ -153,8 +153,7 @@ def _check(options: Options) -> None:
         raise InputError("--eps and --delta: give both, or neither")
     if eps is not None and delta is not None and not (eps > 0 and 0 < delta < 1):
         raise InputError(f"--eps={eps:g} --delta={delta:g}: need eps > 0 and delta between 0 and 1")
-    if options.seed is not None and not 0 <= options.seed < 2**32:
-        raise InputError(f"--seed={options.seed}: must be 0 or more, and below 2^32")
+    settings.whole("seed", options.seed, *settings.SEEDS)
     if "://" in options.out:
         raise InputError(
             f"--out={options.out}: the report shows real images; name a folder of this machine"

@@ -58,10 +58,8 @@ def generate(
 ) -> pathlib.Path:
     """Draw `n` images and write them to `out` in a format of FORMATS. InputError for bad input."""
     settings.named("--format=", form, FORMATS)
-    if not 1 <= n <= MOST:
-        raise InputError(f"--n={n}: must be 1 to {MOST:,}")
-    if not 0 <= seed < 2**32:
-        raise InputError(f"--seed={seed}: must be 0 or more, and below 2^32")
+    settings.whole("n", n, 1, MOST)
+    settings.whole("seed", seed, *settings.SEEDS)
     folder = pathlib.Path(release).expanduser()
     if not (folder / generators.FACTS).is_file():
         raise InputError(

@@ -1,7 +1,6 @@
 """The flags of a run: their names, help and defaults, and what follows from them alone."""
 
 import dataclasses
-import difflib
 import math
 import typing
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ MOST_STEPS = 10**7
 MOST_UNITS = 10**9
 MOST_IMAGES = 10**5  # each is also a file of the release
 EVALUATIONS = "quick", "full", "field"  # protocols.PROTOCOLS says what each is
+SEEDS = 0, 2**32 - 1, ", or seeds would coincide"
 MOST_COPIES = 10**4  # of an audit or an attack
 # (least, usual) number of copies or queries. 0: as many as the claim needs (auditing.copies_needed).
 AUDITS = {
@@ -190,9 +190,14 @@ def choice(options: Options, name: str) -> str | None:
 def named(flag: str, value: str, values: tuple[str, ...]) -> None:
     """InputError with the nearest of `values` where `value` is none of them. `flag` ends in "=", as --model= ."""
     if value not in values:
-        near = difflib.get_close_matches(value.lower(), values, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]}?" if near else "choose"
-        raise InputError(f"{flag}{value} is unknown: {hint} (known: {', '.join(values)})")
+        raise InputError(f"{flag}{value} is unknown: {limits.nearest(value, values)}")
+
+
+def whole(name: str, value: int | None, least: int, most: float = math.inf, why: str = "") -> None:
+    """InputError where a flag's whole number is out of its limits. None is not given."""
+    if value is not None and not least <= value <= most:
+        ends = f"{least} or more" if most == math.inf else f"{least} to {most:,}"
+        raise InputError(f"--{name}={value}: must be {ends}{why}")
 
 
 def override(pairs: tuple[str, ...], model_config: Any, recipe: Any) -> tuple[Any, Any]:
