@@ -98,7 +98,7 @@ def evaluate(options: Options) -> pathlib.Path:
         scores=_scores(options, run, dataset) if run else None,
         budget=None if math.isinf(eps) else (eps, privacy["delta"]),
         n=run["config"].get("n_public") if run else None,
-        prior=None if math.isinf(eps) else _prior(options, dataset),
+        prior=None if math.isinf(eps) else prior.of_classifier("auto", dataset, options.data_dir),
         seed=options.seed or 0,
         protocol=options.evaluation,
         cache=cache.folder("floors"),
@@ -113,12 +113,6 @@ def evaluate(options: Options) -> pathlib.Path:
     picture = (out / "samples.png").read_bytes()
     workdir.write_text(out / "report.html", report.page(result, picture))
     return out
-
-
-def _prior(options: Options, dataset: data.Dataset):
-    """In whose space the private classifier works."""
-    spec = models.Spec(dataset.shape, dataset.n_classes)
-    return prior.of_classifier("auto", dataset.name, spec, options.data_dir)
 
 
 def _completed(options: Options) -> tuple[Options, dict | None]:
@@ -206,8 +200,8 @@ def _scores(options: Options, run: dict, dataset: data.Dataset) -> Callable | No
     if params is None:
         raise InputError(f"--model_dir={options.model_dir}: holds no checkpoint of its {name}")
     module = models.load(name)
-    spec = models.Spec(dataset.shape, dataset.n_classes)
-    model = module.make(module.Config(**run["config"]["model_config"]), spec)
+    config = module.Config(**run["config"]["model_config"])
+    model = module.make(config, prior.spec(dataset))
     return functools.partial(draw.scores, model, params, jax.random.key(run["config"]["seed"]))
 
 

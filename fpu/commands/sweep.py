@@ -15,7 +15,7 @@ from absl import flags
 from fpu import InputError
 from fpu.baselines import BASELINES
 from fpu.files import storage
-from fpu.pipeline import grids, progress, run, settings, sweep
+from fpu.pipeline import forecast, grids, progress, run, settings, sweep
 
 GROUPS = {
     "Common flags": ("out", "set", "preset", "dry_run"),
@@ -54,8 +54,6 @@ def main(_: list[str]) -> int:
         )
     count, wanted = len(wanted), sweep.shard(flags.FLAGS.shard, wanted)
     if flags.FLAGS.dry_run:
-        from fpu.pipeline import forecast
-
         print("\n".join(forecast.lines(wanted, flags.FLAGS.cells_at_once)))
         return 0
     if flags.FLAGS.out is None:
