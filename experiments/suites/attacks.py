@@ -106,7 +106,7 @@ def attacked(options: settings.Options) -> tuple[int, dict]:
     dataset, split, seed = job.dataset, job.split, options.seed
     rng = np.random.default_rng(seed)
     chosen = targets.choose(dataset, split, images, rng, 1000)
-    # The attacker's reference holds none of the images under attack, as in evaluation.py.
+    # The attacker's reference holds none of the images under attack, as in fpu/evaluation.
     index = np.setdiff1d(split.reference, chosen.index)
     reference = dataset.images[index], dataset.labels[index]
     embed, _ = features.domain(
