@@ -132,7 +132,7 @@ def _judge(job: jobs.Job) -> tuple[Callable, str]:
     test = dataset.images[real], dataset.labels[real]
     classes = dataset.n_classes
     embed = features.random(dataset.shape, classes, seed=0, scale=test[0])
-    labels = np.asarray(settings.sampling_labels(None, classes, IMAGES), np.int32)
+    labels = settings.sampling_labels(None, classes, IMAGES)
     fake, same = data.class_matched(np.random.default_rng(0), labels, test[1], most=IMAGES)
     kid = {"kid": fidelity.FIDELITY["kid"]}
 

@@ -14,7 +14,6 @@ import functools
 import pathlib
 
 import jax
-import numpy as np
 from absl import flags
 
 from fpu import InputError, data, priors, report
@@ -72,7 +71,7 @@ def generate(
     if prior is not None and generator.prior is None:
         raise InputError(f"--prior={prior}: this release draws without a prior; leave it out")
     classes = generator.spec.n_classes
-    wanted = np.asarray(settings.sampling_labels(labels, classes, n), np.int32)
+    wanted = settings.sampling_labels(labels, classes, n)
     size = draw.CHUNK if generator.prior is None else draw.MANY
     images = draw.draw(generator.sample, jax.random.key(seed), wanted, min(n, size))
     if form == "png":

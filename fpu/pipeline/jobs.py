@@ -51,8 +51,7 @@ class Job(NamedTuple):
     def labels(self) -> np.ndarray:
         """The labels that the run draws, int32 [n_samples], in order."""
         classes, count = self.dataset.n_classes, self.config["n_samples"]
-        labels = settings.sampling_labels(self.options.labels, classes, count)
-        return np.asarray(labels, np.int32)
+        return settings.sampling_labels(self.options.labels, classes, count)
 
     @property
     def prior(self) -> priors.Prior | None:

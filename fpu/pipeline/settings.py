@@ -6,6 +6,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from absl import flags
 
 from fpu import InputError, models
@@ -227,8 +228,8 @@ def override(pairs: tuple[str, ...], model_config: Any, recipe: Any) -> tuple[An
     return parts["model"], parts["recipe"]
 
 
-def sampling_labels(text: str | None, n_classes: int, count: int) -> list[int]:
-    """`count` labels to draw: the classes in `text` (all where it is None) in turn, sorted."""
+def sampling_labels(text: str | None, n_classes: int, count: int) -> np.ndarray:
+    """int32 [count]: labels to draw: the classes in `text` (all where it is None) in turn, sorted."""
     text = text or ",".join(map(str, range(n_classes)))
     try:
         wanted = [int(part) for part in text.split(",")]
@@ -236,7 +237,7 @@ def sampling_labels(text: str | None, n_classes: int, count: int) -> list[int]:
         raise InputError(f"--labels={text}: write class numbers with commas, as 0,1,2") from None
     if not all(0 <= label < n_classes for label in wanted):
         raise InputError(f"--labels={text}: classes run from 0 to {n_classes - 1}")
-    return sorted(wanted[i % len(wanted)] for i in range(count))
+    return np.sort(np.resize(np.asarray(wanted, np.int32), count))
 
 
 def sample_count(options: Options, n_classes: int, images_per_class: int, n: int) -> int:
