@@ -13,9 +13,11 @@ from fpu.commands import door
 from fpu.files import storage
 from fpu.report import records
 
+WORDS = ""  # takes folders and a file
+
 
 def define_flags() -> None:
-    """There are none: the arguments are folders and a file."""
+    """There are none."""
 
 
 def main(argv: list[str]) -> None:

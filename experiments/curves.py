@@ -9,7 +9,6 @@ import csv
 import io
 import pathlib
 
-from fpu import InputError
 from fpu.commands import door
 from fpu.files import storage
 from fpu.report import measured, records
@@ -21,10 +20,8 @@ def define_flags() -> None:
     """There are none."""
 
 
-def main(argv: list[str]) -> None:
+def main(_: list[str]) -> None:
     """Write measured.csv from every study."""
-    if len(argv) > 1:
-        raise InputError(f"{argv[1]}: this command takes nothing")
     text = table(records.read(sorted(RESULTS.glob("*.jsonl"))))
     storage.write(measured.PATH, text.encode())
     print(f"{measured.PATH}: {len(text.splitlines()) - 1} settings")

@@ -9,7 +9,7 @@ DATASET-paper.png and claims.md.
 from experiments import paper
 from fpu.commands import door, report
 
-define_flags = report.define_flags
+define_flags, WORDS = report.define_flags, report.WORDS
 
 
 def main(argv: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""fpu/evaluation.py: the baselines whose verdict is known, and data too poor to be judged."""
+"""fpu/evaluation: the baselines whose verdict is known, and data too poor to be judged."""
 
 import json
 from types import SimpleNamespace
@@ -8,6 +8,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from fpu import InputError, evaluation
+from fpu.evaluation import likeness
 
 pytestmark = pytest.mark.usefixtures("short_training")
 TRAINING_STEPS = 100
@@ -190,7 +191,7 @@ def attack(dataset, split, scores=None, lines=None):
     """The attacks alone, on a release of the members."""
     say = (lambda line: None) if lines is None else lines.append
     released = release(dataset, split.members)
-    networks = evaluation._Networks("none", None, None, None, 0)
+    networks = likeness.Networks("none", None, None, None, 0)
     return evaluation._attacks(dataset, split, released, networks, scores, None, 0, "quick", say)
 
 
@@ -258,7 +259,7 @@ def test_the_feature_network_never_sees_what_is_compared():
     real = {name: release(dataset, index) for name, index in vars(split).items() if name != "notes"}
     synthetic = real["members"]
     rng = np.random.default_rng(0)
-    fake, test, line, reference = evaluation._compared(rng, real, synthetic, 10)
+    fake, test, line, reference = likeness.compared(rng, real, synthetic, 10)
     counts = np.bincount(test[1])
     assert counts.tolist() == [30] * 10
     for each in (fake, line):
@@ -283,7 +284,7 @@ def test_shadow_models_attack_the_targets_of_the_others():
         dataset,
         split,
         release(dataset, split.members),
-        evaluation._Networks("none", None, None, None, 0),
+        likeness.Networks("none", None, None, None, 0),
         flat,
         shadows,
         0,

@@ -4,6 +4,7 @@ arXiv:2606.07640 judges by test accuracy, by an empirical epsilon (see fpu/priva
 ratio, accuracy in percent / max(|epsilon|, 0.1), and by the ECDF of the distance to the closest training image.
 """
 
+import math
 from collections.abc import Sequence
 
 from fpu.report import compare, plots, records
@@ -53,8 +54,10 @@ def figure(runs: Sequence[dict]):
         ax.set_axis_off()
     ticks = [f"{s:g}\nε {_eps([r for r in runs if _sigma(r) == s])}" for s in sigmas]
     for ax, (title, read, scale) in zip(panels, shown, strict=False):
+        place = (lambda r: sigmas.index(_sigma(r))), math.inf, 1
         for model, some in models.items():
-            _line(ax, some, read, scale, sigmas, model)
+            look = plots.style(some) | {"ls": "-"}
+            plots.line(ax, some, read, scale, place, model.upper(), look)
         ax.set_title(title, fontsize=9)
         ax.set_xticks(range(len(sigmas)), ticks, fontsize=7)
         ax.tick_params(axis="y", labelsize=7)
@@ -92,15 +95,6 @@ def _eps(runs) -> str:
     """The least and the greatest eps of runs with one sigma, in words."""
     ends = sorted({number(records.eps(r), 2) for r in runs})
     return ends[0] if len(ends) == 1 else f"{ends[0]} to {ends[-1]}"
-
-
-def _line(ax, runs, read, scale, sigmas, model) -> None:
-    """The mean at each sigma, with its interval."""
-    if points := plots.points(runs, read, lambda r: sigmas.index(_sigma(r))):
-        x, y, low, high = zip(*points, strict=True)
-        style = plots.style(runs) | {"ls": "-"}
-        ax.plot(x, [scale * v for v in y], label=model.upper(), **style)
-        ax.vlines(x, [scale * v for v in low], [scale * v for v in high], color=style["color"])
 
 
 def _distances(ax, model, runs, sigmas) -> None:

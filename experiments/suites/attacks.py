@@ -23,7 +23,7 @@ from fpu.dp.plan import Plan, Release
 from fpu.fidelity import features
 from fpu.pipeline import draw, generator, jobs, settings, workdir
 from fpu.privacy import attacks, audit, samples_only, targets
-from fpu.report import words
+from fpu.report import plots, words
 from fpu.utility import classifier
 
 PER_CLASS = (5, 10, 50)  # members
@@ -40,14 +40,6 @@ IMAGES = 1000  # drawn from each generator
 SIZES = (100, 1000, 10_000)  # runs in each world, or canaries
 CLAIMS = (1.0, 3.0, 10.0)
 DELTA = 1e-5
-_COLOURS = {
-    "vae": "#0072b2",
-    "gan": "#d55e00",
-    "ddpm": "#009e73",
-    "gaussian": "#cc79a7",
-    "copycat": "#000000",
-    "fresh": "#999999",
-}
 
 
 def measure(say: Callable[[str], None], name: str, data_dir: str | None) -> dict:
@@ -106,7 +98,7 @@ def attacked(options: settings.Options) -> tuple[int, dict]:
     dataset, split, seed = job.dataset, job.split, options.seed
     rng = np.random.default_rng(seed)
     chosen = targets.choose(dataset, split, images, rng, 1000)
-    # The attacker's reference holds none of the images under attack, as in evaluation.py.
+    # The attacker's reference holds none of the images under attack, as in fpu/evaluation.
     index = np.setdiff1d(split.reference, chosen.index)
     reference = dataset.images[index], dataset.labels[index]
     embed, _ = features.domain(
@@ -225,7 +217,7 @@ def _panel(ax: Axes, rows: list[dict], private: bool) -> None:
             list(best.values()),
             "--s" if dashed else "-o",
             ms=3,
-            color=_COLOURS[model],
+            color=plots.STYLES[model][0],
             label=model + " from scratch" * dashed,
         )
     ax.axhline(0.5, color="#666666", lw=0.8, ls=":")

@@ -8,7 +8,6 @@ can be gained, and what is lost is the cost of splitting.
 import contextlib
 import dataclasses
 import os
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,8 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, PartitionSpec
 
+from experiments.suites import timing
 from fpu import distributed, models, training
 from fpu.dp.plan import DPSGD, Plan, capacity
+from fpu.pipeline import cost
 from fpu.report import words
 
 FAKE, ROUNDS, STEPS = 4, 5, 5
@@ -45,39 +46,21 @@ def measure(say: Callable[[str], None]) -> dict:
         steps = {k: _steps(model, spec, batch, devices[:k]) for k in counts}
         draws = {k: _draws(model, devices[:k]) for k in counts}
         for what, contestants, repeats in (("step", steps, STEPS), ("draw", draws, 1)):
-            gains, one = _compared(contestants)
+            seconds = timing.turns(contestants, ROUNDS)
+            gains = {str(k): timing.ratio(seconds[1], each) for k, each in seconds.items()}
             row = {"network": label, "pixels": pixels, "what": what, "gain": gains}
+            one = float(np.median(seconds[1]))
             rows.append(row | {"milliseconds_of_one": round(1e3 * one / repeats, 2)})
             say(f"{label}, {what}: {gains}")
     facts = {"device": devices[0].device_kind, "fake": fake, "batch": batch, "counts": counts}
     return facts | {"draws": DRAWS, "rounds": ROUNDS, "rows": rows}
 
 
-def _compared(contestants: dict[int, Callable[[], None]]) -> tuple[dict[str, list[float]], float]:
-    """({devices: gain over one device}, median seconds on one device), over ROUNDS rounds."""
-    seconds = {k: [] for k in contestants}
-    for _ in range(ROUNDS):
-        for k, act in contestants.items():
-            start = time.perf_counter()
-            act()
-            seconds[k].append(time.perf_counter() - start)
-    gains = {str(k): gain(seconds[1], each) for k, each in seconds.items()}
-    return gains, float(np.median(seconds[1]))
-
-
-def gain(one: Sequence[float], several: Sequence[float]) -> list[float]:
-    """Median and quartiles over rounds of how many times faster several devices are."""
-    ratios = np.asarray(one) / np.asarray(several)
-    return [round(float(x), 2) for x in np.quantile(ratios, (0.5, 0.25, 0.75))]
-
-
 def _steps(
     model: models.Model, spec: models.Spec, batch: int, devices: Sequence[Any]
 ) -> Callable[[], None]:
     """A call does STEPS further steps of DP-SGD on these devices. Compiled, and the first steps done."""
-    numbers = jnp.arange(N)
-    images = jnp.zeros((N, *spec.shape), jnp.uint8)
-    pool = training.Pool(images, numbers % spec.n_classes, numbers[:, None], jnp.ones_like(numbers))
+    pool = cost.blank(N, spec)
     one, keys = jnp.float32(1), jax.random.split(jax.random.key(0))
     cell = training.Cell(jnp.ones(N, bool), one, one, *keys)
     plan = Plan(1e-5, (DPSGD(N, batch / N, 10**6, 1.0, capacity(N, batch / N, 10**6, 1e-5)),))
@@ -98,16 +81,16 @@ def _steps(
     return act
 
 
-def _draws(model: models.Model, devices: Sequence[Any]) -> Callable[[], None]:
+def _draws(model: models.Model, devices: Sequence[Any]) -> Callable[[], Any]:
     """A call draws DRAWS images on these devices. Compiled."""
     params, sample = model.init(jax.random.key(0)), jax.jit(model.sample)
     labels = np.arange(DRAWS) % 10
 
-    def act() -> None:
+    def act() -> jax.Array:
         arguments = params, jax.random.key(1)
-        jax.block_until_ready(distributed.map_rows(sample, arguments, labels, devices=devices))
+        return distributed.map_rows(sample, arguments, labels, devices=devices)
 
-    act()
+    jax.block_until_ready(act())
     return act
 
 

@@ -15,10 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments.suites import vmap_clipping
-from fpu import models, training
+from experiments.suites import timing, vmap_clipping
+from fpu import models
 from fpu.dp import _bookkeeping, clipping
-from fpu.dp.plan import DPSGD, Plan
 from fpu.report import words
 
 ROUNDS = 9
@@ -42,7 +41,7 @@ NETWORKS = (
 
 # Of these: on which the peers run too (dense, mixer, a small convolution), and whose memory is planned.
 PEERS, MEMORY = (0, 6, 9, 3), (6, 13)
-BATCHES, CELLS = (64, 256, 1024), (1, 4, 16, 64)
+BATCHES = (64, 256, 1024)
 
 
 def measure(say: Callable[[str], None]) -> dict:
@@ -55,7 +54,6 @@ def measure(say: Callable[[str], None]) -> dict:
         # Five rounds: a peer may need a minute for one step of a convolution on a CPU.
         "peers": [_peers(say, *NETWORKS[i], rounds=min(ROUNDS, 5)) for i in PEERS],
         "memory": _memory(say),
-        "cells": _cells(say, ROUNDS),
     }
 
 
@@ -99,19 +97,8 @@ def interleaved(contestants: dict[str, Callable], arguments: tuple, rounds: int)
         programs[name] = jax.jit(function).lower(*arguments).compile()
         compiling[name] = time.perf_counter() - start
         jax.block_until_ready(programs[name](*arguments))
-    seconds = {name: [] for name in programs}
-    for _ in range(rounds):
-        for name, program in programs.items():
-            start = time.perf_counter()
-            jax.block_until_ready(program(*arguments))
-            seconds[name].append(time.perf_counter() - start)
-    return seconds, compiling
-
-
-def _ratio(seconds, name, base):
-    """Median and quartiles over rounds of one contestant's time over another's."""
-    ratios = np.asarray(seconds[name]) / np.asarray(seconds[base])
-    return [round(float(x), 3) for x in np.quantile(ratios, (0.5, 0.25, 0.75))]
+    calls = {name: functools.partial(program, *arguments) for name, program in programs.items()}
+    return timing.turns(calls, rounds), compiling
 
 
 def _ratios(say, label, name, changes, size, shape, rounds):
@@ -129,8 +116,8 @@ def _ratios(say, label, name, changes, size, shape, rounds):
         "pixels": shape[0],
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(params)),
         "milliseconds": {k: round(1e3 * float(np.median(v)), 2) for k, v in seconds.items()},
-        "fast_over_plain": _ratio(seconds, "fast", "plain"),
-        "vmap_over_plain": _ratio(seconds, "vmap", "plain"),
+        "fast_over_plain": timing.ratio(seconds["fast"], seconds["plain"]),
+        "vmap_over_plain": timing.ratio(seconds["vmap"], seconds["plain"]),
         "compile_seconds": {k: round(v, 2) for k, v in compiling.items()},
         "rules": {rule: rules.count(rule) for rule in sorted(set(rules))},
     }
@@ -169,7 +156,9 @@ def _peers(say, label, name, changes, size, shape, rounds):
         "network": label,
         "pixels": shape[0],
         "examples_per_second": {k: round(BATCH / float(np.median(v))) for k, v in seconds.items()},
-        "times_faster": {k: _ratio(seconds, k, "fpu") for k in ("jax_privacy", "optax.contrib")},
+        "times_faster": {
+            k: timing.ratio(seconds[k], seconds["fpu"]) for k in ("jax_privacy", "optax.contrib")
+        },
     }
     say(
         f"{label}: fpu is {row['times_faster']['jax_privacy'][0]:.1f} x jax_privacy, "
@@ -202,53 +191,13 @@ def _memory(say):
     return rows
 
 
-def _cells(say, rounds):
-    """Steps of training a second in all cells, for cells vmapped and one by one."""
-    rows = []
-    for name in models.MODELS:
-        module = models.load(name)
-        model = module.make(module.SIZES["tiny"], models.Spec(_SMALL, 10))
-        images = np.random.default_rng(0).integers(0, 256, (100, *_SMALL), np.uint8)
-        numbers = jnp.arange(100)
-        pool = training.Pool(
-            jnp.asarray(images), numbers % 10, numbers[:, None], jnp.ones_like(numbers)
-        )
-        plan = Plan(1e-3, (DPSGD(100, 0.32, 10_000, 1.0, 52),))
-        speed = {}
-        for count in CELLS:
-            speed[count] = count / _step_seconds(model, plan, pool, count, rounds)
-        row = {"network": f"{name} dense", "pixels": 8, "batch": 32}
-        row["cell_steps_per_second"] = {str(k): round(v, 1) for k, v in speed.items()}
-        rows.append(row)
-        say(f"{name}: {row['cell_steps_per_second']} cell-steps/s")
-    return rows
-
-
-def _step_seconds(model, plan, pool, count, rounds):
-    """Median seconds of one step of `count` vmapped cells; one cell is not vmapped."""
-    keys = jax.random.split(jax.random.key(0), (2, count))
-    same = jnp.ones(count)
-    cells = training.Cell(jnp.ones((count, 100), bool), same, same, keys[0], keys[1])
-    if count == 1:
-        cells = jax.tree.map(lambda x: x[0], cells)
-    program = training.compiled(model, plan, training.Recipe(), count > 1)
-    state, seconds = program.first(cells, None), []
-    steps = max(1, 16 // count)
-    for stop in range(steps, (rounds + 1) * steps + 1, steps):
-        start = time.perf_counter()
-        state = jax.block_until_ready(program.run(pool, cells, state, jnp.int32(stop)))
-        seconds.append((time.perf_counter() - start) / steps)
-    return float(np.median(seconds[1:]))
-
-
 def table(result: dict) -> str:
     """The tables in Markdown."""
     about = (
         f"Device: {result['device']}; batch {result['batch']}; medians of {result['rounds']} interleaved rounds, "
         "quartiles in brackets."
     )
-    parts = [_ratio_table(result), _peer_table(result), _memory_table(result), _cell_table(result)]
-    return "\n\n".join([about, *parts])
+    return "\n\n".join([about, _ratio_table(result), _peer_table(result), _memory_table(result)])
 
 
 def _ratio_table(result: dict) -> str:
@@ -292,15 +241,6 @@ def _memory_table(result: dict) -> str:
         for row in result["memory"]
     ]
     return words.grid(["network", "batch", *(f"{way} MB" for way in ways)], rows)
-
-
-def _cell_table(result: dict) -> str:
-    counts = result["cells"][0]["cell_steps_per_second"]
-    rows = [
-        [row["network"], *(f"{speed:,.0f}" for speed in row["cell_steps_per_second"].values())]
-        for row in result["cells"]
-    ]
-    return words.grid(["cells x steps / s", *(f"{count} cells" for count in counts)], rows)
 
 
 def _spread(three: list[float]) -> str:

@@ -43,7 +43,7 @@ def runs(job: jobs.Job, count: int, say: Callable[[str], None]) -> list[dict]:
     """{metric: {value, low, high, n, another}} of `count` runs that differ in their secret key alone."""
     judge = _judge(job)
     classes = job.dataset.n_classes
-    labels = np.asarray(settings.sampling_labels(None, classes, IMAGES), np.int32)
+    labels = settings.sampling_labels(None, classes, IMAGES)
     public, results = jax.random.key(0), []
     for number in range(count):
         k_run, k_repeats = jax.random.split(jax.random.key(KEYS + number))

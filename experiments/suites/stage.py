@@ -85,8 +85,8 @@ def _block(options: settings.Options) -> tuple[list[dict], dict]:
             task = job.task(release_key, sgd_key, jax.random.key(options.seed))
             result = train.train(trainer, [task], taught.follow)
             if share < 1 and trained == "all":
-                row(share, "before", _first(result.warmed), job)
-            row(share, trained, _first(result.params), job)
+                row(share, "before", next(train.each(result.warmed)), job)
+            row(share, trained, next(train.each(result.params)), job)
     return rows, {
         "dataset": whole.dataset.name,
         "prior": whole.config["prior"],
@@ -132,7 +132,7 @@ def _judge(job: jobs.Job) -> tuple[Callable, str]:
     test = dataset.images[real], dataset.labels[real]
     classes = dataset.n_classes
     embed = features.random(dataset.shape, classes, seed=0, scale=test[0])
-    labels = np.asarray(settings.sampling_labels(None, classes, IMAGES), np.int32)
+    labels = settings.sampling_labels(None, classes, IMAGES)
     fake, same = data.class_matched(np.random.default_rng(0), labels, test[1], most=IMAGES)
     kid = {"kid": fidelity.FIDELITY["kid"]}
 
@@ -144,10 +144,6 @@ def _judge(job: jobs.Job) -> tuple[Callable, str]:
         return told | fidelity.values(*sides, kid)
 
     return judge, "training images that are no members" if enough else "the test set"
-
-
-def _first(params):
-    return jax.tree.map(lambda x: x[0], params)
 
 
 def table(result: dict) -> str:

@@ -35,10 +35,8 @@ def put(release: str, path: str) -> pathlib.Path:
     return folder / card.README
 
 
-def main(argv: list[str]) -> None:
+def main(_: list[str]) -> None:
     """Do what the flags say."""
-    if len(argv) > 1:
-        raise InputError(f"{argv[1]}: not a flag; write --name=value")
     given: Any = flags.FLAGS
     release, path = given["release"].value, given["card"].value
     if (release is None) != (path is None):

@@ -1,12 +1,12 @@
 """The command `fpu`: the name of a command, then its flags."""
 
 import ast
-import difflib
 import pathlib
 import sys
 
 import fpu
 from fpu.commands import door
+from fpu.pipeline import limits
 
 COMMANDS = ("run", "plan", "generate", "card", "evaluate", "sweep", "report", "prior")
 
@@ -22,9 +22,7 @@ def main() -> None:
         sys.argv = [f"fpu {word}", *sys.argv[2:]]
         door.enter(f"fpu.commands.{word}", f"fpu {word}")
     else:
-        near = difflib.get_close_matches(word, COMMANDS, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]}?" if near else "choose"
-        sys.exit(door.refuse(f"{word} is no command: {hint} (known: {', '.join(COMMANDS)})"))
+        sys.exit(door.refuse(f"{word} is no command: {limits.nearest(word, COMMANDS)}"))
 
 
 def _overview() -> str:

@@ -3,7 +3,7 @@
 A command is a module with `define_flags()` and `main(argv) -> exit code or None`. Its docstring begins with one line
 that says what it does; the first indented line of it is an example. GROUPS, {title: names of flags}, orders --help;
 REPLACED, {old flag: what to write instead}, refuses flags that are gone; HINTS, of the same form, flags
-that never were.
+that never were; WORDS says what to write instead of a word that is no flag, "" where the command takes words.
 """
 
 import difflib
@@ -12,8 +12,8 @@ import importlib
 import os
 import sys
 import textwrap
-import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from absl import app, flags
 
@@ -48,33 +48,24 @@ def enter(module: str, program: str | None = None) -> None:
     command.define_flags()
     names = [name for name in flags.FLAGS if name not in before]
     program = program or f"python -m experiments.{module.rpartition('.')[2]}"
-    main(
-        command.main,
-        help_text(command, names, program),
-        getattr(command, "REPLACED", {}),
-        getattr(command, "HINTS", {}),
-    )
+    main(command, help_text(command, names, program))
 
 
-def main(
-    run: Callable[[list[str]], int | None],
-    text: str = "",
-    replaced: Mapping[str, str] = types.MappingProxyType({}),
-    hints: Mapping[str, str] = types.MappingProxyType({}),
-) -> None:
-    """Parse the flags, call `run(argv)` and exit with what it returns (None is 0).
+def main(command: Any, text: str = "") -> None:
+    """Parse the flags, call `command.main(argv)` and exit with what it returns (None is 0).
 
     Bad input, be it a flag absl refuses or an `fpu.InputError`, and a disk that is full or read-only, is a line
     `error: ...` on stderr and exit code 2. Every other exception keeps its traceback: it is a fault of fpu.
 
-    Args:
-      text: what --help prints.
-      replaced, hints: see REPLACED and HINTS above.
+    text: what --help prints.
     """
+    instead = getattr(command, "WORDS", "write --name=value")
 
     def guarded(argv: list[str]) -> int | None:
         try:
-            code = run(argv)
+            if len(argv) > 1 and instead:
+                raise fpu.InputError(f"{argv[1]}: not a flag; {instead}")
+            code = command.main(argv)
         except fpu.InputError as error:
             code = refuse(error)
         except SystemExit as stopped:
@@ -92,7 +83,7 @@ def main(
             os._exit(code if isinstance(code, int) else 1)
         return code if isinstance(code, int) else int(code is not None)
 
-    app.run(guarded, flags_parser=lambda argv: _parse(argv, text, replaced, hints))
+    app.run(guarded, flags_parser=lambda argv: _parse(argv, command, text))
 
 
 def refuse(problem: object) -> int:
@@ -101,14 +92,8 @@ def refuse(problem: object) -> int:
     return 2
 
 
-def help_text(command: types.ModuleType, names: Sequence[str], program: str) -> str:
-    """What --help prints: a line, an example, and the flags by group.
-
-    Args:
-      command: a module as described above.
-      names: its flags, in the order of their definition.
-      program: as the user calls it.
-    """
+def help_text(command: Any, names: Sequence[str], program: str) -> str:
+    """What --help prints: a line, an example, and the flags by group. names: in the order of their definition."""
     lines = (command.__doc__ or "").splitlines()
     example = next((line.strip() for line in lines if line.startswith("    ")), "")
     example = example.replace(f"fpu {command.__name__.rpartition('.')[2]} ", f"{program} ", 1)
@@ -125,19 +110,16 @@ def help_text(command: types.ModuleType, names: Sequence[str], program: str) -> 
 
 def _flag(name: str, column: int) -> str:
     """A flag and its help, indented."""
+    text = str(flags.FLAGS[name].help).partition(";\n")[0]  # absl adds a hint where repeatable
     return textwrap.fill(
-        str(flags.FLAGS[name].help).partition(";\n")[
-            0
-        ],  # absl adds a hint to flags that are repeatable
+        text,
         width=WIDTH,
         initial_indent=f"  --{name}".ljust(column),
         subsequent_indent=" " * column,
     )
 
 
-def _parse(
-    argv: list[str], text: str, replaced: Mapping[str, str], hints: Mapping[str, str]
-) -> list[str]:
+def _parse(argv: list[str], command: Any, text: str) -> list[str]:
     """The words that are no flags. Exits where a flag is refused, and after --help."""
     if text and {"--help", "-help", "-h"} & set(argv[1:]):
         print(text)
@@ -145,7 +127,7 @@ def _parse(
     try:
         rest = flags.FLAGS(argv)
     except flags.UnrecognizedFlagError as error:
-        sys.exit(refuse(_unknown(error.flagname, replaced, hints)))
+        sys.exit(refuse(_unknown(error.flagname, command)))
     except flags.Error as error:
         sys.exit(refuse(error))
     except SystemExit:  # --helpfull: absl exits with 1, but help that was asked for is no failure
@@ -162,11 +144,10 @@ def _of_several() -> bool:
     return jax is not None and jax.distributed.is_initialized()
 
 
-def _unknown(name: str, replaced: Mapping[str, str], hints: Mapping[str, str]) -> str:
-    if name in replaced:
-        return f"--{name} is gone: {replaced[name]}"
-    if name in hints:
-        return f"there is no --{name}: {hints[name]}"
+def _unknown(name: str, command: Any) -> str:
+    for table, said in (("REPLACED", "--{} is gone"), ("HINTS", "there is no --{}")):
+        if instead := getattr(command, table, {}).get(name):
+            return f"{said.format(name)}: {instead}"
     names = [flag for flag in flags.FLAGS if len(flag) > 1]
     nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean --{nearest[0]}?" if nearest else "--help lists the flags"

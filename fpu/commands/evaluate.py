@@ -15,12 +15,10 @@ import hashlib
 import math
 import pathlib
 import time
-import typing
 from collections.abc import Callable
 
 import jax
 import numpy as np
-from absl import flags
 
 from fpu import InputError, data, evaluation, models, record, report
 from fpu.data import folders, manifests
@@ -74,15 +72,7 @@ GROUPS = {
 
 def define_flags() -> None:
     """One absl flag for each field of Options."""
-    define = {
-        int: flags.DEFINE_integer,
-        float: flags.DEFINE_float,
-        str: flags.DEFINE_string,
-        bool: flags.DEFINE_bool,
-    }
-    for field in dataclasses.fields(Options):
-        kind = (*typing.get_args(field.type), field.type)[0]  # X of X | None
-        define[kind](field.name, field.default, _HELP[field.name])
+    settings.define_flags(Options, _HELP)
 
 
 def evaluate(options: Options) -> pathlib.Path:
@@ -108,7 +98,7 @@ def evaluate(options: Options) -> pathlib.Path:
         scores=_scores(options, run, dataset) if run else None,
         budget=None if math.isinf(eps) else (eps, privacy["delta"]),
         n=run["config"].get("n_public") if run else None,
-        prior=None if math.isinf(eps) else _prior(options, dataset),
+        prior=None if math.isinf(eps) else prior.of_classifier("auto", dataset, options.data_dir),
         seed=options.seed or 0,
         protocol=options.evaluation,
         cache=cache.folder("floors"),
@@ -123,12 +113,6 @@ def evaluate(options: Options) -> pathlib.Path:
     picture = (out / "samples.png").read_bytes()
     workdir.write_text(out / "report.html", report.page(result, picture))
     return out
-
-
-def _prior(options: Options, dataset: data.Dataset):
-    """In whose space the private classifier works."""
-    spec = models.Spec(dataset.shape, dataset.n_classes)
-    return prior.of_classifier("auto", dataset.name, spec, options.data_dir)
 
 
 def _completed(options: Options) -> tuple[Options, dict | None]:
@@ -163,8 +147,7 @@ def _check(options: Options) -> None:
         raise InputError("--eps and --delta: give both, or neither")
     if eps is not None and delta is not None and not (eps > 0 and 0 < delta < 1):
         raise InputError(f"--eps={eps:g} --delta={delta:g}: need eps > 0 and delta between 0 and 1")
-    if options.seed is not None and not 0 <= options.seed < 2**32:
-        raise InputError(f"--seed={options.seed}: must be 0 or more, and below 2^32")
+    settings.whole("seed", options.seed, *settings.SEEDS)
     if "://" in options.out:
         raise InputError(
             f"--out={options.out}: the report shows real images; name a folder of this machine"
@@ -217,8 +200,8 @@ def _scores(options: Options, run: dict, dataset: data.Dataset) -> Callable | No
     if params is None:
         raise InputError(f"--model_dir={options.model_dir}: holds no checkpoint of its {name}")
     module = models.load(name)
-    spec = models.Spec(dataset.shape, dataset.n_classes)
-    model = module.make(module.Config(**run["config"]["model_config"]), spec)
+    config = module.Config(**run["config"]["model_config"])
+    model = module.make(config, prior.spec(dataset))
     return functools.partial(draw.scores, model, params, jax.random.key(run["config"]["seed"]))
 
 
@@ -250,9 +233,6 @@ def _record(options, run, dataset, split, images, privacy, judged, seconds) -> d
     return result | ({"prior": run["prior"]} if run and "prior" in run else {})
 
 
-def main(argv: list[str]) -> None:
+def main(_: list[str]) -> None:
     """Judge what the flags say."""
-    if len(argv) > 1:
-        raise InputError(f"{argv[1]}: not a flag; write --name=value")
-    given = {f.name: getattr(flags.FLAGS, f.name) for f in dataclasses.fields(Options)}
-    print(evaluate(Options(**given)) / "report.html")
+    print(evaluate(settings.from_flags(Options)) / "report.html")

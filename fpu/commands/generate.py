@@ -14,7 +14,6 @@ import functools
 import pathlib
 
 import jax
-import numpy as np
 from absl import flags
 
 from fpu import InputError, data, priors, report
@@ -58,10 +57,8 @@ def generate(
 ) -> pathlib.Path:
     """Draw `n` images and write them to `out` in a format of FORMATS. InputError for bad input."""
     settings.named("--format=", form, FORMATS)
-    if not 1 <= n <= MOST:
-        raise InputError(f"--n={n}: must be 1 to {MOST:,}")
-    if not 0 <= seed < 2**32:
-        raise InputError(f"--seed={seed}: must be 0 or more, and below 2^32")
+    settings.whole("n", n, 1, MOST)
+    settings.whole("seed", seed, *settings.SEEDS)
     folder = pathlib.Path(release).expanduser()
     if not (folder / generators.FACTS).is_file():
         raise InputError(
@@ -74,7 +71,7 @@ def generate(
     if prior is not None and generator.prior is None:
         raise InputError(f"--prior={prior}: this release draws without a prior; leave it out")
     classes = generator.spec.n_classes
-    wanted = np.asarray(settings.sampling_labels(labels, classes, n), np.int32)
+    wanted = settings.sampling_labels(labels, classes, n)
     size = draw.CHUNK if generator.prior is None else draw.MANY
     images = draw.draw(generator.sample, jax.random.key(seed), wanted, min(n, size))
     if form == "png":
@@ -106,10 +103,8 @@ def _target(out: str, release: pathlib.Path, form: str) -> pathlib.Path:
     return target
 
 
-def main(argv: list[str]) -> None:
+def main(_: list[str]) -> None:
     """Draw what the flags say."""
-    if len(argv) > 1:
-        raise InputError(f"{argv[1]}: not a flag; write --name=value")
     given = flags.FLAGS
     for name in ("release", "out"):
         if given[name].value is None:

@@ -77,10 +77,8 @@ def plan(
     return planning.lines(facts, epsilons, delta), look
 
 
-def main(argv: list[str]) -> None:
+def main(_: list[str]) -> None:
     """Print the screen; what only the holder of the data may see goes to stderr."""
-    if len(argv) > 1:
-        raise InputError(f"{argv[1]}: not a flag; write --name=value")
     names = ("delta", *GROUPS["Your data"], *GROUPS["Without them"])
     given: dict[str, Any] = {name: flags.FLAGS[name].value for name in ("eps", *names)}
     screen, look = plan(budgets(given.pop("eps")), **given)

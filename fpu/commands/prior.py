@@ -20,7 +20,7 @@ from absl import flags
 from fpu import InputError
 from fpu.files import cache
 from fpu.models import Spec
-from fpu.pipeline import progress
+from fpu.pipeline import progress, settings
 from fpu.priors import glyphs, network
 
 TRAINED = ("glyphs",)  # priors that have a network of their own
@@ -48,10 +48,8 @@ def train(prior: str, side: int, steps: int, seed: int, out: str) -> pathlib.Pat
         raise InputError(f"--prior={prior}: only {', '.join(TRAINED)} has a network to train")
     if side not in network.CONFIGS:
         raise InputError(f"--side={side}: 8 or 28; images of other sides are resampled")
-    if not 0 <= steps <= 10**7:
-        raise InputError(f"--steps={steps}: must be 1 to 10,000,000, or left out")
-    if not 0 <= seed < 2**32:
-        raise InputError(f"--seed={seed}: must be 0 or more, and below 2^32")
+    settings.whole("steps", steps, 0, settings.MOST_STEPS)
+    settings.whole("seed", seed, *settings.SEEDS)
     steps, spec = steps or STEPS[side], Spec((side, side, 1), 1)
     rng, began = np.random.default_rng(seed), time.monotonic()
     kinds = glyphs.drawn()[1]
@@ -95,10 +93,8 @@ def clear() -> str:
     return f"{folder}: {len(files)} pool{'s' * (len(files) != 1)} removed, {size / 1e6:.0f} MB"
 
 
-def main(argv: list[str]) -> None:
+def main(_: list[str]) -> None:
     """Do what the flags say."""
-    if len(argv) > 1:
-        raise InputError(f"{argv[1]}: not a flag; write --name=value")
     given: Any = flags.FLAGS
     if given["clear"].value:
         print(clear())

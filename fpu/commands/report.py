@@ -18,6 +18,8 @@ from fpu import report
 from fpu.files import storage
 from fpu.report.records import Place
 
+WORDS = ""  # takes files and folders
+
 
 def define_flags() -> None:
     """Of this command alone: a test may import it beside another that has an --out too."""

@@ -9,11 +9,13 @@ A killed run, started again with the same command, continues and ends where it w
 training and ends with exit code 143. Exit code 1: training diverged; 3: an audit or an attack refutes the claim.
 """
 
+import json
+
 import numpy as np
 from absl import flags
 
-from fpu import InputError
-from fpu.pipeline import progress, run, settings
+from fpu import InputError, distributed, report
+from fpu.pipeline import forecast, progress, run, settings
 
 GROUPS = {
     "Common flags": ("model", "eps", "dataset", "n_per_class", "seed", "workdir", "dry_run"),
@@ -50,23 +52,18 @@ def define_flags() -> None:
     )
 
 
-def main(argv: list[str]) -> int:
+def main(_: list[str]) -> int:
     """Run what the flags say; exit code 1 where training diverged, 3 where its claim is refuted."""
-    if len(argv) > 1:
-        raise InputError(f"{argv[1]}: not a flag; write --name=value")
     given = flags.FLAGS
     if given.dry_run:
-        from fpu.pipeline import forecast  # not above: bad input should not wait for jax
-
         print("\n".join(forecast.of_run(settings.from_flags())))
         return 0
     folder = run.run(settings.from_flags(), given.tensorboard, addresses=process(given.process))
-    from fpu import distributed  # not above: bad input should not wait for jax
-
     code = 0
     if distributed.is_first():
         code, line = run.failure(folder / "record.json") or (0, "")
-        for sentence in [line] if line else run.brief(folder / "record.json"):
+        record = json.loads((folder / "record.json").read_text())
+        for sentence in [line] if line else report.brief(record):
             progress.say(sentence)
         print(folder / "report.html")
     return int(distributed.broadcast(np.int32(code)))  # all leave with it, and none waits

@@ -34,7 +34,7 @@ ALARM = 1e-4  # probability that an honest run, or a sweep of them, is called re
 CONFIDENCE = 0.95  # of a bound that is reported
 KINDS = ("one_run", "two_worlds", "samples")
 FAULTS = {"no noise": 0.0, "a third of the noise": 1 / 3, "half of the noise": 1 / 2}
-VERDICTS = REFUTED, HELD, UNTOLD = "refuted", "held", "could not tell"
+REFUTED, HELD, UNTOLD = "refuted", "held", "could not tell"
 # Copies in each world that a default is chosen from. (From 100 on the normal approximation of an area is good.)
 SIZES = (100, 150, 200, 250, 300, 400, 500)
 _TESTS = 8  # bounds that an audit is sized for
@@ -178,20 +178,20 @@ def _one_run(job: Job, key: jax.Array, public: jax.Array) -> Sides:
     owner = np.empty(len(pool.labels), int)
     owner[np.asarray(pool.units)] = np.arange(n)[:, None]
     images, labels = np.asarray(pool.images), np.asarray(pool.labels)
-    scores = draw.scores(job.trainer.model, next(copies.each(params)), public, images, labels)
+    scores = draw.scores(job.trainer.model, next(train.each(params)), public, images, labels)
     units = {name: attacks.means(values, owner, n) for name, values in scores.items()}
     return {name: (values[coins], values[~coins]) for name, values in units.items()}
 
 
 def _canary_worlds(job: Job, key: jax.Array, public: jax.Array, runs: int, kind: str) -> Sides:
     """Scores of the canary by copies that were trained with it and by copies that were not."""
-    image, label = canary(job.spec), _labels(job)[:1]
+    image, label = canary(job.spec), job.labels[:1]
     pool = _with_canary(train.pool(job.dataset, job.split.members), image, label)
     masks = np.ones((2 * runs, len(pool.sizes)), bool)
     masks[runs:, -1] = False
     params = copies.train_masks(job, pool, masks, key, public)
     score = _by_model if kind == "two_worlds" else _by_samples
-    scores = [score(job, one, public, image, label) for one in copies.each(params)]
+    scores = [score(job, one, public, image, label) for one in train.each(params)]
     values = {name: np.array([row[name] for row in scores]) for name in scores[0]}
     return {name: (v[:runs], v[runs:]) for name, v in values.items()}
 
@@ -203,7 +203,7 @@ def _by_model(job: Job, params, public, image, label) -> dict[str, float]:
 
 def _by_samples(job: Job, params, public, image, label) -> dict[str, float]:
     """Of a synthetic set as the run releases it, or a part of it. A copy that draws no image says that it is out."""
-    labels = _labels(job)
+    labels = job.labels
     labels = labels[np.linspace(0, len(labels) - 1, min(len(labels), _SHOWN)).astype(int)]
     k_draw = jax.random.fold_in(public, 2)
     try:
@@ -213,13 +213,6 @@ def _by_samples(job: Job, params, public, image, label) -> dict[str, float]:
         nothing = canary_scores.scores(image, int(label[0]), images, label)
         return dict.fromkeys(nothing, -math.inf)
     return canary_scores.scores(image, int(label[0]), images, labels)
-
-
-def _labels(job: Job) -> np.ndarray:
-    """The labels that the run draws, int32, in order."""
-    classes, count = job.dataset.n_classes, job.config["n_samples"]
-    labels = settings.sampling_labels(job.options.labels, classes, count)
-    return np.asarray(labels, np.int32)
 
 
 def canary(spec: models.Spec) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -51,7 +51,7 @@ def attack(
     masks[:, unit_of_target] = inside
     params = train_masks(job, pool, masks, k_train, public)
     model = job.trainer.model
-    shadow = [by_unit(draw.scores(model, one, public, *shown)) for one in each(params)]
+    shadow = [by_unit(draw.scores(model, one, public, *shown)) for one in train.each(params)]
     return {
         f"lira_{name}": lira.ratio(values, np.stack([s[name] for s in shadow]), inside)[owner]
         for name, values in by_unit(scores(*shown)).items()
@@ -76,12 +76,6 @@ def _shadow_pool(job: Job, firsts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def generator(key: jax.Array) -> np.random.Generator:
     """numpy's generator from a typed key."""
     return np.random.default_rng(np.asarray(jax.random.key_data(key)))
-
-
-def each(params: Any) -> Iterator[Any]:
-    """The models of a stack, one after the other."""
-    count = len(jax.tree.leaves(params)[0])
-    return (jax.tree.map(lambda x, i=i: x[i], params) for i in range(count))
 
 
 def train_masks(
@@ -117,16 +111,10 @@ def train_masks(
     if not job.trained:
         ends = []
         for task in tasks:
-            ends.append(_baseline(job, task))
+            ends.append(train.release(job.baseline, task))
             done(len(ends))
-        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *ends)
+        return train.stacked(ends)
     return _train_in_slices(job.trainer, tasks, done)
-
-
-def _baseline(job: Job, task: train.Task) -> Any:
-    members = task.pool._replace(units=task.pool.units[task.mask], sizes=task.pool.sizes[task.mask])
-    noise = task.plan.stages[0].noise_multiplier
-    return job.baseline.fit(members, float(task.n), noise, task.release_key)
 
 
 def _train_in_slices(trainer: train.Trainer, tasks: list[train.Task], done: Callable) -> Any:
@@ -156,14 +144,11 @@ def _follow(done: Callable, first: int, count: int, stage: str, steps: int, fit:
 
 def _progress(count: int) -> Callable[[float], None]:
     """done(models): a line every ten seconds and at the end."""
-    begun = shown = time.monotonic()
+    begun, due = time.monotonic(), progress.clock()
 
     def done(models: float) -> None:
-        nonlocal shown
-        now = time.monotonic()
-        if now - shown > 10 or models == count:
-            shown = now
-            left = (now - begun) * (count - models) / models
+        if due(models == count):
+            left = (time.monotonic() - begun) * (count - models) / models
             progress.say(f"models beside the run: {int(models)} of {count}, {left:.0f} s left")
 
     return done

@@ -53,6 +53,13 @@ def most(trainer: train.Trainer, plan: Plan, limit: float | None = None) -> int:
     return max(1, int(SHARE * limit / max(each.bytes for each in stages(trainer, plan))))
 
 
+def blank(n: int, spec: models.Spec) -> training.Pool:
+    """n black images, each a unit, of all classes in turn."""
+    numbers = jnp.arange(n)
+    images = jnp.zeros((n, *spec.shape), jnp.uint8)
+    return training.Pool(images, numbers % spec.n_classes, numbers[:, None], jnp.ones_like(numbers))
+
+
 def price(
     model: models.Model,
     recipe: training.Recipe,
@@ -62,13 +69,11 @@ def price(
     calls: int = 4,
 ) -> Price:
     """Of `count` cells of one stage, side by side, each with a pool of its own; the least of `calls` - 1 steps."""
-    numbers = jnp.arange(sgd.n)
-    images = jnp.zeros((sgd.n, *spec.shape), jnp.uint8)
-    pool = training.Pool(images, numbers % spec.n_classes, numbers[:, None], jnp.ones_like(numbers))
+    pool = blank(sgd.n, spec)
     keys = jax.random.split(jax.random.key(0), (2, count))
     same = jnp.ones(count)
     cells = training.Cell(jnp.ones((count, sgd.n), bool), same, same, *keys)
-    pools = jax.tree.map(lambda x: jnp.stack([x] * count), pool)
+    pools = train.stacked([pool] * count)
     if count == 1:
         pools, cells = jax.tree.map(lambda x: x[0], (pools, cells))
     made = training.compiled(model, Plan(0.5, (sgd,)), recipe, count > 1, own_pools=True)

@@ -67,7 +67,7 @@ def judge(job: Job, labels: np.ndarray, key: jax.Array, public: jax.Array) -> di
 def _copies(job: Job, params, labels: np.ndarray, public: jax.Array) -> Iterator[crossfit.Copy]:
     """What each copy draws, and how it scores images where it is a model."""
     model = job.trainer.model if job.trained else None
-    for one in copies.each(params):
+    for one in train.each(params):
         k_draw = jax.random.fold_in(public, 2)
         images = draw.draw(job.sampler(one), k_draw, labels, job.at_once(len(labels)))
         scores = functools.partial(draw.scores, model, one, public) if model else None

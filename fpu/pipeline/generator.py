@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from fpu import InputError, distributed
-from fpu.baselines import BASELINES, Baseline
+from fpu.baselines import BASELINES
 from fpu.dp import accounting
 from fpu.dp.plan import Plan, Release
 from fpu.pipeline import draw, keep, progress, train
@@ -54,20 +54,21 @@ def trained(
     rivals = {}
     if plan.private and train.dpsgd(plan) is not None and (alone := _one_release(plan)):
         rival = task._replace(plan=alone, release_key=k_rival)
-        rivals["one_shot"] = _draws_of(trainer.teacher, train.release(trainer.teacher, rival))
+        params = train.release(trainer.teacher, rival)
+        rivals["one_shot"] = functools.partial(trainer.teacher.sample, params)
     mesh = distributed.mesh() if distributed.layout()["devices"] > 1 else None
     result = train.train(trainer, [task], follow, mesh, progress.say)
-    params = _first(result.params)
+    params = next(train.each(result.params))
     if not all(bool(jnp.isfinite(x).all()) for x in jax.tree.leaves(params)):
         raise draw.Diverged(
             "training diverged (parameters are not finite): lower --set recipe.learning_rate"
         )
     if plan.private and train.dpsgd(plan) is None:
-        rivals["one_shot"] = _draws_of(trainer.teacher, result.releases[0])
+        rivals["one_shot"] = functools.partial(trainer.teacher.sample, result.releases[0])
     if plan.private and job.prior:
         rivals |= _gaussian(job, key)
     if result.warmed is not None:
-        rivals["warmup"] = train.sampler(trainer, _first(result.warmed))
+        rivals["warmup"] = train.sampler(trainer, next(train.each(result.warmed)))
     score = functools.partial(draw.scores, trainer.model, params, public)
     return Made(train.sampler(trainer, params), params, score, rivals)
 
@@ -85,12 +86,10 @@ def one_shot(job: Job, key: jax.Array) -> Made:
         raise InputError(
             f"--model={name}: no {baseline.source} of class {missing[0]}; ask for fewer members"
         )
-    noise = job.plan.stages[0].noise_multiplier if job.plan.stages else 0.0
-    images = train.pool(dataset, indices)
-    params = baseline.fit(images, float(job.n), noise, key)
-    params = distributed.broadcast(params)  # another machine may round otherwise
+    params = train.fitted(baseline, train.pool(dataset, indices), job.n, job.plan, key)
     rivals = _gaussian(job, key) if job.prior and job.plan.private else {}
-    return Made(_draws_of(baseline, params), params if baseline.private else None, rivals=rivals)
+    sample = functools.partial(baseline.sample, params)
+    return Made(sample, params if baseline.private else None, rivals=rivals)
 
 
 def _one_release(plan: Plan) -> Plan | None:
@@ -107,18 +106,8 @@ def _gaussian(job: Job, key: jax.Array) -> dict[str, Callable]:
     if (alone := _one_release(job.plan)) is None:
         return {}
     baseline, images = BASELINES["gaussian"](job.spec), train.pool(job.dataset, job.split.members)
-    noise = alone.stages[0].noise_multiplier
-    params = baseline.fit(images, float(job.n), noise, jax.random.fold_in(key, RIVAL))
-    return {"gaussian": _draws_of(baseline, distributed.broadcast(params))}
-
-
-def _draws_of(baseline: Baseline, params: Any) -> Callable:
-    """(key, labels) -> images of a baseline."""
-    return functools.partial(baseline.sample, params)
-
-
-def _first(params: Any) -> Any:
-    return jax.tree.map(lambda x: x[0], params)
+    params = train.fitted(baseline, images, job.n, alone, jax.random.fold_in(key, RIVAL))
+    return {"gaussian": functools.partial(baseline.sample, params)}
 
 
 def _tensorboard(folder: pathlib.Path) -> Any:

@@ -16,7 +16,7 @@ from fpu.dp import accounting
 from fpu.dp import plan as plans
 from fpu.dp.plan import DPSGD, Plan, Release
 from fpu.files import cache
-from fpu.pipeline import defaults, draw, prior, progress, refusals, settings, train
+from fpu.pipeline import choices, defaults, draw, prior, refusals, settings, train
 from fpu.priors import matched, release
 from fpu.training import warmup
 
@@ -35,7 +35,7 @@ class Job(NamedTuple):
     @property
     def spec(self) -> models.Spec:
         """What a model may know of the data."""
-        return _spec(self.dataset)
+        return prior.spec(self.dataset)
 
     @property
     def trained(self) -> bool:
@@ -48,9 +48,23 @@ class Job(NamedTuple):
         return self.config["n_public"]
 
     @property
+    def labels(self) -> np.ndarray:
+        """The labels that the run draws, int32 [n_samples], in order."""
+        classes, count = self.dataset.n_classes, self.config["n_samples"]
+        return settings.sampling_labels(self.options.labels, classes, count)
+
+    @property
     def prior(self) -> priors.Prior | None:
         """The public prior that helps the release; None where there is none."""
         return prior.load(self.config["prior"], self.spec, self.options.data_dir)
+
+    @property
+    def prior_of_classifier(self) -> priors.Prior | None:
+        """In whose space the private classifier works: the run's prior, or the one that its images would have."""
+        options = self.options
+        if self.prior or options.preset == "paper":
+            return self.prior
+        return prior.of_classifier(options.prior, self.dataset, options.data_dir)
 
     @property
     def baseline(self) -> Baseline:
@@ -114,17 +128,17 @@ def prepare(options: settings.Options) -> Job:
     if jax.config.jax_enable_x64:  # pyright: ignore[reportAttributeAccessIssue]
         raise InputError("JAX_ENABLE_X64: fpu computes in 32 bits; unset it")
     _compilation_cache()
-    dataset, split, config = _resolved(options)
+    dataset, split, config = choices.of(options)
     n = config["n_public"]
     unit = "image" if dataset.groups is None else "group of images"
     if options.model in models.MODELS:
-        make_plan, choices = _trained(options, config, dataset, n, unit)
+        make_plan, learning = _trained(options, config, dataset, n, unit)
     else:
         settings.override(options.set, None, None)  # refuses what a baseline has not
-        make_plan, choices = _untrained(options, config, unit), dict.fromkeys(_CHOICES)
-        choices |= {"warmup_share": 0.0}
-    plan = _solved(options, make_plan, choices["steps"], choices["sample_rate"])
-    config |= choices | {"stages": [dataclasses.asdict(stage) for stage in plan.stages]}
+        make_plan, learning = _untrained(options, config, unit), dict.fromkeys(_LEARNING)
+        learning |= {"warmup_share": 0.0}
+    plan = _solved(options, make_plan, learning["steps"], learning["sample_rate"])
+    config |= learning | {"stages": [dataclasses.asdict(stage) for stage in plan.stages]}
     job = Job(options, dataset, split, config, plan)
     # Read last: what else is wrong with the flags should not wait for it.
     config["prior_version"] = job.prior.version if job.prior else None
@@ -137,8 +151,7 @@ def prepare(options: settings.Options) -> Job:
     return job
 
 
-_MOST_BYTES = 2**30  # of the images that a run draws
-_CHOICES = (
+_LEARNING = (
     "steps",
     "sample_rate",
     "warmup_share",
@@ -149,75 +162,8 @@ _CHOICES = (
 )
 
 
-def _resolved(options: settings.Options) -> tuple[data.Dataset, data.Split, dict]:
-    """The data, and the choices that depend on nothing but flags and data."""
-    dataset = data.load(
-        options.dataset,
-        options.data_dir,
-        side=options.side,
-        groups=options.groups,
-        skip_unreadable=options.skip_unreadable,
-    )
-    n_per_class = options.n_per_class
-    if n_per_class is None:
-        n_per_class = defaults.members_per_class(options.preset)
-    subset = settings.choice(options, "data.subset") or defaults.subset(options.preset)
-    size = settings.choice(options, "model.size") or defaults.size(options.preset, dataset.shape)
-    split = _split(options, dataset, n_per_class, subset)
-    _look_at(options, dataset.images[split.members])
-    n = _public_number(options, len(data.units(dataset, split.members)[1]))
-    source = split.nonmembers if options.model == "fresh" else split.members
-    fewest = int(np.bincount(dataset.labels[source], minlength=dataset.n_classes).min())
-    settings.sampling_labels(options.labels, dataset.n_classes, 1)  # refuse bad labels now
-    infinite = options.eps is not None and math.isinf(options.eps)
-    config = dataclasses.asdict(options) | {
-        "n_per_class": n_per_class,
-        "prior": prior.chosen(options, dataset.name, _spec(dataset)),
-        "size": size,
-        "subset": subset,
-        "delta": options.delta or 1 / (10 * n),
-        "eps": "inf" if infinite else options.eps,
-        "sha256_members": data.manifest(dataset, split)["sha256_members"],
-        "n_samples": settings.sample_count(options, dataset.n_classes, fewest, n),
-        "n_public": n,
-    }
-    if config["delta"] >= 1 / n:
-        raise InputError(
-            f"--delta={config['delta']:g}: must be below 1/n = {1 / n:g}; left out, it is 1/(10 n)"
-        )
-    _refuse_too_large(config["n_samples"], dataset.shape)
-    for name in ("workdir", "data_dir"):
-        del config[name]
-    return dataset, split, config
-
-
-def _split(options, dataset: data.Dataset, n_per_class: int, subset: str) -> data.Split:
-    """The split; where nobody asked for a number of each class, a class that has fewer gives what it has."""
-    asked = options.n_per_class is not None or subset == "first"
-    split = data.partition(
-        dataset,
-        n_per_class=n_per_class or None,
-        seed=options.seed,
-        subset=subset,
-        at_most=not asked,
-    )
-    if not asked:
-        counts = np.bincount(dataset.labels[split.members], minlength=dataset.n_classes)
-        few = [
-            f"{dataset.class_names[k]}: {counts[k]}" for k in np.flatnonzero(counts < n_per_class)
-        ]
-        if few:
-            told = f"fewer than {n_per_class} to train on of {', '.join(few)}"
-            progress.say(f"{told}; all of them are members")
-    return split
-
-
-def _spec(dataset: data.Dataset) -> models.Spec:
-    return models.Spec(dataset.shape, dataset.n_classes)
-
-
 def _trained(options, config: dict, dataset: data.Dataset, n: int, unit: str):
-    """(noise, steps) -> Plan of a model, and the choices of its training."""
+    """(noise, steps) -> Plan of a model, and how it is trained."""
     share = settings.warmup_share(options)
     if share == 1 and options.warmup_share is None:
         share = defaults.release_share(options.model, config["prior"], n)
@@ -289,42 +235,6 @@ def _fewer_steps(make_plan: Callable[..., Plan], steps: int | None, eps: float |
         middle = (low + high) // 2
         low, high = (middle, high) if kept(middle) else (low, middle)
     return f"; or use --steps={low}" if low and low < steps - 1 else ""
-
-
-def _public_number(options: settings.Options, units: int) -> int:
-    """n of the plan, of the default delta and of every average: --n_public, or the count, which is then public."""
-    n = options.n_public or units
-    if n < units:
-        raise InputError(
-            f"--n_public={n}: {units:,} members were listed; name that many or more, or a smaller --n_per_class"
-        )
-    return n
-
-
-def _look_at(options: settings.Options, images: np.ndarray) -> None:
-    """Say so where all members are one image: most likely the file is not what it should be.
-
-    A private run is not refused for it: whether it ends would tell of its images.
-    """
-    if len(images) < 2 or not all(np.array_equal(image, images[0]) for image in images):
-        return
-    text = (
-        f"--dataset={options.dataset}: all {len(images):,} members are the same image; "
-        "check how the file was made"
-    )
-    if not math.isinf(options.eps or math.inf) or options.noise_multiplier:
-        progress.say(text)
-    else:
-        raise InputError(text)
-
-
-def _refuse_too_large(count: int, shape: tuple[int, int, int]) -> None:
-    most = _MOST_BYTES // math.prod(shape)
-    if count > most:
-        raise InputError(
-            f"--n_samples={count}: images of {shape[0]}x{shape[1]} pixels fill {count * math.prod(shape):,} bytes; at "
-            f"most {most} are drawn by a run, more by experiments.generate"
-        )
 
 
 def _compilation_cache() -> None:

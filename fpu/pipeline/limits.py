@@ -1,6 +1,7 @@
 """Which values a setting of --set may have. Each Config and Recipe says so of every field, in its LIMITS."""
 
 import difflib
+from collections.abc import Sequence
 from typing import Any
 
 from fpu import InputError
@@ -19,16 +20,21 @@ def problem(config: Any, field: str) -> str | None:
     if limit is None or (isinstance(value, str) and value in limit):
         return None
     if isinstance(value, str):
-        near = difflib.get_close_matches(value.lower(), limit, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]}?" if near else "choose"
-        return f"is unknown: {hint} (known: {', '.join(limit)})"
+        return f"is unknown: {nearest(value, limit)}"
     least, most = limit
     bound = getattr(config, most) if isinstance(most, str) else most
     if least <= value <= bound:
         return None
     name = f"{most} = {bound:,}" if isinstance(most, str) else f"{bound:,}"
-    nearest = least if not value > bound else bound  # nan: the least
-    return f"must be {least:,} to {name}; the nearest is {nearest}"
+    end = least if not value > bound else bound  # nan: the least
+    return f"must be {least:,} to {name}; the nearest is {end}"
+
+
+def nearest(value: str, known: Sequence[str]) -> str:
+    """ "did you mean X? (known: X, Y)"; "choose" where nothing is near."""
+    near = difflib.get_close_matches(value.lower(), known, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]}?" if near else "choose"
+    return f"{hint} (known: {', '.join(known)})"
 
 
 def check(part: str, config: Any) -> None:

@@ -9,7 +9,6 @@ query a class the paper's own (of class 0, or 3 for OrganAMNIST) is among them. 
 run with its constants: N is the number of all members, also where 90 or 91 of 100 take part.
 """
 
-import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -97,7 +96,7 @@ def judge(
     )
     k_train, k_draw = jax.random.split(key)
     params = copies.train_masks(job, train.pool(dataset, split.members), masks, k_train)
-    diverged = sum(not _finite(one) for one in copies.each(params))
+    diverged = sum(not _finite(one) for one in train.each(params))
     if diverged:
         return missing(f"{diverged} of {len(masks)} trainings diverged")
     progress(f"empirical epsilon: {SAMPLES} images a class from each of {len(masks)} models")
@@ -123,14 +122,9 @@ def _finite(model) -> bool:
 
 def _drawn(job, params, key):
     """uint8 images of every class in turn, from one model after the other."""
-    if job.trained:
-        sample = jax.jit(job.trainer.model.sample)
-    else:
-        sample = job.baseline.sample
     labels = np.repeat(np.arange(job.dataset.n_classes, dtype=np.int32), SAMPLES)
-    for i, model in enumerate(copies.each(params)):
-        mine = jax.random.fold_in(key, i)
-        yield draw.draw(functools.partial(sample, model), mine, labels, draw.CHUNK)
+    for i, model in enumerate(train.each(params)):
+        yield draw.draw(job.sampler(model), jax.random.fold_in(key, i), labels, draw.CHUNK)
 
 
 def _ratios(every: Worlds, own, points, runs: int) -> dict:

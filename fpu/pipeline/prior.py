@@ -3,17 +3,19 @@
 import functools
 import pathlib
 
-from fpu import InputError, models, priors
+from fpu import InputError, data, models, priors
 from fpu.baselines import BASELINES, OF_PRIOR, Baseline
 from fpu.pipeline import progress, settings
 from fpu.report import words
 
 
-def chosen(options: settings.Options, dataset: str, spec: models.Spec) -> str:
-    """What --prior says, and where it says auto, what the public rule says; none where there is no release to help.
+def spec(dataset: data.Dataset) -> models.Spec:
+    """What a model or a prior may know of the data."""
+    return models.Spec(dataset.shape, dataset.n_classes)
 
-    Args:
-      dataset: its name.
+
+def chosen(options: settings.Options, dataset: data.Dataset) -> str:
+    """What --prior says, and where it says auto, what the public rule says; none where there is no release to help.
 
     Raises InputError where images of a prior are to be drawn and the rule names none.
     """
@@ -22,10 +24,10 @@ def chosen(options: settings.Options, dataset: str, spec: models.Spec) -> str:
     if options.prior != "auto":
         _refuse_the_data_themselves(options)
         return options.prior
-    name = "none" if options.preset == "paper" else priors.auto(dataset, spec)
+    name = "none" if options.preset == "paper" else priors.auto(dataset.name, spec(dataset))
     if options.model in OF_PRIOR and name == "none":
         raise InputError(
-            f"--model={options.model}: no prior is known to fit {dataset}: name one, as --prior=glyphs, or use "
+            f"--model={options.model}: no prior is known to fit {dataset.name}: name one, as --prior=glyphs, or use "
             "--model=gaussian"
         )
     return name
@@ -45,16 +47,13 @@ def _refuse_the_data_themselves(options: settings.Options) -> None:
         )
 
 
-def of_classifier(
-    asked: str, dataset: str, spec: models.Spec, data_dir: str | None
-) -> priors.Prior | None:
+def of_classifier(asked: str, dataset: data.Dataset, data_dir: str | None) -> priors.Prior | None:
     """In whose space the private classifier works where a run has no prior of its own, as `gaussian` has none.
 
-    Args:
-      asked: --prior.
-      dataset: its name.
+    asked: --prior.
     """
-    return load(priors.auto(dataset, spec) if asked == "auto" else asked, spec, data_dir)
+    name = priors.auto(dataset.name, spec(dataset)) if asked == "auto" else asked
+    return load(name, spec(dataset), data_dir)
 
 
 @functools.lru_cache(maxsize=2)

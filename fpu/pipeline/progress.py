@@ -31,7 +31,7 @@ def training(
 
     Losses are private: they are logged as nonprivate/..., in the part of a run that stays inside.
     """
-    begun, first, shown = time.monotonic(), None, 0.0
+    begun, first, due = time.monotonic(), None, clock()
     stage, cost = (
         ("warm-up ", "") if eps is None else ("", f", eps {rounded_up(eps, 3)} at the end")
     )
@@ -49,7 +49,7 @@ def training(
     task = bar.add_task("", total=total, rate="")
 
     def report(step: int, diagnostics: Diagnostics) -> None:
-        nonlocal first, shown
+        nonlocal first
         now = time.monotonic()
         values = {
             "nonprivate/loss": float(diagnostics.loss),
@@ -72,13 +72,26 @@ def training(
             return
         rate = (step - first[1]) / max(now - first[0], 1e-9)
         bar.update(task, completed=step, rate=f"{rate:.1f} steps/s")
-        if not terminal and (now - shown > 10 or step == total):
-            shown = now
+        if not terminal and due(step == total):
             left = (total - step) / max(rate, 1e-9)
             say(f"{stage}step {step:,} of {total:,}, {rate:.1f} steps/s, {left:.0f} s left{cost}")
 
     with open(path, "a", encoding="utf-8") as log, bar:
         yield report
+
+
+def clock() -> Callable[[bool], bool]:
+    """due(ended): whether a line is due: every ten seconds, and at the end."""
+    shown = time.monotonic()
+
+    def due(ended: bool) -> bool:
+        nonlocal shown
+        if ended or time.monotonic() - shown > 10:
+            shown = time.monotonic()
+            return True
+        return False
+
+    return due
 
 
 def say(line: str) -> None:

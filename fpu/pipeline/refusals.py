@@ -6,6 +6,19 @@ from fpu import InputError, models, priors
 from fpu.baselines import BASELINES, OF_PRIOR
 from fpu.pipeline import defaults, settings
 
+_WHOLE = {  # least, most and why, of whole numbers
+    "steps": (1, settings.MOST_STEPS, ", or accounting alone takes hours"),
+    "draw_steps": (1, settings.MOST_STEPS, ", or training takes days"),
+    "n_samples": (1, settings.MOST_IMAGES, "; experiments.generate draws more of them later"),
+    "n_public": (1, settings.MOST_UNITS),
+    "n_per_class": (0,),
+    "seed": settings.SEEDS,
+    "noise_seed": (0,),
+    "shadows": (0, settings.MOST_COPIES, ": each is a training"),
+    "repeats": (0, settings.MOST_COPIES, ": each is a run"),
+    "folds": (0, settings.MOST_COPIES, ": each is a run"),
+}
+
 
 def check(options: settings.Options) -> None:
     """Refuse what can be refused before the data are read. InputError names the flag and the fix."""
@@ -55,8 +68,6 @@ def _check_numbers(options: settings.Options) -> None:
         raise InputError(
             f"--clip_norm={options.clip_norm:g}: must be positive (at least 1e-6) and finite; usual is 1"
         )
-    if options.seed >= 2**32:
-        raise InputError(f"--seed={options.seed}: must be below 2^32, or seeds would coincide")
     if options.sample_rate is not None and not 0 < options.sample_rate <= 1:
         raise InputError(
             f"--sample_rate={options.sample_rate:g}: must lie in (0, 1]; 1 is everybody, every step"
@@ -65,30 +76,11 @@ def _check_numbers(options: settings.Options) -> None:
         raise InputError(
             f"--delta={options.delta:g}: must lie in (0, 1/n); left out, it is 1/(10 n)"
         )
-    for name in ("steps", "n_samples", "n_public"):
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            raise InputError(f"--{name}={value}: must be at least 1")
-    for name, most, why in (
-        ("steps", settings.MOST_STEPS, "or accounting alone takes hours"),
-        ("draw_steps", settings.MOST_STEPS, "or training takes days"),
-        ("n_samples", settings.MOST_IMAGES, "and experiments.generate draws more of them later"),
-        ("shadows", settings.MOST_COPIES, "each is a training"),
-        ("repeats", settings.MOST_COPIES, "each is a run"),
-        ("folds", settings.MOST_COPIES, "each is a run"),
-        ("n_public", settings.MOST_UNITS, "more than any file holds"),
-    ):
-        value = getattr(options, name)
-        if value is not None and value > most:
-            raise InputError(f"--{name}={value}: must be at most {most}, {why}")
-    if options.repeats is not None and (options.repeats < 0 or options.repeats == 1):
-        raise InputError(f"--repeats={options.repeats}: must be 0 for none, or 2 and more")
-    if options.folds is not None and (options.folds < 0 or options.folds == 1):
-        raise InputError(f"--folds={options.folds}: must be 0 for none, or 2 and more")
-    for name in ("n_per_class", "seed", "noise_seed"):
-        value = getattr(options, name)
-        if value is not None and value < 0:
-            raise InputError(f"--{name}={value}: must not be negative")
+    for name, limits in _WHOLE.items():
+        settings.whole(name, getattr(options, name), *limits)
+    for name in ("repeats", "folds"):
+        if getattr(options, name) == 1:
+            raise InputError(f"--{name}=1: must be 0 for none, or 2 and more")
 
 
 def _check_copies(options: settings.Options) -> None:
@@ -117,19 +109,11 @@ def _check_warmup(options: settings.Options) -> None:
     share = options.warmup_share
     if share is not None and not 0 <= share <= 1:
         raise InputError(f"--warmup_share={share:g}: must lie in [0, 1]; 0 is DP-SGD alone")
-    if options.draw_steps is not None and options.draw_steps < 1:
-        raise InputError(f"--draw_steps={options.draw_steps}: must be at least 1")
     asked = [f"--{n}" for n in ("warmup_share", "draw_steps") if getattr(options, n)]
     if not asked:
         return
-    for reason, holds in (
-        (f"--model={options.model} is not trained", options.model in BASELINES),
-        ("--warmup_share=0", share == 0),
-        ("--noise_multiplier is that of DP-SGD alone: give --eps", options.eps is None),
-        ("at --eps=inf the images themselves teach the model", options.eps == math.inf),
-    ):
-        if holds:
-            raise InputError(f"{asked[0]}: there is no warm-up here: {reason}")
+    if reason := _untaught(options) or ("--warmup_share=0" if share == 0 else ""):
+        raise InputError(f"{asked[0]}: there is no warm-up here: {reason}")
     if (share or 1) == 1 and (options.steps or options.sample_rate):
         raise InputError(
             f"{asked[0]}: the warm-up has the whole budget, so --steps and --sample_rate mean nothing: "
@@ -144,11 +128,15 @@ def _check_prior(options: settings.Options) -> None:
         )
     if options.prior in ("auto", "none") or settings.teaches(options):
         return
-    for reason, holds in (
-        (f"--model={options.model} takes none", options.model in BASELINES),
-        ("--noise_multiplier is that of DP-SGD alone: give --eps", options.eps is None),
-        ("at --eps=inf the images themselves teach the model", options.eps == math.inf),
-        ("DP-SGD has the whole budget: add --warmup_share=0.5, or leave --prior out", True),
-    ):
-        if holds:
-            raise InputError(f"--prior={options.prior}: there is no release here to help: {reason}")
+    reason = _untaught(options)
+    reason = reason or "DP-SGD has the whole budget: add --warmup_share=0.5, or leave --prior out"
+    raise InputError(f"--prior={options.prior}: there is no release here to help: {reason}")
+
+
+def _untaught(options: settings.Options) -> str:
+    """Why no release teaches a model here, whatever its share; "" where one may."""
+    if options.model in BASELINES:
+        return f"--model={options.model} takes none"
+    if options.eps is None:
+        return "--noise_multiplier is that of DP-SGD alone: give --eps"
+    return "at --eps=inf the images themselves teach the model" if math.isinf(options.eps) else ""

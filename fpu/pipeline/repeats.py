@@ -72,12 +72,9 @@ def _members(job: Job, sample: Callable, key: jax.Array) -> training.Pool:
 def _generator(job: Job, members: training.Pool, key: jax.Array, public: jax.Array) -> Any:
     """(key, labels) -> images of the mechanism run on `members`."""
     if not job.trained:
-        noise = job.plan.stages[0].noise_multiplier
-        params = job.baseline.fit(members, float(job.n), noise, key)
-        return job.sampler(params)
+        return job.sampler(train.fitted(job.baseline, members, job.n, job.plan, key))
     k_release, k_sgd = jax.random.split(key)
     task = job.task(k_release, k_sgd, public, members)
     if job.options.repeats is None:
         return functools.partial(job.teacher.sample, train.release(job.teacher, task))
-    params = train.train(job.trainer, [task]).params
-    return job.sampler(jax.tree.map(lambda x: x[0], params))
+    return job.sampler(next(train.each(train.train(job.trainer, [task]).params)))

@@ -1,15 +1,11 @@
 """A run from its settings to its folder: generate, release, judge, audit, record, report."""
 
-import dataclasses
-import hashlib
 import json
-import math
 import pathlib
 import time
 from typing import Any
 
 import jax
-import numpy as np
 
 from fpu import data, distributed, evaluation, record, report
 from fpu.baselines import OF_PRIOR
@@ -24,7 +20,7 @@ from fpu.pipeline import (
     jobs,
     outlook,
     paper_worlds,
-    prior,
+    places,
     processes,
     progress,
     repeats,
@@ -34,7 +30,7 @@ from fpu.pipeline import (
 )
 from fpu.pipeline.jobs import Job
 from fpu.release import generators, pack, texts
-from fpu.report import verdict, words
+from fpu.report import verdict
 
 DIVERGED, REFUTED = 1, 3  # exit codes
 
@@ -58,7 +54,7 @@ def run(
     """
     begun = time.monotonic()
     job = jobs.prepare(options)
-    folder = place(job)
+    folder = places.place(job)
     if addresses is not None:
         distributed.initialize(*addresses)
     with processes.opened(folder, job.config) as finished, signals.on_stop():
@@ -125,8 +121,7 @@ def _generated(job: Job, folder, key, public, tensorboard, seconds: dict):
     seconds["train"] = time.monotonic() - clock
 
     clock = time.monotonic()
-    classes, count = job.dataset.n_classes, job.config["n_samples"]
-    labels = np.asarray(settings.sampling_labels(job.options.labels, classes, count), np.int32)
+    labels = job.labels
     size = job.at_once(len(labels))
     images = draw.draw(made.sample, jax.random.fold_in(public, 2), labels, size)
     sizes = {"one_shot": draw.MANY} if job.prior else {}
@@ -183,7 +178,7 @@ def _judged(job: Job, key, public, made, images, labels, rivals, seconds: dict) 
         again=repeats.sets(job, made.sample, labels, jax.random.fold_in(key, REPEATS), public),
         budget=budget,
         n=job.n,
-        prior=_of_classifier(job) if budget else None,
+        prior=job.prior_of_classifier if budget else None,
         seed=options.seed,
         secret=jax.random.fold_in(key, CLASSIFIER),
         protocol=options.evaluation,
@@ -201,14 +196,6 @@ def _judged(job: Job, key, public, made, images, labels, rivals, seconds: dict) 
         judged["cross_fitted"] = crossed
         seconds["folds"] = time.monotonic() - clock
     return judged
-
-
-def _of_classifier(job: Job):
-    """In whose space the private classifier works: the run's prior, or the one that its images would have."""
-    options = job.options
-    if job.prior or options.preset == "paper":
-        return job.prior
-    return prior.of_classifier(options.prior, job.dataset.name, job.spec, options.data_dir)
 
 
 def _finish(folder: pathlib.Path, result: dict) -> None:
@@ -236,55 +223,6 @@ def _refutation(result: dict) -> str | None:
 def _write_report(folder: pathlib.Path, result: dict) -> None:
     picture = None if "diverged" in result else (folder / "samples.png").read_bytes()
     workdir.write_text(folder / "report.html", report.page(result, picture))
-
-
-def place(job: Job) -> pathlib.Path:
-    """The folder of a run: --workdir, or one named by its settings."""
-    return pathlib.Path(job.options.workdir or _default_workdir(job)).expanduser()
-
-
-def _default_workdir(job: Job) -> pathlib.Path:
-    config = job.config
-    privacy = (
-        f"sigma{config['noise_multiplier']:g}"
-        if config["noise_multiplier"] is not None
-        else f"eps{float(config['eps'] or math.inf):g}"
-    )
-    many = f"{config['n_per_class'] or 'all'}each"
-    name = f"{config['model']}-{job.dataset.name}-{privacy}-{many}-seed{config['seed']}"
-    if job.options.prior != "auto":
-        name += f"-{words.prior_name(config) or 'none'}".replace(":", "-")
-    if config["preset"] != "corrected":
-        name += f"-{config['preset']}"
-    return pathlib.Path("runs") / (name + _others(job))
-
-
-def _others(job: Job) -> str:
-    """A short hash of the settings that the name of the folder leaves out, "" where all are as usual."""
-    said = {
-        "model",
-        "eps",
-        "noise_multiplier",
-        "n_per_class",
-        "seed",
-        "preset",
-        "workdir",
-        "data_dir",
-    }
-    others = {
-        field.name: getattr(job.options, field.name)
-        for field in dataclasses.fields(job.options)
-        if field.name not in said and getattr(job.options, field.name) != field.default
-    }
-    if others.pop("dataset", job.dataset.name) != job.dataset.name:  # a file: known by its content
-        others["members"] = job.config["sha256_members"]
-    digest = hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()
-    return f"-{digest[:6]}" if others else ""
-
-
-def brief(path: storage.AnyPath) -> list[str]:
-    """The record at `path` in three lines: accuracy, fidelity, eps."""
-    return report.brief(json.loads(path.read_text()))
 
 
 def failure(path: storage.AnyPath) -> tuple[int, str] | None:

@@ -1,11 +1,12 @@
 """The flags of a run: their names, help and defaults, and what follows from them alone."""
 
 import dataclasses
-import difflib
 import math
 import typing
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from absl import flags
 
 from fpu import InputError, models
@@ -16,6 +17,7 @@ MOST_STEPS = 10**7
 MOST_UNITS = 10**9
 MOST_IMAGES = 10**5  # each is also a file of the release
 EVALUATIONS = "quick", "full", "field"  # protocols.PROTOCOLS says what each is
+SEEDS = 0, 2**32 - 1, ", or seeds would coincide"
 MOST_COPIES = 10**4  # of an audit or an attack
 # (least, usual) number of copies or queries. 0: as many as the claim needs (auditing.copies_needed).
 AUDITS = {
@@ -123,29 +125,30 @@ _HELP = {
 }
 
 
-def define_flags() -> None:
-    """One absl flag for each field of Options."""
+def define_flags(options: type = Options, told: Mapping[str, str] = _HELP) -> None:
+    """One absl flag for each field of a dataclass of options, with its help."""
     define = {
         int: flags.DEFINE_integer,
         float: flags.DEFINE_float,
         str: flags.DEFINE_string,
         bool: flags.DEFINE_bool,
     }
-    for field in dataclasses.fields(Options):
-        if field.name == "set":
-            flags.DEFINE_multi_string("set", [], _HELP["set"])
+    for name, kind in kinds(options).items():
+        if name == "set":
+            flags.DEFINE_multi_string("set", [], told["set"])
         else:
-            kind = (*typing.get_args(field.type), field.type)[0]  # X of X | None
-            define[kind](field.name, field.default, _HELP[field.name])
+            define[kind](name, getattr(options, name), told[name])
 
 
-def from_flags() -> Options:
-    """The Options that the parsed flags say."""
-    values: dict[str, Any] = {
-        f.name: flags.FLAGS[f.name].value for f in dataclasses.fields(Options)
-    }
-    values["set"] = tuple(values["set"])
-    return Options(**values)
+def kinds(options: type = Options) -> dict[str, Any]:
+    """{field: its type}, X of X | None."""
+    return {f.name: (*typing.get_args(f.type), f.type)[0] for f in dataclasses.fields(options)}
+
+
+def from_flags(options: type = Options) -> Any:
+    """The options that the parsed flags say."""
+    values = {name: flags.FLAGS[name].value for name in kinds(options)}
+    return options(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 
 def teaches(options: Options) -> bool:
@@ -188,9 +191,14 @@ def choice(options: Options, name: str) -> str | None:
 def named(flag: str, value: str, values: tuple[str, ...]) -> None:
     """InputError with the nearest of `values` where `value` is none of them. `flag` ends in "=", as --model= ."""
     if value not in values:
-        near = difflib.get_close_matches(value.lower(), values, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]}?" if near else "choose"
-        raise InputError(f"{flag}{value} is unknown: {hint} (known: {', '.join(values)})")
+        raise InputError(f"{flag}{value} is unknown: {limits.nearest(value, values)}")
+
+
+def whole(name: str, value: int | None, least: int, most: float = math.inf, why: str = "") -> None:
+    """InputError where a flag's whole number is out of its limits. None is not given."""
+    if value is not None and not least <= value <= most:
+        ends = f"{least} or more" if most == math.inf else f"{least} to {most:,}"
+        raise InputError(f"--{name}={value}: must be {ends}{why}")
 
 
 def override(pairs: tuple[str, ...], model_config: Any, recipe: Any) -> tuple[Any, Any]:
@@ -220,8 +228,8 @@ def override(pairs: tuple[str, ...], model_config: Any, recipe: Any) -> tuple[An
     return parts["model"], parts["recipe"]
 
 
-def sampling_labels(text: str | None, n_classes: int, count: int) -> list[int]:
-    """`count` labels to draw: the classes in `text` (all where it is None) in turn, sorted."""
+def sampling_labels(text: str | None, n_classes: int, count: int) -> np.ndarray:
+    """int32 [count]: labels to draw: the classes in `text` (all where it is None) in turn, sorted."""
     text = text or ",".join(map(str, range(n_classes)))
     try:
         wanted = [int(part) for part in text.split(",")]
@@ -229,7 +237,7 @@ def sampling_labels(text: str | None, n_classes: int, count: int) -> list[int]:
         raise InputError(f"--labels={text}: write class numbers with commas, as 0,1,2") from None
     if not all(0 <= label < n_classes for label in wanted):
         raise InputError(f"--labels={text}: classes run from 0 to {n_classes - 1}")
-    return sorted(wanted[i % len(wanted)] for i in range(count))
+    return np.sort(np.resize(np.asarray(wanted, np.int32), count))
 
 
 def sample_count(options: Options, n_classes: int, images_per_class: int, n: int) -> int:

@@ -5,14 +5,13 @@ import itertools
 import math
 import pathlib
 import re
-import typing
 from collections.abc import Sequence
 from typing import Any
 
-from fpu import InputError, models
+from fpu import InputError, models, report
 from fpu.baselines import BASELINES
 from fpu.files import storage
-from fpu.pipeline import grids, progress, refusals, run, settings
+from fpu.pipeline import grids, groups, progress, refusals, run, settings
 from fpu.report import words
 
 
@@ -44,10 +43,7 @@ def shard(text: str, wanted: Sequence) -> list:
 
 
 def _product(axes: list[str]) -> list[settings.Options]:
-    kinds: dict[str, Any] = {
-        f.name: (*typing.get_args(f.type), f.type)[0]  # X of X | None
-        for f in dataclasses.fields(settings.Options)
-    }
+    kinds = settings.kinds()
     del kinds["workdir"]
     kinds["set"] = _overrides
     kinds["skip_unreadable"] = _yes
@@ -149,8 +145,6 @@ def sweep(
     Returns: the names of those that failed, and a line for each whose audit refutes its claim.
     """
     _refuse_same_names(wanted)
-    from fpu.pipeline import groups  # it imports jax, and bad input should be refused before
-
     failed, refuted, count = [], [], 0
     missing = [options for options in wanted if not storage.exists(_record(out, options))]
     done = [[options] for options in wanted if options not in missing]
@@ -171,8 +165,6 @@ def sweep(
 
 def table(wanted: Sequence[settings.Options], out: storage.AnyPath) -> str:
     """The table of the runs that have their record; empty where none has."""
-    from fpu import report
-
     there = [path for options in wanted if storage.exists(path := _record(out, options))]
     return report.table(report.read(there)) if there else ""
 
@@ -208,8 +200,6 @@ def _in_folder(options: settings.Options) -> settings.Options:
 
 def _train_group(group: Sequence[settings.Options]) -> None:
     """Train a group as one program. Where that fails its runs train one by one, and each reports its own fault."""
-    from fpu.pipeline import groups
-
     progress.say(f"training {len(group)} runs side by side, the first is {name(group[0])}")
     try:
         groups.train_group([_in_folder(options) for options in group])

@@ -6,7 +6,6 @@ worlds are larger groups. Everything that varies between the trainings of a grou
 
 import dataclasses
 import functools
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -18,7 +17,7 @@ from jax.sharding import Mesh
 from fpu import data, distributed, models, priors, training
 from fpu.baselines import Baseline
 from fpu.dp.plan import DPSGD, Plan, Release
-from fpu.pipeline import draw
+from fpu.pipeline import draw, progress
 from fpu.priors import matched
 from fpu.training import warmup
 
@@ -99,7 +98,7 @@ def train(
             _shared_plan(tasks),
             trainer.recipe,
             _shared_pool(tasks),
-            _stacked([_cell(task) for task in tasks]),
+            stacked([_cell(task) for task in tasks]),
             mesh=mesh,
             start=params,
         )
@@ -123,14 +122,19 @@ def _with_release(trainer: Trainer, params: Any, releases: list) -> Any:
     """Parameters of a group and, where the model's images are matched to it, the release that taught each."""
     if params is None or trainer.prior is None or not releases:
         return params
-    return {**params, "release": _stacked(releases)}
+    return {**params, "release": stacked(releases)}
 
 
 def release(teacher: Baseline, task: Task) -> Any:
     """The first stage of a task's plan: one Gaussian release of its members, by a private baseline."""
     members = task.pool._replace(units=task.pool.units[task.mask], sizes=task.pool.sizes[task.mask])
-    noise = task.plan.stages[0].noise_multiplier
-    params = teacher.fit(members, float(task.n), noise, task.release_key)
+    return fitted(teacher, members, task.n, task.plan, task.release_key)
+
+
+def fitted(baseline: Baseline, pool: training.Pool, n: int, plan: Plan, key: jax.Array) -> Any:
+    """Parameters of a baseline of a pool, with the noise of the first stage of a plan that has one."""
+    noise = plan.stages[0].noise_multiplier if plan.stages else 0.0
+    params = baseline.fit(pool, float(n), noise, key)
     return distributed.broadcast(params)  # another machine may round otherwise
 
 
@@ -141,29 +145,22 @@ def dpsgd(plan: Plan) -> DPSGD | None:
 
 def _on_draws(trainer, tasks, releases, follow, mesh, say) -> training.State:
     publics = [task.public_key for task in tasks]
-    teacher, classes, done = trainer.teacher, trainer.spec.n_classes, _counting(say, len(tasks))
+    teacher, classes, due = trainer.teacher, trainer.spec.n_classes, progress.clock()
+    of = f" for each of {len(tasks)} models" if len(tasks) > 1 else ""
+
+    def done(images: int) -> None:
+        if due(images == warmup.DRAWS):
+            say(f"draws of the release: {images:,} of {warmup.DRAWS:,}{of}")
+
     drawn = [
         warmup.draws(teacher, one, classes, jax.random.fold_in(public, 5), done=done)
         for one, public in zip(releases, publics, strict=True)
     ]
-    pools = distributed.broadcast(_stacked(drawn))
+    pools = distributed.broadcast(stacked(drawn))
     keys = jnp.stack([jax.random.fold_in(public, 4) for public in publics])
     recipe, steps = trainer.draw_recipe, trainer.draw_steps
     fit = functools.partial(warmup.pretrain, trainer.model, recipe, pools, keys, steps, mesh=mesh)
     return follow(WARMUP, steps, fit)
-
-
-def _counting(say: Callable[[str], Any], tasks: int) -> Callable[[int], None]:
-    """done(images): a line every ten seconds and at the end of each task's draws."""
-    shown, of = time.monotonic(), f" for each of {tasks} models" if tasks > 1 else ""
-
-    def done(images: int) -> None:
-        nonlocal shown
-        if images == warmup.DRAWS or time.monotonic() - shown > 10:
-            shown = time.monotonic()
-            say(f"draws of the release: {images:,} of {warmup.DRAWS:,}{of}")
-
-    return done
 
 
 def _cell(task: Task) -> training.Cell:
@@ -193,7 +190,7 @@ def _shared_pool(tasks: Sequence[Task]) -> training.Pool:
     first = tasks[0].pool
     if all(task.pool is first for task in tasks):
         return first
-    return _stacked([task.pool for task in tasks])
+    return stacked([task.pool for task in tasks])
 
 
 def _averaged(state: training.State, count: int) -> Any:
@@ -204,5 +201,12 @@ def _averaged(state: training.State, count: int) -> Any:
     return jax.tree.map(lambda x: x[:count], params)
 
 
-def _stacked(trees: Sequence[Any]) -> Any:
+def stacked(trees: Sequence[Any]) -> Any:
+    """One tree, whose leaves have a leading axis for the trees."""
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+def each(params: Any) -> Iterator[Any]:
+    """The trees of a stack, one after the other."""
+    count = len(jax.tree.leaves(params)[0])
+    return (jax.tree.map(lambda x, i=i: x[i], params) for i in range(count))

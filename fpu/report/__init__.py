@@ -6,18 +6,3 @@ from fpu.report.page import overview, page
 from fpu.report.records import read
 from fpu.report.samples import samples_png, thumbnails
 from fpu.report.verdict import brief
-
-__all__ = [
-    "Extras",
-    "Picture",
-    "Section",
-    "brief",
-    "comparison",
-    "files",
-    "overview",
-    "page",
-    "read",
-    "samples_png",
-    "table",
-    "thumbnails",
-]

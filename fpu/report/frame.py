@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -79,30 +79,33 @@ def rounded(run: dict) -> float:
 def csv(runs: Sequence[dict]) -> str:
     """One line for each run: what it is, and value, low and high of every metric of the tables."""
     table = frame(runs)
-    columns = [
-        name for name in table.columns if name not in ("steps", "diverged", "rank", "rounded")
-    ]
-    return table.to_csv(columns=columns, index=False, lineterminator="\n")
+    table = table.drop(columns=["steps", "diverged", "rank", "rounded"])
+    return table.to_csv(index=False, lineterminator="\n")
 
 
 def markdown(runs: Sequence[dict]) -> str:
     """The tables as markdown."""
-    parts = []
-    for table in tables(runs):
+    return printed([], tables(runs), [LEGEND])
+
+
+def printed(head: Sequence[str], several: Sequence[Table], end: Sequence[str] = ()) -> str:
+    """Tables with their notes as markdown, between other paragraphs."""
+    parts = [*head]
+    for table in several:
         parts += [f"**{table.caption}**", grid(table.header, table.rows), *table.notes]
-    return "\n\n".join([*parts, LEGEND]) + "\n"
+    return "\n\n".join([*parts, *end]) + "\n"
 
 
 def tables(runs: Sequence[dict]) -> list[Table]:
     """One table per data set, sorted as `frame` is."""
     result = []
-    for name, rows in _groups(frame(runs), "dataset"):
+    for name, rows in frame(runs).groupby("dataset"):
         on_data = [runs[i] for i in rows.index]
         data = on_data[0]["data"]
         classes = plural(data["n_classes"], "class", "classes")
         notes = [*_diverged(rows), *_crossings(rows), *budget.notes(on_data), *_agreement(on_data)]
         caption = f"{name}: {classes}, {shape_name(data['shape'])}"
-        body = [_row(cell) for _, cell in _groups(rows, _ROW)]
+        body = [_row(cell) for _, cell in rows.groupby(_ROW)]
         result.append(Table(caption, HEADER, body, notes))
     return result
 
@@ -121,11 +124,6 @@ def _metrics(rows: pd.DataFrame, name: str) -> list[dict]:
     values = rows[[name, f"{name}_low", f"{name}_high"]].to_numpy().tolist()
     listed = [[None if np.isnan(x) else x for x in line] for line in values]
     return [{"value": value, "low": low, "high": high} for value, low, high in listed]
-
-
-def _groups(rows: pd.DataFrame, by: str | list[str]) -> list[tuple[Any, pd.DataFrame]]:
-    """(key, rows) of the rows that share a key, sorted by it."""
-    return list(rows.groupby(by))
 
 
 def _row(rows: pd.DataFrame) -> list[str]:
@@ -163,7 +161,7 @@ def _mean(metrics: list[dict], scale: float) -> str:
 def _diverged(rows: pd.DataFrame) -> list[str]:
     """A line for each row of the table that lacks runs which diverged: its mean is of the better runs alone."""
     lines = []
-    for _, cell in _groups(rows, _ROW):
+    for _, cell in rows.groupby(_ROW):
         if count := cell["diverged"].to_list().count(True):
             first = cell.iloc[0]
             lines.append(
@@ -177,10 +175,10 @@ def _crossings(rows: pd.DataFrame) -> list[str]:
     """Where training pays: a line for each n and model that was compared with one-shot draws."""
     lines = []
     compared = rows.loc[np.isfinite(rows["over_one-shot"])]
-    for (n, model), runs in _groups(compared, ["n", "model"]):
+    for (n, model), runs in compared.groupby(["n", "model"]):
         gains = {
             eps: records.over_runs(_metrics(cell, "over_one-shot"))
-            for eps, cell in _groups(runs, "rounded")
+            for eps, cell in runs.groupby("rounded")
         }
         ahead = [eps for eps, gain in gains.items() if gain and (gain["low"] or 0) > 0]
         first = f"first at ε = {min(ahead):g}" if ahead else "at none of them"

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from fpu.report import compare, frame, panels, plots
 from fpu.report.frame import Table
-from fpu.report.words import grid
 
 
 class Picture(NamedTuple):
@@ -95,8 +94,6 @@ def files(shown: Comparison) -> dict[str, bytes]:
         contents[f"{stem}-{picture.kind}.png" if picture.kind else f"{stem}.png"] = picture.png
     contents["runs.csv"] = frame.csv(shown.runs).encode()
     if shown.pareto:
-        parts = ["# Pareto sets at matched ε", compare.PARETO_NOTE]
-        for table in shown.pareto:
-            parts += [f"**{table.caption}**", grid(table.header, table.rows)]
-        contents["pareto.md"] = ("\n\n".join(parts) + "\n").encode()
+        head = ["# Pareto sets at matched ε", compare.PARETO_NOTE]
+        contents["pareto.md"] = frame.printed(head, shown.pareto).encode()
     return contents | shown.files

@@ -126,16 +126,16 @@ def _panel(ax, metric: Metric, runs, names, place, step: float) -> None:
         shown = [r for r in runs if name(r) == model]
         if shown:
             shift = step ** (i - len(names) / 2)  # so that intervals do not hide each other
-            _line(ax, shown, metric.read, metric.scale, (*place, shift), model, style(shown))
+            line(ax, shown, metric.read, metric.scale, (*place, shift), model, style(shown))
     if metric in AXES["utility"]:
         dotted = {"color": "#666666", "marker": "|", "ms": 5, "lw": 0.8, "ls": "-."}
         rival = _row(metric, "private_classifier")
-        _line(ax, runs, rival, metric.scale, (*place, 1), "private classifier", dotted)
+        line(ax, runs, rival, metric.scale, (*place, 1), "private classifier", dotted)
     dashes = {"members": "--", "all_real": ":", "real": (0, (5, 4))}
     for row, words in REFERENCES[metric.axis].items():
         real = {"color": DARK, "lw": 0.9, "ls": dashes[row]}
         if place[0] is count:  # what real images give depends on how many there are
-            _line(ax, runs, _row(metric, row), metric.scale, (*place, 1), words, real)
+            line(ax, runs, _row(metric, row), metric.scale, (*place, 1), words, real)
         elif mean := records.over_runs([metric.read(r, row) for r in runs]):
             ax.axhline(metric.scale * mean["value"], label=words, **real)
     if metric.axis == "privacy" and metric.chance:
@@ -159,7 +159,7 @@ def points(runs: Sequence[dict], read: Callable, along: Callable) -> list[tuple]
     return means
 
 
-def _line(ax, runs, read, scale, place, text: str, look: dict) -> None:
+def line(ax, runs, read, scale, place, text: str, look: dict) -> None:
     """The mean of a metric at each place along the axis, with its interval."""
     along, end, shift = place
     if not (drawn := points(runs, read, along)):

@@ -3,7 +3,6 @@
 import base64
 import io
 import itertools
-import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from textwrap import fill, shorten
 
 import numpy as np
 
+from fpu.files import safe
 from fpu.report.plots import BLUE, GREY
 
 INK, PAPER, EMPTY = "#1c2430", 255, 236
@@ -50,7 +50,8 @@ def samples_png(
     lines = max(1, 6 // n_classes)
     height, width = synthetic_images.shape[1:3]
     scale = max(1, round(_TILE / max(height, width)))
-    pitch_y, pitch_x = height * scale + _GAP, width * scale + _GAP
+    size = height * scale, width * scale
+    pitch_y, pitch_x = size[0] + _GAP, size[1] + _GAP
     row = lines * pitch_y + (2 * _GAP if lines == 1 else 6 * _GAP)
     names = [fill(shorten(str(name), 54, placeholder="…"), 20) for name in class_names]
     label = 48 + 10 * max(len(line) for name in names for line in name.split("\n"))
@@ -73,27 +74,24 @@ def samples_png(
             of_class = np.asarray(images)[np.flatnonzero(np.asarray(labels) == k)[: lines * count]]
             top = _HEAD + k * row
             for i in range(lines * count):
-                tile = _tile(
-                    of_class[i] if i < len(of_class) else None, height * scale, width * scale
-                )
-                y, left = top + (i // count) * pitch_y, x + (i % count) * pitch_x
-                canvas[y : y + height * scale, left : left + width * scale] = tile
+                image = of_class[i] if i < len(of_class) else None
+                _put(canvas, image, top + i // count * pitch_y, x + i % count * pitch_x, size)
         x = end + _GAP + _DIVIDE
     if prior_images is not None:
         texts.append((label, bottom + _HEAD - 30, "The public prior, not the data", "left"))
         shown = np.linspace(0, len(prior_images) - 1, columns).astype(int)
         for i, image in enumerate(prior_images[shown]):
-            y, left = bottom + _HEAD, label + i * pitch_x
-            tile = _tile(image, height * scale, width * scale)
-            canvas[y : y + height * scale, left : left + width * scale] = tile
+            _put(canvas, image, bottom + _HEAD, label + i * pitch_x, size)
     _write_png(Path(path), canvas, texts)
 
 
-def _tile(image: np.ndarray | None, height: int, width: int) -> np.ndarray | int:
-    """The image with each pixel as a block; the grey of a gap where there is none."""
-    if image is None:
-        return EMPTY
-    return image.repeat(height // image.shape[0], axis=0).repeat(width // image.shape[1], axis=1)
+def _put(canvas: np.ndarray, image: np.ndarray | None, top: int, left: int, size) -> None:
+    """Draw an image of this height and width, each pixel as a block; the grey of a gap where there is none."""
+    tile = EMPTY
+    if image is not None:
+        down, across = size[0] // image.shape[0], size[1] // image.shape[1]
+        tile = image.repeat(down, axis=0).repeat(across, axis=1)
+    canvas[top : top + size[0], left : left + size[1]] = tile
 
 
 def _write_png(path: Path, canvas: np.ndarray, texts: list[tuple]) -> None:
@@ -106,13 +104,9 @@ def _write_png(path: Path, canvas: np.ndarray, texts: list[tuple]) -> None:
         size, weight = (15, "bold") if align == "left" else (12, "normal")
         at = {"x": x / width, "y": 1 - y / height, "ha": align, "va": "center"}
         figure.text(s=text, color=INK, size=size, weight=weight, parse_math=False, **at)
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), safe.atomic(path) as part:
         warnings.simplefilter("ignore")  # a class name in a script the font lacks is drawn as boxes
-        figure.savefig(buffer, format="png", dpi=100, metadata={"Software": None})
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(buffer.getvalue())
-    os.replace(partial, path)
+        figure.savefig(part, format="png", dpi=100, metadata={"Software": None})
 
 
 def thumbnails(images: np.ndarray, labels: np.ndarray) -> str:

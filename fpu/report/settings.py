@@ -8,31 +8,10 @@ from typing import Any
 from fpu.report.words import model_name
 
 # Runs of one setting may differ in these: what is drawn anew, what follows from other settings, what only adds rows.
-_FREE = {
-    *(
-        "seed",
-        "noise_seed",
-        "sha256_members",
-        "stages",
-        "repeats",
-        "folds",
-        "dataset",
-        "set",
-        "labels",
-        "eps",
-    ),
-    *(
-        "noise_multiplier",
-        "model",
-        "preset",
-        "warmup_share",
-        "proof",
-        "differs",
-        "audit",
-        "audit_runs",
-        "queries",
-    ),
-}
+_FREE = (
+    "seed noise_seed sha256_members stages repeats folds dataset set labels eps noise_multiplier model preset "
+    "warmup_share proof differs audit audit_runs queries"
+)
 FIELD = " (judged as the field does)"  # on the name of the data
 _SHORT = {
     "model_config": "model",
@@ -69,30 +48,23 @@ def tell_apart(runs: Sequence[dict]) -> None:
 
 def _name_contents(runs: Sequence[dict]) -> None:
     """Records of before the hash was written are known by their source."""
-    contents: dict[str, dict[str, str]] = {}
+    sources: dict[tuple, str] = {}
     for run in runs:
-        known = contents.setdefault(run["data"]["name"], {})
         if sha := run["data"].get("sha256_data"):
-            known.setdefault(sha, str(run["data"].get("source")))
+            sources.setdefault((run["data"]["name"], run["data"].get("source")), sha)
+    contents: dict[str, dict[str, list[dict]]] = {}
     for run in runs:
         data = run["data"]
-        known = contents[data["name"]]
-        source = str(data.get("source"))
-        own = data.get("sha256_data") or next(
-            (s for s, of in known.items() if of == source), source
-        )
-        data["content"] = own
-    names: dict[str, set] = {}
-    for run in runs:
-        names.setdefault(run["data"]["name"], set()).add(run["data"]["content"])
-    for run in runs:
-        data = run["data"]
-        content = data.pop("content")
-        if len(names[data["name"]]) > 1:
-            path = Path(data["name"])
-            data["name"] = f"{path.stem} ({content[:8]}){path.suffix}"
-        if run["config"].get("evaluation") == "field":
-            data["name"] = data["name"].removesuffix(FIELD) + FIELD
+        place = data["name"], data.get("source")
+        own = data.get("sha256_data") or sources.get(place) or str(place[1])
+        contents.setdefault(data["name"], {}).setdefault(own, []).append(run)
+    for name, by_content in contents.items():
+        for content, alike in by_content.items():
+            path = Path(name)
+            own = f"{path.stem} ({content[:8]}){path.suffix}" if len(by_content) > 1 else name
+            for run in alike:
+                field = run["config"].get("evaluation") == "field"
+                run["data"]["name"] = own.removesuffix(FIELD) + FIELD if field else own
 
 
 def _differing(runs: Sequence[dict]) -> set[str]:
@@ -107,7 +79,11 @@ def _differing(runs: Sequence[dict]) -> set[str]:
 def _flat(run: dict) -> Iterator[tuple[str, Any]]:
     """(name, value) of what may not differ within a setting, as --set names it."""
     for key, value in run["config"].items():
-        if key in _FREE or value is None or (key == "delta" and run["privacy"]["eps"] == "inf"):
+        if (
+            key in _FREE.split()
+            or value is None
+            or (key == "delta" and run["privacy"]["eps"] == "inf")
+        ):
             continue
         if isinstance(value, dict):
             yield from ((f"{_SHORT.get(key, key)}.{name}", inner) for name, inner in value.items())

@@ -25,8 +25,8 @@ def define_flags():
     flags.DEFINE_multi_string("set", [], "Others.")
 
 def main(argv):
-    if len(argv) > 1:
-        raise fpu.InputError(f"{argv[1]}: too much;\\n  leave it out")
+    if flags.FLAGS.width == 9:
+        raise fpu.InputError("--width=9: too much;\\n  write 8")
     print(flags.FLAGS.width, flags.FLAGS.verbosity)
     return flags.FLAGS.width - 3
 """
@@ -67,7 +67,8 @@ def test_main_gets_the_flags_and_gives_the_exit_code(toy, args, code):
         ("--qqqqqqqq", "unknown flag --qqqqqqqq: --help lists the flags"),
         ("--breadth=4", "--breadth is gone: write --width=N"),
         ("--width=0", "flag --width=0: 0 is not a positive integer"),
-        ("extra", "extra: too much; leave it out"),
+        ("--width=9", "--width=9: too much; write 8"),
+        ("extra", "extra: not a flag; write --name=value"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(toy, arg, line):

@@ -24,7 +24,7 @@ for command in json.load(sys.stdin):
     error = io.StringIO()
     with contextlib.redirect_stderr(error):
         try:
-            door.main(run.main, replaced=run.REPLACED, hints=run.HINTS)
+            door.main(run)
         except SystemExit as end:
             errors.append((end.code, error.getvalue()))
 print(json.dumps(errors))
@@ -37,7 +37,7 @@ COMMANDS = {
         "the smallest is eps = 0.000564",
         "or use --steps=6916085",
     ],
-    "--eps=1 --steps=1000000000": ["--steps=1000000000", "at most 10000000"],
+    "--eps=1 --steps=1000000000": ["--steps=1000000000", "1 to 10,000,000"],
     "--eps=1e9 --steps=10 --sample_rate=1": ["eps = 1e+09 cannot be reached", "the largest is eps"],
     "--eps=1 --model=ddmp": ["--model=ddmp is unknown: did you mean ddpm?"],
     "--eps=0": ["--eps=0", "such as --eps=1"],
@@ -47,7 +47,7 @@ COMMANDS = {
     "--eps=1 --clip_norm=-1": ["--clip_norm=-1", "usual is 1"],
     "--eps=1 --delta=0.01": ["--delta=0.01", "1/n = 0.01", "left out"],
     "--eps=1 --delta=2": ["--delta=2", "left out"],
-    "--eps=1 --steps=0": ["--steps=0", "at least 1"],
+    "--eps=1 --steps=0": ["--steps=0", "1 to 10,000,000"],
     "--eps=1 --steps=1e3": ["--steps"],
     "--noise_multiplier=1e-160": ["noise multiplier must be 0", "1e-160 is not"],
     "--eps=1 --n_public=29": ["--n_public=29", "100 members"],

@@ -223,7 +223,7 @@ def test_keys_of_models_beside_the_run_are_none_of_its_own():
     [
         ({"shadows": 3}, "--shadows=3: must be even"),
         ({"shadows": 2}, "--shadows=2: must be even, and 4 or more"),
-        ({"shadows": -4}, "4 or more"),
+        ({"shadows": -4}, "0 to 10,000"),
         ({"model": "gaussian", "shadows": 4}, "--shadows: --model=gaussian"),
         ({"model": "gaussian", "audit": "one_run"}, "--audit: --model=gaussian"),
         (

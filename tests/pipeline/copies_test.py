@@ -68,11 +68,11 @@ def test_models_of_one_public_key_begin_alike_and_have_secrets_of_their_own(monk
 def test_a_model_depends_on_its_mask_and_its_place_alone(kind):
     of = job(**RUNS[kind])
     pool, masks = pool_and_masks(of)
-    found = list(copies.each(copies.train_masks(of, pool, masks, KEY)))
+    found = list(train.each(copies.train_masks(of, pool, masks, KEY)))
     assert all(np.isfinite(x).all() for x in leaves(found))
     assert not same(found[0], found[2])  # the same members, other keys
     others = pool._replace(images=jnp.where(masks[1][:, None, None, None], pool.images, 255))
-    again = list(copies.each(copies.train_masks(of, others, masks[:2], KEY)))
+    again = list(train.each(copies.train_masks(of, others, masks[:2], KEY)))
     assert same(again[1], found[1])  # however many there are, and whatever is not in it
     assert not same(again[0], found[0])
 
@@ -84,7 +84,7 @@ def test_the_constants_stay_those_of_the_run():
     key = jax.random.split(jax.random.fold_in(KEY, 0), 3)[1]
     mine = train.pool(of.dataset, np.concatenate([of.split.members, of.split.nonmembers])[10:25])
     wanted = gaussian.fit(of.spec, mine, 20.0, of.plan.stages[0].noise_multiplier, key)
-    assert same(next(copies.each(found)), wanted)
+    assert same(next(train.each(found)), wanted)
     one = train._cell(job(**RUNS["DP-SGD"]).task(KEY, KEY, KEY, pool, masks[1]))
     assert (float(one.clip), float(one.noise_std)) == (1.0, 2.0)
 

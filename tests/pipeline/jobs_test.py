@@ -10,7 +10,7 @@ import pytest
 
 from fpu import InputError
 from fpu.dp import moments
-from fpu.pipeline import generator, jobs, run
+from fpu.pipeline import choices, generator, jobs, places
 from fpu.pipeline.settings import Options
 
 ROWS = 30
@@ -146,7 +146,7 @@ def test_sixty_four_bits_are_one_line():
 
 
 def test_more_images_than_a_run_draws_are_one_line(monkeypatch):
-    monkeypatch.setattr(jobs, "_MOST_BYTES", 64 * 1000)
+    monkeypatch.setattr(choices, "_MOST_BYTES", 64 * 1000)
     with pytest.raises(InputError, match=r"--n_samples=1001: .*at most 1000 are drawn"):
         jobs.prepare(Options(model="gaussian", eps=1.0, n_per_class=10, n_samples=1001))
     assert jobs.prepare(GOOD).config["n_samples"] == 1000
@@ -196,7 +196,7 @@ def test_the_default_is_what_it_was_where_there_are_enough(tmp_path):
 def test_the_folder_of_a_run_is_named_by_all_its_settings():
     def place(**flags):
         options = Options(**({"model": "gaussian", "eps": 1.0} | flags))
-        return run.place(jobs.prepare(options)).name
+        return places.place(jobs.prepare(options)).name
 
     assert place() == "gaussian-digits-eps1-50each-seed0"
     names = {place(), place(n_samples=70), place(n_samples=80), place(delta=1e-5)}

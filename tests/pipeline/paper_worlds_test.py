@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from fpu.pipeline import copies, jobs, paper_worlds, settings
+from fpu.pipeline import copies, jobs, paper_worlds, settings, train
 from fpu.privacy import paper_epsilon
 
 LABELS = np.array([1, 0, 2, 0, 1, 2, 0])
@@ -92,7 +92,7 @@ def handing_out(monkeypatch, plane, fit):
 
     monkeypatch.setattr(paper_epsilon, "embedding", lambda images, labels: plane)
     monkeypatch.setattr(copies, "train_masks", lambda job, pool, masks, key: fit(pool, masks))
-    monkeypatch.setattr(copies, "each", lambda params: [])
+    monkeypatch.setattr(train, "each", lambda params: [])
     monkeypatch.setattr(paper_worlds, "_drawn", drawn)
     return paper_worlds.judge(
         job("gaussian"), jax.random.key(0), lambda line: None, queries=2, runs=2

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import tiny_prior
 
-from fpu import InputError, models
+from fpu import InputError, data, models
 from fpu.baselines import OF_PRIOR
 from fpu.dp.plan import Release
 from fpu.pipeline import groups, jobs, prior
@@ -101,6 +101,6 @@ def test_the_data_are_not_their_own_public_prior(tmp_path):
     ):
         named = dataclasses.replace(ON_DRAWS, dataset=dataset, prior=f"images:{what}")
         with pytest.raises(InputError, match="public images are other images"):
-            prior.chosen(named, "scans", models.Spec((8, 8, 1), 2))
+            prior.chosen(named, data.load("digits"))
     other = dataclasses.replace(ON_DRAWS, prior="images:mnist")
-    assert prior.chosen(other, "digits", models.Spec((8, 8, 1), 10)) == "images:mnist"
+    assert prior.chosen(other, data.load("digits")) == "images:mnist"

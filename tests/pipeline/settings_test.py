@@ -41,17 +41,17 @@ GOOD = Options(eps=1.0)
         ({"sample_rate": 1.5}, ["--sample_rate=1.5", "(0, 1]"]),
         ({"delta": 0.0}, ["--delta=0"]),
         ({"delta": 1.0}, ["--delta=1"]),
-        ({"steps": 0}, ["--steps=0", "at least 1"]),
-        ({"n_samples": 0}, ["--n_samples=0", "at least 1"]),
-        ({"n_samples": 10**9}, ["--n_samples=1000000000", "at most 100000,"]),
-        ({"draw_steps": 10**12}, ["--draw_steps=1000000000000", "at most 10000000"]),
-        ({"shadows": 10**6}, ["--shadows=1000000", "at most 10000"]),
+        ({"steps": 0}, ["--steps=0", "1 to 10,000,000"]),
+        ({"n_samples": 0}, ["--n_samples=0", "1 to 100,000"]),
+        ({"n_samples": 10**9}, ["--n_samples=1000000000", "1 to 100,000"]),
+        ({"draw_steps": 10**12}, ["--draw_steps=1000000000000", "1 to 10,000,000"]),
+        ({"shadows": 10**6}, ["--shadows=1000000", "0 to 10,000"]),
         ({"audit": "two_worlds:99999"}, ["99999 must be", "at most 10000"]),
-        ({"n_per_class": -1}, ["--n_per_class=-1", "negative"]),
-        ({"seed": -1}, ["--seed=-1", "negative"]),
-        ({"seed": 2**32}, ["--seed=4294967296", "below 2^32"]),
+        ({"n_per_class": -1}, ["--n_per_class=-1", "0 or more"]),
+        ({"seed": -1}, ["--seed=-1", "0 to"]),
+        ({"seed": 2**32}, ["--seed=4294967296", "would coincide"]),
         ({"clip_norm": 1e-46}, ["--clip_norm=1e-46", "1e-6"]),
-        ({"noise_seed": -1}, ["--noise_seed=-1", "negative"]),
+        ({"noise_seed": -1}, ["--noise_seed=-1", "0 or more"]),
         ({"prior": "glyhps"}, ["--prior=glyhps", "the nearest is glyphs"]),
         ({"prior": "Glyphs"}, ["--prior=Glyphs"]),
         ({"prior": "images:"}, ["--prior=images:", "images:WHAT"]),
@@ -219,8 +219,8 @@ def test_a_baseline_has_nothing_to_set():
 
 
 def test_sampling_labels_come_from_the_flag_or_evenly_from_all_classes():
-    assert settings.sampling_labels(None, 3, 7) == [0, 0, 0, 1, 1, 2, 2]
-    assert settings.sampling_labels("2,0,0", 3, 6) == [0, 0, 0, 0, 2, 2]
+    assert settings.sampling_labels(None, 3, 7).tolist() == [0, 0, 0, 1, 1, 2, 2]
+    assert settings.sampling_labels("2,0,0", 3, 6).tolist() == [0, 0, 0, 0, 2, 2]
     for text, word in (("0,3", "from 0 to 2"), ("-1", "from 0 to 2"), ("a", "class numbers")):
         with pytest.raises(InputError, match=word):
             settings.sampling_labels(text, 3, 5)

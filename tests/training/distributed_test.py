@@ -202,7 +202,7 @@ def test_a_process_that_was_joined_still_ends_when_it_is_told_to():
 
 
 LEAVES = """
-import sys, time
+import sys, time, types
 from fpu import InputError
 from fpu.commands import door
 from fpu import distributed
@@ -214,7 +214,7 @@ def run(argv):
         raise {error}
     time.sleep(60)
 
-door.main(run)
+door.main(types.SimpleNamespace(main=run))
 """
 
 

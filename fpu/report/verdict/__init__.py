@@ -10,29 +10,6 @@ from fpu.report.verdict.privacy import attack, exceeded, guarantee, release, sha
 from fpu.report.verdict.usefulness import helped, utility, worth
 from fpu.report.words import lineage, model_name, plural, shape_name, spent, spoken
 
-__all__ = [
-    "MEANING",
-    "Finding",
-    "attack",
-    "brief",
-    "crossed",
-    "exceeded",
-    "fidelity",
-    "findings",
-    "guarantee",
-    "headline",
-    "helped",
-    "made",
-    "next_step",
-    "release",
-    "screen",
-    "sentence",
-    "shared",
-    "unit",
-    "utility",
-    "worth",
-]
-
 MEANING = (
     "Strong, reasonable, weak: ε up to 1, up to 10, above. As useful, as varied: the interval stays within "
     f"{100 * CLOSE:.0f} points of what real images give. Cannot tell: the interval holds good and bad alike. "
