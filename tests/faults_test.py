@@ -29,7 +29,7 @@ from fpu.dp.losses import Steps
 from fpu.dp.plan import DPSGD, Plan
 from fpu.priors import release
 from fpu.privacy import audit
-from fpu.utility import private_means
+from fpu.utility import private_classifier
 
 REAL_NOISE, REAL_POISSON = noise.gaussian, sampling.poisson
 ROOT = pathlib.Path(__file__).parents[1]
@@ -381,7 +381,7 @@ def noise_of_twice_the_eps(n, eps, delta):
     return REAL_OF_MEANS(n, 2 * eps, delta)
 
 
-REAL_OF_MEANS = private_means.noise
+REAL_OF_MEANS = private_classifier.noise
 REAL_MERGED, REAL_LOG_DELTA = accounting._merged, gdp.log_delta
 REAL_NOISED, REAL_HOST = moments._noised, noise.normal_on_host
 ACCOUNTING, PLAN = "tests/dp/accounting_test.py", "tests/dp/plan_test.py"
@@ -484,7 +484,7 @@ NAMED = [
     ),
     (release, "encoded", codes_on_the_members_scale, MEANS, ()),
     (moments, "_noised", noise_left_out, MEANS, ()),
-    (private_means, "noise", noise_of_twice_the_eps, MEANS, ()),
+    (private_classifier, "noise", noise_of_twice_the_eps, MEANS, ()),
 ]
 
 

@@ -8,9 +8,8 @@ import numpy as np
 
 from fpu import InputError
 from fpu.data import npz
-from fpu.data.subsets import TEST, TRAIN, VAL
+from fpu.data.subsets import SPLITS, TRAIN
 
-SPLITS = {"train": TRAIN, "val": VAL, "test": TEST}
 _SHARED = (
     "{:,} groups are in train and in val or test: what is measured there flatters the generator"
 )
@@ -52,18 +51,15 @@ def join(
 ) -> Dataset:
     """One Dataset of {split: Part}."""
     images, labels, groups = zip(*parts.values(), strict=True)
-    split = np.repeat([SPLITS[s] for s in parts], [len(part) for part in labels]).astype(np.int8)
-    ids = None
-    if groups[0] is not None:
-        ids = np.full(len(split), -1, np.int32)
-        ids[split == TRAIN] = groups[0]
-        others = [part for part in groups[1:] if part is not None]
-        shared = len(np.intersect1d(groups[0], np.concatenate([np.zeros(0, int), *others])))
-        lines = [*lines, _SHARED.format(shared)] if shared else lines
-    return Dataset(
-        name, np.concatenate(images), np.concatenate(labels).astype(np.int32), split, ids,
-        class_names, source, tuple(lines),
+    split = np.repeat([SPLITS.index(s) for s in parts], [len(part) for part in labels])
+    dataset = Dataset(
+        name, np.concatenate(images), np.concatenate(labels).astype(np.int32), split.astype(np.int8),
+        None, class_names, source, tuple(lines),
     )  # fmt: skip
+    if groups[0] is None:
+        return dataset
+    ids = [np.full(len(y), "") if g is None else g for y, g in zip(labels, groups, strict=True)]
+    return grouped(dataset, np.concatenate(ids))
 
 
 def numbered(
@@ -94,11 +90,11 @@ def numbered(
 
 
 def grouped(dataset: Dataset, ids: np.ndarray) -> Dataset:
-    """ids: text [N], "" where unknown."""
+    """The data set with groups. ids: text [N], "" where unknown; numbers follow the first appearance in train."""
     train = dataset.split == TRAIN
-    elsewhere = set(ids[~train]) - {""}
-    shared = len(elsewhere & set(ids[train]))
+    shared = len(np.setdiff1d(np.intersect1d(ids[train], ids[~train]), [""]))
     lines = [_SHARED.format(shared)] if shared else []
     groups = np.full(len(ids), -1, np.int32)
-    (groups[train],) = npz.numbered([ids[train]])
+    _, first, inverse = np.unique(ids[train], return_index=True, return_inverse=True)
+    groups[train] = np.argsort(np.argsort(first))[inverse]
     return replace(dataset, groups=groups, notes=(*dataset.notes, *lines))

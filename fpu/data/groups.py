@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from fpu import InputError
+from fpu.data.subsets import SPLITS
 from fpu.files import tables
 
-SPLITS = ("train", "val", "test")
 _ORGAN = re.compile(r"(\w+-\d+)-\d+-(?:axial|coronal|sagittal)-\d+")
 
 
@@ -35,7 +35,9 @@ def read(path: Path, split: np.ndarray, names: Sequence[str] | None = None) -> n
         raise InputError(
             f"--groups={path}: needs the columns {wanted} and group; it has {', '.join(columns)}"
         )
-    places = _by_name(names or ()) if by == "file" else _by_index(split)
+    places = (
+        {(name,): i for i, name in enumerate(names or ())} if by == "file" else _by_index(split)
+    )
     ids = np.full(len(split), "", object)
     for number, row in rows:
         where = f"--groups={path}, line {number}"
@@ -68,10 +70,6 @@ def _key(row: dict[str, str], by: str) -> tuple:
         return (unicodedata.normalize("NFC", row["file"].replace("\\", "/")),)
     text = row["index"]
     return row.get("split") or "train", int(text) if text.isdecimal() and len(text) < 10 else text
-
-
-def _by_name(names: Sequence[str]) -> dict[tuple, int]:
-    return {(name,): i for i, name in enumerate(names)}
 
 
 def _by_index(split: np.ndarray) -> dict[tuple, int]:

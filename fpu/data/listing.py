@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 from fpu import InputError
 from fpu.data import pictures, suspects
+from fpu.data.subsets import SPLITS
 from fpu.files import tables
 
-SPLITS = ("train", "val", "test")
 _SPLITS_BY_NAME = {name: name for name in SPLITS} | {"valid": "val", "validation": "val"}
 MOST_FILES = 10**6
 _MEANINGS = {

@@ -9,6 +9,7 @@ import numpy as np
 from fpu import InputError
 from fpu.data.datasets import Dataset
 from fpu.data.subsets import Split, units
+from fpu.files import safe
 
 _MOST_BYTES = 2**28  # of a manifest; a line for each of ten million images takes less
 
@@ -54,14 +55,8 @@ def read(path: Path, dataset: Dataset) -> tuple[np.ndarray, np.ndarray | None]:
     Raises InputError for a file of another form, for images that `dataset` does not have, and where the SHA-256
     is that of other images.
     """
-    try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise InputError(f"{path}: too large for a manifest")
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not JSON, perhaps cut short") from error
+    with safe.one_line(path, "JSON"):
+        content = json.loads(safe.read_text(path, _MOST_BYTES))
     lists = content if isinstance(content, dict) else {"members": content}
     members = _indices(path, dataset, lists, "members")
     nonmembers = _indices(path, dataset, lists, "nonmembers") if "nonmembers" in lists else None

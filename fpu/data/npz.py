@@ -14,9 +14,9 @@ import numpy as np
 from fpu import InputError
 from fpu.data import sizes, suspects
 from fpu.data.sizes import MAX_SIDE, MIN_SIDE, by
+from fpu.data.subsets import SPLITS
 from fpu.files import safe
 
-SPLITS = ("train", "val", "test")
 _MOST_ARRAYS = 1000
 _FIELDS = tuple(f"{s}_{part}" for s in SPLITS for part in ("images", "labels", "groups"))
 _ROWS = 1000  # images read and converted at once
@@ -28,9 +28,7 @@ class Part(NamedTuple):
 
     images: np.ndarray  # uint8 [N, H, W, C]
     labels: np.ndarray  # int32 [N], 0 or more; or text [N]
-    groups: (
-        np.ndarray | None
-    )  # int32 [N], numbered over all splits from 0 in order of first appearance
+    groups: np.ndarray | None  # text [N]
 
 
 def read(
@@ -240,13 +238,4 @@ def _groups(path: str | Path, splits: Sequence[str], headers) -> dict[str, np.nd
             raise InputError(
                 f"{path}: {split}_groups holds an empty id: one patient of several; give each image an id"
             )
-    return dict(zip(ids, numbered(list(ids.values())), strict=True))
-
-
-def numbered(ids: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """int32 arrays of the same lengths: equal ids are equal numbers, from 0 in order of first appearance."""
-    if not ids:
-        return []
-    _, first, inverse = np.unique(np.concatenate(ids), return_index=True, return_inverse=True)
-    numbers = np.argsort(np.argsort(first))[inverse].astype(np.int32)
-    return np.split(numbers, np.cumsum([len(part) for part in ids])[:-1])
+    return ids

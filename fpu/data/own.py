@@ -8,8 +8,8 @@ import numpy as np
 
 from fpu import InputError
 from fpu.data import folders, groups, npz, sizes, sources
-from fpu.data.dataset import SPLITS, Dataset, grouped, join, numbered
-from fpu.data.subsets import TRAIN
+from fpu.data.dataset import Dataset, grouped, join, numbered
+from fpu.data.subsets import SPLITS, TRAIN
 from fpu.files import safe
 
 
@@ -31,9 +31,9 @@ def read_folder(
     """The images of a folder. Groups are those of --groups, else of its CSV, else the patients of DICOM files."""
     side = side or sizes.DEFAULT_SIDE
     read = folders.read(path, side, side, skip_unreadable)
-    split = np.array([SPLITS[entry.split] for entry in read.entries], np.int8)
+    split = np.array([SPLITS.index(entry.split) for entry in read.entries], np.int8)
     labels = np.array([entry.label for entry in read.entries])
-    by_split = {name: labels[split == s] for name, s in SPLITS.items() if (split == s).any()}
+    by_split = {name: labels[split == s] for s, name in enumerate(SPLITS) if (split == s).any()}
     names, numbers = numbered(path, by_split, "{}")
     name = path.resolve().name or "folder"
     digest = hashlib.sha256(read.images.data).hexdigest()[:16]

@@ -24,7 +24,8 @@ from fpu import InputError
 if TYPE_CHECKING:  # at run time datasets.py imports this file
     from fpu.data.datasets import Dataset
 
-TRAIN, VAL, TEST = 0, 1, 2
+SPLITS = ("train", "val", "test")
+TRAIN, VAL, TEST = 0, 1, 2  # positions in SPLITS
 _NONMEMBERS_PER_CLASS = 5  # on average; fewer are too few for a membership attack
 _REFERENCE_PER_CLASS = 10  # on average; fewer are too few to fit a feature network
 

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from fpu import InputError, fidelity, intervals, neighbours
-from fpu.data import Dataset, Split
+from fpu.data import Dataset, Split, units
 from fpu.evaluation import likeness
 from fpu.priors import Prior
 from fpu.privacy import attacks, samples_only, targets
@@ -56,7 +56,7 @@ def evaluate(
       again: sets of images, each with these labels, as other runs at the same settings would release them: what
         metrics say of them gives the interval of another draw, 'another' (see intervals.another).
       budget: (eps, delta) of a classifier trained privately on the members; None for no such row.
-      n: the public number of members, for that classifier; None: how many there are.
+      n: the public number of units among the members, for that classifier; None: how many there are.
       prior: public images in whose space that classifier works; None: on the frequencies of the image.
       seed: public.
       secret: None, or a typed key as secret as the data, for the noise of the private classifier; without it that
@@ -99,7 +99,7 @@ def evaluate(
             budget=budget,
             n=n,
             prior=prior,
-            unit="image" if dataset.groups is None else "group",
+            units=None if dataset.groups is None else units(dataset, split.members),
             network=networks.classifier,
             seed=seed,
             protocol=protocol,

@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from os import PathLike
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -68,6 +69,13 @@ def one_line(path: AnyPath, kind: str) -> Iterator[None]:
         raise InputError(f"{path}: not {kind}, or damaged ({error}); get it again") from error
 
 
+def read_text(path: Path, most: int) -> str:
+    """A file of at most `most` bytes, UTF-8. Raises InputError where it is larger."""
+    if path.stat().st_size > most:
+        raise InputError(f"{path}: too large; at most {most:,} bytes are read")
+    return path.read_text(encoding="utf-8-sig")
+
+
 def npz_names(path: AnyPath, most: int) -> list[str]:
     """Names of the arrays in an .npz, at most `most`. Raises InputError."""
     with one_line(path, "an .npz file"), zipfile.ZipFile(path) as archive:
@@ -92,13 +100,7 @@ def npz_headers(path: AnyPath, fields: Sequence[str], most: int | None = None) -
 def _npy_header(path: AnyPath, archive: zipfile.ZipFile, field: str, most: int) -> Header:
     entry = archive.getinfo(f"{field}.npy")
     with archive.open(entry) as member:
-        version = np.lib.format.read_magic(member)
-        if version == (1, 0):
-            shape, _, dtype = np.lib.format.read_array_header_1_0(member)
-        elif version == (2, 0):
-            shape, _, dtype = np.lib.format.read_array_header_2_0(member)
-        else:
-            raise ValueError(f"{field} has .npy version {version}")
+        shape, _, dtype = _header(member)
         body = entry.file_size - member.tell()
     if dtype.hasobject:
         raise InputError(
@@ -114,30 +116,36 @@ def _npy_header(path: AnyPath, archive: zipfile.ZipFile, field: str, most: int) 
     return shape, dtype
 
 
-def npz_array(path: AnyPath, field: str) -> np.ndarray:
-    """One array of an .npz whose header npz_headers has accepted. Never unpickles."""
+def _header(member) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """(shape, whether in Fortran order, dtype), read from the start of a .npy file."""
+    version = np.lib.format.read_magic(member)
+    if version == (1, 0):
+        return np.lib.format.read_array_header_1_0(member)
+    if version == (2, 0):
+        return np.lib.format.read_array_header_2_0(member)
+    raise ValueError(f"its .npy version is {version}")
+
+
+@contextlib.contextmanager
+def _opened(path: AnyPath, field: str) -> Iterator[IO[bytes]]:
     with (
         one_line(path, "an .npz file"),
         zipfile.ZipFile(path) as archive,
         archive.open(f"{field}.npy") as member,
     ):
+        yield member
+
+
+def npz_array(path: AnyPath, field: str) -> np.ndarray:
+    """One array of an .npz whose header npz_headers has accepted. Never unpickles."""
+    with _opened(path, field) as member:
         return np.lib.format.read_array(member, allow_pickle=False)
 
 
 def npz_blocks(path: AnyPath, field: str, rows: int) -> Iterator[np.ndarray]:
     """`npz_array` in blocks of at most `rows` along its first axis, so that it need not fit the memory."""
-    with (
-        one_line(path, "an .npz file"),
-        zipfile.ZipFile(path) as archive,
-        archive.open(f"{field}.npy") as member,
-    ):
-        version = np.lib.format.read_magic(member)
-        header = (
-            np.lib.format.read_array_header_1_0
-            if version == (1, 0)
-            else np.lib.format.read_array_header_2_0
-        )
-        shape, fortran, dtype = header(member)
+    with _opened(path, field) as member:
+        shape, fortran, dtype = _header(member)
         if fortran:  # rare: columns first, so that no row can be read alone
             if math.prod(shape) * dtype.itemsize > MAX_BYTES:
                 raise InputError(

@@ -19,9 +19,7 @@ def read(path: Path) -> tuple[list[str], list[Row]]:
     The delimiter is the comma, semicolon or tab that the header holds most of. Raises InputError, naming the line.
     """
     with safe.one_line(path, "a CSV file in UTF-8"):
-        if path.stat().st_size > _MOST_BYTES:
-            raise InputError(f"{path}: too large; at most {_MOST_BYTES:,} bytes are read")
-        text = path.read_text(encoding="utf-8-sig")
+        text = safe.read_text(path, _MOST_BYTES)
         head = text.partition("\n")[0]
         lines = csv.reader(
             io.StringIO(text, newline=""), delimiter=max(_DELIMITERS, key=head.count), strict=True

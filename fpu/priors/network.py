@@ -25,6 +25,7 @@ import optax
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from fpu import InputError
+from fpu.dp.rows import each_alone
 from fpu.files import safe
 from fpu.models import Spec, layers
 from fpu.priors import Space, warps
@@ -40,9 +41,8 @@ class Config(NamedTuple):
 
     side: int
     latent: int
-    convolutions: tuple[
-        int, ...
-    ]  # channels; each but the first convolution is 3 x 3, each is halved by max pooling
+    # Channels; each but the first convolution is 3 x 3, each is halved by max pooling.
+    convolutions: tuple[int, ...]
     dense: tuple[int, ...]  # of the encoder, after the convolutions
     decoder: tuple[int, ...]
     pixels: float  # weight of the nats of the pixels
@@ -63,9 +63,10 @@ class Encoder(nn.Module):
     """
 
     config: Config
+    hidden: bool = False
 
     @nn.compact
-    def __call__(self, image: jax.Array, hidden: bool = False) -> Any:
+    def __call__(self, image: jax.Array) -> Any:
         x = image - 0.2
         for number, channels in enumerate(self.config.convolutions):
             kernel, stride = ((4, 4), 2) if number == 0 else ((3, 3), 1)
@@ -73,7 +74,7 @@ class Encoder(nn.Module):
         x = x.reshape(-1)
         for width in self.config.dense:
             x = nn.gelu(nn.Dense(width)(x))
-        if hidden:
+        if self.hidden:
             return x
         mean, logvar = jnp.split(nn.Dense(2 * self.config.latent)(x), 2)
         return mean, jnp.clip(logvar, -8.0, 3.0)
@@ -117,11 +118,10 @@ def terms(config: Config, params: Any, image: jax.Array, kind: jax.Array, key: j
 def initial(config: Config, classes: int, key: jax.Array) -> dict[str, Any]:
     """Random parameters: encoder, decoder, and the head that names one of `classes`."""
     k_encoder, k_decoder, k_head = jax.random.split(key, 3)
-    code = jnp.zeros(config.latent)
     kernel = jax.random.normal(k_head, (config.latent, classes)) * config.latent**-0.5
     return {
         "encoder": Encoder(config).init(k_encoder, jnp.zeros((config.side, config.side, 1))),
-        "decoder": Decoder(config).init(k_decoder, code),
+        "decoder": Decoder(config).init(k_decoder, jnp.zeros(config.latent)),
         "head": {"kernel": kernel, "bias": jnp.zeros(classes)},
     }
 
@@ -186,16 +186,19 @@ def weights(prior: str, side: int) -> Path:
 @functools.cache
 def digest(prior: str) -> str:
     """Eight hex digits of the SHA-256 of all of a prior's weights; they change whenever a code does."""
-    total = hashlib.sha256()
-    for path in sorted(FOLDER.glob(f"{prior}-*.npz")):
-        total.update(path.read_bytes())
-    return total.hexdigest()[:8]
+    files = sorted(FOLDER.glob(f"{prior}-*.npz"))
+    return hashlib.sha256(b"".join(map(Path.read_bytes, files))).hexdigest()[:8]
+
+
+def _flat(params) -> dict[str, Any]:
+    """{name: array} of encoder and decoder; the head has done its work."""
+    kept = {part: params[part]["params"] for part in ("encoder", "decoder")}
+    return flatten_dict(kept, sep=".")
 
 
 def save(path: Path, params: dict[str, Any]) -> None:
-    """Write encoder and decoder as float16, with the VERSION; the head has done its work."""
-    kept = {part: params[part]["params"] for part in ("encoder", "decoder")}
-    arrays = {k: np.asarray(v, np.float16) for k, v in flatten_dict(kept, sep=".").items()}
+    """Write encoder and decoder as float16, with the VERSION."""
+    arrays = {name: np.asarray(x, np.float16) for name, x in _flat(params).items()}
     safe.write_npz(path, {**arrays, "version": np.array(VERSION)}, compressed=False)
 
 
@@ -210,23 +213,17 @@ def read(path: Path, config: Config) -> dict[str, Any]:
         raise InputError(f"{error}; {remake}") from error
     if str(arrays.pop("version", "none")) != VERSION:
         raise InputError(f"{path}: weights of another version than {VERSION}; {remake}")
-    params = unflatten_dict({k: v.astype(np.float32) for k, v in arrays.items()}, sep=".")
-    params = {part: {"params": inner} for part, inner in params.items()}
-    wanted = jax.eval_shape(lambda: initial(config, 1, jax.random.key(0)))
-    shapes = [
-        jax.tree.map(jnp.shape, {part: tree.get(part) for part in ("encoder", "decoder")})
-        for tree in (wanted, params)
-    ]
-    if shapes[0] != shapes[1]:
+    wanted = _flat(jax.eval_shape(lambda: initial(config, 1, jax.random.key(0))))
+    if {k: x.shape for k, x in arrays.items()} != {k: x.shape for k, x in wanted.items()}:
         raise InputError(f"{path}: weights of another network; {remake}")
-    return params
+    params = unflatten_dict({k: x.astype(np.float32) for k, x in arrays.items()}, sep=".")
+    return {part: {"params": inner} for part, inner in params.items()}
 
 
 def space(prior: str, spec: Spec) -> Space:
     """The Space of a prior's shipped network for images of this shape: (H, W, 1), resampled to side 8 or 28."""
     side = warps.design(spec.shape)
-    params = _shipped(prior, side)
-    return of(CONFIGS[side], params, spec)
+    return of(CONFIGS[side], _shipped(prior, side), spec)
 
 
 @functools.lru_cache(maxsize=4)
@@ -237,41 +234,23 @@ def _shipped(prior, side):
 def of(config: Config, params: dict[str, Any], spec: Spec) -> Space:
     """The Space of a trained network for images of this shape."""
 
-    def encode(images):
+    def encoded(images, hidden=False):
         square = warps.resize(images, (config.side, config.side))
-        return _mapped(functools.partial(_encode, config, params["encoder"]), square)
+        encode = functools.partial(_encode, config, hidden, params["encoder"])
+        return each_alone(encode, square, _CHUNK)
 
     def decode(codes):
-        images = _mapped(functools.partial(_decode, config, params["decoder"]), codes)
+        images = each_alone(functools.partial(_decode, config, params["decoder"]), codes, _CHUNK)
         return warps.resize(images, spec.shape[:2])
 
-    def hidden(images):
-        square = warps.resize(images, (config.side, config.side))
-        return _mapped(functools.partial(_hidden, config, params["encoder"]), square)
-
-    return Space(encode, decode, hidden)
+    return Space(encoded, decode, functools.partial(encoded, hidden=True))
 
 
-def _mapped(function, rows):
-    """A jitted function in chunks of one size; each row is mapped alone."""
-    size = max(_CHUNK * -(-len(rows) // _CHUNK), _CHUNK)
-    padded = np.concatenate([rows, np.zeros((size - len(rows), *rows.shape[1:]), rows.dtype)])
-    parts = [np.asarray(function(padded[i : i + _CHUNK])) for i in range(0, size, _CHUNK)]
-    return np.concatenate(parts)[: len(rows)]
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _encode(config, params, images):
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _encode(config, hidden, params, images):
     def one(image):
-        return _applied(Encoder(config), params, image.astype(jnp.float32) / 255.0)[0]
-
-    return jax.vmap(one)(images)
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _hidden(config, params, images):
-    def one(image):
-        return Encoder(config).apply(params, image.astype(jnp.float32) / 255.0, hidden=True)
+        found = _applied(Encoder(config, hidden), params, image.astype(jnp.float32) / 255.0)
+        return found if hidden else found[0]
 
     return jax.vmap(one)(images)
 

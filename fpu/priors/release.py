@@ -8,7 +8,6 @@ The rest is post-processing: the variance of the noise is known, so every number
 [1] Noised Lloyd rounds: Blum et al., Practical privacy: the SuLQ framework, PODS 2005, section 5.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import chex
@@ -17,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fpu.dp import moments, sampling
+from fpu.dp.rows import each_alone
 from fpu.models import Spec
 from fpu.priors import Prior
 
@@ -29,7 +29,6 @@ WIDER = 1.4  # covariance within a class of members over that within a class of 
 LEAST = 0.15  # of the mean count: what a sum is divided by at least
 EXAMPLES = 20_000  # codes of the pool that say where a class's mean may lie,
 NEARER = 0.8  # at this share of their distance from the pool's centre
-CHUNK = 1000  # images in a call of encode
 
 # The arrays that `fit` returns: what a release may hold.
 PARAMETERS: tuple[str, ...] = "means", "weights", "roots"
@@ -55,7 +54,7 @@ def fit(
       key: secret typed key.
 
     **Guarantees.** One unit gives one image, whose code depends on that image and the public prior alone (it is
-    computed in calls of CHUNK rows, so that its rounding does not depend on how many others there are); a code that
+    computed by dp.rows.each_alone, so that its rounding does not depend on how many others there are); a code that
     is not finite counts as 0. With one component there is one noised sum of noise multiplier sigma. Otherwise there
     are LLOYD + 2, of terms of norm at most 1 each (fpu/dp/moments.py), whose shares of 1 / sigma^2 add up to 1:
     together they are one Gaussian release of sigma. A sum is shaped by the noised sums before it alone: a row's
@@ -106,19 +105,6 @@ def encoded(prior: Prior, images: np.ndarray) -> np.ndarray:
         norms = np.linalg.norm(codes, axis=1, keepdims=True)
     scale = np.where(np.isfinite(norms), prior.radius / np.maximum(norms, prior.radius), 0.0)
     return np.where(np.isfinite(norms), codes, 0.0) * scale
-
-
-def each_alone(function: Callable[[np.ndarray], np.ndarray], rows: np.ndarray) -> np.ndarray:
-    """function(rows) in calls of CHUNK rows, the last ones padding.
-
-    **Guarantees.** Where `function` maps each row alone, not even its rounding depends on how many others there are.
-    """
-    missing = CHUNK * max(1, -(-len(rows) // CHUNK)) - len(rows)
-    padded = np.concatenate([rows, np.zeros((missing, *rows.shape[1:]), rows.dtype)])
-    parts = [function(padded[i : i + CHUNK]) for i in range(0, len(padded), CHUNK)]
-    if any(len(part) != CHUNK for part in parts):
-        raise ValueError("encode must give one code for each image")
-    return np.concatenate(parts)[: len(rows)]
 
 
 def _nearest(u, labels, centres):

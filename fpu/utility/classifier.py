@@ -18,6 +18,7 @@ import numpy as np
 import optax
 
 from fpu import distributed
+from fpu.dp.rows import each_alone
 
 FEATURES = 64
 STEPS = 400  # optimiser steps of a quick training
@@ -178,22 +179,21 @@ def _batches(data, seed, steps):
         yield shifted(data.images[batch], rng), data.labels[batch]
 
 
-def _outputs(params, images):
-    size = _CHUNK * max(1, -(-len(images) // _CHUNK))
-    padding = np.zeros((size - len(images), *images.shape[1:]), np.uint8)
-    padded = np.concatenate([images, padding])
-    chunks = (padded[i : i + _CHUNK] for i in range(0, len(padded), _CHUNK))
+def _output(params, images, which):
     # On devices of this process alone: another process may have the result cached and not take part.
     local = jax.local_devices()
-    parts = [distributed.map_rows(_apply, (params,), chunk, devices=local) for chunk in chunks]
-    return [np.concatenate(part)[: len(images)] for part in zip(*parts, strict=True)]
+
+    def outputs(chunk):
+        return distributed.map_rows(_apply, (params,), chunk, devices=local)[which]
+
+    return each_alone(outputs, images, _CHUNK)
 
 
 def logits(params: Any, images: np.ndarray) -> np.ndarray:
     """float32 [n, K] of uint8 images [n, H, W, C]."""
-    return _outputs(params, images)[0]
+    return _output(params, images, 0)
 
 
 def features(params: Any, images: np.ndarray) -> np.ndarray:
     """float32 [n, 64] of uint8 images [n, H, W, C]: the layer before the last."""
-    return _outputs(params, images)[1]
+    return _output(params, images, 1)

@@ -19,6 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from fpu.dp.rows import each_alone
+
 STEPS, BATCH = 4000, 128
 SEEDS = 3
 _WIDTHS, _BLOCKS = (32, 64), 2  # channels of each stage, and residual blocks in it
@@ -127,10 +129,7 @@ def train_all(
 
 def logits(variables: Any, images: np.ndarray) -> np.ndarray:
     """float32 [n, K] of uint8 images [n, H, W, C]."""
-    size = _CHUNK * max(1, -(-len(images) // _CHUNK))
-    padded = np.concatenate([images, np.zeros((size - len(images), *images.shape[1:]), np.uint8)])
-    parts = [_apply(variables, padded[i : i + _CHUNK]) for i in range(0, size, _CHUNK)]
-    return np.concatenate(parts)[: len(images)]
+    return each_alone(functools.partial(_apply, variables), images, _CHUNK)
 
 
 @jax.jit

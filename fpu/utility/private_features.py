@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fpu.dp.rows import each_alone
 from fpu.models import frequencies
 from fpu.priors import Prior, release
 
@@ -39,7 +40,7 @@ def of_frequencies(shape: tuple[int, ...]) -> Features:
         pixels = images.reshape(len(images), int(np.prod(shape))).astype(np.float32) / np.float32(
             255
         ) - np.float32(0.5)
-        return release.each_alone(lambda rows: rows @ basis.T, pixels)
+        return each_alone(lambda rows: rows @ basis.T, pixels)
 
     return Features("frequencies of the image", encode, 100, 0.4, 1.0, 1.0)
 
@@ -71,7 +72,7 @@ def of_prior(prior: Prior) -> Features:
 def _unit(function, examples):
     """`function` divided by the median norm of its values on the pool, uint8 rows in, float64 rows out."""
     norm = np.median(np.linalg.norm(examples, axis=1))
-    return lambda images: release.each_alone(function, images) / norm
+    return lambda images: each_alone(function, images) / norm
 
 
 def _whitened(rows):

@@ -51,7 +51,7 @@ def rows(
     *,
     budget: tuple[float, float] | None = None,
     n: int | None = None,
-    unit: str = "image",
+    units: private_classifier.Units | None = None,
     prior: Prior | None = None,
     network: Any = None,
     seed: int = 0,
@@ -67,13 +67,13 @@ def rows(
       synthetic: (images, labels).
       beside: {name: (images, labels)}, other synthetic sets; each has a row of its own.
       budget: (eps, delta) of the run, or None where it is not private: no private_classifier then.
-      n: the public number of members, for the private classifier; None: how many there are.
-      unit: what the budget protects; the private classifier can protect an 'image' only.
+      n: the public number of units among the members, for the private classifier; None: how many there are.
+      units: what the budget protects, as data.units of the members; None: each image.
       prior: public images in whose space the private classifier works, or None.
       network: parameters of classifier.train on unseen real images with `seed`: the feature network
         of the fidelity metrics, so that it is trained once. None: too few images are unseen.
       seed: public. Network i takes seed + i.
-      secret: None, or the private classifier's key: see private_classifier.train.
+      secret: None, or the private classifier's key: see private_classifier.Way.
       cache: a folder for the metrics of rows without synthetic images, or None.
       progress: called with one line before each training.
 
@@ -120,7 +120,7 @@ def rows(
         eps = rounded_up(budget[0], 3)
         progress(f"utility: private classifier on {len(members[0])} members, eps = {eps}")
         out["private_classifier"] = _private(
-            members, test, n_classes, budget, unit, seeds, secret, prior, n
+            members, test, n_classes, budget, seeds, units, secret, prior, n
         )
     out["linear_synthetic"] = probe(synthetic)
     out["linear_members"] = cached("linear", members, lambda: probe(members))
@@ -171,23 +171,21 @@ def _private(
     test: LabelledImages,
     n_classes: int,
     budget: tuple[float, float],
-    unit: str,
     seeds: Sequence[int],
+    units: private_classifier.Units | None = None,
     secret: jax.Array | None = None,
     prior: Prior | None = None,
     n: int | None = None,
 ) -> dict:
     """The mean over one private training for each seed, each with the whole budget."""
     images, labels = train
-    if unit != "image":
-        reason = f"it protects one image; this run protects one {unit}"
-        return metrics.nothing(n_classes, reason)
+    n = n or len(labels if units is None else units[1])
 
     def predict():
         shape = tuple(images.shape[1:])
-        way = private_classifier.choose(prior, n or len(labels), n_classes, *budget, shape)
+        way = private_classifier.choose(prior, n, n_classes, *budget, shape)
         keys = [None if secret is None else jax.random.fold_in(secret, seed) for seed in seeds]
-        params = [way.train(images, labels, secret=key) for key in keys]
+        params = [way.train(images, labels, units, key) for key in keys]
         logits = np.stack([way.logits(p, test[0]) for p in params])
         return softmax(logits.astype(np.float64), axis=-1)
 

@@ -108,9 +108,9 @@ def test_official_name_needs_official_bytes_a_path_does_not(tmp_path, monkeypatc
     assert np.bincount(own.split).tolist() == [3 * n_classes, n_classes, n_classes]
 
     # With the official md5 the same file is the official set, by name or by path.
-    entry = (n_classes, safe.file_md5(path), "-")
-    monkeypatch.setitem(sources.MEDMNIST, name, entry)
-    monkeypatch.setattr(sources, "_info", dict)
+    official = {"url": "", "MD5": safe.file_md5(path), "license": ""}
+    official["label"] = {str(k): str(k) for k in range(n_classes)}
+    monkeypatch.setattr(sources, "_info", lambda: {name: official})
     for official in (data.load(name, tmp_path), data.load(path)):
         assert "MedMNIST" in official.source
         assert np.array_equal(official.images, own.images)

@@ -11,6 +11,7 @@ import pytest
 import release_checks
 from hypothesis import strategies as st
 
+from fpu.dp import rows
 from fpu.priors import draws, release
 
 SPEC = linear_prior.SPEC
@@ -70,9 +71,9 @@ def test_whatever_the_member_holds(seed, label, sigma, denominator, code):
 
 
 def test_a_code_does_not_depend_on_the_other_images():
-    images, _ = linear_prior.members(release.CHUNK + 7)
+    images, _ = linear_prior.members(rows.CHUNK + 7)
     codes = release.encoded(make(), images)
-    for count in (1, 30, release.CHUNK + 1):
+    for count in (1, 30, rows.CHUNK + 1):
         np.testing.assert_array_equal(release.encoded(make(), images[:count]), codes[:count])
     assert (np.linalg.norm(codes, axis=1) <= make().radius * (1 + 1e-12)).all()
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from fpu.utility import classifier, metrics, private_linear, protocols
+from fpu.utility import classifier, metrics, private_classifier, protocols
 
 pytestmark = pytest.mark.usefixtures("short_training")
 TRAINING_STEPS = 80
@@ -139,10 +139,16 @@ def test_full_has_three_seeds_of_everything(real, network, monkeypatch):
 
     monkeypatch.setattr(metrics, "judge", judge)
     monkeypatch.setattr(classifier, "_train", lambda data, k, seeds, steps: [network] * len(seeds))
-    blank = {"kernel": np.zeros((64, 10), np.float32), "bias": np.zeros(10, np.float32)}
-    monkeypatch.setattr(
-        private_linear, "train", lambda *a: seeds.append((a[3], a[4], a[6])) or blank
-    )
+    blank = {"kernel": np.zeros((64, 10), np.float32)}
+
+    def choose(prior, n, n_classes, eps, delta, shape):
+        return private_classifier.Way(
+            "blank",
+            lambda images, labels, units, secret: seeds.append((eps, delta, secret)) or blank,
+            lambda params, images: np.zeros((len(images), 10)),
+        )
+
+    monkeypatch.setattr(private_classifier, "choose", choose)
     secret = jax.random.key(7)
     protocols.rows(
         *(real, fresh(real), {}, 10),
@@ -171,5 +177,16 @@ def test_what_cannot_be_asked_says_why(real):
     assert "too few unseen real images" in reason(rows["label_fidelity"])
     few = real["members"][0][:40], real["members"][1][:40]
     test = real["test"]
-    assert "one group" in reason(protocols._private(few, test, 10, (1.0, 1e-3), "group", [0]))
-    assert "delta" in reason(protocols._private(few, test, 10, (1.0, 0.5), "image", [0]))
+    assert "delta" in reason(protocols._private(few, test, 10, (1.0, 0.5), [0]))
+
+
+def test_a_group_counts_as_one_for_the_private_classifier(real, monkeypatch):
+    """Of 40 images in 20 groups n is 20; a public n that was named stays."""
+    seen, units = [], (np.arange(40).reshape(20, 2), np.full(20, 2))
+    few = real["members"][0][:40], real["members"][1][:40]
+    choose = private_classifier.choose
+    monkeypatch.setattr(private_classifier, "choose", lambda *a: seen.append(a[1]) or choose(*a))
+    for n in (None, 25):
+        row = protocols._private(few, real["test"], 10, (1.0, 1e-3), [0], units, n=n)
+        assert row["accuracy"]["value"] is not None
+    assert seen == [20, 25]
