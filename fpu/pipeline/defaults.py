@@ -73,7 +73,7 @@ def defaults(preset: str, model: str, n: int, private: bool, warm: bool = False)
 def release_share(model: str, prior: str, n: int) -> float:
     """The share of the budget for the release that teaches a model: a public rule of public facts.
 
-    1, so that DP-SGD has nothing, but for a DDPM of many images with a prior other than `glyphs`: draws of `scans` are
+    1, so that DP-SGD has nothing, but for a DDPM of many images with a prior other than `glyphs`: draws by margin are
     few kinds of the prior's own images, and DP-SGD brings the model nearer to the members. It goes by the prior's name,
     as a plan is made before images of a prior are.
     """

@@ -106,8 +106,8 @@ _HELP = {
     "noise_multiplier": "standard deviation of the noise over the clip norm; eps is computed from it",
     "warmup_share": "share of the budget for a DP release whose draws teach the model; DP-SGD has the rest (default 1; "
     "0.3: DDPM, 3,500 images or more, prior not glyphs; 0: --noise_multiplier, --steps, --sample_rate, paper)",
-    "prior": "public images that help: auto (default: glyphs for digits and mnist, scans for octmnist, none for "
-    "others), none, glyphs, scans, images:WHAT (a data set, folder or .npz), module:function",
+    "prior": "public images that help: auto (default: glyphs for digits and mnist, layers for octmnist, none for "
+    "others), none, glyphs, layers, scans, images:WHAT (a data set, folder or .npz), module:function",
     "clip_norm": "l2 norm that each example's gradient is clipped to (default 1)",
     "sample_rate": "Poisson sampling rate of DP-SGD",
     "preset": "corrected (default) or paper (arXiv:2606.07640 as its code has it)",

@@ -8,6 +8,8 @@ returns noised sums. To add a prior, write one file here and add its name to PRI
     vary(key, images, spec)          other public images close to these; absent where there is no such thing
     space(images, classes, spec)     -> Space; absent: the space of spectrum.py
     COLOUR                           True where it makes RGB too; absent: grey images only
+    PLAUSIBLE                        the share of its images that can be like the members, 1 where all are of one kind;
+                                     absent: .1, of a mixture of many kinds
 
 Everything else (release, draws, training, report) then works on it. Two kinds of prior are not a file here:
 `images:WHAT` is `images.named(WHAT, data_dir)`, an object with these names, and `module:function` is a function
@@ -30,15 +32,15 @@ from fpu import InputError
 from fpu.files import cache, safe
 from fpu.models import Spec
 
-PRIORS = ("glyphs", "scans")  # the files of this folder that are priors
+PRIORS = ("glyphs", "layers", "scans")  # the files of this folder that are priors
 CHOICES = ("auto", "none", *PRIORS, "images:WHAT", "module:function")
 COUNT = 100_000  # images of a pool, fewer where they are large
 MOST_BYTES = 190 * 10**6  # of a pool on disk
 LEAST = 1000  # images; fewer are no pool
 RADIUS = 1.1  # times the median norm of the pool's codes: .75 costs 2 to 3 points of accuracy
 _SHARE_WITHIN = 0.5  # of the pool's covariance, where it has no classes
-_STROKES = ("digits", "mnist")
-_SCANS = ("octmnist",)
+_MIXTURE = 0.1  # PLAUSIBLE where a prior does not say
+_FITTING = {"digits": "glyphs", "mnist": "glyphs", "octmnist": "layers"}
 
 
 class Space(NamedTuple):
@@ -65,17 +67,17 @@ class Prior(NamedTuple):
     radius: float  # codes are clipped to this norm before they are added; public
     within: np.ndarray  # float32 [d, d], covariance of codes within a class of the pool
     vary: Callable[..., np.ndarray] | None  # (key, uint8 [n, H, W, C]) -> the same shape
+    plausible: float = _MIXTURE  # the share of the pool that can be like the members
 
 
 def auto(dataset: str, spec: Spec) -> str:
     """The prior that --prior=auto stands for: a public rule, from the data set's name and the images' shape.
 
-    glyphs for digits and mnist, scans for octmnist, whatever their side; none for everything else and for RGB.
+    glyphs for digits and mnist, layers for octmnist, whatever their side; none for everything else and for RGB.
     """
-    name = dataset.partition("_")[0]
     if spec.shape[2] != 1:
         return "none"
-    return "glyphs" if name in _STROKES else "scans" if name in _SCANS else "none"
+    return _FITTING.get(dataset.partition("_")[0], "none")
 
 
 def check(name: str) -> None:
@@ -96,7 +98,7 @@ def load(
     """The prior of this name for images of this shape: its pool is made and encoded, or read from the cache.
 
     Args:
-      name: glyphs, scans, images:WHAT or module:function (never auto or none).
+      name: one of PRIORS, images:WHAT or module:function (never auto or none).
       data_dir: where images:WHAT looks for the files of a data set.
       say: called with a line before each part that takes seconds.
 
@@ -110,6 +112,7 @@ def load(
             f"--prior={name} makes grey images and these are RGB: use --prior=images:WHAT with public RGB "
             "images, or --prior=none"
         )
+    plausible = _plausible(name, source)
     folder = cache.folder("priors") if name in PRIORS else None
     path = None if folder is None else folder / _file(name, source, spec)
     pool = None if path is None else _read(path, spec)
@@ -131,7 +134,15 @@ def load(
         RADIUS * float(np.median(np.linalg.norm(pool["codes"], axis=1))),
         within(pool["codes"], classes),
         None if vary is None else lambda key, images: vary(key, images, spec),
+        plausible,
     )  # fmt: skip
+
+
+def _plausible(name: str, source: Any) -> float:
+    share = getattr(source, "PLAUSIBLE", _MIXTURE)
+    if not isinstance(share, int | float) or not 0 < share <= 1:
+        raise InputError(f"--prior={name}: PLAUSIBLE is a share above 0 and at most 1, not {share}")
+    return float(share)
 
 
 def _refuse_mixing(name: str, space: Space, images: np.ndarray) -> None:
@@ -188,7 +199,9 @@ def _own(name: str, module: str, function: str) -> types.SimpleNamespace:
             "module (or set PYTHONPATH)"
         ) from error
     own = {
-        field: getattr(imported, field) for field in ("vary", "space") if hasattr(imported, field)
+        field: getattr(imported, field)
+        for field in ("vary", "space", "PLAUSIBLE")
+        if hasattr(imported, field)
     }
     return types.SimpleNamespace(
         make=make,

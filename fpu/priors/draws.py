@@ -24,9 +24,9 @@ from fpu.priors import Prior
 
 WAYS = ("decoded", "picked", "varied", "half", "margin")
 TRIES = 6  # variations of a pick, each of the nearest so far
-# By margin: the share of the pool that is like the members at all (in a mixture of kinds most are not); of these, the
-# share for each class; the fewest images of either; weight of the log density over d.
-PLAUSIBLE, CLEAREST, FEWEST, DENSITY = 0.1, 0.1, 300, 0.15
+# By margin: the share of the pool that is taken for each class, of those that are like the members at all
+# (Prior.plausible); the fewest images of either; weight of the log density over d.
+CLEAREST, FEWEST, DENSITY = 0.01, 300, 0.15
 _CHUNK = 1000  # images that are varied at once
 _NEAREST = 200  # codes that are compared to the whole pool at once: 100 MB
 
@@ -129,21 +129,21 @@ def _distance(prior, images, z):
 
 
 def _clearest(prior, params, key, labels):
-    """Images of the pool that are clearly of their class: of the PLAUSIBLE densest p(g), the CLEAREST by
+    """Images of the pool that are clearly of their class: of its plausible share of densest p(g), the CLEAREST by
 
     log p(k | g) + DENSITY log p(g) / d,
 
     drawn without repetition until all are used. Far from the members p(k | g) is clear everywhere, and says nothing:
-    hence the densest first.
+    hence, in a mixture of kinds, the densest first.
     """
     classes = zip(params["means"], params["weights"], params["roots"], strict=True)
     joint = np.stack([_log_density(prior.codes, *one) for one in classes], 1)
     density = np.logaddexp.reduce(joint, axis=1)
     score = joint - density[:, None] + DENSITY * density[:, None] / prior.codes.shape[1]
-    like = _top(density, PLAUSIBLE)
+    like = _top(density, prior.plausible * len(density))
     found = np.zeros(len(labels), int)
     for k in np.unique(labels):
-        best = like[_top(score[like, k], CLEAREST)]
+        best = like[_top(score[like, k], CLEAREST * len(density))]
         rows = np.flatnonzero(labels == k)
         rng = _rng(jax.random.fold_in(key, k))
         orders = [rng.permutation(len(best)) for _ in range(-(-len(rows) // len(best)))]
@@ -151,9 +151,9 @@ def _clearest(prior, params, key, labels):
     return prior.images[found]
 
 
-def _top(values, share):
-    """Positions of the largest `share` of values, at least FEWEST of them, or all where there are fewer."""
-    count = min(len(values), max(FEWEST, round(share * len(values))))
+def _top(values, count):
+    """Positions of the `count` largest values, at least FEWEST of them, or all where there are fewer."""
+    count = min(len(values), max(FEWEST, round(count)))
     return np.argpartition(-values, count - 1)[:count]
 
 

@@ -4,11 +4,39 @@ Coordinates are shares of the image: y runs down and x across, both from 0 to 1,
 row for each image, so that thousands are drawn at once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from fpu.models import Spec
+
 Uniform = Callable[[float, float], np.ndarray]
+# A family of drawn images: draw(rng, n, height, width) -> (float32 [n, H, W], kinds), how many kinds, its share.
+Family = tuple[Callable, int, float]
+_CHUNK = 1000  # images drawn at once
+
+
+def mixed(
+    rng: np.random.Generator, n: int, spec: Spec, families: Sequence[Family]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Grey images of families in random order, each of a family by its share.
+
+    Returns: (uint8 [n, H, W, 1], int32 [n]: the kinds of the first family, then those of the next, and so on).
+    """
+    height, width, _ = spec.shape
+    images, classes = np.zeros((n, height, width, 1), np.uint8), np.zeros(n, np.int32)
+    for first in range(0, n, _CHUNK):
+        count = min(_CHUNK, n - first)
+        counts = rng.multinomial(count, [share for _, _, share in families])
+        order, before = first + rng.permutation(count), 0
+        parts = np.split(order, np.cumsum(counts)[:-1])
+        for (draw, kinds, _), part in zip(families, parts, strict=True):
+            if len(part):
+                drawn, kind = draw(rng, len(part), height, width)
+                images[part, ..., 0] = np.round(255 * np.clip(drawn, 0.0, 1.0))
+                classes[part] = before + kind
+            before += kinds
+    return images, classes
 
 
 def grid(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:

@@ -18,14 +18,16 @@ SIZE = 48  # numbers in a code, at most
 # Exponent of the variances that the map divides by. 1/2 makes all directions equal; less leaves more room for those
 # in which images vary most, which is what few members can tell.
 WHITENING = 0.35
-PHASE = 2.0  # weight of (b)
+PHASE = 2.0  # weight of (b), where a prior does not say another
 _HIGHEST = 14  # frequency in (a), in waves an image: what a side of 28 has
 _FLOOR = 0.05  # added to amplitudes; about those of the noise in a clean image of side 28
 _FITTED, _CHUNK = 20_000, 1000  # images that the map is fitted to; images at once
 
 
-def space(images: np.ndarray, classes: np.ndarray | None, spec: Spec) -> Space:
-    """The space of a pool of public images uint8 [m, H, W, C] with classes int [m] or None.
+def space(
+    images: np.ndarray, classes: np.ndarray | None, spec: Spec, phase: float = PHASE
+) -> Space:
+    """The space of a pool of public images uint8 [m, H, W, C] with classes int [m] or None. phase: weight of (b).
 
     Numbers have mean 0 over the pool. Their scales are those of differences within a class.
 
@@ -39,7 +41,7 @@ def space(images: np.ndarray, classes: np.ndarray | None, spec: Spec) -> Space:
         for k in np.unique(own):
             apart[own == k] -= apart[own == k].mean(0)
     weight = np.ones(x.shape[1])
-    weight[spectrum_size(spec) :] = PHASE
+    weight[spectrum_size(spec) :] = phase
     weight /= np.maximum(apart.std(0), 1e-3)
     values, vectors = np.linalg.eigh(np.cov((apart * weight).T))
     values, vectors = values[::-1][:SIZE], vectors[:, ::-1][:, :SIZE]

@@ -82,6 +82,7 @@ def test_half_is_decoded():
 
 def test_of_the_densest_the_clearest_are_taken_once_until_all_are_used(monkeypatch):
     monkeypatch.setattr(draws, "FEWEST", 8)
+    monkeypatch.setattr(draws, "CLEAREST", 0.03)  # 12 of 400
     p, codes = params(), make().codes.astype(np.float64)
     joint = np.zeros((400, 3))
     for k in range(3):
@@ -92,12 +93,15 @@ def test_of_the_densest_the_clearest_are_taken_once_until_all_are_used(monkeypat
     density = joint.sum(1)
     with np.errstate(divide="ignore"):
         score = np.log(joint / density[:, None]) + 0.15 * np.log(density / 3)[:, None] / 5
-    like = np.argsort(-density)[:40]  # 10 % of 400
-    rows = of_the_pool(drawn.__wrapped__("margin"))  # under this FEWEST
-    for k in range(3):
-        best = like[np.argsort(-score[like, k])[:8]]
-        mine = rows[k::3]
-        assert set(mine[:8]) == set(mine) == set(best)
+    for share in (0.1, 1.0):
+        like = np.argsort(-density)[: round(400 * share)]
+        prior = make()._replace(plausible=share)
+        images = draws.sample(prior, SPEC, p, jax.random.key(0), LABELS, "margin")
+        rows = of_the_pool(np.round(255 * images).astype(np.uint8))
+        for k in range(3):
+            best = like[np.argsort(-score[like, k])[:12]]
+            mine = rows[k::3]
+            assert set(mine[:12]) == set(mine) == set(best)
 
 
 def test_the_default_is_a_public_rule():

@@ -42,12 +42,12 @@ def drawn(monkeypatch):
 
 def test_auto_is_a_rule_of_name_and_shape():
     assert auto("digits", GREY) == auto("mnist", Spec((28, 28, 1), 10)) == "glyphs"
-    assert auto("octmnist", Spec((28, 28, 1), 4)) == auto("octmnist_64", GREY) == "scans"
+    assert auto("octmnist", Spec((28, 28, 1), 4)) == auto("octmnist_64", GREY) == "layers"
     assert auto("bloodmnist", RGB) == auto("mnist", RGB) == auto("mine", GREY) == "none"
 
 
 @pytest.mark.parametrize(
-    "name", ["auto", "none", "glyphs", "scans", "images:mnist", "my.module:make"]
+    "name", ["auto", "none", "glyphs", "layers", "scans", "images:mnist", "my.module:make"]
 )
 def test_names_that_can_be_a_prior(name):
     priors.check(name)
@@ -165,9 +165,11 @@ def test_a_users_own_simulator_may_have_colour_and_gets_the_defaults(module):
     assert prior.vary is None
     assert prior.space.decode is None
     assert "simulator_of_mine:draw" in prior.knows
-    before = prior.version
-    module(SIMULATOR + "# another\n")
-    assert priors.load("simulator_of_mine:draw", RGB).version != before
+    assert prior.plausible == 0.1
+    module(SIMULATOR + "PLAUSIBLE = 1\n")
+    other = priors.load("simulator_of_mine:draw", RGB)
+    assert other.version != prior.version
+    assert other.plausible == 1.0
     half = np.cov(prior.codes.T) / 2
     np.testing.assert_allclose(prior.within, half, rtol=1e-3, atol=1e-3)
 
@@ -196,6 +198,10 @@ def draw(rng, n, spec):
         (
             "def draw(rng, n, spec): return np.zeros((2000, 8, 8, 1), np.uint8), np.ones(3, int)",
             "one integer",
+        ),
+        (
+            "PLAUSIBLE = 0\ndef draw(rng, n, spec): return np.zeros((2000, 8, 8, 1), np.uint8), None",
+            "PLAUSIBLE is a share above 0",
         ),
         ("def drawn(): pass", "module:function"),
         ("1 +", "module:function"),

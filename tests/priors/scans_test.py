@@ -1,21 +1,22 @@
-"""fpu/priors/scans.py and the families it mixes: any side, repeatable, of many kinds, each with what it should show."""
+"""fpu/priors/scans.py, layers.py and other families: any side, repeatable, of many kinds, what each should show."""
 
 import numpy as np
 import pytest
 
 from fpu.models import Spec
-from fpu.priors import chest, layers, phantoms, scans, shapes
+from fpu.priors import chest, layers, phantoms, scans, shapes, spectrum
 
 FAMILIES = [layers, chest, phantoms]
 
 
-def made(n=60, side=(16, 16), seed=0):
-    return scans.make(np.random.default_rng(seed), n, Spec((*side, 1), 4))
+def made(n=60, side=(16, 16), seed=0, prior=scans):
+    return prior.make(np.random.default_rng(seed), n, Spec((*side, 1), 4))
 
 
+@pytest.mark.parametrize("prior", [scans, layers])
 @pytest.mark.parametrize("side", [(8, 8), (28, 28), (64, 64), (13, 20)])
-def test_images_of_any_side(side):
-    images, classes = made(side=side)
+def test_images_of_any_side(side, prior):
+    images, classes = made(side=side, prior=prior)
     assert images.shape == (60, *side, 1)
     assert images.dtype == np.uint8
     assert classes.shape == (60,)
@@ -34,7 +35,29 @@ def test_all_kinds_come_up_in_the_shares_of_the_families():
     counts = np.bincount(classes)
     assert len(counts) == sum(family.KINDS for family in FAMILIES)
     assert counts.min() > 100
-    assert abs(counts[: layers.KINDS].sum() / 3000 - scans.SHARES[0][1]) < 0.04
+    assert abs(counts[: layers.KINDS].sum() / 3000 - scans.FAMILIES[0][2]) < 0.04
+
+
+def test_layers_alone_are_what_draw_makes_in_another_order():
+    images, classes = made(40, prior=layers)
+    rng = np.random.default_rng(0)
+    rng.multinomial(40, [1.0])
+    order = rng.permutation(40)
+    drawn, kinds = layers.draw(rng, 40, 16, 16)
+    np.testing.assert_array_equal(images[order, ..., 0], np.round(255 * np.clip(drawn, 0, 1)))
+    np.testing.assert_array_equal(classes[order], kinds)
+
+
+def test_in_the_space_of_layers_alone_it_does_not_matter_where_things_are():
+    spec = Spec((28, 28, 1), 4)
+    images, classes = made(400, (28, 28), prior=layers)
+    spot = np.zeros((2, 28, 28, 1), np.uint8)
+    spot[0, 12:15, 11:14], spot[1, 13:16, 14:17] = 200, 200
+    alone, with_places = (
+        each.space(images, classes, spec).encode(spot) for each in (layers, spectrum)
+    )
+    assert np.linalg.norm(alone[0] - alone[1]) < 0.3 * np.linalg.norm(alone[0])
+    assert np.linalg.norm(with_places[0] - with_places[1]) > 0.3 * np.linalg.norm(with_places[0])
 
 
 def test_no_two_images_are_the_same_and_none_is_blank():
