@@ -42,25 +42,12 @@ def test_scripts_are_sound(script):
     ("env", "shard"),
     [
         ({}, "0/1"),
-        (
-            {
-                "SLURM_ARRAY_TASK_ID": "3",
-                "SLURM_ARRAY_TASK_COUNT": "8",
-                "SLURM_ARRAY_TASK_MIN": "0",
-            },
-            "3/8",
-        ),
-        (
-            {
-                "SLURM_ARRAY_TASK_ID": "8",
-                "SLURM_ARRAY_TASK_COUNT": "8",
-                "SLURM_ARRAY_TASK_MIN": "1",
-            },
-            "7/8",
-        ),
+        ({"ID": "3", "COUNT": "8", "MIN": "0"}, "3/8"),
+        ({"ID": "8", "COUNT": "8", "MIN": "1"}, "7/8"),
     ],
 )
 def test_a_slurm_task_does_its_shard(env, shard):
+    env = {f"SLURM_ARRAY_TASK_{name}": value for name, value in env.items()}
     code, out, _ = output("slurm.sbatch", "--dry-run", "--out=records", "--preset=smoke", **env)
     assert code == 0
     assert out.split() == [
@@ -113,10 +100,17 @@ def test_a_tpu_is_made_and_deleted_and_what_was_made_is_fetched(command, hosts, 
     assert shlex.split(work)[-len(command) :] == command
 
 
-@pytest.mark.parametrize("words", [["--out", "mine"], ["--out=/mine"], ["--workdir=mine"]])
-def test_what_would_be_left_on_a_tpu_is_refused(words):
-    flags = "--dry-run", "--name=n", "--zone=z", "--type=v4-8"
-    code, out, err = output("tpu_vm.sh", *flags, "--", "experiments.sweep", *words)
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--zone=z --type=v4-8 -- experiments.sweep --out mine",
+        "--zone=z --type=v4-8 -- experiments.sweep --out=/mine",
+        "--zone=z --type=v4-8 -- experiments.sweep --workdir=mine",
+        "",  # without what it needs
+    ],
+)
+def test_what_would_be_left_on_a_tpu_and_what_is_not_enough_is_refused(words):
+    code, out, err = output("tpu_vm.sh", "--dry-run", "--name=n", *words.split())
     assert (code, out, err.count("\n")) == (2, "", 1)
 
 
@@ -141,26 +135,6 @@ def test_a_tpu_whose_work_failed_is_fetched_and_deleted_one_that_cannot_be_fetch
     assert ("n is kept" in err) is not deleted
 
 
-def test_a_tpu_command_without_what_it_needs_is_refused():
-    code, _, err = output("tpu_vm.sh", "--dry-run", "--name=n")
-    assert (code, err.count("\n")) == (2, 1)
-
-
-def commands(text):
-    """(module, preset) of every command of fpu in a launcher, whose module must exist."""
-    modules = set(re.findall(r"\b(experiments\.\w+)", text))
-    return modules, set(re.findall(r"--preset=(\w+)", text))
-
-
-@pytest.mark.parametrize("path", sorted(p.name for p in LAUNCH.iterdir()))
-def test_launchers_name_modules_and_presets_that_exist(path):
-    modules, presets = commands((LAUNCH / path).read_text())
-    assert modules
-    for module in modules:
-        assert (ROOT / (module.replace(".", "/") + ".py")).is_file()
-    assert presets <= set(grids.GRIDS)
-
-
 FLAGS = {
     "run": {field.name for field in dataclasses.fields(settings.Options)} | {"process"},
     "sweep": {"out", "set", "preset", "shard", "dry_run"},
@@ -168,10 +142,14 @@ FLAGS = {
 
 
 @pytest.mark.parametrize("path", sorted(p.name for p in LAUNCH.iterdir()))
-def test_launchers_give_flags_that_exist(path):
+def test_launchers_name_modules_presets_and_flags_that_exist(path):
     text = (LAUNCH / path).read_text().replace("\\\n", " ")
-    commands = re.findall(r"experiments\.(run|sweep)((?:\s+--\w\S*)*)", text)
-    for name, words in commands:
+    modules = set(re.findall(r"\b(experiments\.\w+)", text))
+    assert modules
+    for module in modules:
+        assert (ROOT / (module.replace(".", "/") + ".py")).is_file()
+    assert set(re.findall(r"--preset=(\w+)", text)) <= set(grids.GRIDS)
+    for name, words in re.findall(r"experiments\.(run|sweep)((?:\s+--\w\S*)*)", text):
         assert set(re.findall(r"--(\w+)", words)) <= FLAGS[name], words
 
 
@@ -228,12 +206,6 @@ def test_the_task_keeps_its_runs_where_the_next_machine_finds_them():
 def test_the_image_holds_no_data_and_no_run():
     lines = (LAUNCH / "Dockerfile").read_text().splitlines()
     copied = [word for line in lines if line.startswith("COPY") for word in line.split()[1:-1]]
-    assert set(copied) == {
-        "pyproject.toml",
-        "uv.lock",
-        "README.md",
-        "LICENSE",
-        "fpu",
-        "experiments",
-    }
+    kept = {"pyproject.toml", "uv.lock", "README.md", "LICENSE", "fpu", "experiments"}
+    assert set(copied) == kept
     assert "USER fpu" in lines

@@ -14,7 +14,6 @@ near_copies is on pixels, authenticity and data_copying are on random features.
 
 import numpy as np
 from scipy.stats import rankdata
-from sklearn.cluster import KMeans
 
 from fpu import neighbours
 from fpu.intervals import metric, missing, normal, percentile, share, wilson
@@ -97,6 +96,8 @@ def data_copying(
     few = min(len(unseen), len(images))
     if few < _LEAST:
         return missing(f"{few} images or unseen real images; at least {_LEAST} are needed")
+    from sklearn.cluster import KMeans  # takes a second to import
+
     seed = int(rng.integers(2**31))
     distinct = len(np.unique(flat(members), axis=0))
     n_cells = int(np.clip(few // _CELL, 1, min(_CELLS, distinct)))

@@ -2,10 +2,9 @@
 
 import statistics
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 from scipy.stats import rankdata
 
 from fpu.baselines import BASELINES
@@ -14,6 +13,9 @@ from fpu.models import MODELS
 from fpu.report import budget, records
 from fpu.report.metrics import COLUMNS, FIDELITY, Metric, find
 from fpu.report.words import decimals, grid, interval, model_name, number, plural, shape_name, value
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ORDER = (*MODELS, "", *BASELINES)  # "": any other model
 HEADER = ("model", "ε", "n", "runs", *(metric.column for metric in COLUMNS), "steps", "seconds")
@@ -36,7 +38,7 @@ class Table(NamedTuple):
     notes: list[str]
 
 
-def frame(runs: Sequence[dict]) -> pd.DataFrame:
+def frame(runs: Sequence[dict]) -> "pd.DataFrame":
     """One row per run, sorted as tables are: by data set, n, model (baselines last) and eps (infinity last).
 
     The index is the place in `runs`. A metric is three columns (NAME, NAME_low, NAME_high), NaN where it has no value.
@@ -65,6 +67,8 @@ def frame(runs: Sequence[dict]) -> pd.DataFrame:
                 "rounded": rounded(run),
             }
         )
+    import pandas as pd  # takes a second: only where tables are made
+
     table = pd.DataFrame(rows).astype({"seed": "Int64"})
     numeric = [name + end for name in map(_name, COLUMNS) for end in ("", "_low", "_high")]
     table[[*numeric, "seconds"]] = table[[*numeric, "seconds"]].astype(float)
@@ -119,14 +123,14 @@ def _scale(metric: Metric) -> float:
     return metric.scale if metric.column_scale is None else metric.column_scale
 
 
-def _metrics(rows: pd.DataFrame, name: str) -> list[dict]:
+def _metrics(rows: "pd.DataFrame", name: str) -> list[dict]:
     """A metric of each row."""
     values = rows[[name, f"{name}_low", f"{name}_high"]].to_numpy().tolist()
     listed = [[None if np.isnan(x) else x for x in line] for line in values]
     return [{"value": value, "low": low, "high": high} for value, low, high in listed]
 
 
-def _row(rows: pd.DataFrame) -> list[str]:
+def _row(rows: "pd.DataFrame") -> list[str]:
     first = rows.iloc[0]
     metrics = [_mean(_metrics(rows, _name(metric)), _scale(metric)) for metric in COLUMNS]
     steps = rows["steps"].to_list()
@@ -158,7 +162,7 @@ def _mean(metrics: list[dict], scale: float) -> str:
     return text if count == len(metrics) else f"{text} ({count} of {len(metrics)})"
 
 
-def _diverged(rows: pd.DataFrame) -> list[str]:
+def _diverged(rows: "pd.DataFrame") -> list[str]:
     """A line for each row of the table that lacks runs which diverged: its mean is of the better runs alone."""
     lines = []
     for _, cell in rows.groupby(_ROW):
@@ -171,7 +175,7 @@ def _diverged(rows: pd.DataFrame) -> list[str]:
     return lines
 
 
-def _crossings(rows: pd.DataFrame) -> list[str]:
+def _crossings(rows: "pd.DataFrame") -> list[str]:
     """Where training pays: a line for each n and model that was compared with one-shot draws."""
     lines = []
     compared = rows.loc[np.isfinite(rows["over_one-shot"])]

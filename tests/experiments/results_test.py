@@ -1,5 +1,6 @@
 """The committed results: every study reads, every table in the documents follows from the records, and collect."""
 
+import functools
 import importlib
 import json
 import pathlib
@@ -13,15 +14,32 @@ from fpu.report import measured, records
 
 ROOT = pathlib.Path(__file__).parents[2] / "experiments"
 STUDIES = sorted((ROOT / "results").glob("*.jsonl"))
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 MODELS = ("prior", "vae", "gan", "ddpm")
 ONE_EACH = ("prior", "pe", "gaussian", "merf", "ddpm")
 RIVALS = ("gaussian", "merf", "vae", "gan", "ddpm")
 
 
+@functools.cache
+def study(name):
+    """The records of a study."""
+    return records.read([ROOT / "results" / f"{name}.jsonl"])
+
+
+def table(head):
+    """The cells of each row of the table in the README that begins with `head`."""
+    (lines,) = (part.splitlines()[2:] for part in TEXT.split("\n\n") if part.startswith(head))
+    return [[cell.strip() for cell in line.strip("| ").split("|")] for line in lines]
+
+
+def number(text):
+    return float(text.replace(",", "").replace("∞", "inf"))
+
+
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_a_study_is_valid_sorted_and_has_no_record_twice(path):
     lines = path.read_text(encoding="utf-8").splitlines()
-    assert collect.merged(records.read([path])) == lines
+    assert collect.merged(study(path.stem)) == lines
 
 
 @pytest.mark.parametrize(
@@ -49,47 +67,28 @@ def test_a_committed_table_is_what_its_suite_makes_of_the_committed_numbers(suit
 
 
 def test_the_table_of_the_package_follows_from_the_records():
-    assert curves.table(records.read(STUDIES)) == measured.PATH.read_text(encoding="utf-8")
+    runs = [run for path in STUDIES for run in study(path.stem)]
+    assert curves.table(runs) == measured.PATH.read_text(encoding="utf-8")
 
 
 def test_the_utility_table_in_the_readme_follows_from_the_records():
-    runs = records.read([ROOT / "results" / "scarcity.jsonl"])
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    (table,) = (
-        part for part in text.split("\n\n") if part.startswith("| images | n | ε | gaussian |")
-    )
-    rows = [
-        [cell.strip() for cell in line.strip("| ").split("|")] for line in table.splitlines()[2:]
-    ]
+    rows = table("| images | n | ε | gaussian |")
     assert len(rows) == 38
-    for row in rows:
-        assert (
-            utility(runs, row[0], int(row[1].replace(",", "")), float(row[2].replace("∞", "inf")))
-            == row[3:]
-        )
+    for dataset, n, eps, *cells in rows:
+        assert utility(study("scarcity"), dataset, number(n), number(eps)) == cells
 
 
 def test_the_table_of_priors_in_the_readme_follows_from_the_records():
-    runs = records.read([ROOT / "results" / "prior.jsonl"])
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    (table,) = (part for part in text.split("\n\n") if part.startswith("| images | n | prior |"))
-    for line in table.splitlines()[2:]:
-        dataset, n, *cells = [cell.strip() for cell in line.strip("| ").split("|")]
-        assert helped(runs, dataset, int(n.replace(",", ""))) == cells
+    for dataset, n, *cells in table("| images | n | prior |"):
+        assert helped(study("prior"), dataset, number(n)) == cells
 
 
 def test_the_table_of_rivals_in_the_readme_follows_from_the_records():
-    runs = records.read([ROOT / "results" / "rivals.jsonl"])
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    (table,) = (
-        part for part in text.split("\n\n") if part.startswith("| images | n | ε | prior |")
-    )
+    runs, rows = study("rivals"), table("| images | n | ε | prior |")
     settings = {(r["data"]["name"], r["data"]["n_members"], records.eps(r)) for r in runs}
-    lines = table.splitlines()[2:]
-    assert len(lines) == len({(name, n, round(eps)) for name, n, eps in settings})
-    for line in lines:
-        dataset, n, eps, *cells = [cell.strip() for cell in line.strip("| ").split("|")]
-        assert rivals(runs, dataset, int(n.replace(",", "")), float(eps)) == cells
+    assert len(rows) == len({(name, n, round(eps)) for name, n, eps in settings})
+    for dataset, n, eps, *cells in rows:
+        assert rivals(runs, dataset, number(n), number(eps)) == cells
 
 
 def rivals(runs, dataset, n, eps):

@@ -8,7 +8,7 @@ import pytest
 import tiny_prior
 from quick_run import JUDGED, PNG, SECRET, killed_in_warmup, options, tells_the_secret
 
-from fpu import InputError, evaluation, report
+from fpu import InputError, data, evaluation, report, training
 from fpu.baselines import OF_PRIOR, gaussian
 from fpu.pipeline import run
 from fpu.priors import release
@@ -52,6 +52,10 @@ def test_a_run_killed_while_draws_teach_it_goes_on_with_the_same_release(
     np.testing.assert_array_equal(images(folder), images(straight))
 
     record = read(folder, "record.json")
+    assert 4.97 < record["privacy"]["eps"] <= 5.0
+    assert [stage.get("steps") for stage in record["privacy"]["stages"]] == [None]
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert all("warmup/loss" in line for line in lines)
     assert record["config"]["prior"] == "squares"
     assert record["prior"] == {
         "name": "squares",
@@ -88,16 +92,23 @@ def test_release_rivals_and_dpsgd_have_secret_keys_of_their_own(tmp_path, quick,
 
         return fitted
 
+    def trained(model, plan, recipe, pool, cells, **more):
+        keys["DP-SGD"] = cells.secret[0]
+        return fit(model, plan, recipe, pool, cells, **more)
+
     def judge(*_, **arguments):
         beside.append(sorted(arguments["beside"]))
         return dict(JUDGED)
 
     monkeypatch.setattr(gaussian, "fit", kept("gaussian", gaussian.fit))
     monkeypatch.setattr(release, "fit", kept("prior", release.fit))
+    fit = training.fit
+    monkeypatch.setattr(training, "fit", trained)
     monkeypatch.setattr(evaluation, "evaluate", judge)
     run.run(options(tmp_path / "both", **ON_DRAWS | {"warmup_share": 0.5, "steps": 2}))
-    assert sorted(name.split()[0] for name in keys) == ["gaussian", "prior", "prior", "root"]
-    assert len({tuple(np.asarray(jax.random.key_data(key))) for key in keys.values()}) == 4
+    names = ["DP-SGD", "gaussian", "prior", "prior", "root"]
+    assert sorted(name.split()[0] for name in keys) == names
+    assert len({tuple(np.asarray(jax.random.key_data(key))) for key in keys.values()}) == 5
     run.run(options(tmp_path / "draws", **DRAWS))
     assert beside == [["gaussian", "one_shot", "warmup"], ["gaussian"]]
 
@@ -123,10 +134,7 @@ def test_draws_of_a_prior_are_a_release_that_draws_more(tmp_path, quick, monkeyp
 
 
 def test_a_member_among_the_public_images_is_told_to_the_holder_alone(tmp_path, quick, monkeypatch):
-    prior = tiny_prior.prior
-    from fpu import data
-
-    digits = data.load("digits")
+    prior, digits = tiny_prior.prior, data.load("digits")
     known = digits.images[digits.split == 0]
 
     def with_members(spec, version="1"):
@@ -135,7 +143,7 @@ def test_a_member_among_the_public_images_is_told_to_the_holder_alone(tmp_path, 
 
     monkeypatch.setattr(tiny_prior, "prior", with_members)
     tiny_prior.install(monkeypatch)
-    folder = run.run(options(tmp_path, **ON_DRAWS))
+    folder = run.run(options(tmp_path, **DRAWS))
     assert read(folder, "record.json")["prior"]["members_among_them"] == 100
     for path in (folder / "release").glob("*.*"):
         assert b"members_among" not in path.read_bytes()

@@ -1,15 +1,16 @@
 """fpu/pipeline/groups.py: cells of one program end where runs alone end, are stopped and go on; what they cost."""
 
 import dataclasses
+import functools
 import json
 import pathlib
 
 import jax
 import numpy as np
 import pytest
-from quick_run import JUDGED, TINY
+from quick_run import JUDGED, PNG, TINY
 
-from fpu import evaluation, training
+from fpu import evaluation, report, training
 from fpu.dp import accounting
 from fpu.pipeline import cost, generator, groups, jobs, keep, run, sweep, workdir
 from fpu.pipeline.settings import Options
@@ -31,11 +32,14 @@ CELLS = [BOTH, dataclasses.replace(BOTH, seed=1), dataclasses.replace(BOTH, eps=
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """Three calls for a stage, few draws, and noise that nobody has solved for."""
+    """Three calls for a stage, few draws, noise that nobody has solved for, no judges, no pages."""
     monkeypatch.setattr(warmup, "DRAWS", 200)
     monkeypatch.setattr(training.loop, "STEPS_PER_CALL", 3)
     monkeypatch.setattr(accounting, "calibrate", lambda make_plan, eps: make_plan(3 / eps))
     monkeypatch.setattr(accounting, "epsilon", lambda plan: (1.0, "pld"))
+    monkeypatch.setattr(evaluation, "evaluate", lambda *_, **__: dict(JUDGED))
+    monkeypatch.setattr(report, "page", lambda record, picture: "<html></html>")
+    monkeypatch.setattr(report, "samples_png", lambda path, *_: path.write_bytes(PNG))
 
 
 def inside(folder, wanted=CELLS) -> list[Options]:
@@ -52,22 +56,26 @@ def ends(wanted, stage="0"):
     ]
 
 
-def test_cells_of_a_group_end_where_runs_alone_end(tmp_path, monkeypatch):
-    wanted = inside(tmp_path)
+@functools.cache
+def grouped(folder):
+    """The options of the three cells after they were trained as a group, and where they ended."""
+    wanted = inside(folder / "grouped")
     groups.train_group(wanted)
-    grouped = ends(wanted)
-    assert workdir.note(tmp_path / "2")["cells"] == 3
-    alone = []
-    for i, options in enumerate(inside(tmp_path / "alone")):
+    return wanted, ends(wanted)
+
+
+def test_cells_of_a_group_end_where_runs_alone_end(tmp_path, monkeypatch, tmp_path_factory):
+    wanted, ended = grouped(tmp_path_factory.getbasetemp())
+    assert workdir.note(pathlib.Path(wanted[2].workdir))["cells"] == 3
+    for options, end in zip(inside(tmp_path), ended, strict=True):
         job, folder = jobs.prepare(options), pathlib.Path(options.workdir)
         folder.mkdir(parents=True)
         key = workdir.secret_key(folder, options.noise_seed)
         generator.trained(job, folder, key, jax.random.key(options.seed))
-        alone += ends([options])
-        for mine, other in zip(*map(jax.tree.leaves, (alone[i], grouped[i])), strict=True):
+        for mine, other in zip(*map(jax.tree.leaves, (*ends([options]), end)), strict=True):
             np.testing.assert_allclose(mine, other, atol=2e-4)
     for a, b in ((0, 1), (0, 2), (1, 2)):  # and nowhere else: neither pool nor noise was shared
-        far = jax.tree.map(lambda x, y: np.abs(x - y).max(), grouped[a], grouped[b])
+        far = jax.tree.map(lambda x, y: np.abs(x - y).max(), ended[a], ended[b])
         assert max(jax.tree.leaves(far)) > 1e-2
 
     # What comes after finds a training that has ended, and trains no step.
@@ -79,7 +87,6 @@ def test_cells_of_a_group_end_where_runs_alone_end(tmp_path, monkeypatch):
         return made._replace(run=lambda *a: steps.append(1) or made.run(*a))
 
     monkeypatch.setattr(training.loop, "compiled", counted)
-    monkeypatch.setattr(evaluation, "evaluate", lambda *_, **__: dict(JUDGED))
     folder = run.run(wanted[1])
     assert steps == []
     cost = json.loads((folder / "record.json").read_text())["cost"]
@@ -87,28 +94,26 @@ def test_cells_of_a_group_end_where_runs_alone_end(tmp_path, monkeypatch):
     assert cost["seconds"]["train"] >= workdir.note(folder)["seconds"] > 0
 
 
-@pytest.mark.parametrize("stage", ["warmup", "0"])
-def test_a_group_that_was_stopped_ends_where_it_would_have(tmp_path, monkeypatch, stage):
+def test_a_group_that_was_stopped_in_each_stage_ends_where_it_would_have(
+    tmp_path, monkeypatch, tmp_path_factory
+):
     monkeypatch.setattr(keep, "SECONDS", 0.0)  # a checkpoint after every call
-    wanted, save = inside(tmp_path / "stopped"), checkpoint.save
+    wanted, save = inside(tmp_path), checkpoint.save
+    for stage in ("warmup", "0"):
 
-    def dies(folder, step, state, layout):
-        if folder == tmp_path / "stopped" / "1" / "checkpoints" / stage and step > 3:
-            raise KeyboardInterrupt  # the first cell is a checkpoint ahead
-        save(folder, step, state, layout)
+        def dies(folder, step, state, layout, stage=stage):
+            if folder == tmp_path / "1" / "checkpoints" / stage and step > 3:
+                raise KeyboardInterrupt  # the first cell is a checkpoint ahead
+            save(folder, step, state, layout)
 
-    monkeypatch.setattr(checkpoint, "save", dies)
-    with pytest.raises(KeyboardInterrupt):
-        groups.train_group(wanted)
-    kept = [
-        checkpoint.steps(tmp_path / "stopped" / str(i) / "checkpoints" / stage) for i in range(3)
-    ]
-    assert kept[0][-1] > kept[1][-1] == 3
+        monkeypatch.setattr(checkpoint, "save", dies)
+        with pytest.raises(KeyboardInterrupt):
+            groups.train_group(wanted)
+        kept = [checkpoint.steps(tmp_path / str(i) / "checkpoints" / stage) for i in range(3)]
+        assert kept[0][-1] > kept[1][-1] == 3
     monkeypatch.setattr(checkpoint, "save", save)
     groups.train_group(wanted)
-    whole = inside(tmp_path / "whole")
-    groups.train_group(whole)
-    for a, b in zip(ends(wanted), ends(whole), strict=True):
+    for a, b in zip(ends(wanted), grouped(tmp_path_factory.getbasetemp())[1], strict=True):
         jax.tree.map(np.testing.assert_array_equal, a, b)
 
 
@@ -144,14 +149,14 @@ def test_runs_that_are_trained_already_are_not_grouped_with_others(monkeypatch, 
     assert [[o.seed for o in group] for group in found] == [[0, 1], [2], [3, 4]]
 
 
-def test_more_memory_holds_more_cells():
+def test_more_memory_holds_more_cells(monkeypatch):
     job = jobs.prepare(BOTH)
     stages = cost.stages(job.trainer, job.plan)
     assert [price.steps for price in stages] == [7, 5]
     most = max(price.bytes for price in stages)
-    assert [
-        cost.most(job.trainer, job.plan, limit) for limit in (0, 10.5 * most, 100.5 * most)
-    ] == [1, 7, 70]
+    monkeypatch.setattr(cost, "stages", lambda *_: stages)  # each call compiles all
+    limits = (0, 10.5 * most, 100.5 * most)
+    assert [cost.most(job.trainer, job.plan, limit) for limit in limits] == [1, 7, 70]
     assert cost.most(job.trainer, job.plan) == 1
     assert all(price.seconds > 0 and price.flops > 1e4 for price in stages)
 
@@ -160,7 +165,6 @@ def test_a_sweep_in_groups_has_every_record_and_one_cell_does_not_cost_the_other
     tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(evaluation, "evaluate", lambda *_, **__: dict(JUDGED))
     wanted = [*CELLS, Options(model="gaussian", eps=1.0, n_per_class=10, n_samples=20)]
     taken = pathlib.Path("runs") / sweep.name(wanted[2])
     taken.mkdir(parents=True)
