@@ -14,7 +14,6 @@ near_copies is on pixels, authenticity and data_copying are on random features.
 
 import numpy as np
 from scipy.stats import rankdata
-from sklearn.cluster import KMeans
 
 from fpu import neighbours
 from fpu.intervals import metric, missing, normal, percentile, share, wilson
@@ -100,6 +99,8 @@ def data_copying(
     seed = int(rng.integers(2**31))
     distinct = len(np.unique(flat(members), axis=0))
     n_cells = int(np.clip(few // _CELL, 1, min(_CELLS, distinct)))
+    from sklearn.cluster import KMeans  # takes seconds to import
+
     # scikit-learn infers the type of n_init from its default, 'auto'; a number is right too.
     means = KMeans(n_cells, n_init=1, random_state=seed).fit(flat(members))  # pyright: ignore[reportArgumentType]
     cells = [means.predict(flat(x)) for x in (images, unseen)]

@@ -7,7 +7,6 @@ corners of the observed ROC curve instead of the thresholds that were tried.
 
 import math
 
-import dp_accounting as dpa
 import numpy as np
 from scipy import optimize, special, stats
 
@@ -50,8 +49,10 @@ def gaussian(auc, n, m, delta, alpha):
         return 0.0
     # A float, unless full_output is asked for.
     mu = float(optimize.brentq(gap, 0.0, math.sqrt(2) * special.ndtri(auc)))  # pyright: ignore[reportArgumentType]
+    from dp_accounting import get_epsilon_gaussian  # takes a second to import
+
     with np.errstate(divide="ignore"):  # it takes a logarithm of 0 on the way
-        return dpa.get_epsilon_gaussian(1 / mu, delta)
+        return get_epsilon_gaussian(1 / mu, delta)
 
 
 # The two bounds depend on the right guesses, all guesses and the number of canaries alone, not on how many canaries

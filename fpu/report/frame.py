@@ -1,11 +1,12 @@
 """Records as a pandas frame, one row per run; from it tables of a row per model, eps and number of members, and CSV."""
 
+from __future__ import annotations
+
 import statistics
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 from scipy.stats import rankdata
 
 from fpu.baselines import BASELINES
@@ -14,6 +15,9 @@ from fpu.models import MODELS
 from fpu.report import budget, records
 from fpu.report.metrics import COLUMNS, FIDELITY, Metric, find
 from fpu.report.words import decimals, grid, interval, model_name, number, plural, shape_name, value
+
+if TYPE_CHECKING:  # at run time `frame` imports it, which takes a second
+    import pandas as pd
 
 ORDER = (*MODELS, "", *BASELINES)  # "": any other model
 HEADER = ("model", "ε", "n", "runs", *(metric.column for metric in COLUMNS), "steps", "seconds")
@@ -65,6 +69,8 @@ def frame(runs: Sequence[dict]) -> pd.DataFrame:
                 "rounded": rounded(run),
             }
         )
+    import pandas as pd
+
     table = pd.DataFrame(rows).astype({"seed": "Int64"})
     numeric = [name + end for name in map(_name, COLUMNS) for end in ("", "_low", "_high")]
     table[[*numeric, "seconds"]] = table[[*numeric, "seconds"]].astype(float)

@@ -6,8 +6,6 @@ A network that is no better than logistic regression on the same set has learnt 
 import warnings
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 
 _C, _ITERATIONS = 1.0, 100  # scikit-learn's defaults: nothing is selected
 
@@ -27,6 +25,9 @@ def probabilities(
     if len(present) == 1:
         out[:, present] = 1.0
         return out
+    from sklearn.exceptions import ConvergenceWarning  # takes seconds to import
+    from sklearn.linear_model import LogisticRegression
+
     probe = LogisticRegression(C=_C, max_iter=_ITERATIONS)
     with warnings.catch_warnings():  # close enough by then; large sets would take minutes
         warnings.simplefilter("ignore", ConvergenceWarning)
