@@ -5,6 +5,7 @@ Not used: jax_privacy 2.0.0's `epsilon_from_gdp`, which takes an upper bound on 
 corners of the observed ROC curve instead of the thresholds that were tried.
 """
 
+import functools
 import math
 
 import numpy as np
@@ -59,11 +60,13 @@ def gaussian(auc, n, m, delta, alpha):
 # were in: the auditor is told of right + 1.
 
 
+@functools.cache  # audits ask for the same ones again and again, at up to 0.1 s each
 def _one_run(right, guesses, m, delta, alpha):
     auditor, threshold = _guessed(right, right + 1, guesses - right, m - right - 1)
     return float(auditor.epsilon_one_run(alpha, delta, threshold_strategy=threshold))
 
 
+@functools.cache
 def _one_run_gaussian(right, guesses, m, delta, alpha):
     auditor, threshold = _guessed(right, right + 1, guesses - right, m - right - 1)
     return float(auditor.epsilon_one_run_fdp(alpha, delta, threshold_strategy=threshold))
