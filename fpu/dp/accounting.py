@@ -12,9 +12,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import dp_accounting as dpa
 from absl import logging
-from dp_accounting import rdp
 from scipy import optimize
 
 from fpu.dp import gdp, losses
@@ -135,6 +133,9 @@ def _renyi(steps: Sequence[Steps], delta: float) -> float:
     left = delta - _hidden(steps)
     if left <= 0:
         return math.inf
+    import dp_accounting as dpa  # takes a second to import
+    from dp_accounting import rdp
+
     accountant = rdp.RdpAccountant()
     with _quiet():
         for part in steps:

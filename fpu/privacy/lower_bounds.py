@@ -5,9 +5,9 @@ Not used: jax_privacy 2.0.0's `epsilon_from_gdp`, which takes an upper bound on 
 corners of the observed ROC curve instead of the thresholds that were tried.
 """
 
+import functools
 import math
 
-import dp_accounting as dpa
 import numpy as np
 from scipy import optimize, special, stats
 
@@ -50,19 +50,23 @@ def gaussian(auc, n, m, delta, alpha):
         return 0.0
     # A float, unless full_output is asked for.
     mu = float(optimize.brentq(gap, 0.0, math.sqrt(2) * special.ndtri(auc)))  # pyright: ignore[reportArgumentType]
+    from dp_accounting import get_epsilon_gaussian  # takes a second to import
+
     with np.errstate(divide="ignore"):  # it takes a logarithm of 0 on the way
-        return dpa.get_epsilon_gaussian(1 / mu, delta)
+        return get_epsilon_gaussian(1 / mu, delta)
 
 
 # The two bounds depend on the right guesses, all guesses and the number of canaries alone, not on how many canaries
 # were in: the auditor is told of right + 1.
 
 
+@functools.cache  # audits ask for the same ones again and again, at up to 0.1 s each
 def _one_run(right, guesses, m, delta, alpha):
     auditor, threshold = _guessed(right, right + 1, guesses - right, m - right - 1)
     return float(auditor.epsilon_one_run(alpha, delta, threshold_strategy=threshold))
 
 
+@functools.cache
 def _one_run_gaussian(right, guesses, m, delta, alpha):
     auditor, threshold = _guessed(right, right + 1, guesses - right, m - right - 1)
     return float(auditor.epsilon_one_run_fdp(alpha, delta, threshold_strategy=threshold))

@@ -1,5 +1,7 @@
 """Records as a pandas frame, one row per run; from it tables of a row per model, eps and number of members, and CSV."""
 
+from __future__ import annotations
+
 import statistics
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -38,7 +40,7 @@ class Table(NamedTuple):
     notes: list[str]
 
 
-def frame(runs: Sequence[dict]) -> "pd.DataFrame":
+def frame(runs: Sequence[dict]) -> pd.DataFrame:
     """One row per run, sorted as tables are: by data set, n, model (baselines last) and eps (infinity last).
 
     The index is the place in `runs`. A metric is three columns (NAME, NAME_low, NAME_high), NaN where it has no value.
@@ -123,14 +125,14 @@ def _scale(metric: Metric) -> float:
     return metric.scale if metric.column_scale is None else metric.column_scale
 
 
-def _metrics(rows: "pd.DataFrame", name: str) -> list[dict]:
+def _metrics(rows: pd.DataFrame, name: str) -> list[dict]:
     """A metric of each row."""
     values = rows[[name, f"{name}_low", f"{name}_high"]].to_numpy().tolist()
     listed = [[None if np.isnan(x) else x for x in line] for line in values]
     return [{"value": value, "low": low, "high": high} for value, low, high in listed]
 
 
-def _row(rows: "pd.DataFrame") -> list[str]:
+def _row(rows: pd.DataFrame) -> list[str]:
     first = rows.iloc[0]
     metrics = [_mean(_metrics(rows, _name(metric)), _scale(metric)) for metric in COLUMNS]
     steps = rows["steps"].to_list()
@@ -162,7 +164,7 @@ def _mean(metrics: list[dict], scale: float) -> str:
     return text if count == len(metrics) else f"{text} ({count} of {len(metrics)})"
 
 
-def _diverged(rows: "pd.DataFrame") -> list[str]:
+def _diverged(rows: pd.DataFrame) -> list[str]:
     """A line for each row of the table that lacks runs which diverged: its mean is of the better runs alone."""
     lines = []
     for _, cell in rows.groupby(_ROW):
@@ -175,7 +177,7 @@ def _diverged(rows: "pd.DataFrame") -> list[str]:
     return lines
 
 
-def _crossings(rows: "pd.DataFrame") -> list[str]:
+def _crossings(rows: pd.DataFrame) -> list[str]:
     """Where training pays: a line for each n and model that was compared with one-shot draws."""
     lines = []
     compared = rows.loc[np.isfinite(rows["over_one-shot"])]

@@ -113,7 +113,7 @@ def test_perfect_separation_gives_the_limit_in_closed_form():
 @pytest.mark.parametrize(("eps", "confidence"), [(0.5, 0.95), (3.0, 0.95), (3.0, 1 - 1e-4)])
 def test_who_never_errs_refutes_every_claim_that_can_be_refuted(eps, confidence):
     """Of all places an audit may look at, it takes one from which it can sound its alarm."""
-    count, delta = 500, 2e-4
+    count, delta = 200, 2e-4
     claim, alpha = audit.claim(plan(eps, delta=delta)), 1 - confidence
     rows = audit.two_worlds(np.ones(count), np.zeros(count), claim, confidence)
     rows |= audit.one_run(np.ones(count // 2), np.zeros(count // 2), claim, confidence)
@@ -129,14 +129,14 @@ def test_who_never_errs_refutes_every_claim_that_can_be_refuted(eps, confidence)
 
 
 def test_more_confidence_ties_and_weaker_scores_lower_a_bound():
-    rng, claim = np.random.default_rng(7), audit.claim(plan(8.0))
-    inside, outside = scores(8.0, 150, rng)
+    rng, claim = np.random.default_rng(7), audit.claim(plan(8.0, n=160))
+    inside, outside = scores(8.0, 80, rng)
     for judge in (audit.two_worlds, audit.one_run):
         best = judge(inside, outside, claim)
         sure = judge(inside, outside, claim, 1 - 1e-4)
         coarse = judge(np.sign(inside), np.sign(outside), claim)
-        blind = judge(np.zeros(150), np.zeros(150), claim)
-        blurred = judge(inside + rng.normal(0, 3, 150), outside + rng.normal(0, 3, 150), claim)
+        blind = judge(np.zeros(80), np.zeros(80), claim)
+        blurred = judge(inside + rng.normal(0, 3, 80), outside + rng.normal(0, 3, 80), claim)
         moved = judge(np.exp(inside), np.exp(outside), claim)  # ranks are all that counts
         assert moved == best
         for method, row in best.items():
@@ -192,7 +192,7 @@ class TestEngine:
         assert sum(bound > claim.eps for bound in bounds) <= 4
 
     def test_one_run_comes_near_the_ceiling_and_not_above_the_claim(self):
-        private = plan(8.0, n=300)
+        private = plan(8.0, n=160)
         claim = audit.claim(private)
         rows = [audit.one_run(*suite.one_run(private, s), claim) for s in range(4)]
         for method in rows[0]:

@@ -11,7 +11,6 @@ import environment
 import jax
 import numpy as np
 import pytest
-import reference
 import shared_run
 
 from fpu import InputError, distributed
@@ -47,17 +46,16 @@ def begin(file, devices, environment):
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
     """{file: processes}, all at once: they compile more than they compute."""
-    path = tmp_path_factory.mktemp("reference") / "reference.npz"
-    reference.write(path)
     environment.forget()
-    shared = {reference.FILE: str(path), "COORDINATOR": f"127.0.0.1:{free_port()}"}
+    folder = tmp_path_factory.mktemp("runs")
+    shared = {"RUNS": str(folder), "COORDINATOR": f"127.0.0.1:{free_port()}"}
     processes = {
-        "four_devices.py": [begin("four_devices.py", 4, shared)],
+        "four_devices.py": [begin("four_devices.py", 4, {})],
         "two_processes.py": [
             begin("two_processes.py", 2, shared | {"PROCESS": str(i)}) for i in range(2)
         ],
     }
-    processes["two_processes.py"][0].folder = path.parent
+    processes["two_processes.py"][0].folder = folder
     yield processes
     for process in (p for group in processes.values() for p in group):
         process.kill()
@@ -202,7 +200,7 @@ def test_a_process_that_was_joined_still_ends_when_it_is_told_to():
 
 
 LEAVES = """
-import sys, time, types
+import sys, types
 from fpu import InputError
 from fpu.commands import door
 from fpu import distributed
@@ -210,30 +208,33 @@ from fpu import distributed
 def run(argv):
     distributed.initialize({where!r}, {number}, 2)
     print("up", flush=True)
-    if {number} == 0:
-        raise {error}
-    time.sleep(60)
+    sys.stdin.readline()
+    raise {error}
 
 door.main(types.SimpleNamespace(main=run))
 """
 
 
-@pytest.mark.parametrize(("error", "code"), [("InputError('no')", 2), ("SystemExit(143)", 143)])
-def test_a_process_that_leaves_does_not_wait_for_the_others_and_keeps_its_code(error, code):
+def test_a_process_that_leaves_does_not_wait_for_the_others_and_keeps_its_code():
+    """jax would abort it after ten seconds, with 134."""
     where = f"127.0.0.1:{free_port()}"
     pair = [
         subprocess.Popen(
             [sys.executable, "-c", LEAVES.format(where=where, number=i, error=error)],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
-        for i in range(2)
+        for i, error in enumerate(("InputError('no')", "SystemExit(143)"))
     ]
     try:
-        assert pair[0].stdout.readline() == "up\n"
-        assert pair[0].wait(8) == code  # jax would abort it after ten seconds, with 134
-        assert pair[0].stderr.read() == ("error: no\n" if code == 2 else "")
+        assert [process.stdout.readline() for process in pair] == ["up\n"] * 2
+        for process, code, said in ((pair[1], 143, ""), (pair[0], 2, "error: no\n")):
+            process.stdin.write("\n")
+            process.stdin.flush()
+            assert process.wait(8) == code
+            assert process.stderr.read() == said
     finally:
         for process in pair:
             process.kill()
