@@ -5,9 +5,9 @@
 `fpu plan` reads it; a test compares it with the records.
 """
 
-import csv
-import io
 import pathlib
+
+import pandas as pd
 
 from fpu.commands import door
 from fpu.files import storage
@@ -29,12 +29,8 @@ def main(_: list[str]) -> None:
 
 def table(runs: list[dict]) -> str:
     """The CSV of these records; numbers of four digits."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(measured.Row._fields)
-    for row in measured.of(runs):
-        writer.writerow([f"{cell:.4g}" if isinstance(cell, float) else cell for cell in row])
-    return text.getvalue()
+    table = pd.DataFrame(measured.of(runs), columns=measured.Row._fields)
+    return table.to_csv(index=False, float_format="%.4g", lineterminator="\n")
 
 
 if __name__ == "__main__":

@@ -192,7 +192,7 @@ def attack(dataset, split, scores=None, lines=None):
     say = (lambda line: None) if lines is None else lines.append
     released = release(dataset, split.members)
     networks = likeness.Networks("none", None, None, None, 0)
-    return evaluation._attacks(dataset, split, released, networks, scores, None, 0, "quick", say)
+    return evaluation.attacked(dataset, split, released, networks, scores, None, 0, "quick", say)
 
 
 def test_attacks_on_groups_are_on_the_mean_of_a_group():
@@ -280,7 +280,7 @@ def test_shadow_models_attack_the_targets_of_the_others():
     def flat(images, labels):
         return {"flat": np.zeros(len(labels))}
 
-    found = evaluation._attacks(
+    found = evaluation.attacked(
         dataset,
         split,
         release(dataset, split.members),

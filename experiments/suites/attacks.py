@@ -17,14 +17,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.suites import drawing
-from fpu import data, models
+from fpu import data, evaluation, models
 from fpu.dp import accounting
 from fpu.dp.plan import Plan, Release
-from fpu.fidelity import features
+from fpu.evaluation import likeness
 from fpu.pipeline import draw, generator, jobs, settings, workdir
-from fpu.privacy import attacks, audit, samples_only, targets
+from fpu.privacy import audit
 from fpu.report import plots, words
-from fpu.utility import classifier
 
 PER_CLASS = (5, 10, 50)  # members
 SEEDS = (0, 1)
@@ -43,12 +42,7 @@ DELTA = 1e-5
 
 
 def measure(say: Callable[[str], None], name: str, data_dir: str | None) -> dict:
-    """{'dataset', 'source', 'seeds', 'powers', 'ceilings'}; the last two are lists of rows.
-
-    Args:
-      say: called with one line for each generator.
-      name, data_dir: as data.load takes them.
-    """
+    """{'dataset', 'source', 'seeds', 'powers', 'ceilings'}; the last two are lists of rows."""
     dataset = data.load(name, data_dir)
     facts = {"dataset": dataset.name, "source": dataset.source, "seeds": len(SEEDS)}
     return facts | {"powers": powers(name, data_dir, say), "ceilings": ceilings(say)}
@@ -96,21 +90,19 @@ def attacked(options: settings.Options) -> tuple[int, dict]:
     """(number of members, {attack: what targets.judge says}) of one generator, trained as experiments.run does."""
     job, images, labels, scores = generated(options)
     dataset, split, seed = job.dataset, job.split, options.seed
-    rng = np.random.default_rng(seed)
-    chosen = targets.choose(dataset, split, images, rng, 1000)
-    # The attacker's reference holds none of the images under attack, as in fpu/evaluation.
-    index = np.setdiff1d(split.reference, chosen.index)
-    reference = dataset.images[index], dataset.labels[index]
-    embed, _ = features.domain(
-        *reference, dataset.n_classes, seed=seed, steps=classifier.STEPS, scale=reference[0]
+    reference, test = (
+        (dataset.images[rows], dataset.labels[rows]) for rows in (split.reference, split.test)
     )
-    known = samples_only.Known(images, labels, *reference, embed)
-    attacked_images = dataset.images[chosen.index], dataset.labels[chosen.index]
-    found, unable = samples_only.scores(*attacked_images, known)
-    if scores is not None:
-        found |= scores(*attacked_images)
-    judged = targets.judge(chosen, found, rng)
-    return len(split.members), judged | {k: attacks.unable(why) for k, why in unable.items()}
+    networks = likeness.networks(reference, test, dataset.n_classes, seed, "quick", _quiet)
+    made = images, labels
+    judged = evaluation.attacked(
+        dataset, split, made, networks, scores, None, seed, "quick", _quiet
+    )
+    return len(split.members), judged
+
+
+def _quiet(line: str) -> None:
+    del line
 
 
 def generated(options: settings.Options) -> tuple[jobs.Job, np.ndarray, np.ndarray, Any]:
@@ -121,11 +113,8 @@ def generated(options: settings.Options) -> tuple[jobs.Job, np.ndarray, np.ndarr
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         key = workdir.secret_key(folder, options.noise_seed)
-        if job.trained:
-            made = generator.trained(job, folder, key, public)
-        else:
-            made = generator.one_shot(job, key)
-    size = draw.CHUNK if job.trained else len(labels)
+        made = generator.made(job, folder, key, public)
+    size = job.at_once(len(labels))
     images = draw.draw(made.sample, jax.random.fold_in(public, 2), labels, size)
     return job, images, labels, made.scores
 

@@ -122,9 +122,6 @@ def one_run(plan: Plan, seed: int) -> tuple[np.ndarray, np.ndarray]:
 def measure(say: Callable[[str], None]) -> dict:
     """Every setting of SETTINGS, REPEATS times.
 
-    Args:
-      say: called with one line for each setting and method.
-
     Returns: {'rows': [...]}, for each setting and method the claim (eps, delta), `bounds` of all repeats
     and their median `bound`, the ceiling and the limit, `ratio` = bound / ceiling, `share` = bound / eps,
     `count` = R or m, the confidence, `above` = repeats whose bound exceeds the claim (5 % may), `refuted`

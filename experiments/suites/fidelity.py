@@ -22,12 +22,7 @@ REFERENCE = 2000  # images that the feature network learns from, at most a third
 
 
 def measure(say: Callable[[str], None], name: str, data_dir: str | None) -> dict:
-    """{'dataset', 'source', 'repeats', 'rows'} of one data set; see `fresh`.
-
-    Args:
-      say: called with one line for each count.
-      name, data_dir: as data.load takes them.
-    """
+    """{'dataset', 'source', 'repeats', 'rows'} of one data set; see `fresh`."""
     dataset = data.load(name, data_dir)
     facts = {"dataset": dataset.name, "source": dataset.source, "repeats": REPEATS}
     return facts | {"rows": fresh(dataset, say)}

@@ -20,12 +20,7 @@ STEPS = field.STEPS
 
 
 def measure(say: Callable[[str], None], name: str, data_dir: str | None) -> dict:
-    """{'dataset', 'device', 'steps', 'seeds', 'rows'}: a row for each of SETS, or for the data set of --dataset.
-
-    Args:
-      say: called with one line for each data set.
-      name, data_dir: as data.load takes them; the name 'all' is every one of SETS that is found.
-    """
+    """{'dataset', 'device', 'steps', 'seeds', 'rows'}: a row for each data set; `all`: those of SETS that are found."""
     rows = []
     for wanted in SETS if name == "all" else (name,):
         try:

@@ -87,7 +87,7 @@ def evaluate(
     seconds["features"] = time.monotonic() - clock
     parts = {
         "fidelity": lambda: likeness.rows(real, synthetic, compared, networks, seed, progress),
-        "attacks": lambda: _attacks(
+        "attacks": lambda: attacked(
             dataset, split, synthetic, networks, scores, shadows, seed, protocol, progress
         ),
         "distance_to_closest_record": lambda: likeness.closest(real, synthetic, seed),
@@ -175,7 +175,8 @@ def _check(dataset: Dataset, images: np.ndarray, labels: np.ndarray) -> None:
         )
 
 
-def _attacks(dataset, split, synthetic, networks, scores, shadows, seed, protocol, progress):
+def attacked(dataset, split, synthetic, networks, scores, shadows, seed, protocol, progress):
+    """The record's `attacks`, of a synthetic set and maybe a model's scores; see `evaluate`."""
     rng = np.random.default_rng([seed, 2])
     chosen = targets.choose(dataset, split, synthetic[0], rng, _ATTACKED[protocol])
     groups = " (groups)" * (chosen.unit == "group")

@@ -23,10 +23,9 @@ def of(options: settings.Options) -> tuple[data.Dataset, data.Split, dict]:
         groups=options.groups,
         skip_unreadable=options.skip_unreadable,
     )
-    n_per_class = options.n_per_class
-    if n_per_class is None:
-        n_per_class = defaults.members_per_class(options.preset)
-    subset = settings.choice(options, "data.subset") or defaults.subset(options.preset)
+    n_per_class, subset = defaults.PRESETS[options.preset]
+    n_per_class = n_per_class if options.n_per_class is None else options.n_per_class
+    subset = settings.choice(options, "data.subset") or subset
     size = settings.choice(options, "model.size") or defaults.size(options.preset, dataset.shape)
     split = _split(options, dataset, n_per_class, subset)
     _look_at(options, dataset.images[split.members])
@@ -43,7 +42,7 @@ def of(options: settings.Options) -> tuple[data.Dataset, data.Split, dict]:
         "delta": options.delta or 1 / (10 * n),
         "eps": "inf" if infinite else options.eps,
         "sha256_members": data.manifest(dataset, split)["sha256_members"],
-        "n_samples": settings.sample_count(options, dataset.n_classes, fewest, n),
+        "n_samples": _sample_count(options, dataset.n_classes, fewest, n),
         "n_public": n,
     }
     if config["delta"] >= 1 / n:
@@ -75,6 +74,18 @@ def _split(options, dataset: data.Dataset, n_per_class: int, subset: str) -> dat
             told = f"fewer than {n_per_class} to train on of {', '.join(few)}"
             progress.say(f"{told}; all of them are members")
     return split
+
+
+def _sample_count(options: settings.Options, n_classes: int, images_per_class: int, n: int) -> int:
+    """How many images to draw. A baseline that hands out real images stops where they run out.
+
+    The protocol of the field draws as many as there are members; n is their public number.
+    """
+    least = n if options.evaluation == "field" else 0
+    count = options.n_samples or max(1000, 100 * n_classes, least)
+    if options.n_samples is None and options.model in ("copycat", "fresh"):
+        return max(n_classes, min(count, n_classes * images_per_class))
+    return count
 
 
 def _public_number(options: settings.Options, units: int) -> int:

@@ -75,7 +75,7 @@ def price(
     cells = training.Cell(jnp.ones((count, sgd.n), bool), same, same, *keys)
     pools = train.stacked([pool] * count)
     if count == 1:
-        pools, cells = jax.tree.map(lambda x: x[0], (pools, cells))
+        pools, cells = next(train.each((pools, cells)))
     made = training.compiled(model, Plan(0.5, (sgd,)), recipe, count > 1, own_pools=True)
     state = made.first(cells, None)
     program = made.jitted.lower(pools, cells, state, jnp.int32(0)).compile()

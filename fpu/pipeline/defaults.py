@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 from fpu import models
 from fpu.training import Recipe
 
-PRESETS = ("corrected", "paper")
-
+# Members of each class, and how they are chosen: by a hash of their content, or the first in file order.
+PRESETS = {"corrected": (50, "random"), "paper": (10, "first")}
 
 # Where DP-SGD goes on from draws by itself: its share, and from how many privacy units. Measured with 3,708 and 4,708
 # X-rays at eps = 1 (experiments/README.md, Stage).
@@ -41,16 +41,6 @@ def size(preset: str, shape: tuple[int, int, int]) -> str:
 def draw_steps(shape: tuple[int, int, int]) -> int:
     """Steps on the draws: larger networks go on learning from them for longer. Public, whatever the data."""
     return 1000 if max(shape[:2]) <= 12 else 3000
-
-
-def members_per_class(preset: str) -> int:
-    """Members of each class where --n_per_class is not given."""
-    return 10 if preset == "paper" else 50
-
-
-def subset(preset: str) -> str:
-    """How members are chosen: by a hash of their content, or the first in file order."""
-    return "first" if preset == "paper" else "random"
 
 
 def defaults(preset: str, model: str, n: int, private: bool, warm: bool = False) -> Learning:

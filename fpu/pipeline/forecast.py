@@ -80,23 +80,19 @@ def _group(group: Sequence[Options], prices: dict) -> tuple[str, float, float]:
 
 def _steps(job: jobs.Job) -> int:
     """How many steps of a classifier the judging takes (utility/protocols.py)."""
-    rivals, how = 2 if job.trained and job.plan.private else 0, _protocol(job)
+    rivals = 2 if job.trained and job.plan.private else 0
+    how = protocols.PROTOCOLS[job.options.evaluation]
     return how.steps * (how.seeds * (6 + rivals) + repeats.count(job) + 2 * folds.count(job))
-
-
-def _protocol(job: jobs.Job) -> protocols.Protocol:
-    return protocols.PROTOCOLS[job.options.evaluation]
 
 
 def _step(job: jobs.Job) -> float:
     """Seconds of one step of the classifier on made-up images, after the first, which compiles."""
     classes, seconds = job.spec.n_classes, 0.0
+    network = protocols.PROTOCOLS[job.options.evaluation].network
     for shade in (0, 1):  # of other images, or the second would come from the cache
         images = np.full((64, *job.spec.shape), shade, np.uint8)
         clock = time.perf_counter()
-        _protocol(job).network.train_all(
-            images, np.arange(64) % classes, classes, seeds=[0], steps=20
-        )
+        network.train_all(images, np.arange(64) % classes, classes, seeds=[0], steps=20)
         seconds = (time.perf_counter() - clock) / 20
     return seconds
 

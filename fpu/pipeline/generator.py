@@ -31,6 +31,15 @@ class Made(NamedTuple):
     rivals: Mapping[str, Callable] = MappingProxyType({})  # name: sample
 
 
+def made(
+    job: Job, folder: pathlib.Path, key: jax.Array, public: jax.Array, tensorboard: bool = False
+) -> Made:
+    """The generator of a job, whatever it is."""
+    if job.trained:
+        return trained(job, folder, key, public, tensorboard)
+    return one_shot(job, key)
+
+
 def trained(
     job: Job, folder: pathlib.Path, key: jax.Array, public: jax.Array, tensorboard: bool = False
 ) -> Made:

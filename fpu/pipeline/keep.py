@@ -1,6 +1,7 @@
 """Following a training to its end: progress on the screen, checkpoints in each run's folder, SIGTERM."""
 
 import functools
+import itertools
 import os
 import pathlib
 import time
@@ -89,16 +90,13 @@ def _restored(places, layout, steps, like: training.State) -> training.State | N
         return state
     width = len(like.step)  # on a mesh the last cell is repeated to fill up
     states = [found[min(i, count - 1)][1] for i in range(width)]
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+    return train.stacked(states)
 
 
 def _cells(state: training.State, count: int) -> Iterator[training.State]:
     """The states of single cells, without a leading axis."""
-    if state.step.ndim == 0:
-        yield state
-        return
-    for i in range(count):
-        yield jax.tree.map(lambda x, i=i: x[i], state)
+    alone = state.step.ndim == 0
+    return iter([state]) if alone else itertools.islice(train.each(state), count)
 
 
 def _words(layout: dict) -> str:

@@ -24,7 +24,7 @@ def check(options: settings.Options) -> None:
     """Refuse what can be refused before the data are read. InputError names the flag and the fix."""
     settings.named("--model=", options.model, (*models.MODELS, *BASELINES))
     priors.check(options.prior)
-    settings.named("--preset=", options.preset, defaults.PRESETS)
+    settings.named("--preset=", options.preset, tuple(defaults.PRESETS))
     settings.named("--evaluation=", options.evaluation, settings.EVALUATIONS)
     for name, values in settings.CHOICES.items():
         if (value := settings.choice(options, name)) is not None:

@@ -114,10 +114,7 @@ def carry_out(
 def _generated(job: Job, folder, key, public, tensorboard, seconds: dict):
     """(the generator, its images, their labels, {rival: (images, labels)}); both parts' time in `seconds`."""
     clock = time.monotonic()
-    if job.trained:
-        made = generator.trained(job, folder, key, public, tensorboard)
-    else:
-        made = generator.one_shot(job, key)
+    made = generator.made(job, folder, key, public, tensorboard)
     seconds["train"] = time.monotonic() - clock
 
     clock = time.monotonic()

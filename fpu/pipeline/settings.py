@@ -240,18 +240,6 @@ def sampling_labels(text: str | None, n_classes: int, count: int) -> np.ndarray:
     return np.sort(np.resize(np.asarray(wanted, np.int32), count))
 
 
-def sample_count(options: Options, n_classes: int, images_per_class: int, n: int) -> int:
-    """How many images to draw. A baseline that hands out real images stops where they run out.
-
-    The protocol of the field draws as many as there are members; n is their public number.
-    """
-    least = n if options.evaluation == "field" else 0
-    count = options.n_samples or max(1000, 100 * n_classes, least)
-    if options.n_samples is None and options.model in ("copycat", "fresh"):
-        return max(n_classes, min(count, n_classes * images_per_class))
-    return count
-
-
 def unprotected(model: str) -> bool:
     """Whether this generator runs without a mechanism, so that it has no eps to choose."""
     return model in BASELINES and model not in RELEASES

@@ -51,9 +51,7 @@ def template() -> str:
 def read(path: Path) -> dict[str, str]:
     """The fields of a card that are filled in. InputError, naming file and field, for anything else."""
     with safe.one_line(path, "a card (`fpu card` prints an empty one)"):
-        if path.stat().st_size > _MOST_BYTES:
-            raise ValueError("too long")
-        card = _parsed(path.read_text(encoding="utf-8"))
+        card = _parsed(_short(path))
         if not isinstance(card, dict):
             raise ValueError("no fields")
     for name, value in card.items():
@@ -135,10 +133,10 @@ def merge(folder: Path, said: dict[str, str]) -> None:
 
 def _registered(folder: Path, said: dict[str, str]) -> dict:
     """The registry's record of a release, with what a card says."""
-    with safe.one_line(folder / GUARANTEE, "the guarantee of a release"):
-        guarantee = json.loads((folder / GUARANTEE).read_text(encoding="utf-8"))
+    stated = guarantee(folder)
+    with safe.one_line(folder / REGISTRY, "a record of a guarantee"):
         before = record(folder)["deployment"]["basic"]
-        made = registry.draft(guarantee, before["name"], before["description"])
+        made = registry.draft(stated, before["name"], before["description"])
     basic, office = (made["deployment"][part] for part in ("basic", "administrative"))
     names = {
         "intended_use": "intended_use",
@@ -159,9 +157,7 @@ def split(folder: Path) -> tuple[dict, str]:
     """(head, body) of a release's README.md. InputError where it is none."""
     path = folder / README
     with safe.one_line(path, "the README of a release"):
-        if path.stat().st_size > _MOST_BYTES:
-            raise ValueError("too long")
-        text, _, body = path.read_text(encoding="utf-8").partition("\n---\n")
+        text, _, body = _short(path).partition("\n---\n")
         head = _parsed(text.removeprefix("---\n"))
         if tuple(head) != _HEAD or _SECTION not in body:
             raise ValueError("other fields")
@@ -172,9 +168,19 @@ def record(folder: Path) -> dict:
     """privacy.yaml as a dict. InputError where it cannot be read."""
     path = folder / REGISTRY
     with safe.one_line(path, "a record of a guarantee"):
-        if path.stat().st_size > _MOST_BYTES:
-            raise ValueError("too long")
-        return _parsed(path.read_text(encoding="utf-8"))
+        return _parsed(_short(path))
+
+
+def guarantee(folder: Path) -> dict:
+    """privacy.json as a dict. InputError where it cannot be read."""
+    with safe.one_line(folder / GUARANTEE, "the guarantee of a release"):
+        return json.loads((folder / GUARANTEE).read_text(encoding="utf-8"))
+
+
+def _short(path: Path) -> str:
+    if path.stat().st_size > _MOST_BYTES:
+        raise ValueError("too long")
+    return path.read_text(encoding="utf-8")
 
 
 def _parsed(text: str) -> Any:

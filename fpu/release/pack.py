@@ -82,7 +82,7 @@ def withdraw(folder: Path, reason: str) -> Path | None:
         return None
     withdrawn = folder.with_name(f"{folder.name}.refuted")
     shutil.rmtree(withdrawn, ignore_errors=True)
-    guarantee = json.loads((folder / scan.GUARANTEE).read_text(encoding="utf-8"))
+    guarantee = card.guarantee(folder)
     guarantee |= {"private": False, "eps": "inf", "statement": f"REFUTED. {reason}"}
     folder.rename(withdrawn)  # first: from here on nothing is called a release
     (withdrawn / scan.GUARANTEE).write_text(

@@ -3,7 +3,6 @@
 It looks at the release alone, never at the real images.
 """
 
-import json
 from pathlib import Path
 
 from fpu import InputError
@@ -41,8 +40,7 @@ def scan(folder: Path, find: generators.Find = generators.BUILT_IN) -> None:
             if not {name, name.split("/")[0]} & set(parameters):
                 raise InputError(f"{numbers}: {name} is not of a generator")
     with safe.one_line(folder / GUARANTEE, "the guarantee of a release"):
-        guarantee = json.loads((folder / GUARANTEE).read_text(encoding="utf-8"))
-        if set(guarantee) != set(texts.privacy(Plan(0.5, ()), False)):
+        if set(card.guarantee(folder)) != set(texts.privacy(Plan(0.5, ()), False)):
             raise ValueError("its fields are not those of fpu")
     scan_card(folder)
 
@@ -50,7 +48,7 @@ def scan(folder: Path, find: generators.Find = generators.BUILT_IN) -> None:
 def scan_card(folder: Path) -> None:
     """Refuse a README.md of another form, and a privacy.yaml that says something else than privacy.json."""
     card.split(folder)
-    guarantee = json.loads((folder / GUARANTEE).read_text(encoding="utf-8"))
+    guarantee = card.guarantee(folder)
     path = folder / card.REGISTRY
     if path.exists() != guarantee["private"]:
         raise InputError(f"{path}: is there only where something is guaranteed, and then always")

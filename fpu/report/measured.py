@@ -3,12 +3,13 @@
 `python -m experiments.curves` makes measured.csv from the committed records. A line is one setting, over its runs.
 """
 
-import csv
 import functools
 import math
 import pathlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+import pandas as pd
 
 from fpu import intervals
 from fpu.report import records
@@ -47,18 +48,9 @@ class Row(NamedTuple):
 @functools.lru_cache(maxsize=1)
 def rows() -> tuple[Row, ...]:
     """The committed table."""
-    kinds: dict[str, Any] = Row.__annotations__
-    with PATH.open(encoding="utf-8", newline="") as file:
-        lines = list(csv.DictReader(file))
-    numbers = {name for name, kind in kinds.items() if kind not in (int, str)}
-
-    def parsed(line: dict[str, str]) -> dict[str, Any]:
-        return {
-            name: ((float(text) if text else None) if name in numbers else kinds[name](text))
-            for name, text in line.items()
-        }
-
-    return tuple(Row(**parsed(line)) for line in lines)
+    table = pd.read_csv(PATH)
+    table = table.astype(object).where(table.notna(), None)
+    return tuple(Row(*line) for line in table.itertuples(index=False, name=None))
 
 
 def nearest(dataset: str, signal: float, prior: bool) -> list[Row]:
