@@ -63,7 +63,6 @@ def judge(
       members: all of whom the released generator was trained on.
       copies: one for each fold, in order; copy k was trained without fold k. Taken one after the other.
       labels: ints [m] of the images of every copy.
-      seed: public.
       protocol: of protocols.PROTOCOLS: how long the small network is trained.
 
     Returns: {'folds', 'n' (real images), 'utility': {'synthetic', 'members'}, 'fidelity': {'synthetic', 'real',

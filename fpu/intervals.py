@@ -111,7 +111,6 @@ def jackknife(
     Args:
       statistic: (indices [m] into the first sample, indices [m] into the second) -> float.
       labels: ints [n], the classes of both samples; their proportions are kept.
-      rng: numpy Generator.
     """
     replicates = []
     for _ in range(_REPEATS):
@@ -132,7 +131,6 @@ def bootstrap(
     Args:
       statistic: weights [b, n] (how often each image was drawn) -> array [b, ...].
       strata: ints [n]; the count of each stratum is kept, so that none is ever empty.
-      rng: numpy Generator.
 
     Returns: value [...], replicates [resamples, ...].
     """

@@ -24,14 +24,8 @@ SCHEMA = 1
 
 
 def make(job, eps: float, accountant: str, judged: dict, seconds: dict, audit=None) -> dict:
-    """The record of a finished run.
-
-    Args:
-      job: the pipeline.Job.
-      eps, accountant: what `accounting.epsilon` returned for its plan.
-      judged: what `evaluation.evaluate` returned.
-      seconds: {part: seconds}.
-      audit: what `auditing.run` returned.
+    """The record of a finished run: of a pipeline.Job, and what accounting.epsilon, evaluation.evaluate and
+    auditing.run returned for it. seconds: {part: seconds}.
     """
     config, plan = job.config, job.plan
     sgd = [stage for stage in plan.stages if isinstance(stage, DPSGD)]
@@ -55,13 +49,7 @@ def make(job, eps: float, accountant: str, judged: dict, seconds: dict, audit=No
 
 
 def assemble(config: dict, data: dict, privacy: dict, judged: dict, cost: dict) -> dict:
-    """A record from its sections.
-
-    Args:
-      config: what was asked for.
-      data, privacy, cost: as `data_section`, `privacy_section` and `cost_section` return them.
-      judged: what `evaluation.evaluate` returned; its attacks and distances join `privacy`.
-    """
+    """A record from its sections. judged: what evaluation.evaluate returned; its attacks join `privacy`."""
     tried = ("attacks", "distance_to_closest_record", "empirical_epsilon")
     return {
         "schema": SCHEMA,
@@ -76,12 +64,7 @@ def assemble(config: dict, data: dict, privacy: dict, judged: dict, cost: dict) 
 
 
 def data_section(dataset, split, subset: str, seed: int) -> dict:
-    """The record's `data`: the manifest without the indices.
-
-    Args:
-      dataset, split: a data.Dataset and its data.Split.
-      subset, seed: how the members were chosen, in a word, and by which seed.
-    """
+    """The record's `data`: the manifest without the indices. subset: how members were chosen, in a word."""
     facts = data.manifest(dataset, split)
     facts = {k: v for k, v in facts.items() if not isinstance(v, list) or k.endswith("_per_class")}
     return facts | {
@@ -129,12 +112,7 @@ def privacy_section(plan: Plan, eps: float, accountant: str, config: dict) -> di
 
 
 def prior_section(prior, members) -> dict:
-    """The record's `prior`: what it is, and how many members are, pixel for pixel, among its images.
-
-    Args:
-      prior: a priors.Prior.
-      members: uint8 [n, H, W, C].
-    """
+    """The record's `prior`: what it is, and how many members, uint8 [n, H, W, C], are among its images."""
     public = {image.tobytes() for image in prior.images}
     return {
         "name": prior.name,

@@ -119,10 +119,8 @@ def _families(runs) -> Iterator[tuple]:
 def _family(run: dict) -> tuple:
     """Data, members and way of training: from scratch, on draws, after a warm-up. Without noise none has a warm-up."""
     words = compare.name(run).partition(" ")[2].partition("(")[0].strip()
-    said = [
-        words,
-        *str(run["config"].get("differs", "")).split(", "),
-    ]  # delta has its own place, see _families
+    # delta has its own place, see _families
+    said = [words, *str(run["config"].get("differs", "")).split(", ")]
     said = [word for word in said if word and not word.startswith("delta=")]
     return run["data"]["name"], run["data"]["n_members"], "".join(f", {word}" for word in said)
 

@@ -29,12 +29,7 @@ _DISK = {
 
 
 def enter(module: str, program: str | None = None) -> None:
-    """Import a command, define its flags and run it.
-
-    Args:
-      module: as fpu.commands.run.
-      program: how the user calls it, for --help; left out, python -m experiments.NAME.
-    """
+    """Import a command, define its flags and run it. program: how the user calls it, for --help."""
     if sys.platform == "win32":  # files are locked with fcntl
         sys.exit(refuse("fpu runs on Linux and macOS; on Windows use WSL or launch/Dockerfile"))
     if "--version" in sys.argv[1:]:

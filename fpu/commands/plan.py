@@ -49,8 +49,7 @@ def plan(
 ) -> tuple[list[str], list[str]]:
     """(the screen, what the holder of the data alone should know of them). InputError for bad input.
 
-    Args:
-      reading: data_dir, groups and skip_unreadable, as of data.load.
+    reading: data_dir, groups and skip_unreadable, as of data.load.
     """
     if (dataset is None) == (n is None):
         raise InputError("name the data, as --dataset=FOLDER, or say --n=500 --classes=10")

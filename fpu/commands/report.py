@@ -34,8 +34,7 @@ def define_flags() -> None:
 def main(argv: list[str], extras: Callable[[Sequence[dict]], report.Extras] | None = None) -> None:
     """Read the records named in `argv[1:]`, print their table, write page and folder if asked.
 
-    Args:
-      extras: called with the records; what it returns is added to page and folder.
+    extras: called with the records; what it returns is added to page and folder.
     """
     runs = report.read(argv[1:])
     text = report.table(runs)

@@ -48,7 +48,6 @@ def run(job: Job, key: jax.Array, public: jax.Array, siblings: int = 1) -> dict 
     """The record's `audit`; None where none was asked for.
 
     Args:
-      job: of a trained model; job.options.audit says which audit.
       key: typed key, as secret as the data.
       public: the run's public key: scores of one image have the same draws from all copies.
       siblings: runs of the sweep that this one belongs to.
@@ -132,12 +131,7 @@ def refutation(record: dict) -> str | None:
 
 
 def judge(method: Callable, sides: Sides, claim: audit.Claim, siblings: int = 1) -> dict:
-    """{'scores', 'alarm', 'limit', 'refuted', 'verdict'} of `run`.
-
-    Args:
-      method: audit.one_run or audit.two_worlds.
-      claim, siblings: as for `run`.
-    """
+    """{'scores', 'alarm', 'limit', 'refuted', 'verdict'} of `run`. method: audit.one_run or audit.two_worlds."""
     # A copy that diverged has no score. The lowest score says that it is out, which costs power only.
     sides = {
         name: (np.where(np.isnan(a), -np.inf, a), np.where(np.isnan(b), -np.inf, b))

@@ -27,10 +27,8 @@ def attack(
     random half of them, and all members that are no target. To report the best of several scores is a selection.
 
     Args:
-      job: of a trained model.
       targets: as many members as others.
       scores: of the released model, (images, labels) -> {name: float [n]}.
-      count: of shadow models; even, 4 or more.
       key: typed key, as secret as the data.
       public: the run's public key: all models begin as the attacked one did, and an image's scores get the
         same draws from all of them.
@@ -92,7 +90,6 @@ def train_masks(
 
     Args:
       job: of a trained model or of a one-shot release. The plan's constants stay those of the run.
-      pool: need not be that of the members.
       masks: bool [cells, units]; in each at least one unit, and at most as many as the run has members.
       key: typed key, as secret as the pool.
       public: a public key for all models, such as the run's, whose initialisation an attacker knows.

@@ -10,7 +10,6 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from fpu import InputError, distributed
 from fpu.baselines import BASELINES
@@ -68,7 +67,7 @@ def trained(
     mesh = distributed.mesh() if distributed.layout()["devices"] > 1 else None
     result = train.train(trainer, [task], follow, mesh, progress.say)
     params = next(train.each(result.params))
-    if not all(bool(jnp.isfinite(x).all()) for x in jax.tree.leaves(params)):
+    if not train.finite(params):
         raise draw.Diverged(
             "training diverged (parameters are not finite): lower --set recipe.learning_rate"
         )

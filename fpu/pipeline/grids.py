@@ -8,10 +8,8 @@ paper       the noise grid of arXiv:2606.07640 as its public code has it (10,000
             buy eps of hundreds to thousands, or none where draws end too soon (dp/tails.py): every record says which
 """
 
-BASELINES = {
-    "model": "copycat,fresh",
-    "eps": "inf",
-}  # in every grid; --set does not change these two
+# In every grid; --set does not change these two.
+BASELINES = {"model": "copycat,fresh", "eps": "inf"}
 _PAPER = {"preset": "paper", "dataset": "mnist", "seed": "0,1,2"}
 _NOISED = _PAPER | {"model": "vae,gan,ddpm", "noise_multiplier": "0.1"}
 _CORRECTED = {"dataset": "mnist", "n_per_class": "10,50,100,500,0", "seed": "0,1,2"}

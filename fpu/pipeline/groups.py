@@ -70,9 +70,8 @@ def formed(
 def train_group(wanted: Sequence[Options]) -> None:
     """Train these runs, each with a workdir, as cells of one program.
 
-    Raises:
-      InputError: bad input, or a folder that is not theirs.
-      SystemExit: SIGTERM came; all that was trained is kept.
+    Raises InputError for bad input or a folder that is not theirs, SystemExit where SIGTERM came: what is trained is
+    kept.
     """
     group = [jobs.prepare(options) for options in wanted]
     folders = [pathlib.Path(str(options.workdir)) for options in wanted]

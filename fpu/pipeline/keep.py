@@ -28,12 +28,7 @@ def follower(
     """The train.Follow of a group of runs: cell i is kept in folders[i]/checkpoints/STAGE.
 
     A training goes on from the newest checkpoint that all folders have. SIGTERM saves and leaves with exit
-    code signals.CODE.
-
-    Args:
-      log: file for the JSON lines of progress.training.
-      eps: what DP-SGD will have cost at its end, to be shown.
-      tensorboard: a SummaryWriter, or None.
+    code signals.CODE. log, eps, tensorboard: of progress.training; eps is that of DP-SGD.
     """
 
     def follow(stage: str, steps: int, fit: Callable[..., Iterator]) -> training.State:

@@ -6,15 +6,12 @@ from typing import Any
 
 from fpu import InputError
 
-Limit = (
-    tuple[str, ...] | tuple[float, float | str]
-)  # words; or least and most, which may be a field's name
-
 
 def problem(config: Any, field: str) -> str | None:
     """What is wrong with the value of a field, and the nearest that is right; None where it fits its limit.
 
-    A class without LIMITS, or without one for this field, takes every value.
+    A limit is a tuple of words, or the least and the most, which may be another field's name. Without one every value
+    fits.
     """
     value, limit = getattr(config, field), getattr(type(config), "LIMITS", {}).get(field)
     if limit is None or (isinstance(value, str) and value in limit):

@@ -14,9 +14,7 @@ def hopeless(plan: Plan, n: int, n_classes: int) -> str | None:
     arXiv:1911.11607, in the limit of many steps). Removing all m members of a class is then m mu-GDP
     (arXiv:1905.02383, theorem 2.14), so no yes-or-no question about the outcome changes its probability by more than
     2 Phi(m mu / 2) - 1. Below one half, a generator that never saw the class would often look the same.
-
-    Args:
-      n: privacy units; n / n_classes are those of a class of average size. All of it is public.
+    n counts privacy units; n / n_classes are those of a class of average size. All of it is public.
     """
     if not plan.private:
         return None

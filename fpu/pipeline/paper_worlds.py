@@ -13,7 +13,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from fpu.baselines import RELEASES
@@ -65,9 +64,7 @@ def judge(
     member of: its label is asked for, and the model answers with what it makes of a label it never saw.
 
     Args:
-      job: of a trained model, or of a one-shot release.
       key: typed key, as secret as the members.
-      progress: called with one line before each long part.
       queries: images of each class that take their turn as query.
       runs: trainings of each world.
 
@@ -96,7 +93,7 @@ def judge(
     )
     k_train, k_draw = jax.random.split(key)
     params = copies.train_masks(job, train.pool(dataset, split.members), masks, k_train)
-    diverged = sum(not _finite(one) for one in train.each(params))
+    diverged = sum(not train.finite(one) for one in train.each(params))
     if diverged:
         return missing(f"{diverged} of {len(masks)} trainings diverged")
     progress(f"empirical epsilon: {SAMPLES} images a class from each of {len(masks)} models")
@@ -114,10 +111,6 @@ def judge(
         "trainings": len(masks),
     }
     return {"note": NOTE, **counts, **_ratios(every, own, points, runs)}
-
-
-def _finite(model) -> bool:
-    return all(bool(jnp.isfinite(x).all()) for x in jax.tree.leaves(model))
 
 
 def _drawn(job, params, key):

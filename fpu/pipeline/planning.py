@@ -87,11 +87,8 @@ def _measured(dataset: str, signal: float) -> str | None:
 
 def _cell(row: measured.Row) -> str:
     half = "" if row.half is None else f"±{row.half:.0f}"
-    return f"{row.value:.0f}{half} {_model(row)} ({_whole(row.coverage)}), n={row.n}"
-
-
-def _model(row: measured.Row) -> str:
-    return row.model.upper() if row.model in MODELS else row.model
+    model = words.model_name({"model": row.model})
+    return f"{row.value:.0f}{half} {model} ({_whole(row.coverage)}), n={row.n}"
 
 
 def _whole(value: float | None) -> str:

@@ -27,10 +27,8 @@ AUDITS = {
     "samples": (10, 0),
     "paper": (1, 1),
 }
-CHOICES = {
-    "model.size": ("tiny", "default", "paper"),
-    "data.subset": ("random", "first"),
-}  # of --set
+# Of --set.
+CHOICES = {"model.size": ("tiny", "default", "paper"), "data.subset": ("random", "first")}
 HINTS = {  # flags of other programs: what to write here
     "epochs": "write --steps=N for steps of DP-SGD, or --draw_steps=N for those on draws",
     "batch_size": "write --sample_rate=Q, the share of the members in a batch on average",

@@ -206,6 +206,11 @@ def stacked(trees: Sequence[Any]) -> Any:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
+def finite(params: Any) -> bool:
+    """Whether all parameters are."""
+    return all(bool(jnp.isfinite(x).all()) for x in jax.tree.leaves(params))
+
+
 def each(params: Any) -> Iterator[Any]:
     """The trees of a stack, one after the other."""
     count = len(jax.tree.leaves(params)[0])

@@ -28,11 +28,7 @@ _PNG_CHUNKS = {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"pHYs", b"sBIT", b"tRNS"}
 
 
 def write(folder: Path, images: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> None:
-    """Write both.
-
-    Args:
-      images, labels: uint8 [n, H, W, C] and ints [n].
-    """
+    """Write both. images, labels: uint8 [n, H, W, C] and ints [n]."""
     (folder / IMAGES).mkdir()
     save_folder(folder / _TRAIN, images, labels, class_names)
     text = io.StringIO()

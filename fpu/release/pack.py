@@ -73,11 +73,7 @@ def write(
 
 
 def withdraw(folder: Path, reason: str) -> Path | None:
-    """Take back a release whose guarantee was refuted: FOLDER.refuted, whose texts say so. None where there is none.
-
-    Args:
-      reason: one line.
-    """
+    """Take back a release whose guarantee was refuted: FOLDER.refuted, whose texts say so. None where there is none."""
     if not folder.exists():
         return None
     withdrawn = folder.with_name(f"{folder.name}.refuted")

@@ -20,12 +20,7 @@ _HOLDERS = ("basic", "administrative")  # parts that a card fills in
 
 
 def draft(guarantee: dict, title: str, description: str) -> dict[str, Any]:
-    """The record of a private release.
-
-    Args:
-      guarantee: what texts.privacy returned.
-      title, description: of the release; public.
-    """
+    """The record of a private release, of what texts.privacy returned."""
     return {
         "url_slug": re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-"),
         "status": "Draft",

@@ -18,12 +18,7 @@ from fpu.release import card, registry
 
 
 def privacy(plan: Plan, disclosed: bool, prior: Prior | None = None) -> dict:
-    """The guarantee, JSON-able.
-
-    Args:
-      disclosed: the noise came from a seed that somebody chose.
-      prior: the public images that helped, if any did.
-    """
+    """The guarantee, JSON-able. disclosed: the noise came from a seed that somebody chose."""
     eps, accountant = accounting.epsilon(plan)
     unit = plan.unit.split()[0]
     row = "" if math.isinf(eps) else row_of_the_file(eps, plan.delta, unit)
@@ -127,7 +122,6 @@ def datasheet(
     Args:
       guarantee: what `privacy` returned.
       labels: ints [n] of the images.
-      dataset: for its name, class names and shape.
       model: name of the generator in the release; None where there is none (real images, or noise).
       with_prior: whether that generator needs the public prior to draw.
     """

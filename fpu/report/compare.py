@@ -12,9 +12,8 @@ from fpu.report import metrics, records
 from fpu.report.frame import Table, rounded
 from fpu.report.words import model_name, number
 
-UNPROTECTED = tuple(
-    name for name in BASELINES if name not in RELEASES
-)  # no mechanism: never compared with private ones
+# No mechanism: never compared with private ones.
+UNPROTECTED = tuple(name for name in BASELINES if name not in RELEASES)
 RESAMPLES = 2000
 PARETO_NOTE = (
     "In the Pareto set: no other model here is at least as good on all axes and better on one. The share is of "
@@ -160,11 +159,9 @@ def _points(runs: Sequence[dict]) -> tuple[np.ndarray, np.ndarray] | None:
 def membership(models: Sequence[tuple[np.ndarray, np.ndarray]], seed: int = 0) -> np.ndarray:
     """The share of bootstrap samples in which each model is in the Pareto set.
 
-    Args:
-      models: (values, standard errors) of each, [runs, axes] both; more is better on every axis.
-
-    A run's own error is that of its test images. What another subset would change shows between runs,
-    and does not show where there is one run.
+    models: (values, standard errors) of each, [runs, axes] both; more is better on every axis. A run's own error is
+    that of its test images. What another subset would change shows between runs, and does not show where there is one
+    run.
     """
     rng = np.random.default_rng(seed)
     means = []

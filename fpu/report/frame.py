@@ -121,10 +121,6 @@ def _name(metric: Metric) -> str:
     return metric.column.removesuffix(" %").replace(" ", "_")
 
 
-def _scale(metric: Metric) -> float:
-    return metric.scale if metric.column_scale is None else metric.column_scale
-
-
 def _metrics(rows: pd.DataFrame, name: str) -> list[dict]:
     """A metric of each row."""
     values = rows[[name, f"{name}_low", f"{name}_high"]].to_numpy().tolist()
@@ -134,7 +130,10 @@ def _metrics(rows: pd.DataFrame, name: str) -> list[dict]:
 
 def _row(rows: pd.DataFrame) -> list[str]:
     first = rows.iloc[0]
-    metrics = [_mean(_metrics(rows, _name(metric)), _scale(metric)) for metric in COLUMNS]
+    metrics = [
+        _mean(_metrics(rows, _name(metric)), metric.column_scale or metric.scale)
+        for metric in COLUMNS
+    ]
     steps = rows["steps"].to_list()
     steps = "–".join(f"{count:,}" for count in sorted({min(steps), max(steps)}))
     times = rows["seconds"].dropna().to_list()

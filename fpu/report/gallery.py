@@ -49,12 +49,7 @@ class Comparison(NamedTuple):
 def comparison(
     runs: Sequence[dict], extras: Callable[[Sequence[dict]], Extras] | None = None
 ) -> Comparison:
-    """Compare runs.
-
-    Args:
-      runs: records of schema 1, at least one.
-      extras: called with the runs; what it returns comes after the rest.
-    """
+    """Compare runs, at least one. extras: called with them; what it returns comes after the rest."""
     added = extras(runs) if extras else Extras()
     names = sorted({run["data"]["name"] for run in runs})
     tables = dict(zip(names, frame.tables(runs), strict=True))

@@ -41,8 +41,7 @@ class Metric(NamedTuple):
     def read(self, record: dict, row: str | None = "synthetic") -> dict:
         """{value, low, high, n} of a record, or {value: None, reason}.
 
-        Args:
-          row: "synthetic", the name of a reference or classifier, or of an attack; None in a section without rows.
+        row: "synthetic", the name of a reference or classifier, or of an attack; None in a section without rows.
         """
         if self.compute is not None:
             return self.compute(record)
@@ -64,11 +63,6 @@ def _one_class(n_classes: int) -> float:
     return 1 / n_classes
 
 
-def _floor(record: dict) -> dict:
-    """Accuracy of the same classifier, trained on the real members."""
-    return records.metric(record, "utility", "members", "accuracy")
-
-
 def _strongest_attack(record: dict) -> dict:
     ranked = records.attacks(record)
     return ranked[0][1] if ranked else {"value": None, "reason": "no attack in this record"}
@@ -84,7 +78,8 @@ METRICS = (
     Metric(UTILITY, "over_one_shot", "Accuracy over one-shot draws", "higher", scale=100,
            column="over one-shot", compute=_over_one_shot),
     Metric(UTILITY, "floor", "Accuracy of the real members", "higher", scale=100,
-           column="floor %", compute=_floor),
+           column="floor %",
+           compute=lambda record: records.metric(record, "utility", "members", "accuracy")),
     Metric(UTILITY, "balanced_accuracy", "Balanced accuracy", "higher", **_SHARE, chance=_one_class,
            meaning="The same, with every class counted alike. Dashed: guessing."),
     Metric(UTILITY, "auc", "AUC, mean over classes", "higher", ends=(0, 1), chance=lambda _: 0.5,

@@ -27,6 +27,7 @@ _PROVED = {
     "noise_seed_disclosed": "noise seed disclosed",
 }
 
+_NOT_ONE = "none of the faults tried"
 _NEXT = (
     "Choose a model and ε where its interval lies above those of others, then look at that run's own page. These"
     " numbers were measured on real images without noise: a choice made by them is not covered by ε, and this page"
@@ -49,7 +50,7 @@ def _templates() -> jinja2.Environment:
         "inline": _inline,
         "count": _count,
         "spaced": _spaced,
-        "caught": _caught,
+        "caught": lambda faults: ", ".join(filter(faults.get, faults)) or _NOT_ONE,
     }
     environment.globals |= {"key": svg.key, "known": records.known, "audited": rows.audit}
     environment.globals |= {
@@ -70,19 +71,11 @@ def _spaced(text: object) -> str:
     return str(text).replace("_", " ")
 
 
-def _caught(faults: dict) -> str:
-    return (
-        ", ".join(name for name, caught in faults.items() if caught) or "none of the faults tried"
-    )
-
-
 def page(record: dict, samples_png_bytes: bytes | None) -> str:
     """The report of one run as a self-contained HTML page: no script, no other file, no network.
 
-    Args:
-      record: one record of schema 1; a metric without a value shows its reason.
-      samples_png_bytes: the picture `samples_png` wrote, with real images: the page is private. None where
-        training diverged, and there are no images to show or to judge.
+    samples_png_bytes: the picture `samples_png` wrote, with real images: the page is private. None where training
+    diverged, and there are no images to show or to judge.
     """
     data, unit = record["data"], verdict.unit(record)
     per_class = zip(

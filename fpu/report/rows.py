@@ -56,9 +56,7 @@ def _values(section: object) -> list[str]:
 def compared(record: dict, section: tuple[str], reference: str, heads: tuple[str, str]) -> Rows:
     """One line for each metric of `fidelity` or `utility`, also of one that is not in the register.
 
-    Args:
-      reference: the row that stands beside "synthetic".
-      heads: the names of the two columns.
+    reference: the row that stands beside "synthetic". heads: the names of the two columns.
     """
     lines = []
     for key in _values(record[section[0]].get("synthetic")):

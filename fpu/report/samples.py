@@ -34,10 +34,8 @@ def samples_png(
 
     Args:
       path: of the file; written whole or not at all.
-      synthetic_images, real_images: uint8 [N,H,W,C], C in {1, 3}; drawn without smoothing.
-      synthetic_labels, real_labels: int [N], in 0..len(class_names)-1.
-      class_names: one per class.
-      prior_images: uint8 [m,H,W,C], of which some from first to last are shown.
+      synthetic_images, real_images: uint8 [N, H, W, C], C in {1, 3}, with labels int [N]; drawn without smoothing.
+      prior_images: uint8 [m, H, W, C], of which some from first to last are shown.
 
     The first images of each class are shown, not chosen ones; of many classes the first 100. Without real
     images the sheet may be shared as the synthetic images may. With few classes a class takes several lines of tiles.
@@ -113,11 +111,7 @@ def thumbnails(images: np.ndarray, labels: np.ndarray) -> str:
     """The first images, classes in turn, side by side as a PNG in base64, for a record.
 
     Pages of many runs show them side by side. Only for runs that are differentially private, so that a page of
-    many runs shows no image that is not.
-
-    Args:
-      images: uint8 [N, H, W, C], C in {1, 3}.
-      labels: int [N].
+    many runs shows no image that is not. images: uint8 [N, H, W, C], C in {1, 3}; labels: int [N].
     """
     from matplotlib.image import imsave  # half a second to import
 

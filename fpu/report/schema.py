@@ -40,7 +40,8 @@ def _bad_metric(node, path: str = "") -> str | None:
         for key in ("value", "low", "high", "n"):
             if node.get(key) is not None and not _number(node[key]):
                 return f"{path}.{key}"[1:]
-        if not _pair(node.get("another", [0, 0])):
+        other = node.get("another", [0, 0])
+        if not (_list_of(_number)(other) and len(other) == 2):
             return f"{path}.another"[1:]
         if node["value"] is None and not _text(node.get("reason", "")):
             return f"{path}.reason"[1:]
@@ -49,10 +50,6 @@ def _bad_metric(node, path: str = "") -> str | None:
 
 def _number(value) -> bool:
     return isinstance(value, float) or (type(value) is int and abs(value) <= 2**53)
-
-
-def _pair(value) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(map(_number, value))
 
 
 def _count(value) -> bool:

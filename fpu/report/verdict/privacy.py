@@ -45,9 +45,10 @@ def guarantee(record: dict) -> Finding:
     tier, mark = ("Nominal" if eps > NOMINAL else "Weak"), "bad"
     if eps <= 10 and not loose:
         tier, mark = ("Strong", "good") if eps <= 1 else ("Reasonable", "fair")
+    factor = spent(math.exp(eps), 2) if eps < 14 else f"e^{spent(eps)}"
     text = (
         f"{claim}-differential privacy for each single {one}{of}. For anyone who sees the release, the odds that a"
-        f" listed {one} contributed change by a factor of {_factor(eps)} at most, with an allowance of δ."
+        f" listed {one} contributed change by a factor of {factor} at most, with an allowance of δ."
     )
     if loose:
         text += f" That allowance is above 1/(10 n): of {n:,} some may be given away whole."
@@ -136,7 +137,3 @@ def shared(record: dict) -> Finding | None:
         f" {prior['name']}. No guarantee protects what is in the prior: release nothing unless its images are public."
     )
     return Finding("bad", "Is the prior public?", "Members are among the prior's images", text)
-
-
-def _factor(eps: float) -> str:
-    return spent(math.exp(eps), 2) if eps < 14 else f"e^{spent(eps)}"
