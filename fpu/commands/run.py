@@ -9,12 +9,10 @@ A killed run, started again with the same command, continues and ends where it w
 training and ends with exit code 143. Exit code 1: training diverged; 3: an audit or an attack refutes the claim.
 """
 
-import json
-
 import numpy as np
 from absl import flags
 
-from fpu import InputError, distributed, report
+from fpu import InputError, distributed
 from fpu.pipeline import forecast, progress, run, settings
 
 GROUPS = {
@@ -62,8 +60,7 @@ def main(_: list[str]) -> int:
     code = 0
     if distributed.is_first():
         code, line = run.failure(folder / "record.json") or (0, "")
-        record = json.loads((folder / "record.json").read_text())
-        for sentence in [line] if line else report.brief(record):
+        for sentence in [line] if line else run.brief(folder / "record.json"):
             progress.say(sentence)
         print(folder / "report.html")
     return int(distributed.broadcast(np.int32(code)))  # all leave with it, and none waits

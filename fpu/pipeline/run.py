@@ -222,6 +222,11 @@ def _write_report(folder: pathlib.Path, result: dict) -> None:
     workdir.write_text(folder / "report.html", report.page(result, picture))
 
 
+def brief(path: storage.AnyPath) -> list[str]:
+    """The record at `path` in three lines: accuracy, fidelity, eps."""
+    return report.brief(json.loads(path.read_text()))
+
+
 def failure(path: storage.AnyPath) -> tuple[int, str] | None:
     """(exit code, one line) where the record at `path` says that training diverged, or that its claim is refuted."""
     result = json.loads(path.read_text())
