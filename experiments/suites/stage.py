@@ -15,9 +15,8 @@ from collections.abc import Callable
 
 import jax
 import numpy as np
-from scipy import stats
 
-from fpu import data, fidelity
+from fpu import data, fidelity, intervals
 from fpu.baselines import Baseline
 from fpu.fidelity import features
 from fpu.pipeline import draw, jobs, settings, train
@@ -175,8 +174,7 @@ def table(result: dict) -> str:
 
 
 def _spread(values: list[float]) -> str:
-    mean = f"{np.mean(values):+.3g}"
     if len(values) < 2:
-        return mean
-    half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
-    return f"{mean} ± {half:.2g}"
+        return f"{values[0]:+.3g}"
+    mean = intervals.t_interval(values)
+    return f"{mean['value']:+.3g} ± {mean['high'] - mean['value']:.2g}"
