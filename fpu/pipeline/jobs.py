@@ -134,9 +134,7 @@ def prepare(options: settings.Options) -> Job:
     if options.model in models.MODELS:
         make_plan, learning = _trained(options, config, dataset, n, unit)
     else:
-        settings.override(options.set, None, None)  # refuses what a baseline has not
-        make_plan, learning = _untrained(options, config, unit), dict.fromkeys(_LEARNING)
-        learning |= {"warmup_share": 0.0}
+        make_plan, learning = _untrained(options, config, unit)
     plan = _solved(options, make_plan, learning["steps"], learning["sample_rate"])
     config |= learning | {"stages": [dataclasses.asdict(stage) for stage in plan.stages]}
     job = Job(options, dataset, split, config, plan)
@@ -149,17 +147,6 @@ def prepare(options: settings.Options) -> Job:
     if job.trained and matched.fits(job.prior):
         config["drawn_for_each"] = matched.FACTOR
     return job
-
-
-_LEARNING = (
-    "steps",
-    "sample_rate",
-    "warmup_share",
-    "draws",
-    "draw_steps",
-    "model_config",
-    "recipe",
-)
 
 
 def _trained(options, config: dict, dataset: data.Dataset, n: int, unit: str):
@@ -199,15 +186,17 @@ def _trained(options, config: dict, dataset: data.Dataset, n: int, unit: str):
     }
 
 
-def _untrained(options, config: dict, unit: str) -> Callable[..., Plan]:
-    """(noise, steps) -> Plan of a baseline: one release, or no mechanism."""
+def _untrained(options, config: dict, unit: str):
+    """The same of a baseline: one release, or no mechanism; nothing is trained."""
+    settings.override(options.set, None, None)  # refuses what a baseline has not
 
     def make_plan(noise: float, steps: int | None = None) -> Plan:
         del steps
-        private = options.model in RELEASES
-        return Plan(config["delta"], (Release(noise),) if private else (), unit)
+        stages = (Release(noise),) if options.model in RELEASES else ()
+        return Plan(config["delta"], stages, unit)
 
-    return make_plan
+    names = "steps", "sample_rate", "warmup_share", "draws", "draw_steps", "model_config", "recipe"
+    return make_plan, dict.fromkeys(names) | {"warmup_share": 0.0}
 
 
 def _solved(options, make_plan: Callable[..., Plan], steps: int | None, rate: float | None) -> Plan:
