@@ -149,7 +149,9 @@ def prepare(options: settings.Options) -> Job:
     return job
 
 
-def _trained(options, config: dict, dataset: data.Dataset, n: int, unit: str):
+def _trained(
+    options, config: dict, dataset: data.Dataset, n: int, unit: str
+) -> tuple[Callable[..., Plan], dict[str, Any]]:
     """(noise, steps) -> Plan of a model, and how it is trained."""
     share = settings.warmup_share(options)
     if share == 1 and options.warmup_share is None:
@@ -186,7 +188,7 @@ def _trained(options, config: dict, dataset: data.Dataset, n: int, unit: str):
     }
 
 
-def _untrained(options, config: dict, unit: str):
+def _untrained(options, config: dict, unit: str) -> tuple[Callable[..., Plan], dict[str, Any]]:
     """The same of a baseline: one release, or no mechanism; nothing is trained."""
     settings.override(options.set, None, None)  # refuses what a baseline has not
 
