@@ -46,13 +46,10 @@ _FITTING = {"digits": "glyphs", "mnist": "glyphs", "octmnist": "layers"}
 class Space(NamedTuple):
     """A public map from images to codes, and back where it can."""
 
-    encode: Callable[
-        ..., np.ndarray
-    ]  # uint8 [n, H, W, C] -> float32 [n, d]; one row sees one image
+    encode: Callable[..., np.ndarray]  # uint8 [n, H, W, C] -> float32 [n, d]; a row sees one image
     decode: Callable[..., np.ndarray] | None  # float32 [n, d] -> uint8 [n, H, W, C]
-    hidden: Callable[..., np.ndarray] | None = (
-        None  # images -> float32 [n, D], more numbers; a row sees one image
-    )
+    # Images -> float32 [n, D], more numbers; a row sees one image.
+    hidden: Callable[..., np.ndarray] | None = None
 
 
 class Prior(NamedTuple):
@@ -120,7 +117,8 @@ def load(
         say(f"prior {name}: making its images")
         pool = _made(name, source, spec)
     images, classes = pool["images"], pool.get("classes")
-    space = _space(source)(images, classes, spec)
+    of_pool = getattr(source, "space", None) or importlib.import_module("fpu.priors.spectrum").space
+    space = of_pool(images, classes, spec)
     if name not in PRIORS:
         _refuse_mixing(name, space, images)
     if "codes" not in pool:
@@ -234,12 +232,6 @@ def _made(name: str, source: Any, spec: Spec) -> dict[str, np.ndarray]:
     return {"images": images, "classes": numbers.astype(np.int32)}
 
 
-def _space(source: Any) -> Callable[..., Space]:
-    """space(images, classes, spec) of the prior, or that of spectrum.py."""
-    own = getattr(source, "space", None)
-    return own if own is not None else importlib.import_module("fpu.priors.spectrum").space
-
-
 def _file(name: str, source: Any, spec: Spec) -> str:
     """The name of a pool in the cache: prior and shape, then a hash of all that made it, this folder's code too."""
     code = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
@@ -252,8 +244,7 @@ def _file(name: str, source: Any, spec: Spec) -> str:
 def _read(path: Path, spec: Spec) -> dict[str, np.ndarray] | None:
     """The pool in a file of the cache; None where there is none, or it is damaged."""
     try:
-        found = safe.npz_headers(path, ("images", "classes", "codes"))
-        pool = {field: safe.npz_array(path, field) for field in found}
+        pool = safe.npz_arrays(path, ("images", "classes", "codes"))
     except InputError:
         return None
     whole = {"images", "codes"} <= set(pool) and len({len(array) for array in pool.values()}) == 1
