@@ -20,11 +20,9 @@ from experiments.suites import drawing
 from fpu import data, models
 from fpu.dp import accounting
 from fpu.dp.plan import Plan, Release
-from fpu.fidelity import features
 from fpu.pipeline import draw, generator, jobs, settings, workdir
 from fpu.privacy import attacks, audit, samples_only, targets
 from fpu.report import plots, words
-from fpu.utility import classifier
 
 PER_CLASS = (5, 10, 50)  # members
 SEEDS = (0, 1)
@@ -100,11 +98,7 @@ def attacked(options: settings.Options) -> tuple[int, dict]:
     chosen = targets.choose(dataset, split, images, rng, 1000)
     # The attacker's reference holds none of the images under attack, as in fpu/evaluation.
     index = np.setdiff1d(split.reference, chosen.index)
-    reference = dataset.images[index], dataset.labels[index]
-    embed, _ = features.domain(
-        *reference, dataset.n_classes, seed=seed, steps=classifier.STEPS, scale=reference[0]
-    )
-    known = samples_only.Known(images, labels, *reference, embed)
+    known = samples_only.Known(images, labels, dataset.images[index], dataset.labels[index])
     attacked_images = dataset.images[chosen.index], dataset.labels[chosen.index]
     found, unable = samples_only.scores(*attacked_images, known)
     if scores is not None:

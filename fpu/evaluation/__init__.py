@@ -187,7 +187,6 @@ def _attacks(dataset, split, synthetic, networks, scores, shadows, seed, protoco
         synthetic_labels=synthetic[1],
         reference=dataset.images[reference],
         reference_labels=dataset.labels[reference],
-        embed=networks.embed,
     )
     images, labels = dataset.images[chosen.index], dataset.labels[chosen.index]
     if not len(images):
