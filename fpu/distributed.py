@@ -17,12 +17,8 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from fpu import InputError
 
 # What srun sets for each task, and jax needs.
-_SLURM = (
-    "SLURM_JOB_ID",
-    "SLURM_STEP_NODELIST",
-    "SLURM_NTASKS",
-    "SLURM_PROCID",
-    "SLURM_LOCALID",
+_SLURM = tuple(
+    f"SLURM_{name}" for name in ("JOB_ID", "STEP_NODELIST", "NTASKS", "PROCID", "LOCALID")
 )
 
 
@@ -46,16 +42,13 @@ def initialize(
       InputError: some of the three are given, not all, or they are impossible.
       RuntimeError: jax has been used before this call.
     """
-    arguments = {
-        "coordinator": coordinator,
-        "process_id": process_id,
-        "num_processes": num_processes,
-    }
-    if all(value is None for value in arguments.values()):
+    names = ("coordinator", "process_id", "num_processes")
+    values = coordinator, process_id, num_processes
+    missing = [name for name, value in zip(names, values, strict=True) if value is None]
+    if len(missing) == len(names):
         _detected()
         return
     if coordinator is None or process_id is None or num_processes is None:
-        missing = [name for name, value in arguments.items() if value is None]
         raise InputError(
             f"{' and '.join(missing)}: missing; coordinator (host:port), process_id and num_processes "
             "go together, or leave all three out"
@@ -219,9 +212,8 @@ def gather(tree: Any) -> Any:
         return jax.device_put(tree, device)
 
     def one(leaf):
-        if isinstance(leaf, jax.Array) and not (
-            leaf.is_fully_addressable or leaf.is_fully_replicated
-        ):
+        here = not isinstance(leaf, jax.Array) or leaf.is_fully_addressable
+        if not (here or leaf.is_fully_replicated):
             leaf = multihost_utils.process_allgather(leaf, tiled=True)
         return jax.device_put(np.asarray(leaf), device)
 
@@ -254,8 +246,5 @@ def map_rows(
 
 def layout(slice_size: int = 1) -> dict:
     """What decides the f32 rounding of a training besides its inputs, as JSON can hold it."""
-    return {
-        "slice_size": slice_size,
-        "devices": jax.device_count(),
-        "device_kind": jax.devices()[0].device_kind,
-    }
+    kind = jax.devices()[0].device_kind
+    return {"slice_size": slice_size, "devices": jax.device_count(), "device_kind": kind}

@@ -191,8 +191,7 @@ def attack(dataset, split, scores=None, lines=None):
     """The attacks alone, on a release of the members."""
     say = (lambda line: None) if lines is None else lines.append
     released = release(dataset, split.members)
-    networks = likeness.Networks("none", None, None, None, 0)
-    return evaluation.attacked(dataset, split, released, networks, scores, None, 0, "quick", say)
+    return evaluation.attacked(dataset, split, released, scores, None, 0, "quick", say)
 
 
 def test_attacks_on_groups_are_on_the_mean_of_a_group():
@@ -284,7 +283,6 @@ def test_shadow_models_attack_the_targets_of_the_others():
         dataset,
         split,
         release(dataset, split.members),
-        likeness.Networks("none", None, None, None, 0),
         flat,
         shadows,
         0,

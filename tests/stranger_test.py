@@ -137,7 +137,7 @@ def additions(monkeypatch, tmp_path):
     monkeypatch.setitem(baselines.RELEASES, "grey", release)
     one_shot = {"grey": lambda spec: baselines.one_shot(release, spec)}
     monkeypatch.setitem(baselines.BASELINES, *one_shot.popitem())
-    metric = fidelity.Metric(brightness, lambda d: 50, (-np.inf, np.inf))
+    metric = fidelity.Metric(brightness, (-np.inf, np.inf))
     monkeypatch.setitem(fidelity.FIDELITY, "brightness", metric)
     monkeypatch.setitem(metrics.UTILITY, "worst_class", metrics.Metric(worst_class))
     monkeypatch.setitem(data.DATASETS, "stripes", stripes)

@@ -20,7 +20,6 @@ from experiments.suites import drawing
 from fpu import data, evaluation, models
 from fpu.dp import accounting
 from fpu.dp.plan import Plan, Release
-from fpu.evaluation import likeness
 from fpu.pipeline import draw, generator, jobs, settings, workdir
 from fpu.privacy import audit
 from fpu.report import plots, words
@@ -89,20 +88,11 @@ def _strongest(rows: list[dict], setting: dict) -> str:
 def attacked(options: settings.Options) -> tuple[int, dict]:
     """(number of members, {attack: what targets.judge says}) of one generator, trained as experiments.run does."""
     job, images, labels, scores = generated(options)
-    dataset, split, seed = job.dataset, job.split, options.seed
-    reference, test = (
-        (dataset.images[rows], dataset.labels[rows]) for rows in (split.reference, split.test)
-    )
-    networks = likeness.networks(reference, test, dataset.n_classes, seed, "quick", _quiet)
-    made = images, labels
+    made, seed = (images, labels), options.seed
     judged = evaluation.attacked(
-        dataset, split, made, networks, scores, None, seed, "quick", _quiet
+        job.dataset, job.split, made, scores, None, seed, "quick", lambda line: None
     )
-    return len(split.members), judged
-
-
-def _quiet(line: str) -> None:
-    del line
+    return len(job.split.members), judged
 
 
 def generated(options: settings.Options) -> tuple[jobs.Job, np.ndarray, np.ndarray, Any]:

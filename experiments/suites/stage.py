@@ -21,7 +21,6 @@ from fpu.baselines import Baseline
 from fpu.fidelity import features
 from fpu.pipeline import draw, jobs, settings, train
 from fpu.report import words
-from fpu.training import Recipe
 from fpu.utility import protocols
 
 MODEL = "ddpm"
@@ -75,7 +74,7 @@ def _block(options: settings.Options) -> tuple[list[dict], dict]:
 
     for share in (1.0, *SHARES):
         taught = _Once()
-        for trained in Recipe.LIMITS["trained"] if share < 1 else ("none",):
+        for trained in ("all", "few") if share < 1 else ("none",):
             changes = {"warmup_share": share}
             changes |= {"set": (f"recipe.trained={trained}",)} if share < 1 else {}
             job = jobs.prepare(dataclasses.replace(options, **changes))

@@ -54,14 +54,8 @@ def of_prior(fitted, drawn, spec: Spec, prior: Prior) -> Baseline:
     return _baseline("members", True, fit, sample, spec)
 
 
-RELEASES = {
-    "gaussian": gaussian,
-    "merf": merf,
-    "prior": release,
-    "pe": pe,
-    "merf_prior": merf_prior,
-}  # modules with PARAMETERS
-OF_PRIOR = ("prior", "pe", "merf_prior")  # their draws are made of images of a public prior
+OF_PRIOR = {"prior": release, "pe": pe, "merf_prior": merf_prior}  # drawn of a prior's images
+RELEASES = {"gaussian": gaussian, "merf": merf, **OF_PRIOR}  # modules with PARAMETERS
 BASELINES: dict[str, Callable[..., Baseline]] = {  # (spec) -> Baseline; of OF_PRIOR (spec, prior)
     "gaussian": functools.partial(one_shot, gaussian),
     "merf": functools.partial(one_shot, merf),

@@ -32,13 +32,7 @@ PARAMETERS = ("centre", "means", "rest", "top", "class_root")
 def fit(spec: Spec, pool, denominator: float, noise_multiplier: float, key) -> dict[str, Any]:
     """Parameters for `sample`, from at most three noised sums.
 
-    Args:
-      spec: of the images; public.
-      pool: a training.Pool of the members.
-      denominator: the public number of units N.
-      noise_multiplier: sigma, a Python float. How many sums there are depends on it, N and the number
-        of classes: all public.
-      key: secret typed key.
+    Args: as priors.release.fit. How many sums there are depends on sigma, N and the number of classes: all public.
 
     **Guarantees.** One unit gives one image, and all sums together are one Gaussian release with noise
     multiplier sigma: their shares add up to 1 (see fpu/dp/moments.py). Only the three calls of `moments`
@@ -81,9 +75,8 @@ def sample(spec: Spec, params: dict[str, Any], key, labels) -> jax.Array:
     top = jax.random.normal(k_top, (len(labels), params["top"].shape[1]))
     top = jnp.einsum("nrs,ns->nr", params["class_root"][labels], top) @ params["top"].T
     z = params["centre"][None] + params["means"][labels] + rest + top
-    return jnp.clip(z @ frequencies.basis(tuple(spec.shape)).rows + 0.5, 0.0, 1.0).reshape(
-        -1, *spec.shape
-    )
+    pixels = z @ frequencies.basis(tuple(spec.shape)).rows + 0.5
+    return jnp.clip(pixels, 0.0, 1.0).reshape(-1, *spec.shape)
 
 
 # What follows sees no image.

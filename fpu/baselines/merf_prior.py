@@ -16,6 +16,7 @@ import optax
 
 from fpu.baselines import gaussian
 from fpu.dp import moments, sampling
+from fpu.dp.rows import each_alone
 from fpu.models import Spec
 from fpu.priors import Prior, draws, release
 
@@ -56,7 +57,7 @@ def fit(
     codes = release.encoded(prior, np.asarray(pool.images[rows]))
     root = _root(prior)
     phi = _features(len(root))
-    features = release.each_alone(lambda z: np.asarray(phi(_white(z, root))), codes)
+    features = each_alone(lambda z: np.asarray(phi(_white(z, root))), codes)
     sums, counts = moments.embeddings(features, labels, count, k_noise, noise_multiplier)
     wanted = sums / gaussian.shrunk_counts(counts, denominator, noise_multiplier)[:, None]
     found = _fitted(_white(prior.codes[:EXAMPLES], root), np.asarray(wanted), k_fit)

@@ -21,7 +21,7 @@ from fpu import InputError
 from fpu.files import cache
 from fpu.models import Spec
 from fpu.pipeline import progress, settings
-from fpu.priors import glyphs, network
+from fpu.priors import glyphs, network, training
 
 TRAINED = ("glyphs",)  # priors that have a network of their own
 STEPS = {8: 15_000, 28: 12_000}
@@ -63,7 +63,7 @@ def train(prior: str, side: int, steps: int, seed: int, out: str) -> pathlib.Pat
                 f"{took:.0f} s"
             )
 
-    params = network.fit(
+    params = training.fit(
         network.CONFIGS[side], batches(rng, spec), int(kinds.max()) + 1, steps, seed, say
     )
     path = pathlib.Path(out).expanduser() / network.weights(prior, side).name
@@ -73,12 +73,12 @@ def train(prior: str, side: int, steps: int, seed: int, out: str) -> pathlib.Pat
 
 
 def batches(rng: np.random.Generator, spec: Spec):
-    """Endless (images, classes) of network.BATCH: rounds of new images, each used twice in random order."""
+    """Endless (images, classes) of training.BATCH: rounds of new images, each used twice in random order."""
     while True:
         images, kinds = glyphs.make(rng, ROUND, spec)
         for _ in range(2):
-            order = rng.permutation(ROUND)[: ROUND // network.BATCH * network.BATCH]
-            for rows in order.reshape(-1, network.BATCH):
+            order = rng.permutation(ROUND)[: ROUND // training.BATCH * training.BATCH]
+            for rows in order.reshape(-1, training.BATCH):
                 yield images[rows], kinds[rows]
 
 

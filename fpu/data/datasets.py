@@ -64,7 +64,13 @@ def load(
         line = f"images of {sizes.by(dataset.shape[:2])} pixels were scaled to {side}x{side}"
         images = sizes.fit_all(dataset.images, side, side)
         dataset = replace(dataset, images=images, notes=(*dataset.notes, line))
-    return dataset if of_groups is None else _regrouped(dataset, of_groups)
+    if of_groups is None:
+        return dataset
+    if dataset.groups is not None:
+        raise InputError(
+            f"--groups={of_groups}: {dataset.name} has train_groups already; leave one of the two out"
+        )
+    return grouped(dataset, group_files.read(of_groups, dataset.split))
 
 
 def _unknown(name: str) -> str:
@@ -121,15 +127,6 @@ def _medmnist(name: str, data_dir: Path | None, side: int | None = None) -> Data
     path = sources.medmnist_file(name, data_dir)
     parts, lines = npz.read(path, size=None if side is None else (side, side))
     return join(name, parts, facts["class_names"], facts["citation"], lines)
-
-
-def _regrouped(dataset: Dataset, path: Path) -> Dataset:
-    """The data set with the groups of --groups, by index."""
-    if dataset.groups is not None:
-        raise InputError(
-            f"--groups={path}: {dataset.name} has train_groups already; leave one of the two out"
-        )
-    return grouped(dataset, group_files.read(path, dataset.split))
 
 
 DATASETS: dict[str, Callable[[Path | None], Dataset]] = {

@@ -3,6 +3,7 @@
 What is written is what torchvision's ImageFolder and torch-fidelity read.
 """
 
+import contextlib
 import functools
 import re
 import secrets
@@ -42,8 +43,11 @@ def read(folder: Path, height: int, width: int, skip_unreadable: bool = False) -
         raise InputError(
             f"{folder}: {len(entries):,} images of {height}x{width} pixels take too much memory; use a smaller --side"
         )
-    stamps = tuple(_stamp(entry.path) for entry in entries)
-    decoded = _decoded(tuple(entries), stamps, height, width)
+    stamps = []
+    for entry in entries:
+        with contextlib.suppress(OSError):  # a file that is not there is unreadable, as others are
+            stamps.append((entry.name, entry.path.stat().st_size, entry.path.stat().st_mtime_ns))
+    decoded = _decoded(tuple(entries), tuple(stamps), height, width)
     bad, kept = [], []
     for entry in entries:
         (bad if isinstance(decoded[entry.name], str) else kept).append(entry)
@@ -54,14 +58,6 @@ def read(folder: Path, height: int, width: int, skip_unreadable: bool = False) -
     made = [decoded[entry.name] for entry in kept]
     images, more = _joined(made)
     return Folder(tuple(kept), images, tuple(p.patient for p in made), (*lines, *more))
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    try:
-        facts = path.stat()
-    except OSError:
-        return None
-    return facts.st_size, facts.st_mtime_ns
 
 
 def _listed(bad: Sequence[listing.Entry], decoded: dict) -> str:
@@ -101,8 +97,8 @@ def _one(path: Path, height: int, width: int) -> "_Decoded | str":
     deep = pixels.dtype == np.uint16
     # Grey images of 8 bits are most; bytes take a quarter of the memory.
     kept = fitted if deep else np.round(fitted).astype(np.uint8)
-    facts = int(pixels.max()), pixels.shape[:2], picture.had_alpha, picture.patient
-    return _Decoded(kept, deep, *facts)
+    largest, size = int(pixels.max()), pixels.shape[:2]
+    return _Decoded(kept, deep, largest, size, picture.had_alpha, picture.patient)
 
 
 def _joined(made: Sequence[_Decoded]) -> tuple[np.ndarray, list[str]]:

@@ -46,7 +46,14 @@ def read(path: Path, split: np.ndarray, names: Sequence[str] | None = None) -> n
             raise InputError(
                 f"{where}: the data have no image {row[by]} ({' '.join(map(str, key))})"
             )
-        group = row["group"] if "group" in columns else _scan(where, row["image_id"])
+        if "group" in columns:
+            group = row["group"]
+        elif scan := _ORGAN.fullmatch(row["image_id"].removesuffix(".png")):
+            group = scan[1]
+        else:
+            raise InputError(
+                f"{where}: image_id {row['image_id']} does not say which scan it is of; add a column group"
+            )
         if not group:
             raise InputError(
                 f"{where}: its group is empty, which would make one patient of several"
@@ -78,12 +85,3 @@ def _by_index(split: np.ndarray) -> dict[tuple, int]:
         for s, name in enumerate(SPLITS)
         for i, place in enumerate(np.flatnonzero(split == s))
     }
-
-
-def _scan(where: str, image_id: str) -> str:
-    found = _ORGAN.fullmatch(image_id.removesuffix(".png"))
-    if not found:
-        raise InputError(
-            f"{where}: image_id {image_id} does not say which scan it is of; add a column group"
-        )
-    return found[1]

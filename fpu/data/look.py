@@ -8,7 +8,8 @@ import collections
 import numpy as np
 
 from fpu.data.dataset import Dataset
-from fpu.data.subsets import Split, units
+from fpu.data.privacy_units import units
+from fpu.data.subsets import Split
 
 _UNEVEN = 5  # times as many members of one class as of another
 

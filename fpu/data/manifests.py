@@ -8,7 +8,8 @@ import numpy as np
 
 from fpu import InputError
 from fpu.data.datasets import Dataset
-from fpu.data.subsets import Split, units
+from fpu.data.privacy_units import units
+from fpu.data.subsets import Split
 from fpu.files import safe
 
 _MOST_BYTES = 2**28  # of a manifest; a line for each of ten million images takes less

@@ -174,7 +174,10 @@ def _parts(path: str | Path, shapes: dict, size, headers) -> tuple[dict[str, Par
     for split in shapes:
         images, first = np.empty((headers[f"{split}_images"][0][0], *kept), np.uint8), 0
         for block in safe.npz_blocks(path, f"{split}_images", _ROWS):
-            _refuse_range(path, f"{split}_images", block)
+            if dtype.kind == "f" and not (block.min() >= 0 and block.max() <= 1):  # nor NaN
+                raise InputError(
+                    f"{path}: {split}_images is {dtype} and not in [0, 1]; store uint8 pixels, 0 to 255, without NaN"
+                )
             block = block.reshape(len(block), *shapes[split])[..., : kept[2]]
             images[first : first + len(block)] = _bytes(block, white, kept[:2])
             first += len(block)
@@ -182,25 +185,13 @@ def _parts(path: str | Path, shapes: dict, size, headers) -> tuple[dict[str, Par
     return parts, lines
 
 
-def _refuse_range(path: str | Path, field: str, images: np.ndarray) -> None:
-    """InputError where floats are no shares of white."""
-    if images.dtype.kind != "f":
-        return
-    if not (np.isfinite(images).all() and images.min() >= 0 and images.max() <= 1):
-        raise InputError(
-            f"{path}: {field} is {images.dtype} and not in [0, 1]; store uint8 pixels, 0 to 255, without NaN"
-        )
-
-
 def _bytes(images: np.ndarray, white: int, size: tuple[int, ...]) -> np.ndarray:
     """uint8 [n, *size, C]."""
     if images.dtype == np.uint8:
         return sizes.fit_all(images, *size)
-    if images.shape[1:3] == size:
-        return np.round(images * (255 / white)).astype(np.uint8)
-    return np.stack([np.round(sizes.fit(image, *size) * (255 / white)) for image in images]).astype(
-        np.uint8
-    )
+    if images.shape[1:3] != size:
+        images = np.stack([sizes.fit(image, *size) for image in images])
+    return np.round(images * (255 / white)).astype(np.uint8)
 
 
 def _labels(path: str | Path, field: str) -> np.ndarray:

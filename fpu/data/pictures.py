@@ -4,6 +4,7 @@ Files come from users: only these four formats are decoded, and the size that a 
 pixel is.
 """
 
+import contextlib
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -56,20 +57,13 @@ def read(path: Path) -> Picture:
             raise Unreadable("no PNG, JPEG, TIFF or DICOM") from error
         with opened as image:
             refuse_large(image.height, image.width)
-            _refuse_pages(image)
+            if image.format != "MPO":  # a JPEG with previews behind it
+                with contextlib.suppress(EOFError):
+                    image.seek(1)
+                    raise Unreadable("several pages; store one image a file")
             alpha = image.has_transparency_data
             pixels = _pixels(ImageOps.exif_transpose(image))
     return Picture(pixels if pixels.ndim == 3 else pixels[..., None], alpha)
-
-
-def _refuse_pages(image: Image.Image) -> None:
-    if image.format == "MPO":  # a JPEG with previews behind it
-        return
-    try:
-        image.seek(1)
-    except EOFError:
-        return
-    raise Unreadable("several pages; store one image a file")
 
 
 def _pixels(image: Image.Image) -> np.ndarray:

@@ -13,16 +13,16 @@ Copies of an image have one hash, and are in one set as far as a number asked al
 class, the classes, that each has as many units as are asked, and which rows are train and test.
 """
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fpu import InputError
+from fpu.data.privacy_units import hashes, unit_of
 
-if TYPE_CHECKING:  # at run time datasets.py imports this file
-    from fpu.data.datasets import Dataset
+if TYPE_CHECKING:  # at run time dataset.py imports this file
+    from fpu.data.dataset import Dataset
 
 SPLITS = ("train", "val", "test")
 TRAIN, VAL, TEST = 0, 1, 2  # positions in SPLITS
@@ -82,7 +82,7 @@ def partition(
     if subset not in ("random", "first"):
         raise InputError(f"subset={subset}: must be random or first")
     train, _, _, _ = _official(dataset)
-    unit, _ = _units(dataset, train)
+    unit, _ = unit_of(dataset, train)
     queues = _queues(dataset, train, seed)
     if n_per_class is not None and not at_most:
         _refuse_too_many(queues, dataset, n_per_class)
@@ -103,7 +103,7 @@ def around(
     """
     train, val, test, notes = _official(dataset)
     members = np.unique(members)
-    unit, unit_class = _units(dataset, train)
+    unit, unit_class = unit_of(dataset, train)
     is_member = np.isin(np.arange(len(unit_class)), unit[np.isin(train, members)])  # [units]
     if nonmembers is None:
         queues = _queues(dataset, train, seed)
@@ -143,69 +143,10 @@ def class_matched(rng: np.random.Generator, *labels: np.ndarray, most: int) -> l
     ]
 
 
-def units(dataset: "Dataset", indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The privacy units among `indices`, in the form that the sampler needs.
-
-    Returns (table int32 [U, m], sizes int32 [U]): row u holds the positions in `indices` (not in
-    the data set) of the images of unit u in its first sizes[u] columns; the rest repeats the first,
-    so that every entry is a valid position. Without groups: table = arange(n)[:, None], sizes = 1.
-    """
-    unit, unit_class = _units(dataset, np.asarray(indices))
-    sizes = np.bincount(unit, minlength=len(unit_class)).astype(np.int32)
-    order = np.argsort(unit, kind="stable").astype(np.int32)
-    starts = np.cumsum(sizes) - sizes
-    column = np.arange(sizes.max(initial=1))
-    column = np.where(column[None, :] < sizes[:, None], column[None, :], 0)
-    return order[starts[:, None] + column], sizes
-
-
-def _units(dataset: "Dataset", indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(unit of each image [n], class of each unit [U]): units numbered from 0 in file order.
-
-    A group's class is its most frequent label, the lowest on a tie. An image without a group (in val and test) is a
-    unit by itself.
-    """
-    labels = dataset.labels[indices]
-    if dataset.groups is None:
-        return np.arange(len(indices)), labels
-    group = dataset.groups[indices].astype(np.int64)
-    ungrouped = group < 0
-    group[ungrouped] = np.iinfo(np.int32).max + np.arange(ungrouped.sum(), dtype=np.int64) + 1
-    groups, unit = np.unique(group, return_inverse=True)
-    counts = np.zeros((len(groups), dataset.n_classes), np.int64)
-    np.add.at(counts, (unit, labels), 1)
-    return unit, counts.argmax(axis=1)
-
-
-def _hashes(dataset: "Dataset", indices: np.ndarray, key: str) -> np.ndarray:
-    """uint64 [U]: the hash of each unit among `indices`, numbered as in `_units`.
-
-    That of an image is BLAKE2b, under a public key, of its label and pixels; that of a group, of the hashes of its
-    images in ascending order.
-    """
-
-    def hashed(content: bytes) -> bytes:
-        return hashlib.blake2b(content, digest_size=8, key=key.encode()).digest()
-
-    labels = dataset.labels[indices].astype("<i4")
-    own = [
-        hashed(label.tobytes() + dataset.images[i].tobytes())
-        for i, label in zip(indices, labels, strict=True)
-    ]
-    images = np.frombuffer(b"".join(own), "<u8")
-    if dataset.groups is None:
-        return images
-    unit, unit_class = _units(dataset, indices)
-    together = images[np.lexsort((images, unit))]
-    ends = np.cumsum(np.bincount(unit, minlength=len(unit_class)))
-    groups = [hashed(part.tobytes()) for part in np.split(together, ends)[:-1]]
-    return np.frombuffer(b"".join(groups), "<u8")
-
-
 def _queues(dataset: "Dataset", indices: np.ndarray, seed: int) -> list[np.ndarray]:
     """For each class its units by ascending hash, so that a smaller draw is part of a larger one."""
-    _, unit_class = _units(dataset, indices)
-    order = np.argsort(_hashes(dataset, indices, f"members {seed}"), kind="stable")
+    _, unit_class = unit_of(dataset, indices)
+    order = np.argsort(hashes(dataset, indices, f"members {seed}"), kind="stable")
     return [order[unit_class[order] == c] for c in range(dataset.n_classes)]
 
 
@@ -213,8 +154,8 @@ def _set_aside(
     dataset: "Dataset", indices: np.ndarray, parts: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """(kept, aside): aside are the units whose hash is in the lowest of `parts` equal ranges, whoever else there is."""
-    unit, _ = _units(dataset, indices)
-    aside = (_hashes(dataset, indices, f"one in {parts}") < 2**64 // parts)[unit]
+    unit, _ = unit_of(dataset, indices)
+    aside = (hashes(dataset, indices, f"one in {parts}") < 2**64 // parts)[unit]
     return indices[~aside], indices[aside]
 
 

@@ -34,7 +34,10 @@ def load_synthetic(
         lines.append(
             f"{path}: made {'grey' if dataset.shape[2] == 1 else 'RGB'}, as {dataset.name} is"
         )
-        images = _channels(images, dataset.shape[2])
+        if dataset.shape[2] == 3:
+            images = np.repeat(images, 3, axis=3)
+        else:  # the luma of RGB (ITU-R BT.601)
+            images = np.round(images @ np.array([0.299, 0.587, 0.114]))[..., None].astype(np.uint8)
     return images, _positions(path, labels, dataset.class_names), lines
 
 
@@ -51,10 +54,3 @@ def _positions(path: Path, labels: np.ndarray, class_names: tuple[str, ...]) -> 
             f"{path}: class {unknown[0]} is none of the real data's: {', '.join(class_names[:20])}"
         )
     return np.array([known[kind] for kind in kinds], np.int32)[place]
-
-
-def _channels(images: np.ndarray, channels: int) -> np.ndarray:
-    """Grey repeated, or the luma of RGB (ITU-R BT.601)."""
-    if channels == 3:
-        return np.repeat(images, 3, axis=3)
-    return np.round(images @ np.array([0.299, 0.587, 0.114]))[..., None].astype(np.uint8)

@@ -26,9 +26,8 @@ _FILES = {
 
 
 class MNIST(stock.MNIST, skip_registration=True):  # registered, it would clash with the stock one
-    url_infos = (
-        stock.MNIST.url_infos
-    )  # official sizes and sha256; else searched for beside this file
+    # Official sizes and sha256; else searched for beside this file.
+    url_infos = stock.MNIST.url_infos
 
     def _info(self) -> tfds.core.DatasetInfo:
         info = super()._info()
@@ -54,12 +53,6 @@ class MNIST(stock.MNIST, skip_registration=True):  # registered, it would clash 
             yield i, {"image": Image.fromarray(image), "label": int(label)}
 
 
-def _ask(url: str) -> None:
-    """Raise OSError at once where no server answers: tensorflow-datasets would try for minutes."""
-    with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=30):
-        pass
-
-
 def read(folder: Path) -> dict[str, np.ndarray]:
     """Prepare MNIST in `folder` unless that has been done, and decode it.
 
@@ -71,7 +64,9 @@ def read(folder: Path) -> dict[str, np.ndarray]:
     try:
         builder = MNIST(data_dir=folder, file_format="array_record")
         if not builder.data_path.exists():
-            _ask(MNIST.URL + _FILES["test"][1])
+            # At once an error where no server answers: tensorflow-datasets would try for minutes.
+            head = urllib.request.Request(MNIST.URL + _FILES["test"][1], method="HEAD")
+            urllib.request.urlopen(head, timeout=30).close()
         builder.download_and_prepare()
     except Exception as error:  # of many kinds, most of them private to tensorflow-datasets
         reason = " ".join(str(error).split())[:200]

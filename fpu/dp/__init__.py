@@ -12,20 +12,7 @@ from fpu.dp.rounding import rounded_up
 from fpu.dp.sampling import Batch, StepKey, fresh_key, keys, sample
 
 __all__ = [
-    "DPSGD",
-    "Batch",
-    "ClippedSum",
-    "Diagnostics",
-    "Plan",
-    "Release",
-    "StepKey",
-    "add_noise",
-    "calibrate",
-    "clipped_grad",
-    "epsilon",
-    "fresh_key",
-    "keys",
-    "poisson_plan",
-    "rounded_up",
+    "DPSGD", "Batch", "ClippedSum", "Diagnostics", "Plan", "Release", "StepKey", "add_noise",
+    "calibrate", "clipped_grad", "epsilon", "fresh_key", "keys", "poisson_plan", "rounded_up",
     "sample",
-]
+]  # fmt: skip

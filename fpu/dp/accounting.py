@@ -231,8 +231,7 @@ def _guess(make_plan: Callable[[float], Any], eps: float) -> float:
 
 def _unreachable(make_plan: Callable[[float], Any], eps: float, noise: float) -> ValueError:
     """What to say of an eps beyond the one of the least or the most noise."""
-    plan = make_plan(noise)
-    end = epsilon(plan)[0]
+    end = epsilon(plan := make_plan(noise))[0]
     nearest = (
         f"the smallest is eps = {_rounded(end, math.ceil)}, with noise multiplier {noise:g}: ask for that or more, "
         "a larger delta or fewer steps"

@@ -28,30 +28,15 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import optimize, special, stats
+from scipy import optimize, special
+
+from fpu.dp._masses import UNIT, Masses, Steps, one_step, widest
 
 MOST_POINTS = 2**18  # of a grid: bounds memory (some 50 MB) and time (about a second)
 LEAST_DELTA = 1e-280  # below it masses underflow
 LEAST_NOISE = 1e-3  # below it such a grid would be too coarse
-_UNIT = 2.0**-53
 _REACH = 12.0  # standard deviations of the sum of losses, on both sides, that the window holds
 _FINE = 3e-5  # by which part the grid may raise the variance of a loss
-
-
-class Steps(NamedTuple):
-    """`count` equal steps: noised sums of Poisson samples whose terms have an l2 norm of at most 1."""
-
-    count: int
-    rate: float  # q; 1 for a release
-    noise: float  # sigma > 0
-    truncation: float = 0.0  # tau
-
-
-class _Masses(NamedTuple):
-    """P-masses on the grid at (first, first + 1, ...) times its spacing."""
-
-    first: int
-    masses: np.ndarray
 
 
 class _Sum(NamedTuple):
@@ -78,26 +63,26 @@ def curve(parts: Sequence[Steps], delta: float) -> Callable[[float], float]:
         raise OverflowError("out of the range of these distributions")
     total = sum(part.count for part in parts)
     cut = 1e-6 * delta / total
-    widest = _widest(parts, cut)
-    if not widest / 2**14 < 1:
-        raise OverflowError(f"losses of up to {widest:g} do not fit a grid")
+    longest = widest(parts, cut)
+    if not longest / 2**14 < 1:
+        raise OverflowError(f"losses of up to {longest:g} do not fit a grid")
     low = high = spacing = math.inf
-    orders, tilts, wanted = [], [], widest / 2**14
+    orders, tilts, wanted = [], [], longest / 2**14
     for _ in range(8):  # until the grid suits the distribution that it shows
         spacing = wanted
         orders = [
-            [_step(part, spacing, cut, removed) for part in parts] for removed in (True, False)
+            [one_step(part, spacing, cut, removed) for part in parts] for removed in (True, False)
         ]
         tilts = [_tilt(parts, steps, spacing, delta) for steps in orders]
         low, high, variance = _window(parts, orders, spacing, tilts)
-        finest = max(high - low, widest) / MOST_POINTS
+        finest = max(high - low, longest) / MOST_POINTS
         wanted = max(math.sqrt(6 * _FINE * variance / total), finest)
         if 0.5 * wanted <= spacing <= 1.2 * wanted:
             break
     size = 2 ** math.ceil(math.log2((high - low) / spacing))
     bottom = math.floor(low / spacing)
     # Raised by what the rounding of outcomes may have taken from each step's loss.
-    losses = (bottom + np.arange(size)) * spacing + 8 * _UNIT * total * (1 + widest)
+    losses = (bottom + np.arange(size)) * spacing + 8 * UNIT * total * (1 + longest)
     infinite = 2 * cut * total * (1 + 1e-9)
     bounds = []
     for steps, tilt in zip(orders, tilts, strict=True):
@@ -134,93 +119,7 @@ def _above(one: _Sum, gains, beyond, index: int, eps: float) -> tuple[float, flo
     return bound, bound * error / value
 
 
-def _loss(x, rate: float, noise: float):
-    """log((1 - q) + q e^((2 x - 1) / (2 sigma^2))), increasing in x."""
-    exponent = (x - 0.5) / noise**2
-    return np.logaddexp(np.log1p(-rate) if rate < 1 else -np.inf, math.log(rate) + exponent)
-
-
-def _outcome(losses, rate: float, noise: float):
-    """The inverse of `_loss`; -inf below its range."""
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        small = np.log(np.maximum(np.expm1(np.minimum(losses, 1.0)) + rate, 0.0))
-        large = losses + np.log1p(-(1 - rate) * np.exp(-np.maximum(losses, 0.5)))
-    return 0.5 + noise**2 * (np.where(losses < 0.75, small, large) - math.log(rate))
-
-
-def _ends(rate: float, noise: float, cut: float) -> tuple[float, float]:
-    """Outcomes outside of which both densities have a mass of at most `cut` on either side."""
-    reach = float(stats.norm.isf(cut)) * noise
-    return -reach, 1 + reach
-
-
-def _widest(parts: Sequence[Steps], cut: float) -> float:
-    """The longest range of losses of a step."""
-    ranges = [np.ptp(_loss(np.array(_ends(*s, cut)), *s)) for s in _settings(parts)]
-    return float(max(ranges))
-
-
-def _settings(parts: Sequence[Steps]) -> list[tuple[float, float]]:
-    """(q, sigma) of all steps, and of those that truncation brings in."""
-    halves = [(part.rate, part.noise / 2) for part in parts if part.truncation]
-    return [(part.rate, part.noise) for part in parts] + halves
-
-
-def _step(part: Steps, spacing: float, cut: float, removed: bool) -> _Masses:
-    plain = _plain(part.rate, part.noise, spacing, cut, removed)
-    if not part.truncation:
-        return plain
-    other = _plain(part.rate, part.noise / 2, spacing, cut, removed)
-    first = min(plain.first, other.first)
-    last = max(one.first + len(one.masses) for one in (plain, other))
-    masses = np.zeros(last - first)
-    for one, weight in ((plain, 1 - part.truncation), (other, part.truncation)):
-        start = one.first - first
-        masses[start : start + len(one.masses)] += weight * one.masses
-    return _Masses(first, masses)
-
-
-def _plain(rate: float, noise: float, spacing: float, cut: float, removed: bool) -> _Masses:
-    """One step's losses on the grid. `removed`: P is the mixture; else Q is, and losses change their sign."""
-    ends = np.array(_ends(rate, noise, cut))
-    sign = 1.0 if removed else -1.0
-    low, high = sorted(sign * _loss(ends, rate, noise))
-    first, last = math.floor(low / spacing), math.ceil(high / spacing)
-    losses = spacing * np.arange(first, max(last, first + 1) + 1)
-    edges = np.clip(_outcome(sign * losses, rate, noise), *ends)
-    if not removed:
-        edges = edges[::-1]
-    at_0, at_1 = (_between(edges, mean, noise) for mean in (0.0, 1.0))
-    with_it = (1 - rate) * at_0 + rate * at_1
-    (p, p_error), (q, q_error) = (with_it, at_0) if removed else (at_0[:, ::-1], with_it[:, ::-1])
-    # Of mass p under P and q under Q, `stay` goes to the lower end x of [x, x + h] and the rest to the upper one:
-    # stay e^-x + (p - stay) e^-(x + h) = q. An error only moves mass upwards.
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        scaled = np.exp(np.log(q) + losses[1:])
-        error = (
-            p_error
-            + np.exp(np.log(q_error) + losses[1:])
-            + 4 * _UNIT * (p + scaled * (1 + np.abs(losses[1:])))
-        )
-        p = p + p_error
-        stay = np.clip((scaled - p - error) / math.expm1(spacing), 0.0, p)
-    stay = np.where(np.isfinite(stay), stay, 0.0)  # inf - inf: all of it upwards
-    masses = np.zeros(len(losses))
-    masses[:-1] += stay
-    masses[1:] += p - stay
-    return _Masses(first, masses)
-
-
-def _between(edges, mean: float, noise: float):
-    """[2, len(edges) - 1]: masses of N(mean, noise^2) between increasing edges, and bounds on their roundings."""
-    z = (edges - mean) / noise
-    left = z[1:] <= 0
-    below, above = special.ndtr(z), special.ndtr(-z)
-    mass = np.where(left, np.diff(below), -np.diff(above))
-    return np.stack([mass, 4 * _UNIT * (2 + z[1:] ** 2) * np.where(left, below[1:], above[:-1])])
-
-
-def _tilted(step: _Masses, spacing: float, tilt: float):
+def _tilted(step: Masses, spacing: float, tilt: float):
     """(masses tilted to a sum of 1, losses, log M(t))."""
     losses = spacing * (step.first + np.arange(len(step.masses)))
     with np.errstate(divide="ignore"):
@@ -247,7 +146,7 @@ def _tilt(parts, steps, spacing: float, delta: float) -> float:
     return math.exp(best.x)
 
 
-def _thinned(step: _Masses, spacing: float):
+def _thinned(step: Masses, spacing: float):
     """(masses, losses) with neighbours merged into at most 4,096."""
     starts = np.arange(0, len(step.masses), -(-len(step.masses) // 4096))
     masses = np.add.reduceat(step.masses, starts)
@@ -283,7 +182,7 @@ def _composed(parts, steps, spacing: float, tilt: float, size: int, bottom: int)
 
     the last from taking powers. By Parseval the l2 norm of what that does to the masses is its root mean square.
     """
-    g = 8 * _UNIT * math.log2(size)
+    g = 8 * UNIT * math.log2(size)
     log_scale, start, wrong = 0.0, 0, 0.0
     transform, log_bound = np.ones(size // 2 + 1, complex), np.zeros(size // 2 + 1)
     for part, step in zip(parts, steps, strict=True):
@@ -293,7 +192,7 @@ def _composed(parts, steps, spacing: float, tilt: float, size: int, bottom: int)
         transform = transform * one**part.count
         larger = np.abs(one) + g
         log_bound += part.count * np.log(larger)
-        wrong = wrong + part.count * (g / larger + 16 * _UNIT)
+        wrong = wrong + part.count * (g / larger + 16 * UNIT)
         log_scale += part.count * (log_moment + 2e-13)  # and the rounding of tilted masses
         start += part.count * step.first
     bound = np.exp(log_bound)

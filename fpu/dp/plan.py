@@ -7,8 +7,8 @@ from scipy import stats
 
 from fpu.dp import accounting, tails
 from fpu.dp.losses import Steps
-from fpu.dp.rounding import rounded_down, rounded_up
-from fpu.dp.statement import NOMINAL
+from fpu.dp.rounding import rounded_down
+from fpu.dp.statement import spoken
 
 RELATION = "add_or_remove_one"
 LEAST_NOISE = 1e-9  # less would hide nothing, and 1 / sigma^2 must be a number
@@ -60,7 +60,6 @@ class Release:
     """
 
     noise_multiplier: float
-
     words_drawn = tails.RELEASE_WORDS  # of 32 random bits, for each draw
 
     def __post_init__(self):
@@ -92,15 +91,11 @@ class DPSGD:
     steps: int
     noise_multiplier: float  # sigma; the noise on the sum has standard deviation sigma * C
     capacity: int
-
     words_drawn = tails.STEP_WORDS
 
     def __post_init__(self):
         if not 0 < self.sampling_rate <= 1:
-            raise ValueError(
-                f"the sampling rate must lie in (0, 1], not {self.sampling_rate:g}: at most 1, everybody "
-                "in every step"
-            )
+            raise ValueError(f"the sampling rate must lie in (0, 1], not {self.sampling_rate:g}")
         if self.n < 1 or self.steps < 1:
             raise ValueError(f"n ({self.n}) and steps ({self.steps}) must be at least 1")
         _check_noise(self.noise_multiplier)
@@ -158,10 +153,7 @@ class Plan:
         return noised and self.beyond() <= tails.SHARE * self.delta
 
     def beyond(self, delta: float = 0.0) -> float:
-        """What the ends of the noise cost of delta (tails.py), its own or a larger one.
-
-        Above tails.SHARE of its own a plan claims no eps.
-        """
+        """What the ends of the noise cost of delta (tails.py), its own or a larger one."""
         return math.fsum(
             tails.beyond([stage.accounted()], stage.words_drawn, max(delta, self.delta))
             for stage in self.stages
@@ -187,33 +179,8 @@ class Plan:
 
         `disclosed`: the noise came from a seed that somebody chose, not from the operating system.
         """
-        eps, accountant = accounting.epsilon(self)
-        if math.isinf(eps):
-            return (
-                "No differential privacy: this run adds no noise, or so little that its draws end too soon to hide one "
-                "contribution, or it releases real data. "
-                "Nothing it made may be released as differentially private."
-            )
         mechanism = "; then ".join(stage.words() for stage in self.stages)
-        warning = (
-            "The noise seed is disclosed: the guarantee does not hold against anyone who knows it. "
-            if disclosed
-            else ""
-        )
-        if eps > NOMINAL:
-            warning += f"Nominal: eps above {NOMINAL:g} protects nobody in practice. "
-        return warning + (
-            "The trained model, and everything drawn or computed from it without the data, is "
-            f"({rounded_up(eps, 5)}, {rounded_up(self.delta, 3)})-differentially private for one {self.unit}: it "
-            f"hides whether the contribution of any one listed {self.unit} is there or is absent. Mechanism: "
-            f"{mechanism}. Accountant: {accountant}. Public: which {self.unit}s of the data were listed, how many (n), "
-            f"and the classes. To add or remove a row of the file is another question: where it exchanges one listed "
-            f"{self.unit} for another, two contributions change. Not covered: choices made by looking at other runs on "
-            "the same data; several "
-            f"{self.unit}s of one person; attacks on floating-point noise or on the Threefry generator, which "
-            "is not cryptographic; evaluation against the data, which is not private and must not be published as "
-            "such."
-        )
+        return spoken(*accounting.epsilon(self), self.delta, self.unit, mechanism, disclosed)
 
 
 def poisson_plan(
@@ -246,9 +213,7 @@ def poisson_plan(
         raise ValueError(f"n = {n} and steps = {steps} must be whole numbers and at least 1")
     n, steps = int(n), int(steps)
     if not 0 < batch <= n:
-        raise ValueError(
-            f"batch = {batch:g} must lie in (0, n]: at most {n}, everybody in every step"
-        )
+        raise ValueError(f"batch = {batch:g} must lie in (0, n]: at most {n}, everybody in a step")
     if not 0 < delta < 1 / n:
         raise ValueError(
             f"delta = {delta:g} must lie between 0 and 1/n = {1 / n:g}: 1/(10 n) = {1 / (10 * n):g} is usual"
@@ -261,10 +226,7 @@ def poisson_plan(
         stage = DPSGD(n, rate, steps, noise, capacity(n, rate, steps, delta))
         return Plan(delta, (stage,), unit)
 
-    if noise_multiplier is not None:
-        return make_plan(noise_multiplier)
-    assert eps is not None
-    return accounting.calibrate(make_plan, eps)
+    return accounting.calibrate(make_plan, eps) if eps is not None else make_plan(noise_multiplier)
 
 
 def shared(noise: float, share: float, sgd: DPSGD) -> tuple[Release | DPSGD, ...]:
@@ -278,10 +240,8 @@ def shared(noise: float, share: float, sgd: DPSGD) -> tuple[Release | DPSGD, ...
     if share == 1:
         return (Release(noise),)
     scale = sgd.sampling_rate * math.sqrt(sgd.steps / (1 - share))
-    return (
-        Release(noise / math.sqrt(share)),
-        dataclasses.replace(sgd, noise_multiplier=noise * scale),
-    )
+    rest = dataclasses.replace(sgd, noise_multiplier=noise * scale)
+    return Release(noise / math.sqrt(share)), rest
 
 
 def restored(stages: list[dict], delta: float, unit: str = "image") -> Plan:

@@ -22,6 +22,5 @@ def _rounded(x: float, digits: int, rounding: str) -> str:
         return str(float(x))
     exact = decimal.Context(prec=digits, rounding=rounding).create_decimal(repr(float(x)))
     text = f"{float(exact):.{digits}g}"
-    return (
-        text if decimal.Decimal(text) == exact else str(exact)
-    )  # a subnormal float has fewer digits
+    # A subnormal float has fewer digits.
+    return text if decimal.Decimal(text) == exact else str(exact)

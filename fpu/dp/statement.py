@@ -28,6 +28,35 @@ NOT_COVERED = (
 )
 
 
+def spoken(
+    eps: float, accountant: str, delta: float, unit: str, mechanism: str, disclosed: bool
+) -> str:
+    """Plan.statement: unit, neighbours, mechanism, (eps, delta), what is not covered."""
+    if math.isinf(eps):
+        return (
+            "No differential privacy: this run adds no noise, or so little that its draws end too soon to hide one "
+            "contribution, or it releases real data. "
+            "Nothing it made may be released as differentially private."
+        )
+    warning = ""
+    if disclosed:
+        warning = (
+            "The noise seed is disclosed: the guarantee does not hold against anyone who knows it. "
+        )
+    if eps > NOMINAL:
+        warning += f"Nominal: eps above {NOMINAL:g} protects nobody in practice. "
+    return warning + (
+        "The trained model, and everything drawn or computed from it without the data, is "
+        f"({rounded_up(eps, 5)}, {rounded_up(delta, 3)})-differentially private for one {unit}: it hides whether the "
+        f"contribution of any one listed {unit} is there or is absent. Mechanism: {mechanism}. Accountant: "
+        f"{accountant}. Public: which {unit}s of the data were listed, how many (n), and the classes. To add or remove "
+        f"a row of the file is another question: where it exchanges one listed {unit} for another, two contributions "
+        "change. Not covered: choices made by looking at other runs on the same data; several "
+        f"{unit}s of one person; attacks on floating-point noise or on the Threefry generator, which is not "
+        "cryptographic; evaluation against the data, which is not private and must not be published as such."
+    )
+
+
 def row_of_the_file(eps: float, delta: float, unit: str) -> str:
     """What a guarantee for one listed unit says of the file that the list was drawn from.
 

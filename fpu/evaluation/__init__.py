@@ -88,7 +88,7 @@ def evaluate(
     parts = {
         "fidelity": lambda: likeness.rows(real, synthetic, compared, networks, seed, progress),
         "attacks": lambda: attacked(
-            dataset, split, synthetic, networks, scores, shadows, seed, protocol, progress
+            dataset, split, synthetic, scores, shadows, seed, protocol, progress
         ),
         "distance_to_closest_record": lambda: likeness.closest(real, synthetic, seed),
         "utility": lambda: protocols.rows(
@@ -175,7 +175,7 @@ def _check(dataset: Dataset, images: np.ndarray, labels: np.ndarray) -> None:
         )
 
 
-def attacked(dataset, split, synthetic, networks, scores, shadows, seed, protocol, progress):
+def attacked(dataset, split, synthetic, scores, shadows, seed, protocol, progress):
     """The record's `attacks`, of a synthetic set and maybe a model's scores; see `evaluate`."""
     rng = np.random.default_rng([seed, 2])
     chosen = targets.choose(dataset, split, synthetic[0], rng, _ATTACKED[protocol])
@@ -188,7 +188,6 @@ def attacked(dataset, split, synthetic, networks, scores, shadows, seed, protoco
         synthetic_labels=synthetic[1],
         reference=dataset.images[reference],
         reference_labels=dataset.labels[reference],
-        embed=networks.embed,
     )
     images, labels = dataset.images[chosen.index], dataset.labels[chosen.index]
     if not len(images):

@@ -37,13 +37,12 @@ def vendi_error(real: np.ndarray | None, fake: np.ndarray, labels: np.ndarray) -
     """
     del real
     unit, classes = _directions(fake), _classes(labels)
-    return float(np.sqrt(sum(_variance(unit[labels == k]) for k in classes)) / len(classes))
-
-
-def _variance(x):
-    groups = min(len(x), _GROUPS)
-    without = [_effective(np.delete(x, np.s_[k::groups], axis=0)) for k in range(groups)]
-    return (groups - 1) * np.var(without)
+    variance = 0.0
+    for x in (unit[labels == k] for k in classes):
+        groups = min(len(x), _GROUPS)
+        without = [_effective(np.delete(x, np.s_[k::groups], axis=0)) for k in range(groups)]
+        variance += (groups - 1) * np.var(without)
+    return float(np.sqrt(variance) / len(classes))
 
 
 def _classes(labels):

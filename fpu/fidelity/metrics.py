@@ -21,9 +21,9 @@ from fpu.fidelity.diversity import CLASS, vendi, vendi_error
 from fpu.fidelity.manifold import K, coverage, density, precision, recall
 from fpu.intervals import jackknife, missing, normal, share
 
-_RARE = (
-    6  # classes with fewer images are pooled: with a third left out, pairs of a class must remain
-)
+# Classes with fewer images are pooled: with a third left out, pairs of a class must remain.
+_RARE = 6
+_LEAST = 10 * K  # images on each side: with fewer, a ball of K neighbours holds over a tenth of all
 _CONTROL = ("kid", "fd")
 
 
@@ -31,33 +31,23 @@ class Metric(NamedTuple):
     """One line of FIDELITY."""
 
     function: Callable
-    least: Callable[[int], int]  # images needed on each side, given the number of features
     bounds: tuple[float, float]
+    # Images needed on each side for each feature: 2 for covariances of full rank with a third left out, 4 for
+    # covariances of full rank in every third of the images.
+    per_feature: int = 0
     each: int = 1  # images that the largest class must have
     error: Callable | None = None  # (real, fake, labels) -> standard error; None: the jackknife's
 
 
-def _local(d: int) -> int:
-    return 10 * K  # with fewer, a ball of K neighbours holds over a tenth of all images
-
-
-def _full_rank(d: int) -> int:
-    return max(_local(d), 2 * d)  # covariances of full rank with a third left out
-
-
-def _thirds(d: int) -> int:
-    return max(_local(d), 4 * d)  # covariances of full rank in every third of the images
-
-
 FIDELITY = {
-    "kid": Metric(kid, _local, (-np.inf, np.inf), _RARE),
-    "fd": Metric(fd, _full_rank, (0.0, np.inf)),
-    "fd_inf": Metric(fd_inf, _thirds, (-np.inf, np.inf)),
-    "precision": Metric(precision, _local, (0.0, 1.0)),
-    "recall": Metric(recall, _local, (0.0, 1.0)),
-    "density": Metric(density, _local, (0.0, np.inf)),
-    "coverage": Metric(coverage, _local, (0.0, 1.0)),
-    "vendi": Metric(vendi, _local, (1.0, np.inf), CLASS, vendi_error),
+    "kid": Metric(kid, (-np.inf, np.inf), each=_RARE),
+    "fd": Metric(fd, (0.0, np.inf), per_feature=2),
+    "fd_inf": Metric(fd_inf, (-np.inf, np.inf), per_feature=4),
+    "precision": Metric(precision, (0.0, 1.0)),
+    "recall": Metric(recall, (0.0, 1.0)),
+    "density": Metric(density, (0.0, np.inf)),
+    "coverage": Metric(coverage, (0.0, 1.0)),
+    "vendi": Metric(vendi, (1.0, np.inf), each=CLASS, error=vendi_error),
 }
 
 
@@ -120,7 +110,7 @@ def _pooled(labels: np.ndarray) -> np.ndarray:
 
 def _problem(metric, real, fake, labels) -> str | None:
     """Why a metric cannot be computed on these features; None where it can."""
-    n, least = len(labels), metric.least(real.shape[1])
+    n, least = len(labels), max(_LEAST, metric.per_feature * real.shape[1])
     if n < least:
         return f"{n} images on each side; at least {least} are needed"
     # If all classes are pooled, KID is biased (measured: by 2 sd at 5 a class).

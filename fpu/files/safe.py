@@ -142,6 +142,11 @@ def npz_array(path: AnyPath, field: str) -> np.ndarray:
         return np.lib.format.read_array(member, allow_pickle=False)
 
 
+def npz_arrays(path: AnyPath, fields: Sequence[str]) -> dict[str, np.ndarray]:
+    """{field: array} of those `fields` that the .npz holds, if npz_headers accepts them."""
+    return {field: npz_array(path, field) for field in npz_headers(path, fields)}
+
+
 def npz_blocks(path: AnyPath, field: str, rows: int) -> Iterator[np.ndarray]:
     """`npz_array` in blocks of at most `rows` along its first axis, so that it need not fit the memory."""
     with _opened(path, field) as member:

@@ -2,8 +2,8 @@
 
 To add a model, write one file here and add its name to MODELS. The file exports
 
-    Config                        a frozen dataclass of sizes and loss weights; Config.LIMITS, {field: (least, most)
-                                  or words}, says what --set may give
+    Config                        a frozen dataclass of sizes and loss weights; Annotated[type, limit] says what --set
+                                  may give: (least, most), or words
     SIZES                         {'tiny', 'default', 'paper': Config}, and others
     make(config, spec) -> Model   the five functions below
     DEFAULTS                      how it is trained; where it is absent, `Defaults()`
@@ -14,7 +14,7 @@ Everything else (privacy, training, evaluation, reports) then works on it. fpu/m
 import importlib
 from collections.abc import Callable, Mapping
 from types import MappingProxyType, ModuleType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
 import chex
 import jax
@@ -68,9 +68,8 @@ class Defaults(NamedTuple):
     b1: float = 0.9  # of Adam, in every preset
     ema: float = 0.99  # decay of the averaged parameters
     critic_steps_after_draws: int = 1  # private steps for each public one, once taught by draws
-    config_on_draws: Mapping[str, Any] = MappingProxyType(
-        {}
-    )  # fields of Config, when taught by draws
+    # Fields of Config, when taught by draws.
+    config_on_draws: Mapping[str, Any] = MappingProxyType({})
 
 
 MODELS = ("vae", "gan", "ddpm")
@@ -90,6 +89,15 @@ def load(name: str) -> ModuleType:
 def learning(name: str) -> Defaults:
     """The Defaults of a model; the common ones where its file has none."""
     return getattr(load(name), "DEFAULTS", Defaults())
+
+
+def limits(config: Any) -> dict[str, tuple]:
+    """{field: (least, most) or words} of a Config or Recipe, or its class: the limits that its annotations give."""
+    of = config if isinstance(config, type) else type(config)
+    hints = get_type_hints(of, include_extras=True)
+    return {
+        name: hint.__metadata__[0] for name, hint in hints.items() if hasattr(hint, "__metadata__")
+    }
 
 
 def one_hot(label: jax.Array, n_classes: int) -> jax.Array:

@@ -1,7 +1,7 @@
 """Class-conditional denoising diffusion (arXiv:2006.11239) with v-prediction and noise multiplicity."""
 
 import dataclasses
-from typing import ClassVar
+from typing import Annotated
 
 import flax.linen as linen
 import jax
@@ -16,35 +16,24 @@ from fpu.models._unet import UNet
 class Config:
     """Sizes, the diffusion, and how it is sampled."""
 
-    net: str = "mixer"  # mixer (dense or patches; cheap on a CPU) or unet
-    patch: int = 0  # side of the mixer's patches; 0 = the whole image is one: a dense network
-    width: int = 96
-    depth: int = 4
-    diffusion_steps: int = 400
-    schedule: str = "cosine"  # cosine (arXiv:2102.09672) or linear (arXiv:2006.11239)
-    prediction: str = "v"  # v (arXiv:2202.00512), image or noise
-    multiplicity: int = (
-        8  # draws of (t, noise) averaged inside one example's loss (arXiv:2210.09929)
-    )
-    label_dropout: float = 0.1  # for classifier-free guidance (arXiv:2207.12598)
-    guidance: float = 0.0  # w: (1 + w) conditional - w unconditional
-    sampler: str = "ddim"  # ddim (arXiv:2010.02502) or ancestral
-    sampling_steps: int = 50
-
-    LIMITS: ClassVar = {
-        "net": ("mixer", "unet"),
-        "patch": (0, 64),
-        "width": (1, 2048),
-        "depth": (1, 32),
-        "diffusion_steps": (12, 10_000),
-        "schedule": ("cosine", "linear"),
-        "prediction": ("v", "image", "noise"),
-        "multiplicity": (1, 1024),
-        "label_dropout": (0.0, 1.0),
-        "guidance": (0.0, 100.0),
-        "sampler": ("ddim", "ancestral"),
-        "sampling_steps": (1, "diffusion_steps"),
-    }
+    # A mixer (dense or patches; cheap on a CPU) or unet.
+    net: Annotated[str, ("mixer", "unet")] = "mixer"
+    # Side of the mixer's patches; 0 = the whole image is one: a dense network.
+    patch: Annotated[int, (0, 64)] = 0
+    width: Annotated[int, (1, 2048)] = 96
+    depth: Annotated[int, (1, 32)] = 4
+    diffusion_steps: Annotated[int, (12, 10_000)] = 400
+    # Cosine (arXiv:2102.09672) or linear (arXiv:2006.11239).
+    schedule: Annotated[str, ("cosine", "linear")] = "cosine"
+    # V (arXiv:2202.00512), image or noise.
+    prediction: Annotated[str, ("v", "image", "noise")] = "v"
+    # Draws of (t, noise) averaged in an example's loss (arXiv:2210.09929).
+    multiplicity: Annotated[int, (1, 1024)] = 8
+    # For classifier-free guidance (arXiv:2207.12598).
+    label_dropout: Annotated[float, (0.0, 1.0)] = 0.1
+    guidance: Annotated[float, (0.0, 100.0)] = 0.0  # w: (1 + w) conditional - w unconditional
+    sampler: Annotated[str, ("ddim", "ancestral")] = "ddim"  # ddim (arXiv:2010.02502) or ancestral
+    sampling_steps: Annotated[int, (1, "diffusion_steps")] = 50
 
 
 SIZES = {
@@ -213,10 +202,8 @@ class _Mixer(linen.Module):
         condition = linen.gelu(condition)
         tokens = linen.Dense(c.width)(layers.patchify(x, patch))
         tokens = layers.Mixer(c.depth, c.width, 2 * c.width)(tokens, condition)
-        out = linen.Dense(patch**2 * self.spec.shape[2], kernel_init=linen.initializers.zeros)(
-            tokens
-        )
-        return layers.unpatchify(out, self.spec.shape, patch)
+        out = linen.Dense(patch**2 * self.spec.shape[2], kernel_init=linen.initializers.zeros)
+        return layers.unpatchify(out(tokens), self.spec.shape, patch)
 
 
 class _UNet(linen.Module):

@@ -5,7 +5,7 @@ public uniform prior. One step of the plan is one critic step.
 """
 
 import dataclasses
-from typing import ClassVar
+from typing import Annotated
 
 import flax.linen as linen
 import jax
@@ -19,25 +19,16 @@ from fpu.models import Defaults, Model, Spec, layers, one_hot
 class Config:
     """Sizes, the gradient penalty, and the batch the generator draws."""
 
-    net: str = "mixer"  # mixer (dense or patches; cheap on a CPU) or conv (the paper's)
-    patch: int = 0  # side of the mixer's patches; 0 = the whole image is one: a dense network
-    width: int = 96
-    depth: int = 3
-    latent: int = 32
-    penalty: float = (
-        1.0  # weight of R1 (arXiv:1801.04406), |grad_x critic(x)|^2 on the real example
-    )
-    generator_batch: int = 64
-
-    LIMITS: ClassVar = {
-        "net": ("mixer", "conv"),
-        "patch": (0, 64),
-        "width": (1, 2048),
-        "depth": (1, 32),
-        "latent": (1, 1024),
-        "penalty": (0.0, 1e3),
-        "generator_batch": (1, 4096),
-    }
+    # A mixer (dense or patches; cheap on a CPU) or conv (the paper's).
+    net: Annotated[str, ("mixer", "conv")] = "mixer"
+    # Side of the mixer's patches; 0 = the whole image is one: a dense network.
+    patch: Annotated[int, (0, 64)] = 0
+    width: Annotated[int, (1, 2048)] = 96
+    depth: Annotated[int, (1, 32)] = 3
+    latent: Annotated[int, (1, 1024)] = 32
+    # Weight of R1 (arXiv:1801.04406): |grad_x critic(x)|^2 on the real one.
+    penalty: Annotated[float, (0.0, 1e3)] = 1.0
+    generator_batch: Annotated[int, (1, 4096)] = 64
 
 
 SIZES = {
@@ -169,12 +160,7 @@ class _MixerCritic(linen.Module):
 
     @linen.compact
     def __call__(self, image, label):
-        c = self.config
-        patch = layers.patch_side(c.patch, self.spec.shape)
-        condition = linen.Dense(c.width)(label)
-        x = linen.Dense(c.width)(layers.patchify(2 * image - 1, patch))
-        x = layers.Mixer(c.depth, c.width, 2 * c.width)(x, condition)
-        x = linen.gelu(linen.Dense(layers.readout_width(len(x), c.width))(x)).reshape(-1)
+        x = layers.mixed(self.config, image, linen.Dense(self.config.width)(label))
         return linen.Dense(1)(x)[0] + jnp.dot(linen.Dense(len(x), use_bias=False)(label), x)
 
 
@@ -203,10 +189,8 @@ class _ConvCritic(linen.Module):
 
     @linen.compact
     def __call__(self, image, label):
-        planes = jnp.broadcast_to(label[None, None], (*image.shape[:2], len(label)))
-        x = jnp.concatenate([image, planes], -1)
+        x = layers.with_label(image, label)
         for features, strides in ((64, 2), (128, 2), (256, 2), (512, 1)):
-            x = linen.leaky_relu(
-                layers.GroupNorm(32)(layers.Conv(features, (3, 3), strides)(x)), 0.2
-            )
+            x = layers.Conv(features, strides=strides)(x)
+            x = linen.leaky_relu(layers.GroupNorm(32)(x), 0.2)
         return linen.Dense(1)(jnp.mean(x, axis=(0, 1)))[0]

@@ -95,6 +95,12 @@ def unpatchify(tokens: jax.Array, shape: Sequence[int], patch: int) -> jax.Array
     return crop(x.reshape(h * patch, w * patch, -1), shape)
 
 
+def with_label(image: jax.Array, label: jax.Array) -> jax.Array:
+    """[H, W, C] and [K] to [H, W, C + K]: the label as constant planes."""
+    planes = jnp.broadcast_to(label[None, None], (*image.shape[:2], len(label)))
+    return jnp.concatenate([image, planes], -1)
+
+
 def readout_width(tokens: int, width: int) -> int:
     """Channels of each token at a layer that sees the whole image: few, unless there is one token."""
     return width if tokens == 1 else 16
@@ -136,3 +142,11 @@ class Mixer(nn.Module):
         for _ in range(self.depth):
             x = MixerBlock(self.token_width, self.channel_width)(x, condition)
         return nn.LayerNorm()(x)
+
+
+def mixed(config, image: jax.Array, condition: jax.Array) -> jax.Array:
+    """Inside a compact module: what a mixer of a model's `config` (patch, width, depth) makes of an image, flat."""
+    tokens = patchify(2 * image - 1, patch_side(config.patch, image.shape))
+    x = nn.Dense(config.width)(tokens)
+    x = Mixer(config.depth, config.width, 2 * config.width)(x, condition)
+    return nn.gelu(nn.Dense(readout_width(len(x), config.width))(x)).reshape(-1)

@@ -1,7 +1,7 @@
 """Class-conditional variational auto-encoder (arXiv:1312.6114): the ELBO of one example, no cross-example term."""
 
 import dataclasses
-from typing import ClassVar
+from typing import Annotated
 
 import flax.linen as linen
 import jax
@@ -14,23 +14,16 @@ from fpu.models import Defaults, Model, Spec, layers, one_hot
 class Config:
     """Sizes and the weight of the KL term."""
 
-    net: str = "mixer"  # mixer (dense or patches; cheap on a CPU) or conv (the paper's)
-    patch: int = 0  # side of the mixer's patches; 0 = the whole image is one: a dense network
-    width: int = 64
-    depth: int = 2
-    latent: int = 16
-    beta: float = 1.0  # weight of the KL term
-    beta_steps: int = 0  # steps over which beta grows from 0 (a public schedule)
-
-    LIMITS: ClassVar = {
-        "net": ("mixer", "conv"),
-        "patch": (0, 64),
-        "width": (1, 2048),
-        "depth": (1, 32),
-        "latent": (1, 1024),
-        "beta": (0.0, 1e3),
-        "beta_steps": (0, 10**7),
-    }
+    # A mixer (dense or patches; cheap on a CPU) or conv (the paper's).
+    net: Annotated[str, ("mixer", "conv")] = "mixer"
+    # Side of the mixer's patches; 0 = the whole image is one: a dense network.
+    patch: Annotated[int, (0, 64)] = 0
+    width: Annotated[int, (1, 2048)] = 64
+    depth: Annotated[int, (1, 32)] = 2
+    latent: Annotated[int, (1, 1024)] = 16
+    beta: Annotated[float, (0.0, 1e3)] = 1.0  # weight of the KL term
+    # Steps over which beta grows from 0 (a public schedule).
+    beta_steps: Annotated[int, (0, 10**7)] = 0
 
 
 SIZES = {
@@ -113,13 +106,9 @@ class _MixerEncoder(linen.Module):
 
     @linen.compact
     def __call__(self, image, label):
-        c = self.config
-        patch = layers.patch_side(c.patch, self.spec.shape)
-        condition = linen.gelu(linen.Dense(c.width)(label))
-        x = linen.Dense(c.width)(layers.patchify(2 * image - 1, patch))
-        x = layers.Mixer(c.depth, c.width, 2 * c.width)(x, condition)
-        x = linen.gelu(linen.Dense(layers.readout_width(len(x), c.width))(x)).reshape(-1)
-        mean, logvar = jnp.split(linen.Dense(2 * c.latent)(x), 2)
+        condition = linen.gelu(linen.Dense(self.config.width)(label))
+        x = layers.mixed(self.config, image, condition)
+        mean, logvar = jnp.split(linen.Dense(2 * self.config.latent)(x), 2)
         return mean, jnp.clip(logvar, -6.0, 4.0)
 
 
@@ -141,18 +130,17 @@ class _MixerDecoder(linen.Module):
 
 
 class _ConvEncoder(linen.Module):
-    """The paper's encoder; the label joins as constant planes."""
+    """The paper's encoder."""
 
     config: Config
     spec: Spec
 
     @linen.compact
     def __call__(self, image, label):
-        planes = jnp.broadcast_to(label[None, None], (*image.shape[:2], len(label)))
-        x = jnp.concatenate([image, planes], -1)
+        x = layers.with_label(image, label)
         for features, kernel, strides in ((32, 4, 2), (64, 4, 2), (128, 3, 1)):
-            x = layers.GroupNorm(8)(layers.Conv(features, (kernel, kernel), strides)(x))
-            x = linen.gelu(x)
+            x = layers.Conv(features, (kernel, kernel), strides)(x)
+            x = linen.gelu(layers.GroupNorm(8)(x))
         mean, logvar = jnp.split(linen.Dense(2 * self.config.latent)(x.reshape(-1)), 2)
         return mean, jnp.clip(logvar, -4.0, 4.0)
 

@@ -1,10 +1,10 @@
-"""Which values a setting of --set may have. Each Config and Recipe says so of every field, in its LIMITS."""
+"""Which values a setting of --set may have. Each Config and Recipe says so in the annotation of a field."""
 
 import difflib
 from collections.abc import Sequence
 from typing import Any
 
-from fpu import InputError
+from fpu import InputError, models
 
 
 def problem(config: Any, field: str) -> str | None:
@@ -13,7 +13,7 @@ def problem(config: Any, field: str) -> str | None:
     A limit is a tuple of words, or the least and the most, which may be another field's name. Without one every value
     fits.
     """
-    value, limit = getattr(config, field), getattr(type(config), "LIMITS", {}).get(field)
+    value, limit = getattr(config, field), models.limits(config).get(field)
     if limit is None or (isinstance(value, str) and value in limit):
         return None
     if isinstance(value, str):
@@ -36,6 +36,6 @@ def nearest(value: str, known: Sequence[str]) -> str:
 
 def check(part: str, config: Any) -> None:
     """InputError for the first field of a model's Config or a Recipe that is out of its limits. part: model, recipe."""
-    for field in getattr(type(config), "LIMITS", {}):
+    for field in models.limits(config):
         if wrong := problem(config, field):
             raise InputError(f"--set={part}.{field}={getattr(config, field)}: {wrong}")

@@ -16,11 +16,9 @@ Everything else (release, draws, training, report) then works on it. Two kinds o
 make(rng, n, spec) of the user's own, beside which its module may export the other names.
 """
 
-import contextlib
 import difflib
 import hashlib
 import importlib
-import json
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -29,14 +27,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fpu import InputError
-from fpu.files import cache, safe
+from fpu.files import cache
 from fpu.models import Spec
+from fpu.priors import pools
 
 PRIORS = ("glyphs", "layers", "scans")  # the files of this folder that are priors
 CHOICES = ("auto", "none", *PRIORS, "images:WHAT", "module:function")
-COUNT = 100_000  # images of a pool, fewer where they are large
-MOST_BYTES = 190 * 10**6  # of a pool on disk
-LEAST = 1000  # images; fewer are no pool
 RADIUS = 1.1  # times the median norm of the pool's codes: .75 costs 2 to 3 points of accuracy
 _SHARE_WITHIN = 0.5  # of the pool's covariance, where it has no classes
 _MIXTURE = 0.1  # PLAUSIBLE where a prior does not say
@@ -46,13 +42,10 @@ _FITTING = {"digits": "glyphs", "mnist": "glyphs", "octmnist": "layers"}
 class Space(NamedTuple):
     """A public map from images to codes, and back where it can."""
 
-    encode: Callable[
-        ..., np.ndarray
-    ]  # uint8 [n, H, W, C] -> float32 [n, d]; one row sees one image
+    encode: Callable[..., np.ndarray]  # uint8 [n, H, W, C] -> float32 [n, d]; a row sees one image
     decode: Callable[..., np.ndarray] | None  # float32 [n, d] -> uint8 [n, H, W, C]
-    hidden: Callable[..., np.ndarray] | None = (
-        None  # images -> float32 [n, D], more numbers; a row sees one image
-    )
+    # Images -> float32 [n, D], more numbers; a row sees one image.
+    hidden: Callable[..., np.ndarray] | None = None
 
 
 class Prior(NamedTuple):
@@ -114,20 +107,21 @@ def load(
         )
     plausible = _plausible(name, source)
     folder = cache.folder("priors") if name in PRIORS else None
-    path = None if folder is None else folder / _file(name, source, spec)
-    pool = None if path is None else _read(path, spec)
+    path = None if folder is None else folder / pools.file(name, source.VERSION, spec)
+    pool = None if path is None else pools.read(path, spec)
     if pool is None:
         say(f"prior {name}: making its images")
-        pool = _made(name, source, spec)
+        pool = pools.made(name, source.make, spec)
     images, classes = pool["images"], pool.get("classes")
-    space = _space(source)(images, classes, spec)
+    of_pool = getattr(source, "space", None) or importlib.import_module("fpu.priors.spectrum").space
+    space = of_pool(images, classes, spec)
     if name not in PRIORS:
         _refuse_mixing(name, space, images)
     if "codes" not in pool:
         say(f"prior {name}: encoding {len(images):,} images")
         pool["codes"] = np.asarray(space.encode(images), np.float32)
         if path is not None:
-            _write(path, pool)
+            pools.write(path, pool)
     vary = getattr(source, "vary", None)
     return Prior(
         name, source.VERSION, source.KNOWS, images, pool["codes"], space,
@@ -210,63 +204,3 @@ def _own(name: str, module: str, function: str) -> types.SimpleNamespace:
         COLOUR=True,
         **own,
     )
-
-
-def _made(name: str, source: Any, spec: Spec) -> dict[str, np.ndarray]:
-    """The pool's images and, where the prior has them, classes; checked, as a user's own code may have made them."""
-    each = int(np.prod(spec.shape)) + 4 * 64  # bytes of an image and its code
-    n = min(COUNT, MOST_BYTES // each)
-    images, classes = source.make(np.random.default_rng(0), n, spec)
-    images = np.asarray(images)
-    if images.dtype != np.uint8 or images.shape[1:] != tuple(spec.shape):
-        raise InputError(
-            f"--prior={name} made {images.dtype} images of shape {list(images.shape[1:])}, and these are uint8 of "
-            f"{list(spec.shape)}: name another prior, or --prior=none"
-        )
-    if len(images) < LEAST:
-        raise InputError(f"--prior={name} made {len(images)} images; {LEAST:,} or more are needed")
-    if classes is None:
-        return {"images": images}
-    classes = np.asarray(classes)
-    if classes.shape != images.shape[:1] or classes.dtype.kind not in "iu":
-        raise InputError(f"--prior={name}: its classes are not one integer for each image")
-    numbers = np.unique(classes, return_inverse=True)[1]  # 0..K-1, whatever they were
-    return {"images": images, "classes": numbers.astype(np.int32)}
-
-
-def _space(source: Any) -> Callable[..., Space]:
-    """space(images, classes, spec) of the prior, or that of spectrum.py."""
-    own = getattr(source, "space", None)
-    return own if own is not None else importlib.import_module("fpu.priors.spectrum").space
-
-
-def _file(name: str, source: Any, spec: Spec) -> str:
-    """The name of a pool in the cache: prior and shape, then a hash of all that made it, this folder's code too."""
-    code = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
-    asked = json.dumps([source.VERSION, COUNT, MOST_BYTES]).encode()
-    made_by = hashlib.sha256(asked + b"".join(code)).hexdigest()[:16]
-    height, width, channels = spec.shape
-    return f"{name}-{height}x{width}x{channels}-{made_by}.npz"
-
-
-def _read(path: Path, spec: Spec) -> dict[str, np.ndarray] | None:
-    """The pool in a file of the cache; None where there is none, or it is damaged."""
-    try:
-        found = safe.npz_headers(path, ("images", "classes", "codes"))
-        pool = {field: safe.npz_array(path, field) for field in found}
-    except InputError:
-        return None
-    whole = {"images", "codes"} <= set(pool) and len({len(array) for array in pool.values()}) == 1
-    return pool if whole and pool["images"].shape[1:] == tuple(spec.shape) else None
-
-
-def _write(path: Path, pool: dict[str, np.ndarray]) -> None:
-    """Keep a pool for the next run, in place of older ones of this prior and shape.
-
-    A folder that cannot be written costs time, nothing else.
-    """
-    with contextlib.suppress(OSError, InputError):
-        safe.write_npz(path, pool, compressed=False)
-        for other in path.parent.glob(f"{path.name.rpartition('-')[0]}-*.npz"):
-            if other != path:
-                other.unlink()

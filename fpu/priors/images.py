@@ -7,7 +7,6 @@ are grey; they are never enlarged, and grey images are never coloured. Classes a
 import hashlib
 import io
 import types
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,6 @@ from fpu.models import Spec
 LEAST = 1000  # images; fewer are no pool
 SUFFIXES = (".png", ".jpg", ".jpeg")
 _MOST_PIXELS = 2**25  # of an image in a folder
-Pick = Callable[[np.ndarray, Spec], np.ndarray]
 
 
 def named(what: str, data_dir: str | Path | None = None) -> types.SimpleNamespace:
@@ -38,7 +36,8 @@ def named(what: str, data_dir: str | Path | None = None) -> types.SimpleNamespac
     """
     path = Path(what).expanduser()
     if what in data.DATASETS:
-        pick, classes, digest = _of_arrays(what, *_dataset(what, data_dir))
+        held = data.load(what, data_dir)
+        pick, classes, digest = _of_arrays(what, held.images, held.labels)
         title = what
     elif path.is_dir():
         pick, classes, digest = _of_files(what, path)
@@ -74,12 +73,6 @@ def _maker(what, pick, classes, count):
         return pick(rows, spec), own
 
     return make
-
-
-def _dataset(what, data_dir):
-    """Images [n, H, W, C] and labels of a data set, all of its splits."""
-    found = data.load(what, data_dir)
-    return found.images, found.labels
 
 
 def _npz(what, path):

@@ -1,19 +1,11 @@
 """The semantic VAE of a prior: codes that rebuild an image and name its class. Trained on public images only.
 
-The loss of ONE image is
-
-    Bernoulli nats of the image + beta KL(posterior | normal) + weight * cross-entropy of its class, from a linear head
-
-(VAE: arXiv:1312.6114.) The head makes images of one letter lie together, so that the mean of a class of OTHER images, a
-digit say, says what they look like. The KL term keeps the codes round: a public radius and no whitening do.
-
 Weights are shipped in fpu/priors/weights/ (float16, without the head), one network for side 8 and one for side 28;
-images of other sides are resampled. `python -m experiments.prior` makes them.
+images of other sides are resampled. `python -m experiments.prior` makes them (training.py).
 """
 
 import functools
 import hashlib
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +13,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from fpu import InputError
@@ -32,7 +23,6 @@ from fpu.priors import Space, warps
 
 VERSION = "1"  # of the networks: other layers cannot read these weights
 FOLDER = Path(__file__).parent / "weights"
-BATCH, RATE, WARM_UP, WEIGHT_DECAY, EMA = 128, 2e-3, 300, 1e-3, 0.997
 _CHUNK = 1000  # images in one call of a trained network
 
 
@@ -100,19 +90,8 @@ def _halved(x):
     return x.reshape((h + 1) // 2, 2, (w + 1) // 2, 2, c).max((1, 3))
 
 
-def _applied(module: nn.Module, params: Any, x: jax.Array) -> Any:
+def applied(module: nn.Module, params: Any, x: jax.Array) -> Any:
     return module.apply(params, x)
-
-
-def terms(config: Config, params: Any, image: jax.Array, kind: jax.Array, key: jax.Array):
-    """(nats of the pixels, KL, cross-entropy of the class) of ONE image [side, side, 1] of class `kind`."""
-    mean, logvar = _applied(Encoder(config), params["encoder"], image)
-    code = mean + jnp.exp(0.5 * logvar) * jax.random.normal(key, mean.shape)
-    logits = _applied(Decoder(config), params["decoder"], code)
-    nats = jnp.sum(jax.nn.softplus(logits) - image * logits)
-    kl = 0.5 * jnp.sum(jnp.square(mean) + jnp.exp(logvar) - 1.0 - logvar)
-    named = code @ params["head"]["kernel"] + params["head"]["bias"]
-    return nats, kl, optax.softmax_cross_entropy_with_integer_labels(named, kind)
 
 
 def initial(config: Config, classes: int, key: jax.Array) -> dict[str, Any]:
@@ -124,58 +103,6 @@ def initial(config: Config, classes: int, key: jax.Array) -> dict[str, Any]:
         "decoder": Decoder(config).init(k_decoder, jnp.zeros(config.latent)),
         "head": {"kernel": kernel, "bias": jnp.zeros(classes)},
     }
-
-
-def fit(
-    config: Config,
-    batches: Iterator[tuple[np.ndarray, np.ndarray]],
-    classes: int,
-    steps: int,
-    seed: int,
-    say: Callable[[int, np.ndarray], None] = lambda step, losses: None,
-) -> dict[str, Any]:
-    """Averaged parameters after `steps` steps of AdamW.
-
-    Args:
-      batches: of (uint8 [BATCH, side, side, 1], int32 [BATCH]), as many as steps or more; public images.
-      say: called every hundredth of the steps with the step and the last batch's terms [3].
-    """
-    k_init, k_steps = jax.random.split(jax.random.key(seed))
-    params = initial(config, classes, k_init)
-    state = params, params, _optimiser(steps).init(params)
-    for step in range(steps):
-        images, kinds = next(batches)
-        key = jax.random.fold_in(k_steps, step)
-        state, losses = _step(config, steps, state, images, kinds, key)
-        if (step + 1) % max(steps // 100, 1) == 0:
-            say(step + 1, np.asarray(losses))
-    return jax.tree.map(np.asarray, state[1])
-
-
-def _optimiser(steps):
-    warm_up = min(WARM_UP, steps // 4 + 1)
-    rate = optax.warmup_cosine_decay_schedule(0.0, RATE, warm_up, max(steps, warm_up + 1))
-    return optax.adamw(rate, weight_decay=WEIGHT_DECAY)
-
-
-# A jitted step in a Python loop, not a scan: XLA's convolutions are slow inside a loop on a CPU.
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _step(config, steps, state, images, kinds, key):
-    params, average, optimiser = state
-    pixels = images.astype(jnp.float32) / 255.0
-
-    def loss(params):
-        keys = jax.random.split(key, len(images))
-        one = functools.partial(terms, config, params)
-        nats, kl, naming = (jnp.mean(term) for term in jax.vmap(one)(pixels, kinds, keys))
-        total = config.pixels * nats + config.beta * kl + config.naming * naming
-        return total, jnp.stack([nats, kl, naming])
-
-    gradient, losses = jax.grad(loss, has_aux=True)(params)
-    updates, optimiser = _optimiser(steps).update(gradient, optimiser, params)
-    params = optax.apply_updates(params, updates)
-    average = jax.tree.map(lambda old, new: EMA * old + (1 - EMA) * new, average, params)
-    return (params, average, optimiser), losses
 
 
 def weights(prior: str, side: int) -> Path:
@@ -206,9 +133,7 @@ def read(path: Path, config: Config) -> dict[str, Any]:
     """Encoder and decoder, float32. InputError where the file is absent, damaged or of another version."""
     remake = f"make it with: python -m experiments.prior --side={config.side}"
     try:
-        names = safe.npz_names(path, most=64)
-        safe.npz_headers(path, names)
-        arrays = {name: safe.npz_array(path, name) for name in names}
+        arrays = safe.npz_arrays(path, safe.npz_names(path, most=64))
     except InputError as error:
         raise InputError(f"{error}; {remake}") from error
     if str(arrays.pop("version", "none")) != VERSION:
@@ -249,7 +174,7 @@ def of(config: Config, params: dict[str, Any], spec: Spec) -> Space:
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _encode(config, hidden, params, images):
     def one(image):
-        found = _applied(Encoder(config, hidden), params, image.astype(jnp.float32) / 255.0)
+        found = applied(Encoder(config, hidden), params, image.astype(jnp.float32) / 255.0)
         return found if hidden else found[0]
 
     return jax.vmap(one)(images)
@@ -258,6 +183,6 @@ def _encode(config, hidden, params, images):
 @functools.partial(jax.jit, static_argnums=0)
 def _decode(config, params, codes):
     def one(code):
-        return jax.nn.sigmoid(_applied(Decoder(config), params, code))
+        return jax.nn.sigmoid(applied(Decoder(config), params, code))
 
     return jnp.round(255.0 * jax.vmap(one)(codes.astype(jnp.float32))).astype(jnp.uint8)

@@ -127,9 +127,8 @@ def _start(covariance, count):
     centres, everyone = draws[:count], np.zeros(len(draws), int)
     for _ in range(10):
         hot = _nearest(draws, everyone, centres[None])[:, None] == np.arange(count)[None]
-        centres = (hot.T @ draws + centres) / (hot.sum(0) + 1.0)[
-            :, None
-        ]  # one where it was: never empty
+        # And one where each was: none is ever empty.
+        centres = (hot.T @ draws + centres) / (hot.sum(0) + 1.0)[:, None]
     return centres
 
 

@@ -19,10 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 
 SIDES = (8, 28)  # of the two designs
-_CANVAS, _BOX = (
-    32,
-    20,
-)  # pixels: the canvas, and the longer side of a picture drawn there before it is warped
+# Pixels: the canvas, and the longer side of a picture drawn there before it is warped.
+_CANVAS, _BOX = 32, 20
 _KNOTS = 5  # of the elastic field, each way
 _NORMAL = 6 + 2 * _KNOTS**2  # normal numbers that a warp takes
 _CHUNK = 1000  # pictures in one call
@@ -119,10 +117,8 @@ def _all(rng, pictures, which, density, strength, side, own_width):
     parts = []
     for first in range(0, n, _CHUNK):
         rows = np.arange(first, first + _CHUNK) % n  # the last chunk is filled up
-        chance = normal[rows], uniform[rows]
-        parts.append(
-            np.asarray(_chunk(*chance, pictures[which[rows]], density, strength, side, own_width))
-        )
+        given = normal[rows], uniform[rows], pictures[which[rows]]
+        parts.append(np.asarray(_chunk(*given, density, strength, side, own_width)))
     return np.concatenate(parts)[:n, ..., None]
 
 
@@ -175,10 +171,8 @@ def _looked_up(picture, where):
 def _thickness(uniform, canvas, strength):
     """A soft threshold at a random height: the strokes' blurred flanks become ink or paper."""
     thin, soft = strength.thin, strength.soft
-    at, slope = (
-        thin[0] + (thin[1] - thin[0]) * uniform[0],
-        soft[0] + (soft[1] - soft[0]) * uniform[1],
-    )
+    at = thin[0] + (thin[1] - thin[0]) * uniform[0]
+    slope = soft[0] + (soft[1] - soft[0]) * uniform[1]
     canvas = canvas / jnp.maximum(jnp.max(canvas), 1e-3)
     ink = jax.nn.sigmoid((canvas - at) / slope) - jax.nn.sigmoid(-at / slope)
     return jnp.clip(ink / jnp.maximum(jnp.max(ink), 1e-3), 0.0, 1.0)

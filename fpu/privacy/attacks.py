@@ -17,27 +17,27 @@ _FPR = {"tpr_at_1_fpr": 0.01, "tpr_at_01_fpr": 0.001}
 _STEPS = 31  # of the curve in the record, two points each
 
 
-def _curves(scores: np.ndarray, member: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """curves(weights [b, n]) -> [2, b, 1 + distinct scores], FPR and TPR, both rising from 0 to 1."""
+def curves(scores: np.ndarray, member: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """of(weights [b, n]) -> [2, b, 1 + distinct scores], FPR and TPR, both rising from 0 to 1."""
     order = np.argsort(-scores, kind="stable")
     ends = np.flatnonzero(np.diff(scores[order], append=np.nan) != 0)  # one per distinct score
     member = member[order]
 
-    def curves(weights):
+    def of(weights):
         weights = weights[:, order]
         sums = [np.cumsum(weights * side, axis=1)[:, ends] for side in (~member, member)]
         return np.stack([np.pad(c / c[:, -1:], ((0, 0), (1, 0))) for c in sums])
 
-    return curves
+    return of
 
 
-def _summary(curves: np.ndarray, n: int) -> np.ndarray:
-    """[b, 4]: the METRICS of curves over n non-members.
+def _summary(both: np.ndarray, n: int) -> np.ndarray:
+    """[b, 4]: the METRICS of both curves over n non-members.
 
     A threshold that k of the n non-members exceed has an expected false positive rate of (k + 1) / (n + 1). That
     rate is compared with 1 % and .1 %: with k / n, guessing would seem to beat them.
     """
-    fpr, tpr = curves
+    fpr, tpr = both
     auc = (np.diff(fpr, axis=1) * (tpr[:, 1:] + tpr[:, :-1]) / 2).sum(1)
     expected = (fpr * n + 1) / (n + 1)
     at = [np.where(expected <= limit + 1e-12, tpr, 0).max(1) for limit in _FPR.values()]
@@ -93,17 +93,15 @@ def membership(
     """
     m, n = len(member_scores), len(nonmember_scores)
     scores = np.concatenate([member_scores, nonmember_scores]).astype(np.float64)
+    of = "" if unit == "image" else f"{unit}s of "
     if min(m, n) < _LEAST:
-        sides = f"{m} members and {n} non-members"
-        if unit != "image":
-            sides = f"{m} {unit}s of members and {n} {unit}s of non-members"
-        return unable(f"{sides}; {_LEAST} of each are needed")
+        return unable(f"{m} {of}members and {n} {of}non-members; {_LEAST} of each are needed")
     if not np.isfinite(scores).all():
         bad = np.count_nonzero(~np.isfinite(scores))
         return unable(f"{bad} of {m + n} scores are not finite")
     member = np.arange(m + n) < m
-    curves = _curves(scores, member)
-    values, replicates = bootstrap(lambda weights: _summary(curves(weights), n), member, rng)
+    staircase = curves(scores, member)
+    values, replicates = bootstrap(lambda weights: _summary(staircase(weights), n), member, rng)
     out = {
         "auc": percentile(values[0], replicates[:, 0], min(m, n)),
         "advantage": reflected(values[1], replicates[:, 1], m, n),
@@ -113,9 +111,8 @@ def membership(
         if n >= needed:
             out[name] = percentile(values[i], replicates[:, i], m)
         else:
-            others = "non-members" if unit == "image" else f"{unit}s of non-members"
             out[name] = missing(
-                f"{n} {others}; {needed:,} are needed to see a false positive rate of {100 * rate:g} %"
+                f"{n} {of}non-members; {needed:,} are needed to see a false positive rate of {100 * rate:g} %"
             )
-    fpr, tpr = curves(np.ones((1, m + n)))
+    fpr, tpr = staircase(np.ones((1, m + n)))
     return out | {"roc": _thinned(fpr[0], tpr[0], n)}

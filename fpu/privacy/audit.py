@@ -52,10 +52,7 @@ class Claim(NamedTuple):
 
 
 def claim(plan: Plan) -> Claim:
-    """The claim of a plan: eps as `accounting.epsilon` has it, and the curve behind it.
-
-    Raises ValueError where `accounting.epsilon` does.
-    """
+    """The claim of a plan: eps as `accounting.epsilon` has it, and the curve behind it."""
     eps, accountant = accounting.epsilon(plan)
     if math.isinf(eps):
         return Claim(eps, plan.delta, ())
@@ -93,14 +90,9 @@ def two_worlds(
     found = np.count_nonzero(inside > np.sort(outside)[m - 1 - rank])
     ranks = stats.rankdata(np.concatenate([inside, outside]))[:n]  # ties count half
     auc = (ranks.sum() - n * (n + 1) / 2) / (n * m)
-
-    return {
-        "clopper_pearson": {
-            "bound": lower_bounds.clopper_pearson(found, n, rank, m, claim.delta, alpha)
-        }
-        | exact,
-        "gaussian": {"bound": lower_bounds.gaussian(auc, n, m, claim.delta, alpha)} | area,
-    }
+    bound = lower_bounds.clopper_pearson(found, n, rank, m, claim.delta, alpha)
+    by_area = lower_bounds.gaussian(auc, n, m, claim.delta, alpha)
+    return {"clopper_pearson": {"bound": bound} | exact, "gaussian": {"bound": by_area} | area}
 
 
 def two_worlds_power(n: int, claim: Claim, faulty: Claim, confidence: float) -> dict[str, float]:
@@ -215,11 +207,8 @@ def _two_world_design(n, m, claim, alpha):
         ceiling = _between(functools.partial(exact, false=false), found)
         options.append((exact(n, false) > claim.eps, ceiling, -false))
     _, ceiling, false = max(options)
-    return (
-        -false,
-        {"ceiling": ceiling, "limit": exact(n, -false)},
-        {"ceiling": area(claim.auc()), "limit": area(1.0)},
-    )
+    of_area = {"ceiling": area(claim.auc()), "limit": area(1.0)}
+    return -false, {"ceiling": ceiling, "limit": exact(n, -false)}, of_area
 
 
 @functools.lru_cache(maxsize=64)
@@ -242,10 +231,8 @@ def _one_run_design(method, m, claim, alpha):
     n, options = m / 2, []
     for guesses in _counts(m):
         right = _right_guesses(claim, n, guesses)
-        ceiling, limit = (
-            _between(functools.partial(bound, guesses=guesses), right),
-            bound(guesses, guesses),
-        )
+        ceiling = _between(functools.partial(bound, guesses=guesses), right)
+        limit = bound(guesses, guesses)
         options.append((limit > claim.eps, ceiling, 0.0 if ceiling > 0 else limit, -guesses))
     _, ceiling, _, guesses = max(options)
     return -guesses, {"ceiling": ceiling, "limit": bound(-guesses, -guesses)}

@@ -17,9 +17,7 @@ def swapped(privacy: Mapping) -> tuple[float, float] | None:
       None where nothing is guaranteed.
     """
     eps, delta = float(privacy["eps"]), float(privacy.get("delta") or 0.0)
-    if (
-        not eps < 300
-    ):  # e^600 is about the largest number of a double; nothing is guaranteed long before
+    if not eps < 300:  # e^600 is about the largest double; nothing is guaranteed long before
         return None
     if privacy.get("relation") == "replace_one":
         return eps, delta

@@ -3,6 +3,7 @@
 import numpy as np
 
 from fpu.intervals import bootstrap, metric, missing, reflected
+from fpu.privacy import attacks
 
 _LEAST = 20  # images on each side
 _POINTS = 64  # of a curve in the record
@@ -34,12 +35,12 @@ def ecdf(synthetic: np.ndarray, heldout: np.ndarray, rng: np.random.Generator) -
     names = ("ks", "ks_nearer", "ks_farther", "area")
     m, n = len(synthetic), len(heldout)
     distances = np.concatenate([synthetic, heldout]).astype(np.float64)
+    reason = ""
     if min(m, n) < _LEAST:
         reason = f"{m} synthetic and {n} held-out images; {_LEAST} of each are needed"
-        return dict.fromkeys(names, missing(reason)) | {"curve": None}
-    if not np.isfinite(distances).all():
-        bad = np.count_nonzero(~np.isfinite(distances))
+    elif bad := np.count_nonzero(~np.isfinite(distances)):
         reason = f"{bad} of {m + n} distances are not finite"
+    if reason:
         return dict.fromkeys(names, missing(reason)) | {"curve": None}
     fake = np.arange(m + n) < m
     values, replicates = bootstrap(_gaps(distances, fake), fake, rng)
@@ -59,18 +60,14 @@ def ecdf(synthetic: np.ndarray, heldout: np.ndarray, rng: np.random.Generator) -
 
 def _gaps(distances, fake):
     """statistic(weights [b, n]) -> [b, 4]: the largest gap, the two one-sided ones, and the area."""
-    order = np.argsort(distances, kind="stable")
-    # The last of each run of equal distances.
-    ends = np.flatnonzero(np.diff(distances[order], append=np.inf) != 0)
+    curves = attacks.curves(-distances, fake)  # the two ECDFs, nearest first
 
     def statistic(weights):
-        counts = [np.cumsum((weights * side)[:, order], axis=1)[:, ends] for side in (fake, ~fake)]
-        synthetic, heldout = (c / c[:, -1:] for c in counts)
-        gap = synthetic - heldout
+        heldout, synthetic = curves(weights)
+        nearer, farther = (synthetic - heldout).max(1), (heldout - synthetic).max(1)
         means = [(weights * side) @ distances / (weights * side).sum(1) for side in (fake, ~fake)]
         with np.errstate(divide="ignore", invalid="ignore"):
             area = 1 - means[0] / means[1]
-        nearer, farther = gap.max(1), (heldout - synthetic).max(1)  # no -0.0
         return np.stack([np.maximum(nearer, farther), nearer, farther, area], axis=1)
 
     return statistic

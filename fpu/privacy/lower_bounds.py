@@ -56,20 +56,18 @@ def gaussian(auc, n, m, delta, alpha):
         return get_epsilon_gaussian(1 / mu, delta)
 
 
-# The two bounds depend on the right guesses, all guesses and the number of canaries alone, not on how many canaries
-# were in: the auditor is told of right + 1.
-
-
 @functools.cache  # audits ask for the same ones again and again, at up to 0.1 s each
-def _one_run(right, guesses, m, delta, alpha):
+def _one_run(method, right, guesses, m, delta, alpha):
+    """By a method of jax_privacy's auditor.
+
+    It depends on the right guesses, all guesses and the number of canaries alone, not on how many canaries were in:
+    the auditor is told of right + 1.
+    """
     auditor, threshold = _guessed(right, right + 1, guesses - right, m - right - 1)
-    return float(auditor.epsilon_one_run(alpha, delta, threshold_strategy=threshold))
+    return float(getattr(auditor, method)(alpha, delta, threshold_strategy=threshold))
 
 
-@functools.cache
-def _one_run_gaussian(right, guesses, m, delta, alpha):
-    auditor, threshold = _guessed(right, right + 1, guesses - right, m - right - 1)
-    return float(auditor.epsilon_one_run_fdp(alpha, delta, threshold_strategy=threshold))
-
-
-ONE_RUN = {"one_run": _one_run, "one_run_gaussian": _one_run_gaussian}
+ONE_RUN = {
+    "one_run": functools.partial(_one_run, "epsilon_one_run"),
+    "one_run_gaussian": functools.partial(_one_run, "epsilon_one_run_fdp"),
+}

@@ -5,7 +5,6 @@ SAMPLES_ONLY has one line per attack. To add one, write a function (images uint8
 reason where one cannot be tried.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +29,6 @@ class Known(NamedTuple):
     synthetic_labels: np.ndarray  # ints [s]
     reference: np.ndarray  # uint8 [r, H, W, C], real, never trained on; r may be 0
     reference_labels: np.ndarray  # ints [r]
-    embed: Callable | None = None  # images -> features [n, d]; no attack uses it: pixels did better
 
 
 def scores(

@@ -4,15 +4,6 @@ from fpu.training.dpsgd import Cell, Pool, Recipe, State, check_cells, initial, 
 from fpu.training.loop import compiled, fit, fit_all
 
 __all__ = [
-    "Cell",
-    "Pool",
-    "Recipe",
-    "State",
-    "check_cells",
-    "compiled",
-    "fit",
-    "fit_all",
-    "initial",
-    "optimizers",
-    "step",
-]
+    "Cell", "Pool", "Recipe", "State", "check_cells", "compiled", "fit", "fit_all", "initial",
+    "optimizers", "step",
+]  # fmt: skip

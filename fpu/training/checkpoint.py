@@ -11,6 +11,7 @@ A file is complete before it gets its name, so a process that is killed leaves t
 Reading executes nothing that a file holds, and allocates no more than the State at hand can need.
 """
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -56,7 +57,7 @@ def save(folder: pathlib.Path, step: int, state: Any, layout: dict) -> None:
     Raises:
       TypeError: `state` holds a typed PRNG key.
       OSError: the disk is full. The checkpoints before this one stay.
-      InputError: the folder cannot be written, or an earlier version wrote it.
+      InputError: the folder cannot be written.
     """
     if any(jnp.issubdtype(x.dtype, jax.dtypes.prng_key) for x in jax.tree.leaves(state)):
         raise TypeError("a State holds no PRNG key: what is saved must not undo the noise")
@@ -67,12 +68,16 @@ def save(folder: pathlib.Path, step: int, state: Any, layout: dict) -> None:
     if shutil.disk_usage(existing).free < size:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
     path = _path(folder, step)
-    if step in steps(folder) and _readable(path):
+    with contextlib.suppress(OSError, ValueError):
+        _read(path, _MAX_BYTES)
         return
     for unfinished in folder.glob(".*.ckpt.*.part"):  # of a process that was killed
         unfinished.unlink()
     with safe.atomic(path) as part, open(part, "wb") as file:
-        file.write(_encoded(step, state, layout))
+        arrays = jax.tree.map(np.asarray, serialization.to_state_dict(state))
+        facts = {"step": step, "layout": layout, "leaves": _described(state)}
+        payload = serialization.msgpack_serialize(arrays, in_place=True)
+        file.write(_framed(json.dumps(facts).encode(), payload))
         file.flush()
         os.fsync(file.fileno())
     for old in [s for s in steps(folder) if s <= step][:-KEPT]:
@@ -80,19 +85,8 @@ def save(folder: pathlib.Path, step: int, state: Any, layout: dict) -> None:
 
 
 def steps(folder: pathlib.Path) -> list[int]:
-    """The steps of which `folder` has a checkpoint, ascending.
-
-    Raises:
-      InputError: an earlier version of fpu wrote the folder.
-    """
-    if not folder.is_dir():
-        return []
-    entries = list(folder.iterdir())
-    if any(re.fullmatch("[0-9]+", entry.name) and entry.is_dir() for entry in entries):
-        raise InputError(
-            f"{folder}: written by an earlier version of fpu; delete the folder to start afresh"
-        )
-    names = [re.fullmatch(r"([0-9]+)\.ckpt", entry.name) for entry in entries if entry.is_file()]
+    """The steps of which `folder` has a checkpoint, ascending."""
+    names = [re.fullmatch(r"([0-9]+)\.ckpt", path.name) for path in folder.glob("*.ckpt")]
     return sorted(int(name[1]) for name in names if name)
 
 
@@ -104,7 +98,7 @@ def restore(
     The state has the structure and sharding of `like`, whatever the devices that saved it.
 
     Raises:
-      InputError: there are checkpoints, and none can be read; or an earlier version wrote them.
+      InputError: there are checkpoints, and none can be read.
     """
     wanted = _described(like)
     most = _SPARE + sum(leaf.nbytes for leaf in jax.tree.leaves(like))
@@ -132,7 +126,7 @@ def averaged(folder: pathlib.Path) -> dict | None:
     Unlike `restore` it needs no State to compare with: whoever judges a model need not know how it was trained.
 
     Raises:
-      InputError: the checkpoint cannot be read, or an earlier version wrote it.
+      InputError: the checkpoint cannot be read.
     """
     step = max(steps(folder), default=None)
     if step is None:
@@ -156,14 +150,6 @@ def _described(state: Any) -> dict[str, list]:
         jax.tree_util.keystr(path, simple=True, separator="/"): [list(leaf.shape), str(leaf.dtype)]
         for path, leaf in leaves
     }
-
-
-def _encoded(step: int, state: Any, layout: dict) -> bytes:
-    """The content of a file."""
-    arrays = jax.tree.map(np.asarray, serialization.to_state_dict(state))
-    payload = serialization.msgpack_serialize(arrays, in_place=True)
-    facts = {"step": step, "layout": layout, "leaves": _described(state)}
-    return _framed(json.dumps(facts).encode(), payload)
 
 
 def _framed(metadata: bytes, payload: bytes) -> bytes:
@@ -205,14 +191,6 @@ def _read(path: pathlib.Path, most: int) -> tuple[dict, dict]:
     if not right or f"{facts['step']}.ckpt" != path.name:
         raise ValueError(f"{path.name} is damaged: its metadata and its content differ")
     return facts, leaves
-
-
-def _readable(path: pathlib.Path) -> bool:
-    try:
-        _read(path, _MAX_BYTES)
-    except (OSError, ValueError):
-        return False
-    return True
 
 
 def _placed(like: Any, array: np.ndarray) -> Any:

@@ -4,7 +4,7 @@ A cell is everything that varies between trainings of one model on one pool.
 """
 
 import dataclasses
-from typing import Any, ClassVar, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,27 +21,19 @@ from fpu.models import Example, Model
 class Recipe:
     """The learning side of a run, static. None of it looks at private losses."""
 
-    learning_rate: float = 1e-3
-    public_learning_rate: float = 1e-3  # of what trains without data (the GAN's generator)
-    b1: float = 0.9
-    b2: float = 0.999
-    rate_warmup_steps: int = 0  # linear warm-up of both learning rates
-    ema: float = 0.999  # decay; the average follows faster while few steps have been made
-    critic_steps: int = 1  # private steps for each public one
-    microbatch: int = 0  # examples differentiated at once; 0 = the whole batch
-    trained: str = "all"  # private leaves: all, or few: those of at most FEW numbers (biases, scales, class embeddings)
-
-    LIMITS: ClassVar = {
-        "learning_rate": (1e-8, 10.0),
-        "public_learning_rate": (1e-8, 10.0),
-        "b1": (0.0, 0.9999),
-        "b2": (0.0, 0.999999),
-        "rate_warmup_steps": (0, 10**7),
-        "ema": (0.0, 0.999999),
-        "critic_steps": (1, 1000),
-        "microbatch": (0, 10**6),
-        "trained": ("all", "few"),
-    }
+    learning_rate: Annotated[float, (1e-8, 10.0)] = 1e-3
+    # Of what trains without data (the GAN's generator).
+    public_learning_rate: Annotated[float, (1e-8, 10.0)] = 1e-3
+    b1: Annotated[float, (0.0, 0.9999)] = 0.9
+    b2: Annotated[float, (0.0, 0.999999)] = 0.999
+    rate_warmup_steps: Annotated[int, (0, 10**7)] = 0  # linear warm-up of both learning rates
+    # Decay; the average follows faster while few steps have been made.
+    ema: Annotated[float, (0.0, 0.999999)] = 0.999
+    critic_steps: Annotated[int, (1, 1000)] = 1  # private steps for each public one
+    # Examples differentiated at once; 0 = the whole batch.
+    microbatch: Annotated[int, (0, 10**6)] = 0
+    # Private leaves: all, or few: those of at most FEW numbers (biases, scales, class embeddings).
+    trained: Annotated[str, ("all", "few")] = "all"
 
 
 FEW = 4096  # numbers of a leaf that is trained where few are

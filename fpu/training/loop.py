@@ -132,9 +132,8 @@ def fit_all(
     width = slice_size * (1 if mesh is None else mesh.shape["cells"])
     ends = []
     for number, first in enumerate(range(0, count, width)):
-        rows = np.arange(first, first + width).clip(
-            max=count - 1
-        )  # the last cell fills up the last slice
+        # The last cell fills up the last slice.
+        rows = np.arange(first, first + width).clip(max=count - 1)
         group, data, begin = (
             jax.tree.map(lambda x, rows=rows: x[rows], tree)
             for tree in (cells, pool if own_pools else None, start)

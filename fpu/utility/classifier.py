@@ -108,17 +108,8 @@ def shifted(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def train(
     images: np.ndarray, labels: np.ndarray, n_classes: int, *, seed: int, steps: int = STEPS
 ) -> Any:
-    """Fit the network by AdamW on randomly shifted images, in `steps` batches of 64.
-
-    Args:
-      images: uint8 [n, H, W, C], n >= 1, H and W in 8..64.
-      labels: ints [n] in 0..n_classes-1; a class may be absent.
-      seed: public.
-
-    Returns: parameters for `logits` and `features`. The last few are cached: runs on the same split
-    share their feature network and the row 'members'.
-    """
-    return _train(_Set(_digest(images, labels), images, labels), n_classes, (seed,), steps)[0]
+    """`train_all` of one seed."""
+    return train_all(images, labels, n_classes, seeds=(seed,), steps=steps)[0]
 
 
 def train_all(
@@ -129,19 +120,24 @@ def train_all(
     seeds: Iterable[int],
     steps: int = STEPS,
 ) -> list[Any]:
-    """`train` for each of the seeds.
+    """Fit a network for each seed by AdamW on randomly shifted images, in `steps` batches of 64.
 
     One after the other on a CPU, where vmapped convolutions are slow; elsewhere vmapped, which is equal to f32
     rounding.
+
+    Args:
+      images: uint8 [n, H, W, C], n >= 1, H and W in 8..64.
+      labels: ints [n] in 0..n_classes-1; a class may be absent.
+      seeds: public.
+
+    Returns: parameters for `logits` and `features`. The last few are cached: runs on the same split
+    share their feature network and the row 'members'.
     """
-    data, seeds = _Set(_digest(images, labels), images, labels), tuple(seeds)
+    content = images.tobytes() + np.asarray(labels, np.int64).tobytes()
+    data, seeds = _Set(hashlib.sha256(content).hexdigest(), images, labels), tuple(seeds)
     if len(seeds) < 2 or jax.default_backend() == "cpu":
         return [_train(data, n_classes, (seed,), steps)[0] for seed in seeds]
     return _train(data, n_classes, seeds, steps)
-
-
-def _digest(images, labels):
-    return hashlib.sha256(images.tobytes() + np.asarray(labels, np.int64).tobytes()).hexdigest()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -101,15 +101,8 @@ def train_all(
     seeds: Iterable[int],
     steps: int = STEPS,
 ) -> list[Any]:
-    """A network for each of the seeds, trained in `steps` batches of 128.
-
-    Args:
-      images: uint8 [n, H, W, C], n >= 1, H and W in 8..64, grey or RGB.
-      labels: ints [n] in 0..n_classes-1; a class may be absent.
-      seeds: public.
-
-    Returns: variables for `logits`, one for each seed.
-    """
+    """Variables for `logits` of a network for each seed, trained in `steps` batches of 128 of what classifier.train_all
+    takes."""
     shape, seeds = tuple(images.shape[1:]), tuple(seeds)
     plans = [_plan(len(images), shape, seed, steps) for seed in seeds]
     states = [_begin(shape, n_classes, jax.random.key(seed)) for seed in seeds]

@@ -31,9 +31,8 @@ from fpu.utility.private_features import Features
 _CLIP, _MOMENTUM = 1.0, 0.9
 _MICROBATCH = 2000  # images differentiated at once
 
-Units = tuple[
-    np.ndarray, np.ndarray
-]  # as data.units: rows of each [U, m], padded, and how many count [U]
+# As data.units: rows of each unit [U, m], padded, and how many of them count [U].
+Units = tuple[np.ndarray, np.ndarray]
 
 
 class Way(NamedTuple):

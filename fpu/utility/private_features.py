@@ -37,9 +37,8 @@ def of_frequencies(shape: tuple[int, ...]) -> Features:
     basis = np.asarray(frequencies.basis(shape).rows)
 
     def encode(images):
-        pixels = images.reshape(len(images), int(np.prod(shape))).astype(np.float32) / np.float32(
-            255
-        ) - np.float32(0.5)
+        rows = images.reshape(len(images), int(np.prod(shape))).astype(np.float32)
+        pixels = rows / np.float32(255) - np.float32(0.5)
         return each_alone(lambda rows: rows @ basis.T, pixels)
 
     return Features("frequencies of the image", encode, 100, 0.4, 1.0, 1.0)

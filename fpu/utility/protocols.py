@@ -213,7 +213,7 @@ def _cached(cache, test, n_classes, seeds, protocol, kind, train, compute):
 def _code():
     """The code, backend and libraries that the numbers depend on."""
     folder = Path(__file__).parent
-    names = "classifier", "field", "metrics", "linear", "protocols", "../intervals"
+    names = "classifier", "field", "metrics", "linear", "protocols", "../intervals", "../dp/rows"
     source = b"".join((folder / f"{name}.py").read_bytes() for name in names)
     versions = {name: importlib.metadata.version(name) for name in ("jax", "numpy", "scikit-learn")}
     backend = jax.default_backend()

@@ -50,7 +50,7 @@ def test_every_size_keeps_the_contract_on_every_shape(name, size, shape):
 @pytest.mark.parametrize("name", models.MODELS)
 def test_the_smallest_of_every_size_keeps_the_contract(name):
     module = models.load(name)
-    limits = module.Config.LIMITS
+    limits = models.limits(module.Config)
     least = {field: limit[0] for field, limit in limits.items() if field not in ("net", "patch")}
     for net in limits["net"]:
         config = module.Config(

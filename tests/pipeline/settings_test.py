@@ -137,14 +137,14 @@ LIMITED = {"recipe": Recipe(), **{name: models.load(name).Config() for name in m
 def test_every_field_has_a_limit_that_every_default_keeps(name):
     config = LIMITED[name]
     fields = [field.name for field in dataclasses.fields(config)]
-    assert list(type(config).LIMITS) == fields
+    assert list(models.limits(config)) == fields
     sizes = [config] if name == "recipe" else list(models.load(name).SIZES.values())
     for size in sizes:
         limits.check("model", size)
         if name != "recipe":
             limits.check("model", defaults.warmed(name, size))
     for field in fields:
-        limit, value = type(config).LIMITS[field], getattr(config, field)
+        limit, value = models.limits(config)[field], getattr(config, field)
         assert isinstance(limit[0], str) == isinstance(value, str)
         if isinstance(value, float):
             with pytest.raises(InputError, match="nearest"):

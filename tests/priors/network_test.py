@@ -1,4 +1,4 @@
-"""fpu/priors/network.py and fpu/commands/prior.py: a tiny network learns; weights are kept, checked and named."""
+"""fpu/priors/network.py, training.py, fpu/commands/prior.py: a tiny network learns; weights are kept and checked."""
 
 import hashlib
 import re
@@ -9,7 +9,7 @@ import pytest
 from fpu import InputError
 from fpu.commands import prior as command
 from fpu.models import Spec
-from fpu.priors import network
+from fpu.priors import network, training
 
 SPEC = Spec((8, 8, 1), 2)
 TINY = network.Config(8, 4, (4,), (16,), (16,), 1.0, 0.1, 1.0)
@@ -40,7 +40,7 @@ def trained():
         while True:
             yield squares(rng, 16)
 
-    params = network.fit(TINY, batches(), 2, 400, 0, lambda step, terms: losses.append(terms))
+    params = training.fit(TINY, batches(), 2, 400, 0, lambda step, terms: losses.append(terms))
     return params, np.array(losses)
 
 

@@ -8,7 +8,7 @@ import pytest
 from fpu import InputError, priors
 from fpu.files import cache
 from fpu.models import Spec
-from fpu.priors import auto, glyphs
+from fpu.priors import auto, glyphs, pools
 
 GREY = Spec((8, 8, 1), 10)
 RGB = Spec((8, 8, 3), 10)
@@ -125,16 +125,15 @@ def test_a_pool_is_made_once_and_again_for_another_version_shape_or_a_damaged_fi
     assert drawn.calls == 4
 
 
-def test_a_pool_takes_at_most_200_megabytes(monkeypatch):
+def test_a_pool_takes_at_most_200_megabytes():
     asked = []
 
     def make(rng, n, spec):
         asked.append(n * (np.prod(spec.shape) + 4 * 48))
         return np.zeros((1000, *spec.shape), np.uint8), None
 
-    monkeypatch.setattr(glyphs, "make", make)
     for side in (8, 28, 64):
-        priors._made("glyphs", glyphs, Spec((side, side, 1), 10))
+        pools.made("glyphs", make, Spec((side, side, 1), 10))
     assert max(asked) <= 200 * 10**6
     assert min(asked) > 20 * 10**6
 

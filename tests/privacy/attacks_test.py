@@ -55,7 +55,7 @@ def test_guessing_finds_as_many_members_as_it_accuses_others(n):
     member = np.repeat([True, False], [200, n])
     found = []
     for _ in range(300):
-        curves = attacks._curves(rng.normal(size=200 + n), member)
+        curves = attacks.curves(rng.normal(size=200 + n), member)
         found.append(attacks._summary(curves(np.ones((1, 200 + n))), n)[0, 2:])
     rates = np.mean(found, axis=0)
     assert 0.004 < rates[0] < 0.0115

@@ -119,19 +119,6 @@ def test_a_file_that_claims_gigabytes_is_refused_before_it_is_read(tmp_path):
         checkpoint.restore(tmp_path, LIKE)
 
 
-def test_folders_of_an_earlier_version_are_told_in_one_line(tmp_path):
-    (tmp_path / "100" / "default").mkdir(parents=True)
-    for use in (
-        checkpoint.steps,
-        checkpoint.averaged,
-        lambda folder: checkpoint.restore(folder, LIKE),
-        lambda folder: checkpoint.save(folder, 200, LIKE, LAYOUT),
-    ):
-        with pytest.raises(InputError, match="written by an earlier version of fpu; delete"):
-            use(tmp_path)
-    (tmp_path / "100" / "default").rmdir()
-
-
 def test_a_killed_write_leaves_the_one_before_it_and_is_cleared_away(tmp_path, monkeypatch):
     checkpoint.save(tmp_path, 1, state(1), LAYOUT)
 
