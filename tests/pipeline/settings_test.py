@@ -77,7 +77,7 @@ NO_EPS = {"model": "copycat", "eps": None}
         ({"warmup_share": 1.0, "steps": 10}, ["--steps", "--warmup_share=0.5"]),
         ({"shadows": 3}, ["--shadows=3: must be even"]),
         ({"shadows": 2}, ["--shadows=2: must be even, and 4 or more"]),
-        ({"shadows": -4}, ["4 or more"]),
+        ({"shadows": -4}, ["0 to 10,000"]),
         ({"model": "gaussian", "shadows": 4}, ["--shadows: --model=gaussian"]),
         ({"model": "gaussian", "audit": "one_run"}, ["--audit: --model=gaussian"]),
         ({**NO_EPS, "audit": "samples"}, ["--audit=samples: --model=copycat claims nothing"]),
