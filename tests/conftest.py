@@ -44,10 +44,18 @@ def _fast_classifier():
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _bounded_memory():
-    """Programs of a module are forgotten after it: hundreds of them take gigabytes."""
+def _bounded_memory(request):
+    """Compiled programs are forgotten where they fill the memory: hundreds of them take gigabytes.
+
+    Until then the next module has what every module compiles: small operations, several seconds of them. Programs of
+    code with faults are shared with nobody.
+    """
+    faulty = request.module.__name__.endswith("faults_test")
+    if faulty:
+        environment.forget()
     yield
-    environment.forget()
+    if faulty or environment.resident() > environment.ENOUGH:
+        environment.forget()
 
 
 @pytest.fixture(autouse=True)

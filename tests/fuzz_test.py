@@ -23,7 +23,7 @@ from fpu.pipeline import sweep, workdir
 from fpu.report import frame, records
 from fpu.training import checkpoint
 
-SOME = settings(max_examples=150)
+SOME = settings(max_examples=60)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),

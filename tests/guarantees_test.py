@@ -7,6 +7,7 @@ import functools
 import inspect
 
 import checks
+import golden
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -128,7 +129,18 @@ def test_the_microbatch_changes_rounding_only(clip):
     assert float(whole[1].loss) == pytest.approx(float(parts[1].loss), rel=1e-5)
 
 
-# Training: resume, slices, eps = inf, what is public.
+# Training: golden numbers, resume, slices, eps = inf, what is public.
+
+
+@pytest.mark.parametrize("name", tiny.NAMES)
+def test_two_steps_are_what_they_were(name):
+    if name not in golden.NUMBERS:
+        pytest.skip(f"golden.json has no {name}; add it: {golden.COMMAND}")
+    assert golden.of_model(name) == pytest.approx(golden.NUMBERS[name], rel=1e-4)
+
+
+def test_the_noise_of_a_key_is_what_it_was():
+    assert golden.of_noise() == pytest.approx(golden.NUMBERS["noise"], rel=1e-5)
 
 
 def continued(name, step):

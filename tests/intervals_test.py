@@ -28,12 +28,8 @@ def test_t_interval_is_scipys():
 
 
 def test_metric_and_missing_are_plain_json():
-    assert intervals.metric(np.float32(0.5), np.int64(0), 1, np.int32(7)) == {
-        "value": 0.5,
-        "low": 0.0,
-        "high": 1.0,
-        "n": 7,
-    }
+    plain = {"value": 0.5, "low": 0.0, "high": 1.0, "n": 7}
+    assert intervals.metric(np.float32(0.5), np.int64(0), 1, np.int32(7)) == plain
     assert intervals.missing("too few") == {"value": None, "reason": "too few"}
 
 

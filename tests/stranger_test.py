@@ -19,6 +19,7 @@ from fpu.commands import generate
 from fpu.pipeline import run
 from fpu.pipeline.settings import Options
 from fpu.privacy import samples_only
+from fpu.training import warmup
 from fpu.utility import metrics
 
 pytestmark = pytest.mark.usefixtures("short_training")
@@ -129,6 +130,7 @@ def stripes(data_dir):
 
 @pytest.fixture
 def additions(monkeypatch, tmp_path):
+    monkeypatch.setattr(warmup, "DRAWS", 200)
     for name in ("models", "baselines"):
         (tmp_path / name).mkdir()
     module(models, "class_means", MODEL, tmp_path / "models", monkeypatch)
@@ -146,15 +148,15 @@ def additions(monkeypatch, tmp_path):
 
 def finished(folder, **options):
     """(record, report) of a run on the stripes."""
-    options = {"dataset": "stripes", "eps": 8.0, "n_per_class": 50, "n_samples": 150} | options
-    run.run(Options(workdir=str(folder), **options))
+    common = {"dataset": "stripes", "eps": 8.0, "n_per_class": 50, "n_samples": 150, "repeats": 2}
+    run.run(Options(workdir=str(folder), **common | options))
     page = html.unescape((folder / "report.html").read_text(encoding="utf-8"))
     return json.loads((folder / "record.json").read_text(encoding="utf-8")), page
 
 
 def test_what_a_stranger_adds_is_in_the_record_and_in_the_report(additions, tmp_path):
     record, page = finished(
-        tmp_path / "run", model="class_means", warmup_share=0.5, steps=3, draw_steps=3
+        tmp_path / "run", model="class_means", warmup_share=0.5, steps=3, draw_steps=3, repeats=0
     )
     assert record["config"]["model_config"] == {"weight": 1.0}
     assert record["data"]["name"] == "stripes"

@@ -40,12 +40,13 @@ def test_an_unknown_command_names_the_nearest():
 
 
 def test_a_command_has_its_flags_and_its_errors():
-    done = fpu("generate", "--help")
+    done = fpu("plan", "--help")
     assert done.returncode == 0
-    assert "\nExample: fpu generate --release=" in done.stdout
-    assert "\n  --release " in done.stdout
-    done = fpu("generate", "--n=5")
-    assert (done.returncode, done.stderr) == (2, "error: --release is missing: see --help\n")
+    assert "\nExample: fpu plan --dataset=" in done.stdout
+    assert "\n  --dataset " in done.stdout
+    done = fpu("plan", "--eps=0")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("error: --eps=0: ")
 
 
 def test_the_wheel_holds_fpu_alone_with_all_its_files(tmp_path):

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
+from refusal import refused
 
 from fpu import InputError, data, evaluation, report
 from fpu.commands import evaluate
@@ -14,7 +15,7 @@ from fpu.pipeline import run
 from fpu.pipeline.settings import Options as RunOptions
 
 pytestmark = pytest.mark.usefixtures("short_training")
-TRAINING_STEPS = 30
+TRAINING_STEPS = 10
 
 
 @pytest.fixture(scope="module")
@@ -96,10 +97,8 @@ def test_a_run_judged_again_gets_the_numbers_it_had(tmp_path, monkeypatch):
     ],
 )
 def test_bad_input_is_one_line(tmp_path, members, change, words):
-    with pytest.raises(InputError) as told:
+    with refused(words):
         evaluate.evaluate(dataclasses.replace(foreign(tmp_path, members), **change))
-    assert words in str(told.value)
-    assert "\n" not in str(told.value)
 
 
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path, members):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 import tiny
+from absl import flags
 from PIL import Image
 
 from fpu import InputError, data
@@ -68,6 +69,18 @@ def test_bad_flags_are_refused_in_one_line(folder, tmp_path, change, word):
     }
     with pytest.raises(InputError, match=word):
         generate.generate(**(given | change))
+
+
+@pytest.mark.parametrize("missing", ["release", "out"])
+def test_a_flag_that_is_missing_is_named(monkeypatch, missing):
+    values = flags.FlagValues()
+    for name in ("release", "out"):
+        default = None if name == missing else "x"
+        flags.DEFINE_string(name, default, "", flag_values=values)
+    values(["generate"])
+    monkeypatch.setattr(flags, "FLAGS", values)
+    with pytest.raises(InputError, match=f"--{missing} is missing: see --help"):
+        generate.main(["generate"])
 
 
 def test_a_folder_of_png_files_and_a_data_source_hold_the_same_images(folder, tmp_path):

@@ -25,6 +25,7 @@ from experiments.suites import (
     timing,
 )
 from fpu import InputError, models
+from fpu.models import vae
 from fpu.pipeline import cost
 
 
@@ -121,7 +122,13 @@ def test_metrics_are_calibrated_on_fresh_images(run_suite, monkeypatch):
 
 def test_a_stage_of_dpsgd_is_paired_with_the_whole_budget_in_the_release(run_suite, monkeypatch):
     tiny_prior.install(monkeypatch)
+    learning = stage.jobs.defaults.defaults
+    monkeypatch.setattr(
+        stage.jobs.defaults, "defaults", lambda *a, **k: learning(*a, **k)._replace(steps=2)
+    )
     monkeypatch.setattr(stage.jobs.defaults, "draw_steps", lambda shape: 2)
+    small = dataclasses.replace(vae.SIZES["tiny"], width=8, depth=1, latent=4)
+    monkeypatch.setitem(vae.SIZES, "tiny", small)
     monkeypatch.setattr(stage.train.warmup, "DRAWS", 60)
     protocols = stage.protocols.PROTOCOLS
     monkeypatch.setitem(protocols, "quick", protocols["quick"]._replace(steps=2))

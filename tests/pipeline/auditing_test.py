@@ -10,16 +10,26 @@ import numpy as np
 import pytest
 import quick_run
 
-from fpu import InputError, models
+from fpu import models
 from fpu.baselines import BASELINES, real
 from fpu.commands import run as command
 from fpu.dp import accounting
 from fpu.dp.plan import DPSGD, Plan
-from fpu.pipeline import auditing, copies, jobs, refusals, run, settings, sweep
+from fpu.pipeline import auditing, copies, jobs, run, settings, sweep
 from fpu.pipeline.settings import Options
 from fpu.privacy import audit
 
 pytestmark = [pytest.mark.filterwarnings("default::DeprecationWarning:jax_privacy")]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _few_designs():
+    """An audit chooses from 5 counts, not 20: a bound of one_run takes a tenth of a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(audit, "_RANKS", 5)
+        yield
+    audit._one_run_design.cache_clear()
+    audit._two_world_design.cache_clear()
 
 
 def sides(gap, n=60):
@@ -123,14 +133,14 @@ def test_the_canary_is_black_and_white_in_squares(shape):
     assert (image == image[..., :1]).all()
 
 
-# Through the whole door, with the judges away. 15 steps of much noise claim eps = .06.
+# Through the whole door, with the judges away. 3 steps of much noise claim eps < .1.
 
 
 def flags(folder, **change):
     given = {
         "model": "vae", "set": (*quick_run.TINY, "recipe.learning_rate=1e-2"), "n_per_class": 10,
-        "n_samples": 50, "noise_multiplier": 100.0, "steps": 15, "sample_rate": 1.0, "workdir": str(folder),
-        "audit": "two_worlds:20",
+        "n_samples": 50, "noise_multiplier": 100.0, "steps": 3, "sample_rate": 1.0, "workdir": str(folder),
+        "audit": "two_worlds:10",
     }  # fmt: skip
     return Options(**(given | change))
 
@@ -149,7 +159,7 @@ def test_a_refuted_run_keeps_its_record_and_ends_with_code_3(tmp_path, quick, mo
     found = json.loads((honest / "record.json").read_text())
     assert found["privacy"]["eps"] < 0.5
     assert found["privacy"]["audit"]["refuted"] is False
-    assert found["privacy"]["audit"]["runs"] == 20
+    assert found["privacy"]["audit"]["runs"] == 10
     assert "not private" in found["privacy"]["audit"]["note"]
     assert found["cost"]["seconds"]["audit"] > 0
     assert "REFUTED" not in capsys.readouterr().err
@@ -179,7 +189,7 @@ def test_a_refuted_run_keeps_its_record_and_ends_with_code_3(tmp_path, quick, mo
 
 
 def test_one_run_tosses_a_coin_for_each_member_and_repeats_itself(tmp_path, monkeypatch):
-    options = flags(tmp_path, audit="one_run", steps=2)
+    options = flags(tmp_path, audit="one_run")
     job = jobs.prepare(options)
     seen, train = [], copies.train_masks
 
@@ -200,9 +210,9 @@ def test_one_run_tosses_a_coin_for_each_member_and_repeats_itself(tmp_path, monk
         assert set(rows) == {"one_run", "one_run_gaussian"}
 
 
-def test_too_few_members_leave_a_reason():
-    options = flags("", audit="one_run", n_per_class=1, steps=2)
-    job = jobs.prepare(options)
+def test_too_few_members_leave_a_reason(monkeypatch):
+    monkeypatch.setattr(auditing, "_one_run", lambda *_: {"elbo": (np.zeros(4), np.zeros(6))})
+    job = jobs.prepare(flags("", audit="one_run"))
     found = auditing.run(job, jax.random.key(3), jax.random.key(0))
     assert found["refuted"] is False
     assert "10 scores" in found["reason"]
@@ -218,43 +228,14 @@ def test_keys_of_models_beside_the_run_are_none_of_its_own():
     assert not [word for word in words if word in own]
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"shadows": 3}, "--shadows=3: must be even"),
-        ({"shadows": 2}, "--shadows=2: must be even, and 4 or more"),
-        ({"shadows": -4}, "0 to 10,000"),
-        ({"model": "gaussian", "shadows": 4}, "--shadows: --model=gaussian"),
-        ({"model": "gaussian", "audit": "one_run"}, "--audit: --model=gaussian"),
-        (
-            {"model": "copycat", "audit": "samples"},
-            "--audit=samples: --model=copycat claims nothing",
-        ),
-        ({"audit": "onerun"}, "did you mean one_run"),
-        ({"audit": "one_run:20"}, "--audit=one_run:20: one_run has nothing to count"),
-        ({"audit": "two_worlds:9"}, "--audit=two_worlds:9: 9 must be a whole number, 10 or more"),
-        ({"audit": "two_worlds:many"}, "10 or more"),
-        (
-            {"audit": "paper:2"},
-            "--audit=paper:2: the paper's empirical epsilon needs --preset=paper",
-        ),
-    ],
-)
-def test_a_bad_flag_is_refused_in_one_line(change, words):
-    with pytest.raises(InputError) as told:
-        refusals.check(Options(**({"model": "vae", "eps": math.inf} | change)))
-    assert words in str(told.value)
-    assert "\n" not in str(told.value)
-
-
 # The audit of samples alone, on a release of few images with a canary among them.
 
 
 def released(monkeypatch, tmp_path, **change):
-    """The audit of 30 copies with and 30 without the canary, of --model=gaussian on 20 images a class."""
+    """The audit of 22 copies with and 22 without the canary, of --model=gaussian on 20 images a class."""
     options = Options(
         model="gaussian", eps=1.0, n_per_class=20, n_samples=100, workdir=str(tmp_path),
-        audit="samples:30", **change,
+        audit="samples:22", **change,
     )  # fmt: skip
     return auditing.run(jobs.prepare(options), jax.random.key(3), jax.random.key(0))
 
@@ -273,7 +254,7 @@ def copier(spec):
 def test_samples_alone_give_a_copying_release_away_and_an_honest_one_passes(monkeypatch, tmp_path):
     honest = released(monkeypatch, tmp_path)
     assert set(honest["scores"]) == {"nearest", "mean", "classifier"}
-    assert (honest["kind"], honest["runs"]) == ("samples", 30)
+    assert (honest["kind"], honest["runs"]) == ("samples", 22)
     assert not honest["refuted"]
     assert honest["verdict"] == "held"
 
@@ -285,7 +266,7 @@ def test_samples_alone_give_a_copying_release_away_and_an_honest_one_passes(monk
 
 
 def test_samples_of_a_trained_model_are_audited_too(monkeypatch, tmp_path):
-    job = jobs.prepare(flags(tmp_path, audit="samples:10", steps=2))
+    job = jobs.prepare(flags(tmp_path, audit="samples:10"))
     found = auditing.run(job, jax.random.key(3), jax.random.key(0))
     assert found["runs"] == 10
     assert set(found["scores"]) == {"nearest", "mean", "classifier"}

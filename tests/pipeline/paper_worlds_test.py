@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from fpu.pipeline import copies, jobs, paper_worlds, settings, train
+from fpu.pipeline import copies, draw, jobs, paper_worlds, settings, train
 from fpu.privacy import paper_epsilon
 
 LABELS = np.array([1, 0, 2, 0, 1, 2, 0])
@@ -67,6 +67,7 @@ def plane():
 def test_end_to_end_with_a_tiny_model(monkeypatch):
     monkeypatch.setattr(paper_epsilon, "PER_CLASS", 12)
     monkeypatch.setattr(paper_worlds, "SAMPLES", 2)
+    monkeypatch.setattr(draw, "CHUNK", 20)
     set_ = tuple(f"model.{x}" for x in ("width=8", "depth=1", "latent=4"))
     mine, lines = job(more=set_, n_per_class=2), []
     out = paper_worlds.judge(mine, jax.random.key(0), lines.append)

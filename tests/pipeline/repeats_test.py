@@ -6,10 +6,8 @@ import math
 
 import jax
 import numpy as np
-import pytest
 
-from fpu import InputError
-from fpu.pipeline import generator, jobs, refusals, repeats
+from fpu.pipeline import generator, jobs, repeats
 from fpu.pipeline.settings import Options
 
 TINY = ("model.size=tiny", "model.width=8", "model.depth=1", "model.latent=4")
@@ -66,8 +64,3 @@ def test_a_model_is_trained_again_only_where_that_is_asked_for(monkeypatch):
     assert not trained
     assert len(sets(job(**flags, repeats=2))) == 2
     assert len(trained) == 2
-
-
-def test_one_repeat_has_no_spread_and_is_refused():
-    with pytest.raises(InputError, match="--repeats=1"):
-        refusals.check(Options(eps=1.0, repeats=1))

@@ -4,6 +4,7 @@ import dataclasses
 import math
 
 import pytest
+from refusal import refused
 
 from fpu import InputError, models
 from fpu.models import ddpm, vae
@@ -13,6 +14,7 @@ from fpu.training import Recipe
 from fpu.utility import protocols
 
 GOOD = Options(eps=1.0)
+NO_EPS = {"model": "copycat", "eps": None}
 
 
 @pytest.mark.parametrize(
@@ -64,15 +66,36 @@ GOOD = Options(eps=1.0)
         ({"prior": "glyphs", "eps": None, "noise_multiplier": 1.0}, ["--prior=glyphs", "--eps"]),
         ({"prior": "none", "model": "prior"}, ["--model=prior", "--prior=glyphs"]),
         ({"prior": "none", "model": "pe"}, ["--model=pe", "--prior=glyphs"]),
+        ({"warmup_share": -0.1}, ["--warmup_share=-0.1", "[0, 1]"]),
+        ({"warmup_share": math.nan}, ["--warmup_share=nan", "[0, 1]"]),
+        ({"warmup_share": 1.5}, ["--warmup_share=1.5"]),
+        ({"draw_steps": 0}, ["--draw_steps=0"]),
+        ({"draw_steps": 5, "warmup_share": 0.0}, ["--draw_steps", "--warmup_share=0"]),
+        ({"eps": math.inf, "warmup_share": 1.0}, ["--warmup_share", "--eps=inf"]),
+        ({"eps": None, "noise_multiplier": 1.0, "draw_steps": 5}, ["give --eps"]),
+        ({"model": "gaussian", "warmup_share": 0.5}, ["--model=gaussian"]),
+        ({"warmup_share": 1.0, "steps": 10}, ["--steps", "--warmup_share=0.5"]),
+        ({"shadows": 3}, ["--shadows=3: must be even"]),
+        ({"shadows": 2}, ["--shadows=2: must be even, and 4 or more"]),
+        ({"shadows": -4}, ["0 to 10,000"]),
+        ({"model": "gaussian", "shadows": 4}, ["--shadows: --model=gaussian"]),
+        ({"model": "gaussian", "audit": "one_run"}, ["--audit: --model=gaussian"]),
+        ({**NO_EPS, "audit": "samples"}, ["--audit=samples: --model=copycat claims nothing"]),
+        ({"audit": "onerun"}, ["did you mean one_run"]),
+        ({"audit": "one_run:20"}, ["--audit=one_run:20: one_run has nothing to count"]),
+        ({"audit": "two_worlds:9"}, ["two_worlds:9: 9 must be a whole number, 10 or more"]),
+        ({"audit": "two_worlds:many"}, ["10 or more"]),
+        (
+            {"audit": "paper:2"},
+            ["--audit=paper:2: the paper's empirical epsilon", "--preset=paper"],
+        ),
+        ({"repeats": 1}, ["--repeats=1"]),
+        ({"folds": 1}, ["--folds=1: must be 0"]),
     ],
 )
 def test_a_bad_flag_is_refused_in_one_line(change, words):
-    with pytest.raises(InputError) as told:
+    with refused(*words):
         refusals.check(dataclasses.replace(GOOD, **change))
-    line = str(told.value)
-    assert "\n" not in line
-    for word in words:
-        assert word in line
 
 
 @pytest.mark.parametrize(
@@ -109,27 +132,6 @@ def test_set_reaches_model_and_recipe_with_the_types_they_have():
     assert recipe == Recipe(learning_rate=0.01)
 
 
-@pytest.mark.parametrize(
-    ("pair", "words"),
-    [
-        ("model.widht=64", ["--set=model.widht", "did you mean width?"]),
-        ("recipe.emma=1", ["--set=recipe.emma", "did you mean ema?"]),
-        ("model.width=wide", ["--set=model.width=wide", "is a int"]),
-        ("model.width=1.5", ["is a int"]),
-        ("recipe.ema=x", ["is a float"]),
-        ("width=64", ["--set=width=64", "model.NAME=VALUE"]),
-        ("model.width", ["model.NAME=VALUE"]),
-        ("plan.q=1", ["model.NAME=VALUE"]),
-    ],
-)
-def test_a_bad_set_is_refused_in_one_line(pair, words):
-    with pytest.raises(InputError) as told:
-        settings.override((pair,), vae.Config(), Recipe())
-    assert "\n" not in str(told.value)
-    for word in words:
-        assert word in str(told.value)
-
-
 LIMITED = {"recipe": Recipe(), **{name: models.load(name).Config() for name in models.MODELS}}
 
 
@@ -154,6 +156,14 @@ def test_every_field_has_a_limit_that_every_default_keeps(name):
 @pytest.mark.parametrize(
     ("pair", "words"),
     [
+        ("model.widht=64", ["--set=model.widht", "did you mean width?"]),
+        ("recipe.emma=1", ["--set=recipe.emma", "did you mean ema?"]),
+        ("model.width=wide", ["--set=model.width=wide", "is a int"]),
+        ("model.width=1.5", ["is a int"]),
+        ("recipe.ema=x", ["is a float"]),
+        ("width=64", ["--set=width=64", "model.NAME=VALUE"]),
+        ("model.width", ["model.NAME=VALUE"]),
+        ("plan.q=1", ["model.NAME=VALUE"]),
         ("model.width=-1", ["--set=model.width=-1: must be 1 to 2,048; the nearest is 1"]),
         ("model.width=0", ["the nearest is 1"]),
         ("model.width=10000000", ["the nearest is 2048"]),
@@ -170,12 +180,9 @@ def test_every_field_has_a_limit_that_every_default_keeps(name):
         ("recipe.critic_steps=0", ["must be 1 to 1,000"]),
     ],
 )
-def test_a_value_out_of_its_range_is_refused_with_the_nearest(pair, words):
-    with pytest.raises(InputError) as told:
+def test_a_bad_set_is_refused_in_one_line_with_the_nearest(pair, words):
+    with refused(*words):
         settings.override((pair,), ddpm.Config(), Recipe())
-    assert "\n" not in str(told.value)
-    for word in words:
-        assert word in str(told.value)
 
 
 def test_a_class_without_limits_takes_every_value():
@@ -246,28 +253,6 @@ def test_the_share_of_a_warm_up_follows_from_flags_alone(flags, share):
     options = settings.Options(**flags)
     refusals.check(options)
     assert settings.warmup_share(options) == share
-
-
-@pytest.mark.parametrize(
-    ("flags", "words"),
-    [
-        ({"warmup_share": -0.1}, ["--warmup_share=-0.1", "[0, 1]"]),
-        ({"warmup_share": math.nan}, ["--warmup_share=nan", "[0, 1]"]),
-        ({"warmup_share": 1.5}, ["--warmup_share=1.5"]),
-        ({"draw_steps": 0}, ["--draw_steps=0"]),
-        ({"draw_steps": 5, "warmup_share": 0.0}, ["--draw_steps", "--warmup_share=0"]),
-        ({"eps": math.inf, "warmup_share": 1.0}, ["--warmup_share", "--eps=inf"]),
-        ({"eps": None, "noise_multiplier": 1.0, "draw_steps": 5}, ["give --eps"]),
-        ({"model": "gaussian", "warmup_share": 0.5}, ["--model=gaussian"]),
-        ({"warmup_share": 1.0, "steps": 10}, ["--steps", "--warmup_share=0.5"]),
-    ],
-)
-def test_a_warm_up_that_cannot_be_is_refused_in_one_line(flags, words):
-    with pytest.raises(InputError) as told:
-        refusals.check(settings.Options(**({"eps": 1.0} | flags)))
-    assert "\n" not in str(told.value)
-    for word in words:
-        assert word in str(told.value)
 
 
 def test_every_protocol_can_be_asked_for():

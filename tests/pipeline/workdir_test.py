@@ -6,6 +6,7 @@ import stat
 
 import jax
 import pytest
+from refusal import refused
 
 from fpu import InputError
 from fpu.pipeline import workdir
@@ -46,12 +47,7 @@ def test_another_run_is_refused_by_what_differs(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [
-        ("jax", "0.0.1"),
-        ("jax_threefry_partitionable", None),
-        ("code_of_fpu", "0"),
-        ("backend", "x"),
-    ],
+    [("jax", "0"), ("jax_threefry_partitionable", None), ("code_of_fpu", "0"), ("backend", "x")],
 )
 def test_what_would_give_other_noise_is_refused_until_the_run_has_ended(
     tmp_path, monkeypatch, name, value
@@ -61,11 +57,8 @@ def test_what_would_give_other_noise_is_refused_until_the_run_has_ended(
     enter(path)
     before, other = contents(path), workdir.mechanism() | {name: value}
     monkeypatch.setattr(workdir, "mechanism", lambda: other)
-    with pytest.raises(
-        InputError, match=f"begun where {name.replace('_', ' ')} was .* other noise"
-    ) as told:
+    with refused(f"begun where {name.replace('_', ' ')} was ", "other noise"):
         enter(path)
-    assert "\n" not in str(told.value)
     assert contents(path) == before
     (path / "record.json").write_text("{}")
     enter(path)  # nothing more is drawn

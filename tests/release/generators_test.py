@@ -188,7 +188,7 @@ def test_facts_that_do_not_fit_are_refused_in_one_line(tmp_path, saved, change):
     assert str(tmp_path) in str(error.value)
 
 
-@hypothesis.settings(max_examples=40)
+@hypothesis.settings(max_examples=25)
 @hypothesis.given(data=st.data())
 def test_damaged_files_are_refused_or_still_a_generator(saved, tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("damaged")

@@ -45,6 +45,9 @@ if sys.dont_write_bytecode:  # each subprocess would compile every module that i
     sys.dont_write_bytecode = False
 
 
+ENOUGH = 800 * 2**20  # bytes that a process may hold between two files
+
+
 def forget() -> None:
     """Free the compiled programs of this process, and give their memory back."""
     import jax
@@ -53,3 +56,12 @@ def forget() -> None:
     gc.collect()
     if sys.platform == "linux":  # whose C library keeps what was freed
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds; more than ENOUGH where the system does not tell."""
+    try:
+        pages = Path("/proc/self/statm").read_text().split()[1]
+    except OSError:
+        return ENOUGH + 1
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")

@@ -1,4 +1,4 @@
-"""fpu/training/dpsgd.py: cells keep to the noise of their plan. The step itself: guarantees_test.py, golden_test.py."""
+"""fpu/training/dpsgd.py: cells keep to the noise of their plan. The step itself: guarantees_test.py."""
 
 import dataclasses
 
