@@ -43,7 +43,7 @@ def test_basis_is_orthonormal_and_ordered():
 
 @pytest.mark.parametrize(("count", "sums"), [(40, 2), (400, 3)])
 def test_the_sums_share_one_noise_multiplier(count, sums):
-    images, labels = blobs(count)
+    images, labels = blobs(40)
     sigma, seen = 0.9, []
     real = moments._noised
 
@@ -89,15 +89,15 @@ def test_without_noise_it_knows_the_moments():
 
 
 def test_less_noise_is_nearer():
-    images, labels = blobs(200)
+    images, labels = blobs(400)
     pool = pool_of(images, labels)
-    pixels = images.reshape(200, 64) / 255
+    pixels = images.reshape(400, 64) / 255
     means = np.stack([pixels[labels == k].mean(0) for k in range(2)])
 
     def error(sigma):
         total = 0.0
         for seed in range(3):
-            p = gaussian.fit(SPEC, pool, 200.0, sigma, jax.random.key(seed))
+            p = gaussian.fit(SPEC, pool, 400.0, sigma, jax.random.key(seed))
             found = (p["centre"][None] + p["means"]) @ frequencies.basis(SPEC.shape).rows + 0.5
             total += np.linalg.norm(found - means)
         return total

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 import toy
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fpu import InputError, data
@@ -84,6 +84,7 @@ _JSON = st.recursive(
 )
 
 
+@settings(max_examples=25)
 @given(value=_JSON)
 def test_no_json_makes_it_stumble(tmp_path_factory, value):
     ds = toy.dataset([4, 4], test=[2, 2])

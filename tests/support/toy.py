@@ -1,8 +1,20 @@
-"""Made-up data sets: the arrays of an .npz, and a Dataset with given class counts."""
+"""Small data sets: the arrays of an .npz, a Dataset with given class counts, and scikit-learn's digits."""
+
+import functools
 
 import numpy as np
+from sklearn.datasets import load_digits
 
 from fpu import data
+
+
+@functools.cache
+def digits():
+    """1,797 images uint8 [n, 8, 8, 1] in a random order, and labels."""
+    pixels, labels = load_digits(return_X_y=True)
+    images = np.round(pixels * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
+    order = np.random.default_rng(0).permutation(len(images))
+    return images[order], labels[order].astype(np.int32)
 
 
 def arrays():

@@ -24,53 +24,47 @@ def free_port() -> int:
         return free.getsockname()[1]
 
 
-def begin(file, devices, environment):
-    """pytest on a file of tests/support in a process that sees so many devices."""
+def passes(file, devices, *environments):
+    """pytest on a file of tests/support passes in a process for each environment that sees so many devices.
+
+    One file after the other: together they would need twice the memory, and the cores are busy anyway.
+    """
+    environment.forget()
     count = f"--xla_force_host_platform_device_count={devices}"
     settings = {
         "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {count}",
         "NPROC": "16",  # threads: collectives of more devices than cores wait for each other
         "MALLOC_ARENA_MAX": "2",  # else each thread keeps the memory that it has compiled in
         "JAX_ENABLE_COMPILATION_CACHE": "0",  # the session's is of one device
-        **environment,
     }
-    return subprocess.Popen(
-        [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", str(SUPPORT / file)],
-        env=os.environ | settings,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", str(SUPPORT / file)],
+            env=os.environ | settings | own,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for own in environments
+    ]
+    try:
+        for process in processes:
+            output, _ = process.communicate(timeout=1200)
+            assert process.returncode == 0, output[-6000:]
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory):
-    """{file: processes}, all at once: they compile more than they compute."""
-    environment.forget()
-    folder = tmp_path_factory.mktemp("runs")
-    shared = {"RUNS": str(folder), "COORDINATOR": f"127.0.0.1:{free_port()}"}
-    processes = {
-        "four_devices.py": [begin("four_devices.py", 4, {})],
-        "two_processes.py": [
-            begin("two_processes.py", 2, shared | {"PROCESS": str(i)}) for i in range(2)
-        ],
-    }
-    processes["two_processes.py"][0].folder = folder
-    yield processes
-    for process in (p for group in processes.values() for p in group):
-        process.kill()
-        process.communicate()
+def test_all_tests_pass_on_four_devices():
+    passes("four_devices.py", 4, {})
 
 
-@pytest.mark.parametrize("file", ["four_devices.py", "two_processes.py"])
-def test_all_tests_pass_in(file, running):
-    for process in running[file]:
-        output, _ = process.communicate(timeout=1200)
-        assert process.returncode == 0, output[-6000:]
-
-
-def test_a_run_of_two_processes_is_that_of_one(running, monkeypatch):
-    two = running["two_processes.py"][0].folder / "two"
+def test_all_tests_pass_in_two_processes_and_a_run_of_both_is_that_of_one(tmp_path, monkeypatch):
+    shared = {"RUNS": str(tmp_path), "COORDINATOR": f"127.0.0.1:{free_port()}"}
+    passes("two_processes.py", 2, *(shared | {"PROCESS": str(i)} for i in range(2)))
+    two = tmp_path / "two"
     one = two.with_name("one")
     shared_run.do(one, monkeypatch)
     images = [np.load(f / "release" / "synthetic.npz")["train_images"] for f in (one, two)]

@@ -9,7 +9,6 @@ import pytest
 import tiny
 
 from fpu import models, training
-from fpu.dp import clipping
 from fpu.training import dpsgd
 
 ONE = np.ones((3, 6), bool)
@@ -52,42 +51,49 @@ def test_the_plan_s_noise_or_more_is_let_pass_whatever_float32_makes_of_it():
     training.check_cells(tiny.plan(noise=0.7), one)
 
 
-def test_leaves_that_are_not_trained_stay_as_they_are_without_gradient_or_noise(monkeypatch):
+@pytest.fixture
+def one_step(monkeypatch):
+    """noise_std -> (State before, State after) a step in which leaves of at most 30 numbers are trained."""
     monkeypatch.setattr(dpsgd, "FEW", 30)
-    few = training.Recipe(trained="few")
-    model, plan, cell = tiny.model("vae"), tiny.PLAN, tiny.first(tiny.cells([[True] * 6]))
-    begun = training.initial(model, plan, few, cell)
-    moments = begun.private_opt[-1][0].mu  # of Adam: none for a leaf that is not trained
-    small = [leaf.size <= 30 for leaf in jax.tree.leaves(begun.params["private"])]
-    assert {True, False} == set(small)
-    assert len(jax.tree.leaves(moments)) == sum(small)
-    ended = jax.jit(training.step, static_argnums=(0, 1, 2))(
-        model, plan, few, tiny.pool(), cell, begun, 0
-    )
-    before, after = (tiny.leaves(state.params["private"]) for state in (begun, ended))
-    assert [bool((x != y).any()) for x, y in zip(before, after, strict=True)] == small
-
-
-def test_the_clip_norm_is_that_of_the_trained_leaves(monkeypatch):
-    """A gradient that is longer is cut to C in those alone: not shorter, as by the norm of all, and not longer."""
-    sums, real = [], clipping.clipped_sum
-
-    def seen(*arguments):
-        sums.append(real(*arguments))
-        return sums[-1]
 
     def loss(private, public, example, step, key):
         return example.image.sum() * sum(x.sum() for x in jax.tree.leaves(private)), {}
 
-    monkeypatch.setattr(dpsgd, "FEW", 30)
-    monkeypatch.setattr(clipping, "clipped_sum", seen)
     private = {"small": jnp.ones(3), "more": jnp.ones((5, 5)), "large": jnp.ones((50, 50))}
     model = models.Model(None, loss, None, None, None)
     plan, few = tiny.plan(q=1.0), training.Recipe(trained="few")
-    cell = tiny.first(tiny.cells([[True] + [False] * 5], clip=0.05))
-    begun = training.initial(model, plan, few, cell, {"private": private, "public": {}})
-    training.step(model, plan, few, tiny.pool(), cell, begun, jnp.int32(0))
-    ((total, _),) = sums
-    assert total["large"] is None
-    moved = np.concatenate([np.ravel(total[name]) for name in ("small", "more")])
-    np.testing.assert_allclose(moved, np.full(28, 0.05 / 28**0.5), rtol=1e-4)
+    step = jax.jit(training.step, static_argnums=(0, 1, 2))
+
+    def run(std):
+        cell = tiny.first(tiny.cells([[True] + [False] * 5], clip=0.05, std=std))
+        begun = training.initial(model, plan, few, cell, {"private": private, "public": {}})
+        return begun, step(model, plan, few, tiny.pool(), cell, begun, 0)
+
+    return run
+
+
+def moment(state):
+    """Adam's first moment: None for a leaf that is not trained."""
+    return state.private_opt[-1][0].mu
+
+
+def test_leaves_that_are_not_trained_stay_as_they_are_without_gradient_or_noise(one_step):
+    begun, ended = one_step(0.5)
+    assert {name for name, leaf in moment(begun).items() if leaf is not None} == {"small", "more"}
+    before, after = (state.params["private"] for state in (begun, ended))
+    moved = {name for name in before if (before[name] != after[name]).any()}
+    assert moved == {"small", "more"}
+
+
+def test_the_clip_norm_is_that_of_the_trained_leaves(one_step):
+    """A gradient that is longer is cut to C in those alone: not shorter, as by the norm of all, and not longer."""
+    found = moment(one_step(0.0)[1])
+    assert found["large"] is None
+    total = (
+        6
+        / (1 - training.Recipe().b1)
+        * np.concatenate(  # of the mean over q n = 6
+            [np.ravel(found[name]) for name in ("small", "more")]
+        )
+    )
+    np.testing.assert_allclose(total, np.full(28, 0.05 / 28**0.5), rtol=1e-4)

@@ -27,7 +27,7 @@ def test_the_learning_rate_warms_up_in_a_line():
 
 
 def test_the_average_follows_closely_at_first():
-    states = tiny.fitted("ddpm")
+    states = tiny.fitted("duet")
     for step in (1, 2, 3):
         decay = step / (9 + step)
         want = jax.tree.map(
@@ -40,8 +40,8 @@ def test_the_average_follows_closely_at_first():
         )
 
 
-def test_the_generator_moves_once_in_critic_steps():
-    states = tiny.fitted("gan")
+def test_the_public_part_moves_once_in_critic_steps():
+    states = tiny.fitted("duet")
     assert tiny.RECIPE.critic_steps == 2
     for step, moves in ((1, False), (2, True), (3, False), (4, True)):
         before, after = states[step - 1].params, states[step].params
@@ -55,7 +55,7 @@ def test_fit_tells_every_call_and_begins_where_it_is_told(monkeypatch):
 
     def fit(**arguments):
         return training.fit_all(
-            tiny.model("ddpm"),
+            tiny.model("duet"),
             tiny.PLAN,
             tiny.RECIPE,
             tiny.pool(),
@@ -68,9 +68,9 @@ def test_fit_tells_every_call_and_begins_where_it_is_told(monkeypatch):
 
     end = fit(observe=observe)
     assert told == [(0, 3, 3), (0, 4, 4)]
-    assert tiny.same(tiny.first(end).params, tiny.fitted("ddpm")[4].params)
+    assert tiny.same(tiny.first(end).params, tiny.fitted("duet")[4].params)
     told.clear()
-    done = jax.tree.map(jnp.copy, tiny.fitted("ddpm")[4])
+    done = jax.tree.map(jnp.copy, tiny.fitted("duet")[4])
     fit(observe=observe, restore=lambda number, like: done)
     assert told == [(0, 4, 4)]  # nothing is left to do
 
@@ -82,16 +82,16 @@ def test_fit_tells_every_call_and_begins_where_it_is_told(monkeypatch):
 def test_fit_refuses_cells_that_the_plan_or_the_pool_does_not_know(members, units, word):
     cells = tiny.cells(np.arange(units)[None] < members)
     with pytest.raises(ValueError, match=word):
-        training.fit_all(tiny.model("vae"), tiny.plan(n=5), tiny.RECIPE, tiny.pool(6), cells)
+        training.fit_all(tiny.model("duet"), tiny.plan(n=5), tiny.RECIPE, tiny.pool(6), cells)
 
 
 def test_the_plan_decides_the_noise_multiplier_but_the_cell_carries_it():
     """One program for a grid of noises: what the plan says of noise does not enter the computation."""
-    cell, state = tiny.first(tiny.cells([[True] * 6])), tiny.start("ddpm")
+    cell, state = tiny.first(tiny.cells([[True] * 6])), tiny.start("duet")
     other = dataclasses.replace(tiny.PLAN.sgd(), noise_multiplier=7.0)
     plans = tiny.PLAN, dataclasses.replace(tiny.PLAN, stages=(other,))
     texts = {
-        training.compiled(tiny.model("ddpm"), plan, tiny.RECIPE, False)
+        training.compiled(tiny.model("duet"), plan, tiny.RECIPE, False)
         .jitted.lower(tiny.pool(), cell, state, jnp.int32(1))
         .as_text()
         for plan in plans

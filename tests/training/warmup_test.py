@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import tiny
 
-from fpu import training
+from fpu import models, training
 from fpu.baselines import BASELINES, gaussian
 from fpu.training import warmup
 
@@ -30,9 +30,18 @@ def test_draws_take_classes_in_turn_and_are_images():
     assert tiny.same(pool, again)
 
 
+def init(key):
+    return {"private": {"w": jax.random.uniform(key, tiny.SPEC.shape)}, "public": {}}
+
+
+def loss(private, public, example, step, key):
+    """A model of one image for all classes."""
+    return jnp.sum(jnp.square(private["w"] - example.image)), {}
+
+
 def test_a_model_learns_from_draws_and_dpsgd_begins_where_it_ended(monkeypatch):
-    model, pool = tiny.model("vae"), warmup.draws(TEACHER, release(), 3, jax.random.key(1), 60)
-    losses, params = [], None
+    pool = warmup.draws(TEACHER, release(), 3, jax.random.key(1), 60)
+    model, losses, params = models.Model(init, loss, None, None, None), [], None
     monkeypatch.setattr(training.loop, "STEPS_PER_CALL", 10)
     recipe = training.Recipe(learning_rate=1e-2)
     keys = jax.random.key(2)[None]

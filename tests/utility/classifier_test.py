@@ -3,31 +3,25 @@
 import jax
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits
+import toy
 
 from fpu.utility import classifier
 
 
-def digits():
-    pixels, labels = load_digits(return_X_y=True)
-    images = np.round(pixels * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
-    return images, labels.astype(np.int32)
-
-
 @pytest.fixture(scope="module")
 def trained():
-    images, labels = digits()
+    images, labels = toy.digits()
     return classifier.train(images[:500], labels[:500], 10, seed=0)
 
 
 def test_500_digits_teach_it_what_such_networks_know(trained):
-    images, labels = digits()
+    images, labels = toy.digits()
     right = classifier.logits(trained, images[1000:]).argmax(1) == labels[1000:]
     assert right.mean() > 0.93
 
 
 def test_features_come_before_the_logits(trained):
-    images, _ = digits()
+    images, _ = toy.digits()
     features = classifier.features(trained, images[:7])
     last = trained["params"]["logits"]
     expected = np.maximum(features, 0) @ last["kernel"] + np.asarray(last["bias"])[None]
@@ -36,14 +30,14 @@ def test_features_come_before_the_logits(trained):
 
 
 def test_one_compiled_step_serves_every_number_of_images(trained):
-    images, labels = digits()
+    images, labels = toy.digits()
     before = classifier._step._cache_size()
     classifier.train(images[:3], labels[:3], 10, seed=1)
     assert classifier._step._cache_size() == before
 
 
 def test_an_accelerator_trains_seeds_side_by_side_as_one_by_one(monkeypatch):
-    images, labels = digits()
+    images, labels = toy.digits()
 
     def train_all(*seeds):
         return classifier.train_all(images[:200], labels[:200], 10, seeds=seeds, steps=10)
@@ -61,7 +55,7 @@ def test_an_accelerator_trains_seeds_side_by_side_as_one_by_one(monkeypatch):
 
 
 def test_the_seed_decides_the_random_features():
-    images, _ = digits()
+    images, _ = toy.digits()
     a, b, c = (
         classifier.features(classifier.initial((8, 8, 1), 10, seed), images[:3])
         for seed in (0, 0, 1)
@@ -72,7 +66,7 @@ def test_the_seed_decides_the_random_features():
 
 @pytest.mark.parametrize("n", [0, 1, 500, 501])
 def test_padding_never_shows(trained, n):
-    images, _ = digits()
+    images, _ = toy.digits()
     found = classifier.features(trained, images[:n])
     assert found.shape == (n, classifier.FEATURES)
     if n:
@@ -98,5 +92,5 @@ def test_shifts_move_pixels_by_at_most_a_fourteenth():
     moved = np.argwhere(classifier.shifted(images, np.random.default_rng(0)))[:, 1:3] - 14
     assert len(moved) == 200
     assert set(moved[:, 0]) == set(moved[:, 1]) == {-2, -1, 0, 1, 2}
-    small, _ = digits()
+    small, _ = toy.digits()
     assert np.array_equal(classifier.shifted(small[:9], np.random.default_rng(0)), small[:9])

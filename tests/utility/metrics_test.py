@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+import toy
 from sklearn import metrics as sklearn_metrics
-from sklearn.datasets import load_digits
 
 from fpu.utility import metrics
 
@@ -152,8 +152,7 @@ def test_what_cannot_be_said_is_missing():
 
 
 def test_digits_teach_digits_and_a_lacking_class_costs_itself():
-    pixels, labels = load_digits(return_X_y=True)
-    images = np.round(pixels * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
+    images, labels = toy.digits()
     train, test = (images[:600], labels[:600]), (images[1200:], labels[1200:])
     full = metrics.train_and_test(train, test, 10, seed=0, steps=150)
     kept = labels[:600] != 3

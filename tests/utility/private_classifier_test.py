@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import release_checks
 from scipy.special import softmax
-from sklearn.datasets import load_digits
+from toy import digits
 
 from fpu import dp, priors
 from fpu.dp import noise
@@ -19,13 +19,6 @@ from fpu.utility import private_classifier, private_features
 
 SHAPE = (8, 8, 1)
 FREQUENCIES = private_features.of_frequencies(SHAPE)
-
-
-def digits():
-    pixels, labels = load_digits(return_X_y=True)
-    images = np.round(pixels * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
-    order = np.random.default_rng(0).permutation(len(images))
-    return images[order], labels[order].astype(np.int32)
 
 
 def encode(images):

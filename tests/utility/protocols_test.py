@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits
+import toy
 
 from fpu.utility import classifier, metrics, private_classifier, protocols
 
@@ -25,11 +25,10 @@ ROWS = [
 
 @pytest.fixture(scope="module")
 def real():
-    pixels, labels = load_digits(return_X_y=True)
-    images = np.round(pixels * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
-    parts = np.split(np.random.default_rng(0).permutation(1700), [200, 500, 1400])
+    images, labels = toy.digits()
+    parts = np.split(np.arange(1700), [200, 500, 1400])
     names = ("members", "nonmembers", "reference", "test")
-    return {n: (images[i], labels[i].astype(np.int32)) for n, i in zip(names, parts, strict=True)}
+    return {n: (images[i], labels[i]) for n, i in zip(names, parts, strict=True)}
 
 
 @pytest.fixture(scope="module")
