@@ -150,9 +150,7 @@ def test_a_stage_of_dpsgd_is_paired_with_the_whole_budget_in_the_release(run_sui
     assert all(gain in line for gain, line in zip(gains, table.splitlines()[-3:], strict=True))
 
 
-def test_attacks_are_calibrated_where_there_is_something_to_find(run_suite, monkeypatch):
-    protocols = attacks.likeness.protocols.PROTOCOLS
-    monkeypatch.setitem(protocols, "quick", protocols["quick"]._replace(small_steps=20))
+def test_attacks_are_calibrated_where_there_is_something_to_find(run_suite):
     sizes = {"PER_CLASS": (3,), "SEEDS": (0,), "IMAGES": 200, "SIZES": (40,), "CLAIMS": (10.0,)}
     generators = (("copycat", math.inf, None), ("fresh", math.inf, None))  # nothing to compile
     result, table = run_suite("attacks", attacks, GENERATORS=generators, **sizes)
