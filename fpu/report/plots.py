@@ -24,7 +24,7 @@ BLUE, VERMILION, GREEN, PURPLE, SKY, ORANGE, YELLOW, BLACK = (  # of Okabe and I
 GREY, DARK, LINE, BROWN = "#8a8f98", "#333333", "#e4e4e4", "#8c510a"
 _FAMILIES = ((BLUE, "o"), (VERMILION, "s"), (GREEN, "^"), (YELLOW, "p"))
 _RIVALS = (
-    (PURPLE, "D"), (SKY, "v"), (BROWN, "h"), (YELLOW, "<"), (BLACK, "X"), (ORANGE, "P"),
+    (PURPLE, "D"), (SKY, "v"), (BROWN, "h"), (YELLOW, "<"), (SKY, ">"), (BLACK, "X"), (ORANGE, "P"),
 )  # fmt: skip
 STYLES = {  # model: colour and marker; any other model is a grey star
     **dict(zip(MODELS, _FAMILIES, strict=False)),

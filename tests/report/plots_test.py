@@ -65,7 +65,18 @@ def test_what_no_run_has_gets_no_row():
 
 
 def test_no_two_models_look_alike():
-    models = ("vae", "gan", "ddpm", "gaussian", "merf", "prior", "pe", "fresh", "copycat")
+    models = (
+        "vae",
+        "gan",
+        "ddpm",
+        "gaussian",
+        "merf",
+        "prior",
+        "pe",
+        "merf_prior",
+        "fresh",
+        "copycat",
+    )
     styles = [plots.style([record(m)]) for m in models]
     styles.append(plots.style([record("vae", warmup_share=1, steps=None)]))
     styles.append(plots.style([record("vae", warmup_share=0.5)]))
