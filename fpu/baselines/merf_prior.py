@@ -21,10 +21,9 @@ from fpu.models import Spec
 from fpu.priors import Prior, draws, release
 
 FEATURES = 1000  # frequencies, with a cosine and a sine each
-# Tuned on a validation part of digits' train (experiments/README.md).
-LENGTH = (
-    1.0  # of the Gaussian kernel, over the root of d, where a class of the pool has covariance 1
-)
+# Length of the Gaussian kernel over the root of d, where a class of the pool has covariance 1. Tuned on a validation
+# part of digits' train (experiments/README.md).
+LENGTH = 1.0
 CODES = 40  # free codes of each class
 EXAMPLES = 20_000  # codes of the pool among which the free codes begin
 STEPS, RATE = 300, 0.1  # of Adam

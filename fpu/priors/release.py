@@ -73,7 +73,9 @@ def fit(
     means = _class_means(prior, noised, denominator, std)
     within = WIDER * np.asarray(prior.within, np.float64)
     if several == 1:
-        roots = np.repeat(_root(within)[None], count, axis=0)
+        # A direction without variance in the pool keeps a little: draws by margin invert the root.
+        root = _root(within, 1e-6 * np.trace(within) / len(within))
+        roots = np.repeat(root[None], count, axis=0)
         return _float32(means[:, None], np.ones((count, 1)), roots)
 
     u = codes - means[labels]

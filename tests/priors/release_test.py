@@ -11,6 +11,7 @@ import pytest
 import release_checks
 from hypothesis import strategies as st
 
+from fpu import priors
 from fpu.dp import rows
 from fpu.priors import draws, release
 
@@ -47,6 +48,16 @@ def test_components_are_a_public_rule(n, sigma, wanted):
 
 def test_the_sums_share_one_noise_multiplier():
     release_checks.budget()
+
+
+def test_a_direction_without_variance_in_the_pool_can_be_drawn_from_by_margin():
+    """As in spaces of small images, which have fewer features than a code has numbers."""
+    flat = make().codes.copy()
+    flat[:, 0] = 0
+    prior = make()._replace(codes=flat, within=priors.within(flat, None))
+    params = fit(*linear_prior.members(30), sigma=1.0, prior=prior)
+    drawn = draws.sample(prior, SPEC, params, jax.random.key(0), np.arange(9) % 3, "margin")
+    assert drawn.shape == (9, *SPEC.shape)
 
 
 def test_one_member_tells_no_more_than_one_release():
