@@ -6,18 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny
 from hypothesis import strategies as st
 
 from experiments.suites import vmap_clipping
 from fpu.dp import _bookkeeping, _products, clipping
-from fpu.models import Example, Spec, ddpm, gan, layers, vae
-
-SPEC = Spec((8, 8, 1), 3)
-SMALL = {
-    "vae": (vae, vae.Config(patch=4, width=8, depth=1, latent=2)),
-    "gan": (gan, gan.Config(patch=4, width=8, depth=1, latent=2, penalty=1.0)),
-    "ddpm": (ddpm, ddpm.Config(patch=4, width=8, depth=1, multiplicity=2)),
-}
+from fpu.models import Example, layers
 
 
 @pytest.fixture
@@ -26,16 +20,10 @@ def all_ghosts(monkeypatch):
     monkeypatch.setattr(_bookkeeping, "_COST", float("inf"))
 
 
-def random_like(shapes, seed):
-    """Parameters with no leaf at zero, where initialisation leaves biases and read-outs."""
-    rng = np.random.default_rng(seed)
-    return jax.tree.map(lambda s: jnp.asarray(rng.normal(0, 0.3, s.shape), jnp.float32), shapes)
-
-
-def batch(count, seed=0, shape=SPEC.shape):
-    images = jax.random.uniform(jax.random.key(seed), (count, *shape))
-    labels = jnp.arange(count) % SPEC.n_classes
-    return Example(images, labels), jax.random.split(jax.random.key(seed + 1), count)
+def batch(count):
+    images = np.random.default_rng(0).random((count, *tiny.SPEC.shape), np.float32)
+    labels = jnp.arange(count) % tiny.SPEC.n_classes
+    return Example(jnp.asarray(images), labels), jax.random.split(jax.random.key(1), count)
 
 
 def assert_same(found, expected, tolerance=2e-5):
@@ -50,22 +38,23 @@ def assert_same(found, expected, tolerance=2e-5):
     assert found[1].dropped == expected[1].dropped
 
 
-def both(loss, params, examples, valid, keys, clip, **options):
-    """(fast, reference), compiled."""
-
-    def run(engine):
-        compiled = jax.jit(lambda *a: engine.clipped_sum(loss, *a, **options))
-        return compiled(params, examples, valid, jax.random.clone(keys), clip)
-
-    return run(clipping), run(vmap_clipping)
+def summed(engine, loss, params, examples, valid, keys, *clips):
+    """What an engine makes of each clip norm, by one compiled program."""
+    run = jax.jit(lambda *a: engine.clipped_sum(loss, *a))
+    keys = [jax.random.clone(keys) for _ in clips]
+    return [run(params, examples, valid, k, c) for k, c in zip(keys, clips, strict=True)]
 
 
-@pytest.mark.parametrize("name", SMALL)
+def both(*arguments):
+    """(fast, reference) for each clip norm."""
+    engines = (clipping, vmap_clipping)
+    return zip(*(summed(engine, *arguments) for engine in engines), strict=True)
+
+
+@pytest.mark.parametrize("name", tiny.NAMES)
 def test_equals_the_reference_for_every_model(name, all_ghosts):
     # gan: a weight is used on real, fake, and transposed in the penalty's inner gradient. ddpm: K draws.
-    module, config = SMALL[name]
-    model = module.make(config, SPEC)
-    params = random_like(jax.eval_shape(model.init, jax.random.key(0)), 1)
+    model, params = tiny.model(name), tiny.params(name)
     examples, keys = batch(5)
     examples = examples._replace(image=examples.image.at[1].set(jnp.nan))
     valid = jnp.array([True, True, True, False, True])
@@ -73,12 +62,11 @@ def test_equals_the_reference_for_every_model(name, all_ghosts):
     def loss(private, example, key):
         return model.loss(private, params["public"], example, jnp.int32(3), key)[0]
 
-    found, expected = both(loss, params["private"], examples, valid, keys, jnp.float32(2.0))
+    clipped, free = both(loss, params["private"], examples, valid, keys, 2.0, np.inf)
     # Ghost norms are rounded up by what many tokens might lose, so the sum comes out a little short.
-    assert_same(found, expected, tolerance=3e-3)
-    free = both(loss, params["private"], examples, valid, keys, jnp.float32(jnp.inf))
+    assert_same(*clipped, tolerance=3e-3)
     assert_same(*free)
-    assert found[1].dropped == 1
+    assert clipped[0][1].dropped == 1
 
 
 class Everything(linen.Module):
@@ -102,14 +90,15 @@ def test_equals_the_reference_for_any_flax_network(all_ghosts):
     net = Everything()
     examples, keys = batch(4)
     one = examples.image[0], examples.label[0]
-    params = random_like(jax.eval_shape(net.init, jax.random.key(2), *one), 3)
+    params = tiny.random_like(jax.eval_shape(net.init, jax.random.key(2), *one), 3)
 
     def loss(params, example, key):
         return net.apply(params, example.image, example.label) + jax.random.normal(key)
 
     valid = jnp.array([True, True, True, False])
     # One dense layer computes in bfloat16, where two orders of the same sum differ.
-    assert_same(*both(loss, params, examples, valid, keys, 0.5), tolerance=3e-3)
+    [pair] = both(loss, params, examples, valid, keys, 0.5)
+    assert_same(*pair, tolerance=3e-3)
 
 
 class Convolutions(linen.Module):
@@ -125,24 +114,26 @@ class Convolutions(linen.Module):
         return jnp.sum(x[0] * x[1]) + linen.Embed(3, 2, name="embed")(label).sum()
 
 
-@pytest.mark.parametrize("cost", [0.0, np.inf])
-def test_convolutions_and_look_ups_are_products(cost, monkeypatch):
-    monkeypatch.setattr(_bookkeeping, "_COST", cost)
+def test_convolutions_and_look_ups_are_products(monkeypatch):
     net = Convolutions()
     examples, keys = batch(3)
     one = examples.image[0], examples.label[0]
-    params = random_like(jax.eval_shape(net.init, jax.random.key(2), *one), 3)
+    params = tiny.random_like(jax.eval_shape(net.init, jax.random.key(2), *one), 3)
 
     def loss(params, example, key):
         return net.apply(params, example.image, example.label)
 
-    rules = _bookkeeping.rules(loss, params, jax.tree.map(lambda x: x[0], examples), keys[0])
-    expected = "ghost" if cost else "instantiate"
-    for path, rule in rules.items():
-        assert rule == ("vmap" if "bias" in path or "grouped" in path else expected), path
     some = jnp.array([True, False, True])
-    assert_same(*both(loss, params, examples, some, keys, 0.5), 3e-3 if cost else 1e-4)
-    assert_same(*both(loss, params, examples, some, keys, jnp.inf), 1e-4)
+    arguments = loss, params, examples, some, keys, 0.5, np.inf
+    expected = summed(vmap_clipping, *arguments)
+    for cost, way, rounding in ((0.0, "instantiate", 1e-4), (np.inf, "ghost", 3e-3)):
+        monkeypatch.setattr(_bookkeeping, "_COST", cost)
+        rules = _bookkeeping.rules(loss, params, Example(*one), jax.random.key(0))
+        for path, rule in rules.items():
+            assert rule == ("vmap" if "bias" in path or "grouped" in path else way), path
+        clipped, free = summed(clipping, *arguments)
+        assert_same(clipped, expected[0], rounding)
+        assert_same(free, expected[1], 1e-4)
 
 
 @pytest.mark.parametrize("mode", ["fill", "clip", "wrap"])
@@ -152,10 +143,11 @@ def test_look_ups_beyond_the_table(mode, all_ghosts):
         return jnp.sum(jnp.where(jnp.isfinite(picked), picked, 0.0) ** 2)
 
     rows = jnp.array([[0, -1], [7, 2]])
-    table = random_like(np.zeros((3, 4)), 0)
+    table = tiny.random_like(np.zeros((3, 4)), 0)
     assert _bookkeeping.rules(loss, table, rows[0], jax.random.key(0)) == {"": "ghost"}
     keys = jax.random.split(jax.random.key(1), 2)
-    assert_same(*both(loss, table, rows, jnp.array([True, True]), keys, 1.0))
+    [pair] = both(loss, table, rows, jnp.array([True, True]), keys, 1.0)
+    assert_same(*pair)
 
 
 def test_a_use_that_comes_to_nothing_is_none():
@@ -186,14 +178,14 @@ def dense_loss(params, example, key):
 
 def dense_params(seed):
     first = {"kernel": np.zeros((3, 4)), "bias": np.zeros(4)}
-    return random_like({"first": first, "tied": np.zeros((4, 2))}, seed)
+    return tiny.random_like({"first": first, "tied": np.zeros((4, 2))}, seed)
 
 
 def test_microbatches_and_padding_change_nothing(all_ghosts):
     params, keys = dense_params(0), jax.random.split(jax.random.key(1), 7)
     rows = jax.random.normal(jax.random.key(2), (7, 3)).at[4].set(jnp.inf)
     valid = jnp.arange(7) != 2
-    whole, expected = both(dense_loss, params, rows, valid, keys, 1.0)
+    [(whole, expected)] = both(dense_loss, params, rows, valid, keys, 1.0)
     assert_same(whole, expected)
 
     @jax.jit

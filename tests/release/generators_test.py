@@ -23,10 +23,8 @@ NAMES = ("no", "yes", "perhaps")
 
 def made(name):
     if name in tiny.NAMES:
-        params = tiny.model(name).init(jax.random.key(0))
-        return generators.Generator(
-            name, dataclasses.asdict(tiny.smallest(name)), tiny.SPEC, NAMES, params
-        )
+        config = dataclasses.asdict(tiny.smallest(name))
+        return generators.Generator(name, config, tiny.SPEC, NAMES, tiny.params(name))
     prior = tiny_prior.prior(tiny.SPEC) if name in OF_PRIOR else None
     baseline = BASELINES[name](tiny.SPEC, *([prior] if prior else []))
     params = baseline.fit(tiny.pool(9), 9.0, 1.0, jax.random.key(0))

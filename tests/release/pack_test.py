@@ -8,7 +8,6 @@ import shutil
 import struct
 import zlib
 
-import jax
 import numpy as np
 import pytest
 import tiny
@@ -37,8 +36,9 @@ REAL = data.Dataset(
 
 def generator(seed=0):
     config = dataclasses.asdict(tiny.smallest("vae"))
-    params = tiny.model("vae").init(jax.random.key(seed))
-    return generators.Generator("vae", config, tiny.SPEC, REAL.class_names, params)
+    return generators.Generator(
+        "vae", config, tiny.SPEC, REAL.class_names, tiny.params("vae", seed)
+    )
 
 
 def picture(path):

@@ -169,7 +169,7 @@ def test_every_device_ends_with_the_same_state(trained):
 @pytest.mark.parametrize("name", tiny.NAMES)
 def test_every_model_can_be_split_over_the_devices(name):
     """Traced, not compiled. The values: a DDPM's above, those of a model with a public part below."""
-    program = training.compiled(tiny.model(name), tiny.PLAN, tiny.RECIPE, False, MESH)
+    program = tiny.program(name, MESH)
     cell = tiny.first(tiny.cells([[True] * 6]))
     state = jax.eval_shape(program.first, cell, None)
     after = jax.eval_shape(program.jitted, tiny.pool(), cell, state, jnp.int32(0))

@@ -36,6 +36,18 @@ def model(name: str) -> models.Model:
     return duet() if name == "duet" else models.load(name).make(smallest(name), SPEC)
 
 
+def random_like(shapes, seed=1):
+    """Parameters with no leaf at zero, where initialisation leaves biases and read-outs."""
+    rng = np.random.default_rng(seed)
+    return jax.tree.map(lambda s: jnp.asarray(rng.normal(0, 0.3, s.shape), jnp.float32), shapes)
+
+
+@functools.cache
+def params(name: str, seed=1):
+    """Random parameters of the model of this name: nothing is compiled."""
+    return random_like(jax.eval_shape(model(name).init, jax.random.key(0)), seed)
+
+
 def plan(n=6, q=0.5, steps=4, noise=1.0, slots=None) -> Plan:
     """A plan of DP-SGD, untruncated unless `slots` says otherwise."""
     return Plan(1e-2, (DPSGD(n, q, steps, noise, slots or n),))
@@ -89,11 +101,15 @@ PLAN = plan()
 RECIPE = training.Recipe(learning_rate=1e-2, critic_steps=2)
 
 
+def program(name: str, mesh=None):
+    """The programs that `fit` calls. Their cache tells apart arguments that are given and those left out."""
+    return training.compiled(model(name), PLAN, RECIPE, False, mesh, False)
+
+
 @functools.cache
 def start(name: str) -> training.State:
     """The state of one cell before its first step."""
-    program = training.compiled(model(name), PLAN, RECIPE, False)
-    return program.first(first(cells([[True] * 6])), None)
+    return program(name).first(first(cells([[True] * 6])), None)
 
 
 @functools.cache
