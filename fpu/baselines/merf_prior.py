@@ -32,9 +32,9 @@ NARROW = 0.7  # degree of a draw around its code, in deviations within a class o
 PARAMETERS = release.PARAMETERS  # the arrays that `fit` returns: what a release may hold
 
 
-def components(denominator: float, n_classes: int, noise_multiplier: float) -> int:
+def components(prior: Prior, denominator: float, n_classes: int, noise_multiplier: float) -> int:
     """Free codes of each class: the same whatever the members."""
-    del denominator, n_classes, noise_multiplier
+    del prior, denominator, n_classes, noise_multiplier
     return CODES
 
 

@@ -35,9 +35,10 @@ PER_ROOM, MOST = 13.0, 1000  # images of a class: over the root of n / K / sigma
 PARAMETERS = release.PARAMETERS  # the arrays that `fit` returns: what a release may hold
 
 
-def components(denominator: float, n_classes: int, noise_multiplier: float) -> int:
+def components(prior: Prior, denominator: float, n_classes: int, noise_multiplier: float) -> int:
     """Images in the population of each class: a public rule of N / K / sigma."""
-    room = denominator / n_classes / max(noise_multiplier, 1.0)
+    del prior
+    room = release.room(denominator, n_classes, noise_multiplier)
     return int(np.clip(PER_ROOM * room**0.5, 2, MOST))
 
 
@@ -60,7 +61,7 @@ def fit(
     rows = sampling.one_of(k_unit, jnp.arange(len(pool.sizes)), pool.units, pool.sizes)
     labels, count = np.asarray(pool.labels[rows]), spec.n_classes
     codes = release.encoded(prior, np.asarray(pool.images[rows]))
-    several = components(denominator, count, noise_multiplier)
+    several = components(prior, denominator, count, noise_multiplier)
     std = noise_multiplier * ROUNDS**0.5
     rng = np.random.default_rng(np.asarray(jax.random.key_data(k_public)))
     root = np.linalg.cholesky(prior.within + 1e-6 * np.trace(prior.within) * np.eye(codes.shape[1]))

@@ -34,10 +34,21 @@ NEARER = 0.8  # at this share of their distance from the pool's centre
 PARAMETERS: tuple[str, ...] = "means", "weights", "roots"
 
 
-def components(denominator: float, n_classes: int, noise_multiplier: float) -> int:
-    """Components of each class: a public rule of N / K / sigma. 1: class means alone."""
-    room = denominator / n_classes / max(noise_multiplier, 1.0)
-    return 1 if room < ROOM else int(min(room / PER_COMPONENT, MOST))
+def room(denominator: float, n_classes: int, noise_multiplier: float) -> float:
+    """Members of a class over the noise, N / K / max(sigma, 1): public."""
+    return denominator / n_classes / max(noise_multiplier, 1.0)
+
+
+def components(prior: Prior, denominator: float, n_classes: int, noise_multiplier: float) -> int:
+    """Components of each class, a public rule of the prior and N / K / sigma. 1: class means alone.
+
+    Always 1 where draws are the clearest images of their class, as nothing decodes: there a mixture with a covariance
+    for each class tells classes apart worse than means with the covariance of the pool (fpu/priors/README.md).
+    """
+    wide = room(denominator, n_classes, noise_multiplier)
+    if prior.space.decode is None or wide < ROOM:
+        return 1
+    return int(min(wide / PER_COMPONENT, MOST))
 
 
 def fit(
@@ -66,7 +77,7 @@ def fit(
     rows = sampling.one_of(k_unit, jnp.arange(len(pool.sizes)), pool.units, pool.sizes)
     labels, count = np.asarray(pool.labels[rows]), spec.n_classes
     codes = encoded(prior, np.asarray(pool.images[rows]))
-    several = components(denominator, count, noise_multiplier)
+    several = components(prior, denominator, count, noise_multiplier)
     share = 1.0 if several == 1 else MEANS
     std = noise_multiplier / share**0.5
     noised = moments.embeddings(codes / prior.radius, labels, count, k_means, std)

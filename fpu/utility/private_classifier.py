@@ -2,7 +2,7 @@
 
 Which one is a public rule. Without a public prior: linear in the frequencies of the image. With one, where units are
 few against the noise: of which class is the noised mean nearest in its space; where they are many
-(release.components): linear in its codes and the layer before them. It is never released, and its budget is its own.
+(release.ROOM): linear in its codes and the layer before them. It is never released, and its budget is its own.
 
 Few units, class means (fpu/priors/release.py): MNIST, parts of TRAIN, four subsets: 94.4 % at n = 1,000 and eps = 1 (a
 linear head on the same codes: 93.7), 92.0 at n = 100 and eps = 10 (82). Distances by the covariance within a class of
@@ -72,7 +72,7 @@ def choose(
     """
     if prior is None:
         return linear(private_features.of_frequencies(shape), n, n_classes, eps, delta)
-    if release.components(float(n), n_classes, noise(n, eps, delta)) > 1:
+    if release.room(float(n), n_classes, noise(n, eps, delta)) >= release.ROOM:
         return linear(private_features.of_prior(prior), n, n_classes, eps, delta)
     return nearest_mean(prior, n, Spec(shape, n_classes), eps, delta)
 

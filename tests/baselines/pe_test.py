@@ -28,7 +28,7 @@ def fit(images, labels, sigma=0.0):
     [(30, 100.0, 2, 2), (500, 3.731, 20, 100), (1000, 3.731, 30, 150), (10**9, 1.0, 1000, 1000)],
 )
 def test_how_many_candidates_is_a_public_rule(n, sigma, fewest, most):
-    assert fewest <= pe.components(float(n), 10, sigma) <= most
+    assert fewest <= pe.components(make(), float(n), 10, sigma) <= most
 
 
 def test_the_rounds_share_one_noise_multiplier():

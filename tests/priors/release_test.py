@@ -43,7 +43,21 @@ def spread(params, k):
     [(500, 3.73, 1), (1000, 0.5, 1), (10_000, 3.73, 2), (60_000, 3.73, 17), (60_000, 0.5, 30)],
 )
 def test_components_are_a_public_rule(n, sigma, wanted):
-    assert release.components(float(n), 10, sigma) == wanted
+    assert release.components(make(), float(n), 10, sigma) == wanted
+
+
+def test_where_nothing_decodes_there_are_class_means_alone():
+    """Draws are the clearest of a class there: a covariance for each class makes them those of the widest."""
+    margin = make()._replace(space=make().space._replace(decode=None))
+    assert release.components(margin, 60_000.0, 10, 0.5) == 1
+    images, labels = linear_prior.members(60)
+    with release_checks.seen() as calls:
+        params = release.fit(
+            margin, SPEC, release_checks.pool_of(images, labels), 3000.0, 0.9, jax.random.key(0)
+        )
+    ((_, std, _),) = calls
+    assert std == 0.9  # all of the budget
+    assert params["means"].shape[:2] == (3, 1)
 
 
 def test_the_sums_share_one_noise_multiplier():

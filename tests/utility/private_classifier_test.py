@@ -57,12 +57,12 @@ def test_the_rule_is_of_public_numbers(prior):
 
 @pytest.mark.parametrize("many", [False, True])
 def test_it_learns_and_its_noise_is_its_own(prior, many, monkeypatch):
-    monkeypatch.setattr(release, "components", lambda *_: 1 + many)
+    monkeypatch.setattr(release, "ROOM", 0.0 if many else np.inf)
     images, labels = digits()
     way = private_classifier.choose(prior, 800, 10, 5.0, 1e-5, SHAPE)
     if not many:
         assert "nearest" in way.name
-    monkeypatch.setattr(release, "components", lambda *_: 1)
+    monkeypatch.setattr(release, "ROOM", np.inf)
     members = images[:800], labels[:800]
     runs = [way.train(*members, secret=jax.random.key(1)) for _ in range(2)]
     other = way.train(*members)
