@@ -63,11 +63,10 @@ def defaults(preset: str, model: str, n: int, private: bool, warm: bool = False)
 def release_share(model: str, prior: str, n: int) -> float:
     """The share of the budget for the release that teaches a model: a public rule of public facts.
 
-    1, so that DP-SGD has nothing, but for a DDPM of many images with a prior other than `glyphs`: draws by margin are
-    few kinds of the prior's own images, and DP-SGD brings the model nearer to the members. It goes by the prior's name,
-    as a plan is made before images of a prior are.
+    1, so that DP-SGD has nothing, but for a DDPM of many images with the prior `scans`, where a stage was measured to
+    gain: draws by margin are few kinds of the prior's own images, and DP-SGD brings the model nearer to the members.
     """
-    gains = model == "ddpm" and prior not in ("none", "glyphs") and n >= STAGE_UNITS
+    gains = model == "ddpm" and prior == "scans" and n >= STAGE_UNITS
     return RELEASE_SHARE if gains else 1.0
 
 

@@ -103,7 +103,7 @@ _HELP = {
     "delta": "default 1 / (10 n)",
     "noise_multiplier": "standard deviation of the noise over the clip norm; eps is computed from it",
     "warmup_share": "share of the budget for a DP release whose draws teach the model; DP-SGD has the rest (default 1; "
-    "0.3: DDPM, 3,500 images or more, prior not glyphs; 0: --noise_multiplier, --steps, --sample_rate, paper)",
+    "0.3: DDPM, 3,500 images or more, --prior=scans; 0: --noise_multiplier, --steps, --sample_rate, paper)",
     "prior": "public images that help: auto (default: glyphs for digits and mnist, layers for octmnist, none for "
     "others), none, glyphs, layers, scans, images:WHAT (a data set, folder or .npz), module:function",
     "clip_norm": "l2 norm that each example's gradient is clipped to (default 1)",

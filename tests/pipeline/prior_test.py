@@ -35,9 +35,15 @@ def test_auto_is_the_public_rule_and_its_version_stands_in_the_config(squares):
 
 
 def test_dpsgd_goes_on_from_draws_by_margin_where_members_are_many(squares, monkeypatch):
+    share = jobs.defaults.release_share
+    assert [share("ddpm", "scans", n) for n in (3499, 3500)] == [1, jobs.defaults.RELEASE_SHARE]
+    for other in (("ddpm", "layers"), ("ddpm", "glyphs"), ("ddpm", "none"), ("vae", "scans")):
+        assert share(*other, 10**6) == 1
     ddpm = {"model": "ddpm"}
     assert config(**ddpm)["warmup_share"] == 1
-    monkeypatch.setattr(jobs.defaults, "STAGE_UNITS", 100)
+    monkeypatch.setattr(
+        jobs.defaults, "release_share", lambda model, _, n: share(model, "scans", 35 * n)
+    )
     assert [stage["noise_multiplier"] > 0 for stage in config(**ddpm)["stages"]] == [True, True]
     assert config(**ddpm)["warmup_share"] == jobs.defaults.RELEASE_SHARE
     for change in ({}, ddpm | {"prior": "none"}, ddpm | {"warmup_share": 1.0}):
