@@ -41,8 +41,11 @@ def test_dpsgd_goes_on_from_draws_by_margin_where_members_are_many(squares, monk
         assert share(*other, 10**6) == 1
     ddpm = {"model": "ddpm"}
     assert config(**ddpm)["warmup_share"] == 1
+    known = {"squares": "scans"}
     monkeypatch.setattr(
-        jobs.defaults, "release_share", lambda model, _, n: share(model, "scans", 35 * n)
+        jobs.defaults,
+        "release_share",
+        lambda model, prior, n: share(model, known.get(prior, prior), 35 * n),
     )
     assert [stage["noise_multiplier"] > 0 for stage in config(**ddpm)["stages"]] == [True, True]
     assert config(**ddpm)["warmup_share"] == jobs.defaults.RELEASE_SHARE
