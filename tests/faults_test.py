@@ -13,6 +13,7 @@ import pathlib
 from unittest import mock
 
 import checks
+import hypothesis
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -35,6 +36,21 @@ REAL_NOISE, REAL_POISSON = noise.gaussian, sampling.poisson
 ROOT = pathlib.Path(__file__).parents[1]
 GUARANTEES = "tests/guarantees_test.py::test_one_step_keeps"  # with the check that FAULTS names
 NOTHING = Diagnostics(jnp.float32(0), jnp.float32(0), jnp.int32(0))
+
+
+hypothesis.settings.register_profile(
+    "any_failure",
+    hypothesis.settings.get_profile("same"),
+    phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate),
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _any_failure():
+    """An example that fails has caught the fault: to look for the smallest takes seconds."""
+    hypothesis.settings.load_profile("any_failure")
+    yield
+    hypothesis.settings.load_profile("same")
 
 
 def summing(combine):
@@ -432,6 +448,7 @@ def test_is_caught_by_the_test_that_is_named(named):
         with (
             mock.patch.object(module, name, fault),
             jax.debug_key_reuse(False),
+            np.errstate(all="ignore"),  # what is not finite fails an assertion
             pytest.raises(caught),
         ):
             check(*(arguments[0] if arguments else ()))
