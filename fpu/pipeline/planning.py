@@ -102,9 +102,8 @@ def _minutes(side: int) -> list[str]:
     took: dict[str, list[float]] = {}
     for row in measured.rows():
         if row.side == near and row.seconds is not None:
-            took.setdefault("VAE, GAN, DDPM" if row.model in MODELS else row.model, []).append(
-                row.seconds / 60
-            )
+            kind = "VAE, GAN, DDPM" if row.model in MODELS else "others"
+            took.setdefault(kind, []).append(row.seconds / 60)
     told = "; ".join(
         f"{kind} {words.number(min(each), 2)} to {words.number(max(each), 2)}"
         for kind, each in sorted(took.items())
