@@ -69,11 +69,12 @@ def _features(spec: Spec) -> Callable:
     frequency = np.random.default_rng(0).normal(size=(len(rows), FEATURES)) / length
     projection = jnp.asarray(rows.T @ frequency, jnp.float32)
 
-    def features(images):
-        phase = (images.reshape(len(images), -1) - 0.5) @ projection
-        return jnp.concatenate([jnp.cos(phase), jnp.sin(phase)], axis=1) / FEATURES**0.5
+    return jax.jit(lambda images: fourier((images.reshape(len(images), -1) - 0.5) @ projection))
 
-    return jax.jit(features)
+
+def fourier(phase: jax.Array) -> jax.Array:
+    """Cosines and sines of phases [..., F] as features [..., 2 F] of norm 1."""
+    return jnp.concatenate([jnp.cos(phase), jnp.sin(phase)], axis=-1) / phase.shape[-1] ** 0.5
 
 
 # What follows sees no image.

@@ -8,14 +8,13 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-from fpu.baselines import gaussian
-from fpu.dp import moments, sampling
+from fpu.baselines import gaussian, merf
+from fpu.dp import moments
 from fpu.dp.rows import each_alone
 from fpu.models import Spec
 from fpu.priors import Prior, draws, release
@@ -49,12 +48,9 @@ def fit(
     and whose features have l2 norm 1, in one Gaussian release with noise multiplier sigma (moments.embeddings). Only
     that call sees codes; the rest is post-processing.
     """
-    chex.assert_shape(pool.images, (None, *spec.shape))
     k_unit, k_noise, k_fit = jax.random.split(key, 3)
-    rows = sampling.one_of(k_unit, jnp.arange(len(pool.sizes)), pool.units, pool.sizes)
-    labels, count = np.asarray(pool.labels[rows]), spec.n_classes
-    codes = release.encoded(prior, np.asarray(pool.images[rows]))
-    root = _root(prior)
+    codes, labels = release.codes_of_units(prior, spec, pool, k_unit)
+    root, count = release.cholesky(prior), spec.n_classes
     phi = _features(len(root))
     features = each_alone(lambda z: np.asarray(phi(_white(z, root))), codes)
     sums, counts = moments.embeddings(features, labels, count, k_noise, noise_multiplier)
@@ -72,12 +68,6 @@ def sample(prior: Prior, spec: Spec, params: dict[str, Any], key: jax.Array, lab
     return draws.sample(prior, spec, params, key, labels, "varied")
 
 
-def _root(prior):
-    """[d, d] R with R R^T the covariance within a class of the prior; public."""
-    d = len(prior.within)
-    return np.linalg.cholesky(prior.within + 1e-6 * np.trace(prior.within) * np.eye(d))
-
-
 def _white(codes, root):
     """R^-1 z, float32: codes in which a class of the prior has covariance 1."""
     return np.linalg.solve(root, np.asarray(codes, np.float64).T).T.astype(np.float32)
@@ -89,12 +79,7 @@ def _features(d: int) -> Callable:
     length = LENGTH * d**0.5
     frequency = np.random.default_rng(0).normal(size=(d, FEATURES)) / length
     projection = jnp.asarray(frequency, jnp.float32)
-
-    def features(z):
-        phase = z @ projection
-        return jnp.concatenate([jnp.cos(phase), jnp.sin(phase)], axis=-1) / FEATURES**0.5
-
-    return jax.jit(features)
+    return jax.jit(lambda z: merf.fourier(z @ projection))
 
 
 # What follows sees no image.

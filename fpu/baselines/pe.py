@@ -15,13 +15,12 @@ the prior's own variations where it has some. Draws cost no privacy, and there a
 
 from typing import Any
 
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy import spatial
 
-from fpu.dp import moments, sampling
+from fpu.dp import moments
 from fpu.models import Spec
 from fpu.priors import Prior, draws, release
 
@@ -56,16 +55,13 @@ def fit(
     round has noise multiplier sigma sqrt(ROUNDS): their shares of 1 / sigma^2 add up to 1, and together they are one
     Gaussian release of sigma. The rest is post-processing.
     """
-    chex.assert_shape(pool.images, (None, *spec.shape))
     k_unit, k_public, k_votes = jax.random.split(key, 3)
-    rows = sampling.one_of(k_unit, jnp.arange(len(pool.sizes)), pool.units, pool.sizes)
-    labels, count = np.asarray(pool.labels[rows]), spec.n_classes
-    codes = release.encoded(prior, np.asarray(pool.images[rows]))
+    codes, labels = release.codes_of_units(prior, spec, pool, k_unit)
+    count = spec.n_classes
     several = components(prior, denominator, count, noise_multiplier)
     std = noise_multiplier * ROUNDS**0.5
     rng = np.random.default_rng(np.asarray(jax.random.key_data(k_public)))
-    root = np.linalg.cholesky(prior.within + 1e-6 * np.trace(prior.within) * np.eye(codes.shape[1]))
-    degrees = np.geomspace(WIDE, NARROW, ROUNDS)
+    root, degrees = release.cholesky(prior), np.geomspace(WIDE, NARROW, ROUNDS)
 
     population = prior.codes[rng.integers(0, len(prior.codes), (count, several))]
     weights = np.ones((count, several)) / several

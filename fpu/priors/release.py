@@ -72,11 +72,9 @@ def fit(
     component is the nearest of centres that are public or noised already. Only calls of `moments` see codes; their
     other arguments are public or noised, and so are the number of sums and of components.
     """
-    chex.assert_shape(pool.images, (None, *spec.shape))
     k_unit, k_means, k_rounds, k_last = jax.random.split(key, 4)
-    rows = sampling.one_of(k_unit, jnp.arange(len(pool.sizes)), pool.units, pool.sizes)
-    labels, count = np.asarray(pool.labels[rows]), spec.n_classes
-    codes = encoded(prior, np.asarray(pool.images[rows]))
+    codes, labels = codes_of_units(prior, spec, pool, k_unit)
+    count = spec.n_classes
     several = components(prior, denominator, count, noise_multiplier)
     share = 1.0 if several == 1 else MEANS
     std = noise_multiplier / share**0.5
@@ -104,6 +102,22 @@ def fit(
     least = 0.02 * np.trace(within) / len(within)
     roots = np.stack([_root(covariance, least) for covariance in covariances])
     return _float32(means[:, None] + centres + shifts, weights, roots)
+
+
+def codes_of_units(prior: Prior, spec: Spec, pool, key: jax.Array) -> tuple[np.ndarray, np.ndarray]:
+    """Code float64 [U, d] and label [U] of one image of each of the pool's units, chosen by the secret `key`.
+
+    **Guarantees.** Which image a unit gives depends on the unit's own size and the key, its code on that image alone.
+    """
+    chex.assert_shape(pool.images, (None, *spec.shape))
+    rows = sampling.one_of(key, jnp.arange(len(pool.sizes)), pool.units, pool.sizes)
+    return encoded(prior, np.asarray(pool.images[rows])), np.asarray(pool.labels[rows])
+
+
+def cholesky(prior: Prior) -> np.ndarray:
+    """float64 [d, d] R with R R^T the covariance within a class of the prior, and a little in every direction."""
+    d = len(prior.within)
+    return np.linalg.cholesky(prior.within + 1e-6 * np.trace(prior.within) * np.eye(d))
 
 
 def encoded(prior: Prior, images: np.ndarray) -> np.ndarray:

@@ -4,7 +4,6 @@ import functools
 
 import hypothesis
 import jax
-import jax.numpy as jnp
 import linear_prior
 import numpy as np
 import pytest
@@ -54,13 +53,7 @@ def test_one_member_tells_no_more_than_one_release_whatever_it_holds(seed, label
 
 
 def test_a_group_gives_one_image():
-    images, labels = linear_prior.members(6)
-    pool = release_checks.pool_of(images, labels)._replace(
-        units=jnp.array([[0, 0, 0, 0], [1, 1, 1, 1], [2, 3, 4, 5]]), sizes=jnp.array([1, 1, 4])
-    )
-    with release_checks.seen() as calls:
-        merf_prior.fit(make(), SPEC, pool, 3.0, 1.0, jax.random.key(0))
-    ((sums, *_),) = calls
+    (sums,) = release_checks.sums_of_three_units(merf_prior)
     assert sums[-SPEC.n_classes :].sum() == pytest.approx(3 * moments.COUNT)
 
 
@@ -78,10 +71,4 @@ def test_without_noise_free_codes_have_the_mean_and_the_spread_of_their_class():
 
 @pytest.mark.parametrize("sigma", [0.0, 20.0])
 def test_draws_are_images_whatever_the_noise_and_the_members(sigma):
-    images = np.full((4, 8, 8, 1), 200, np.uint8)
-    params = fit(images, np.zeros(4, int), sigma)  # no member of classes 1 and 2
-    assert set(params) == set(merf_prior.PARAMETERS)
-    assert all(x.dtype == jnp.float32 and np.isfinite(x).all() for x in params.values())
-    drawn = merf_prior.sample(make(), SPEC, params, jax.random.key(1), [0, 1, 2, 2])
-    assert drawn.shape == (4, 8, 8, 1)
-    assert ((drawn >= 0) & (drawn <= 1)).all()
+    release_checks.draws_whatever_the_members(merf_prior, merf_prior.sample, sigma)

@@ -4,7 +4,6 @@ import functools
 
 import hypothesis
 import jax
-import jax.numpy as jnp
 import linear_prior
 import numpy as np
 import pytest
@@ -54,13 +53,8 @@ def test_whatever_the_member_holds(seed, label, sigma, code):
 
 
 def test_a_group_has_one_vote_a_round():
-    images, labels = linear_prior.members(6)
-    pool = release_checks.pool_of(images, labels)._replace(
-        units=jnp.array([[0, 0, 0, 0], [1, 1, 1, 1], [2, 3, 4, 5]]), sizes=jnp.array([1, 1, 4])
-    )
-    with release_checks.seen() as calls:
-        pe.fit(make(), SPEC, pool, 3.0, 1.0, jax.random.key(0))
-    assert [counts.sum() for counts, *_ in calls] == [3.0] * pe.ROUNDS
+    counts = release_checks.sums_of_three_units(pe)
+    assert [each.sum() for each in counts] == [3.0] * pe.ROUNDS
 
 
 def test_without_noise_the_votes_are_the_members_of_each_class_and_their_means_are_near():
@@ -111,10 +105,4 @@ def test_counts_of_noise_alone_are_dropped_and_the_largest_stays():
 
 @pytest.mark.parametrize("sigma", [0.0, 20.0])
 def test_draws_are_images_whatever_the_noise_and_the_members(sigma):
-    images = np.full((4, 8, 8, 1), 200, np.uint8)
-    params = fit(images, np.zeros(4, int), sigma)  # no member of classes 1 and 2
-    assert set(params) == set(pe.PARAMETERS)
-    assert all(x.dtype == jnp.float32 and np.isfinite(x).all() for x in params.values())
-    drawn = pe.sample(make(), SPEC, params, jax.random.key(1), [0, 1, 2, 2])
-    assert drawn.shape == (4, 8, 8, 1)
-    assert ((drawn >= 0) & (drawn <= 1)).all()
+    release_checks.draws_whatever_the_members(pe, pe.sample, sigma)

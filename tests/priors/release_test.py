@@ -4,7 +4,6 @@ import functools
 
 import hypothesis
 import jax
-import jax.numpy as jnp
 import linear_prior
 import numpy as np
 import pytest
@@ -146,20 +145,9 @@ def test_less_noise_is_nearer():
 
 @pytest.mark.parametrize(("sigma", "n"), [(0.0, 4), (20.0, 4), (0.1, 3000), (11.0, 9000)])
 def test_draws_are_images_whatever_the_noise_and_the_members(sigma, n):
-    images = np.full((4, 8, 8, 1), 200, np.uint8)
-    params = fit(images, np.zeros(4, int), sigma, n)  # no member of classes 1 and 2
-    assert set(params) == set(release.PARAMETERS)
-    assert all(x.dtype == jnp.float32 and np.isfinite(x).all() for x in params.values())
-    drawn = draws.sample(make(), SPEC, params, jax.random.key(1), [0, 1, 2, 2])
-    assert drawn.shape == (4, 8, 8, 1)
+    release_checks.draws_whatever_the_members(release, draws.sample, sigma, n)
 
 
 def test_a_group_counts_as_one_unit():
-    images, labels = linear_prior.members(6)
-    pool = release_checks.pool_of(images, labels)._replace(
-        units=jnp.array([[0, 0, 0, 0], [1, 1, 1, 1], [2, 3, 4, 5]]), sizes=jnp.array([1, 1, 4])
-    )
-    with release_checks.seen() as calls:
-        release.fit(make(), SPEC, pool, 3.0, 1.0, jax.random.key(0))
-    counts = calls[0][0][-3:]
+    counts = release_checks.sums_of_three_units(release)[0][-3:]
     assert counts.sum() == pytest.approx(3 * 0.2)

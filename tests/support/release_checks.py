@@ -83,6 +83,29 @@ def pool_of(images, labels):
     )
 
 
+def sums_of_three_units(module):
+    """What each noised sum adds up for six images of three units, the last one of four images."""
+    images, labels = linear_prior.members(6)
+    pool = pool_of(images, labels)._replace(
+        units=jnp.array([[0, 0, 0, 0], [1, 1, 1, 1], [2, 3, 4, 5]]), sizes=jnp.array([1, 1, 4])
+    )
+    with seen() as calls:
+        module.fit(linear_prior.make(), linear_prior.SPEC, pool, 3.0, 1.0, jax.random.key(0))
+    return [summed for summed, *_ in calls]
+
+
+def draws_whatever_the_members(module, sample, sigma, denominator=4.0):
+    """Numbers and images [4, 8, 8, 1] of a release of four equal images, with no member of classes 1 and 2."""
+    pool = pool_of(np.full((4, 8, 8, 1), 200, np.uint8), np.zeros(4, int))
+    fitted = linear_prior.make(), linear_prior.SPEC
+    params = module.fit(*fitted, pool, float(denominator), sigma, jax.random.key(0))
+    assert set(params) == set(module.PARAMETERS)
+    assert all(x.dtype == jnp.float32 and np.isfinite(x).all() for x in params.values())
+    drawn = sample(*fitted, params, jax.random.key(1), [0, 1, 2, 2])
+    assert drawn.shape == (4, 8, 8, 1)
+    assert ((drawn >= 0) & (drawn <= 1)).all()
+
+
 def exposure(images, labels, sigma, denominator=None, prior=None, module=release):
     """(squared distance over std^2, added up over the sums of a module's release in a prior's space, and 1 / sigma^2).
 
