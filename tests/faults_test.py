@@ -269,7 +269,7 @@ def codes_on_the_members_scale(prior, images):
 
 @pytest.mark.parametrize(
     ("name", "fault"),
-    [("_nearest", components_of_equal_size), ("encoded", codes_on_the_members_scale)],
+    [("nearest", components_of_equal_size), ("encoded", codes_on_the_members_scale)],
 )
 def test_a_row_that_sees_other_members_is_caught(name, fault):
     assert_caught(release, name, fault, release_checks.neighbours)
@@ -277,26 +277,25 @@ def test_a_row_that_sees_other_members_is_caught(name, fault):
 
 def votes_by_rank(codes, labels, population):
     """Where each row's vote goes depends on who else votes."""
-    return labels * population.shape[1] + np.argsort(np.argsort(codes[:, 0])) % population.shape[1]
+    return np.argsort(np.argsort(codes[:, 0])) % population.shape[1]
 
 
-def a_vote_for_each_of_two(codes, labels, population):
-    first = REAL_VOTED(codes, labels, population)
-    return np.concatenate([first, first + 1])
+def a_vote_for_each_of_two(cells, count, key, std):
+    return REAL_VOTES(np.concatenate([cells, (cells + 1) % count]), count, key, std)
 
 
 def each_round_with_the_whole_budget(cells, count, key, std):
     return REAL_VOTES(cells, count, key, std / pe.ROUNDS**0.5)
 
 
-REAL_VOTED, REAL_VOTES = pe._nearest, moments.votes
+REAL_VOTES = moments.votes
 
 
 @pytest.mark.parametrize(
     ("module", "name", "fault", "check"),
     [
-        (pe, "_nearest", votes_by_rank, release_checks.vote_neighbours),
-        (pe, "_nearest", a_vote_for_each_of_two, release_checks.vote_neighbours),
+        (release, "nearest", votes_by_rank, release_checks.vote_neighbours),
+        (moments, "votes", a_vote_for_each_of_two, release_checks.vote_neighbours),
         (moments, "votes", each_round_with_the_whole_budget, release_checks.vote_budget),
     ],
 )

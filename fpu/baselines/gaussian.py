@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fpu.dp import moments, sampling
+from fpu.dp.rows import each_alone
 from fpu.models import Spec, frequencies
 
 FIRST, THIRD = 0.1, 0.3  # shares of 1 / sigma^2; the second sum has the rest
@@ -36,7 +37,8 @@ def fit(spec: Spec, pool, denominator: float, noise_multiplier: float, key) -> d
 
     **Guarantees.** One unit gives one image, and all sums together are one Gaussian release with noise
     multiplier sigma: their shares add up to 1 (see fpu/dp/moments.py). Only the three calls of `moments`
-    see images; all their other arguments are public or noised already.
+    see images; all their other arguments are public or noised already. A row of theirs depends on one image,
+    the public basis and what is noised already (dp.rows.each_alone).
     """
     chex.assert_shape(pool.images, (None, *spec.shape))
     k_unit, k_first, k_second, k_third = jax.random.split(key, 4)
@@ -45,7 +47,7 @@ def fit(spec: Spec, pool, denominator: float, noise_multiplier: float, key) -> d
     labels, count = pool.labels[rows], spec.n_classes
     public = frequencies.basis(tuple(spec.shape))
     x = pool.images[rows].reshape(len(rows), -1).astype(jnp.float32) / 255.0 - 0.5
-    z = jnp.dot(x, public.rows.T, precision="highest")
+    z = _products(x, public.rows.T)
     room = denominator / count / max(noise_multiplier, 1e-6)
     third = THIRD if room >= ROOM else 0.0
     stds = [noise_multiplier / share**0.5 for share in (FIRST, 1.0 - FIRST - third, THIRD)]
@@ -61,11 +63,21 @@ def fit(spec: Spec, pool, denominator: float, noise_multiplier: float, key) -> d
     params["centre"] = centre
     if third:
         top = params["top"]
-        u = (v - params["means"][labels]) @ (top / jnp.sum(jnp.square(top), 0, keepdims=True))
+        u = v - params["means"][labels]
+        u = _products(u, top / jnp.sum(jnp.square(top), 0, keepdims=True))
         radius = STRETCH * top.shape[1] ** 0.5
         own = moments.class_moments(u, labels, count, radius, k_third, stds[2])
         params |= _by_class(params, own, radius, counts, unknown, stds[2])
     return params
+
+
+def _products(rows, matrix):
+    """rows @ matrix, a row's rounding whatever the others are."""
+
+    def some(chunk):
+        return np.asarray(jnp.dot(chunk, matrix, precision="highest"))
+
+    return jnp.asarray(each_alone(some, np.asarray(rows)))
 
 
 def sample(spec: Spec, params: dict[str, Any], key, labels) -> jax.Array:

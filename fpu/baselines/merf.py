@@ -18,6 +18,7 @@ import optax
 
 from fpu.baselines import gaussian
 from fpu.dp import moments, sampling
+from fpu.dp.rows import each_alone
 from fpu.models import Model, Spec, frequencies, gan
 
 FEATURES = 1000  # frequencies, with a cosine and a sine each
@@ -32,22 +33,20 @@ def fit(spec: Spec, pool, denominator: float, noise_multiplier: float, key) -> A
 
     Args: as gaussian.fit.
 
-    **Guarantees.** One unit gives one image, whose features have l2 norm 1, in one Gaussian release with
-    noise multiplier sigma (moments.embeddings). Only that call sees images; training the generator is
-    post-processing.
+    **Guarantees.** One unit gives one image, whose features depend on it alone (each_alone) and have l2 norm 1,
+    in one Gaussian release with noise multiplier sigma (moments.embeddings). Only that call sees images;
+    training the generator is post-processing.
     """
     chex.assert_shape(pool.images, (None, *spec.shape))
     k_unit, k_noise, k_fit = jax.random.split(key, 3)
     rows = sampling.one_of(k_unit, jnp.arange(len(pool.sizes)), pool.units, pool.sizes)
     features = _features(spec)
-    parts = [
-        np.asarray(features(pool.images[rows[i : i + 1000]].astype(jnp.float32) / 255.0))
-        for i in range(0, len(rows), 1000)
-    ]
-    labels, count = pool.labels[rows], spec.n_classes
-    sums, counts = moments.embeddings(
-        np.concatenate(parts), labels, count, k_noise, noise_multiplier
+    terms = each_alone(
+        lambda images: np.asarray(features(images.astype(np.float32) / 255.0)),
+        np.asarray(pool.images[rows]),
     )
+    labels, count = pool.labels[rows], spec.n_classes
+    sums, counts = moments.embeddings(terms, labels, count, k_noise, noise_multiplier)
     wanted = sums / gaussian.shrunk_counts(counts, denominator, noise_multiplier)[:, None]
     return _train(spec, wanted, k_fit)
 

@@ -18,7 +18,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import spatial
 
 from fpu.dp import moments
 from fpu.models import Spec
@@ -68,7 +67,7 @@ def fit(
     for i, k_round in enumerate(jax.random.split(k_votes, ROUNDS)):
         if i:
             population = _varied(prior, population, weights, degrees[i - 1] * root, rng)
-        cells = _nearest(codes, labels, population)
+        cells = labels * several + release.nearest(codes, labels, population)
         noised = moments.votes(cells, count * several, k_round, std)
         weights = _above(np.asarray(noised, np.float64).reshape(count, several), std)
     roots = np.repeat(NARROW * root[None], count, axis=0)
@@ -79,18 +78,6 @@ def fit(
 def sample(prior: Prior, spec: Spec, params: dict[str, Any], key: jax.Array, labels) -> np.ndarray:
     """float32 [n, H, W, C] in [0, 1]: a variation of the population of each label's class, on the host."""
     return draws.sample(prior, spec, params, key, labels, "varied")
-
-
-def _nearest(codes, labels, population):
-    """int [n]: class times M plus the nearest of that class's population [K, M, d], for each of the codes [n, d].
-
-    By a tree, one row after the other: not even its rounding depends on the rows beside it.
-    """
-    cells = np.zeros(len(codes), int)
-    for k, own in enumerate(population):
-        rows = np.flatnonzero(labels == k)
-        cells[rows] = k * len(own) + spatial.KDTree(own).query(codes[rows])[1]
-    return cells
 
 
 # What follows sees no image.

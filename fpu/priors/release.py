@@ -91,13 +91,13 @@ def fit(
     centres = np.repeat(_start(within, several)[None], count, axis=0)
     radius, std = 1.15 * np.trace(within) ** 0.5, noise_multiplier * (LLOYD / ROUNDS) ** 0.5
     for k_round in jax.random.split(k_rounds, LLOYD):
-        cell = labels * several + _nearest(u, labels, centres)
+        cell = labels * several + nearest(u, labels, centres)
         noised = moments.embeddings(u / radius, cell, count * several, k_round, std)
         centres = _moved(centres, noised, radius, np.trace(within), denominator, std)
     radius, std = 0.95 * np.trace(within) ** 0.5, noise_multiplier / LAST**0.5
-    nearest = _nearest(u, labels, centres)
-    left = u - centres[labels, nearest]
-    noised = moments.component_moments(left, labels, nearest, count, several, radius, k_last, std)
+    cell = nearest(u, labels, centres)
+    left = u - centres[labels, cell]
+    noised = moments.component_moments(left, labels, cell, count, several, radius, k_last, std)
     shifts, weights, covariances = _by_class(noised, radius, np.trace(within), denominator, std)
     least = 0.02 * np.trace(within) / len(within)
     roots = np.stack([_root(covariance, least) for covariance in covariances])
@@ -134,13 +134,17 @@ def encoded(prior: Prior, images: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(norms), codes, 0.0) * scale
 
 
-def _nearest(u, labels, centres):
-    """int [n]: the nearest of the centres [K, M, d] of each row's class."""
+def nearest(u: np.ndarray, labels: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """int [n]: the nearest of the centres [K, M, d] of its class for each row of u [n, d].
+
+    **Guarantees.** Not even its rounding depends on the other rows.
+    """
     found = np.zeros(len(u), int)
     for k, own in enumerate(centres):
         rows = np.flatnonzero(labels == k)
         # |u - c|^2 less |u|^2, which is the same for all centres.
-        found[rows] = (np.square(own).sum(1)[None] - 2 * u[rows] @ own.T).argmin(1)
+        products = each_alone(lambda some, own=own: some @ own.T, u[rows])
+        found[rows] = (np.square(own).sum(1)[None] - 2 * products).argmin(1)
     return found
 
 
@@ -153,7 +157,7 @@ def _start(covariance, count):
     draws = draws @ _root(covariance).T
     centres, everyone = draws[:count], np.zeros(len(draws), int)
     for _ in range(10):
-        hot = _nearest(draws, everyone, centres[None])[:, None] == np.arange(count)[None]
+        hot = nearest(draws, everyone, centres[None])[:, None] == np.arange(count)[None]
         # And one where each was: none is ever empty.
         centres = (hot.T @ draws + centres) / (hot.sum(0) + 1.0)[:, None]
     return centres

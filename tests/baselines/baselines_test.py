@@ -6,9 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import release_checks
 import tiny
 
 from fpu import baselines
+from fpu.dp import moments
 from fpu.models import Spec, gan
 
 SPEC = Spec((8, 8, 1), 3)
@@ -26,6 +28,27 @@ def test_a_release_is_private_and_draws_any_class(name, monkeypatch):
     params = baseline.fit(tiny.pool(6, n_classes=2), 6.0, 1.0, jax.random.key(0))
     images = jax.eval_shape(baseline.sample, params, jax.random.key(1), jnp.array([0, 1]))
     assert images.shape == (2, 8, 8, 1)
+
+
+@pytest.mark.parametrize(("name", "summed"), [("gaussian", "energies"), ("merf", "embeddings")])
+def test_what_a_member_gives_is_the_same_to_the_last_bit_whoever_the_others_are(
+    name, summed, monkeypatch
+):
+    terms = []
+
+    def stop(rows, *_):
+        terms.append(np.asarray(rows))
+        raise InterruptedError
+
+    monkeypatch.setattr(moments, summed, stop)
+    baseline = baselines.BASELINES[name](Spec((8, 8, 1), 2))
+    images = np.random.default_rng(0).integers(0, 256, (257, 8, 8, 1), np.uint8)
+    for n in (257, 256, 3, 1):
+        pool = release_checks.pool_of(images[:n], np.arange(n) % 2)
+        with pytest.raises(InterruptedError):
+            baseline.fit(pool, 257.0, 1.0, jax.random.key(0))
+    for some in terms:
+        np.testing.assert_array_equal(some, terms[0][: len(some)])
 
 
 @pytest.mark.parametrize(("name", "source"), [("copycat", "members"), ("fresh", "nonmembers")])
