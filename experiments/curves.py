@@ -1,19 +1,34 @@
-"""Write the table of measured curves that the package holds, from the committed records.
+"""Write the table of measured curves that the package holds, and its picture, from the committed records.
 
     python -m experiments.curves
 
-`fpu plan` reads it; a test compares it with the records.
+`fpu plan` reads the table; a test compares it with the records. The picture says where a public prior stops paying.
 """
 
+import math
 import pathlib
+from collections.abc import Sequence
 
 import pandas as pd
 
 from fpu.commands import door
 from fpu.files import storage
-from fpu.report import measured, records
+from fpu.report import measured, plots, records
 
 RESULTS = pathlib.Path(__file__).parent / "results"
+PICTURE = RESULTS / "prior-n.png"
+EPS = 1.0, 3.0, 10.0
+SETS = {"digits": "accuracy", "mnist": "accuracy", "pneumoniamnist": "auc", "octmnist_part": "auc"}
+LOOKS = {
+    "draws of a prior": {"color": plots.BROWN, "marker": "o", "ms": 4},
+    "gaussian, without a prior": {"color": plots.PURPLE, "marker": "D", "ms": 4},
+    "private classifier": {"color": plots.GREY, "marker": "|", "ms": 6, "ls": "-."},
+    "real members": {"color": plots.DARK, "ls": "--", "lw": 0.9},
+}
+TITLE = (
+    "What a small net learns from 1,000 synthetic images, by how many members their release has seen; dotted: from "
+    "here on images without a prior are as useful"
+)
 
 
 def define_flags() -> None:
@@ -21,16 +36,83 @@ def define_flags() -> None:
 
 
 def main(_: list[str]) -> None:
-    """Write measured.csv from every study."""
+    """Write measured.csv from every study, and the picture from `tables`."""
     text = table(records.read(sorted(RESULTS.glob("*.jsonl"))))
     storage.write(measured.PATH, text.encode())
-    print(f"{measured.PATH}: {len(text.splitlines()) - 1} settings")
+    picture = plots.png(figure(records.read([RESULTS / "tables.jsonl"])))
+    storage.write(PICTURE, picture)
+    print(f"{measured.PATH}: {len(text.splitlines()) - 1} settings; {PICTURE}")
 
 
 def table(runs: list[dict]) -> str:
     """The CSV of these records; numbers of four digits."""
     table = pd.DataFrame(measured.of(runs), columns=measured.Row._fields)
     return table.to_csv(index=False, float_format="%.4g", lineterminator="\n")
+
+
+def figure(runs: Sequence[dict]):
+    """A matplotlib Figure of records: a row for each of EPS, a column for each of SETS, what is learned against n."""
+    from matplotlib.figure import Figure  # half a second to import
+
+    shown = [
+        r
+        for r in runs
+        if r["config"]["evaluation"] == "quick" and _model(r) in ("prior", "gaussian")
+    ]
+    drawn = Figure(figsize=(11, 7), layout="constrained")
+    axes = drawn.subplots(len(EPS), len(SETS), sharex="col", sharey="col")
+    for eps, line in zip(EPS, axes, strict=True):
+        for name, ax in zip(SETS, line, strict=True):
+            there = [r for r in shown if r["data"]["name"] == name]
+            _panel(ax, [r for r in there if round(records.eps(r)) == eps], SETS[name])
+            ticks = sorted(set(map(plots.count, there)))
+            ax.set_xscale("log")
+            ax.set_xticks(ticks, [f"{n:,}" for n in ticks])
+            ax.minorticks_off()
+            ax.tick_params(labelsize=7)
+            ax.grid(color=plots.LINE, lw=0.5)
+        line[0].set_ylabel(f"ε = {eps:g}: percent", fontsize=9)
+    for (name, score), first, last in zip(SETS.items(), axes[0], axes[-1], strict=True):
+        first.set_title(f"{name}: {score}", fontsize=9)
+        last.set_xlabel("members n", fontsize=9)
+    plots.title(drawn, TITLE)
+    plots.legend(drawn, axes.ravel())
+    return drawn
+
+
+def _panel(ax, runs: Sequence[dict], score: str) -> None:
+    """The lines of one data set at one eps, and from which n on `gaussian` has caught up with the prior."""
+    prior = [r for r in runs if _model(r) == "prior"]
+    own = [r for r in runs if _model(r) == "gaussian"]
+    beside = [r for r in prior if plots.count(r) not in set(map(plots.count, own))]
+
+    def read(row):
+        return lambda run: records.metric(run, "utility", row, score)
+
+    def plain(run):
+        return read("synthetic" if _model(run) == "gaussian" else "gaussian")(run)
+
+    lines = (
+        (prior, read("synthetic")),
+        ([*own, *beside], plain),
+        (prior, read("private_classifier")),
+        (prior, read("members")),
+    )
+    for (label, look), (some, metric) in zip(LOOKS.items(), lines, strict=True):
+        plots.line(ax, some, metric, 100, (plots.count, math.inf, 1), label, look)
+    with_prior, without = (
+        {at: value for at, value, *_ in plots.points(some, metric, plots.count)}
+        for some, metric in lines[:2]
+    )
+    paying = [n for n in with_prior if with_prior[n] > without.get(n, -math.inf)]
+    beyond = [n for n in with_prior if n > max(paying, default=0)]
+    if beyond:
+        ax.axvline(min(beyond), color=plots.DARK, ls=":", lw=0.9)
+    ax.set_ylim(top=min(101, ax.get_ylim()[1]))
+
+
+def _model(run):
+    return run["config"]["model"]
 
 
 if __name__ == "__main__":

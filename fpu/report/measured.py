@@ -73,11 +73,15 @@ def nearest(dataset: str, signal: float, prior: bool) -> list[Row]:
 
 
 def of(runs: Sequence[dict]) -> list[Row]:
-    """The rows that records give: runs of the corrected preset whose whole budget was one release."""
+    """The rows that records give: runs of the corrected preset, judged quickly, whose whole budget was one release."""
     groups: dict[tuple, list[dict]] = {}
     for run in runs:
         data, config, stages = run["data"], run["config"], run["privacy"].get("stages")
         if config.get("preset") != "corrected" or len(stages or ()) != 1 or "diverged" in run:
+            continue
+        if (
+            config["evaluation"] != "quick"
+        ):  # more images and longer training say more of the same release
             continue
         if set(stages[0]) != {"noise_multiplier"} or not stages[0]["noise_multiplier"]:
             continue

@@ -4,6 +4,7 @@ import functools
 import importlib
 import json
 import pathlib
+import re
 
 import fake_records
 import pytest
@@ -15,6 +16,8 @@ from fpu.report import measured, records
 ROOT = pathlib.Path(__file__).parents[2] / "experiments"
 STUDIES = sorted((ROOT / "results").glob("*.jsonl"))
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+FRONT = (ROOT.parent / "README.md").read_text(encoding="utf-8")
+MODELS = ("vae", "gan", "ddpm")
 GENERATORS = ("prior", "vae", "gan", "ddpm", "gaussian", "merf", "merf_prior", "pe")
 RIVALS = ("gaussian", "merf", "vae", "gan", "ddpm")
 
@@ -25,9 +28,9 @@ def study(name):
     return records.read([ROOT / "results" / f"{name}.jsonl"])
 
 
-def table(head):
-    """The cells of each row of the table in the README that begins with `head`."""
-    (lines,) = (part.splitlines()[2:] for part in TEXT.split("\n\n") if part.startswith(head))
+def table(head, text=TEXT):
+    """The cells of each row of the table in `text` that begins with `head`."""
+    (lines,) = (part.splitlines()[2:] for part in text.split("\n\n") if part.startswith(head))
     return [[cell.strip() for cell in line.strip("| ").split("|")] for line in lines]
 
 
@@ -68,12 +71,59 @@ def test_the_utility_table_in_the_readme_follows_from_the_records():
 
 
 def test_the_table_of_generators_in_the_readme_follows_from_the_records():
-    runs = [r for r in study("tables") if r["config"]["evaluation"] == "quick"]
+    runs = [r for r in quick() if not alone(r)]
     rows = table("| images | n | ε | prior |")
-    settings = {(r["data"]["name"], r["data"]["n_members"], round(records.eps(r))) for r in runs}
-    assert len(rows) == len(settings)
+    assert len(rows) == len(settings(runs))
     for dataset, n, eps, *cells in rows:
         assert generated(runs, dataset, number(n), number(eps)) == cells
+
+
+def test_the_table_of_models_without_a_prior_in_the_readme_follows_from_the_records():
+    runs = [r for r in quick() if alone(r)]
+    rows = table("| images | n | ε | VAE |")
+    assert len(rows) == len(settings(runs))
+    for dataset, n, eps, *cells in rows:
+        assert of_models(chosen(runs, dataset, number(n), number(eps))) == cells
+
+
+def test_the_numbers_on_the_front_page_are_those_of_the_tables():
+    """'91, `merf_prior` 95' under a generator is its own number and that of another; '89 ± 7' is rounded."""
+    runs, names = [r for r in quick() if not alone(r)], [*GENERATORS, "kid", "coverage"]
+    names += ["private classifier", "members"]
+    columns = ("prior", "vae", "gaussian", "private classifier", "members")
+    for images, eps, *cells in table("| images | eps |", FRONT):
+        dataset, n = re.fullmatch(r"(\w+)(?: in part)?, n = ([\d,]+)", images).groups()
+        dataset = {"octmnist": "octmnist_part"}.get(dataset.lower(), dataset.lower())
+        values = generated(runs, dataset, number(n), number(eps))
+        said = dict(zip(names, map(rounded, values), strict=True))
+        for column, cell in zip(columns, cells, strict=True):
+            found = re.findall(r"(?:(VAE|GAN|DDPM|`\w+`) )?(\d+(?: ± \d+)?)", cell)
+            assert found or not cell
+            for name, value in found:
+                assert said[name.strip("`").lower() or column] == value, (images, column)
+
+
+def rounded(cell):
+    """'89.1±6.9' as '89 ± 7'."""
+    return " ± ".join(f"{float(part):.0f}" for part in cell.split("±")) if cell != "–" else cell
+
+
+def quick():
+    return [r for r in study("tables") if r["config"]["evaluation"] == "quick"]
+
+
+def alone(run):
+    """Whether a model learned without a public prior."""
+    return run["config"]["model"] in MODELS and run["config"]["prior"] == "none"
+
+
+def settings(runs):
+    """{(data set, members, eps)}"""
+    return {(r["data"]["name"], r["data"]["n_members"], f"{records.eps(r):.2g}") for r in runs}
+
+
+def of_models(runs):
+    return [accuracy([r for r in runs if r["config"]["model"] == m], "synthetic") for m in MODELS]
 
 
 def test_the_table_of_larger_sets_in_the_readme_follows_from_the_records():
