@@ -68,6 +68,8 @@ class Defaults(NamedTuple):
     b1: float = 0.9  # of Adam, in every preset
     ema: float = 0.99  # decay of the averaged parameters
     critic_steps_after_draws: int = 1  # private steps for each public one, once taught by draws
+    # On draws of small images; fpu/priors/README.md says what more of them give.
+    draw_steps: int = 4000
     # Fields of Config, when taught by draws.
     config_on_draws: Mapping[str, Any] = MappingProxyType({})
 

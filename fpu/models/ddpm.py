@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fpu.models import Model, Spec, layers, one_hot
+from fpu.models import Defaults, Model, Spec, layers, one_hot
 from fpu.models._unet import UNet
 
 
@@ -51,6 +51,8 @@ SIZES = {
         sampling_steps=400,
     ),
 }
+
+DEFAULTS = Defaults(draw_steps=2500)  # its steps take longest
 
 
 def alpha_bar(config: Config) -> np.ndarray:

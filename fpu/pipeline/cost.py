@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -35,10 +36,14 @@ def stages(trainer: train.Trainer, plan: Plan, count: int = 1) -> list[Price]:
     """A price for each stage of a training under `plan`, with `count` cells side by side. Compiles all."""
     parts = []
     if isinstance(plan.stages[0], Release):
-        parts.append((warmup.sgd(warmup.DRAWS, trainer.draw_steps), trainer.draw_recipe))
+        on_draws = warmup.sgd(warmup.DRAWS, trainer.draw_steps)
+        parts.append((trainer.draw_recipe, on_draws, warmup.step))
     if sgd := noiseless(plan):
-        parts.append((sgd, trainer.recipe))
-    return [price(trainer.model, recipe, trainer.spec, sgd, count) for sgd, recipe in parts]
+        parts.append((trainer.recipe, sgd, training.step))
+    return [
+        price(trainer.model, recipe, trainer.spec, sgd, count, step=step)
+        for recipe, sgd, step in parts
+    ]
 
 
 def most(trainer: train.Trainer, plan: Plan, limit: float | None = None) -> int:
@@ -67,6 +72,7 @@ def price(
     sgd: DPSGD,
     count: int = 1,
     calls: int = 4,
+    step: Callable[..., training.State] = training.step,
 ) -> Price:
     """Of `count` cells of one stage, side by side, each with a pool of its own; the least of `calls` - 1 steps."""
     pool = blank(sgd.n, spec)
@@ -76,7 +82,7 @@ def price(
     pools = train.stacked([pool] * count)
     if count == 1:
         pools, cells = next(train.each((pools, cells)))
-    made = training.compiled(model, Plan(0.5, (sgd,)), recipe, count > 1, own_pools=True)
+    made = training.compiled(model, Plan(0.5, (sgd,)), recipe, count > 1, None, True, step)
     state = made.first(cells, None)
     program = made.jitted.lower(pools, cells, state, jnp.int32(0)).compile()
     held, counted = program.memory_analysis(), program.cost_analysis() or {}

@@ -38,9 +38,9 @@ def size(preset: str, shape: tuple[int, int, int]) -> str:
     return "tiny" if max(shape[:2]) <= 12 else "default"
 
 
-def draw_steps(shape: tuple[int, int, int]) -> int:
-    """Steps on the draws: larger networks go on learning from them for longer. Public, whatever the data."""
-    return 1000 if max(shape[:2]) <= 12 else 3000
+def draw_steps(model: str, shape: tuple[int, int, int]) -> int:
+    """Steps on the draws: a model's own, 3,000 at larger sides. Public, whatever the data."""
+    return models.learning(model).draw_steps if max(shape[:2]) <= 12 else 3000
 
 
 def defaults(preset: str, model: str, n: int, private: bool, warm: bool = False) -> Learning:

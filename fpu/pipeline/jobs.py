@@ -176,7 +176,7 @@ def _trained(
         stages = plans.shared(noise, share, DPSGD(n, rate, steps, 1.0, slots))
         return Plan(config["delta"], stages, unit)
 
-    draw_steps = options.draw_steps or defaults.draw_steps(dataset.shape)
+    draw_steps = options.draw_steps or defaults.draw_steps(options.model, dataset.shape)
     return make_plan, {
         "steps": None if share == 1 else steps,  # there is no DP-SGD to tell of
         "sample_rate": None if share == 1 else rate,

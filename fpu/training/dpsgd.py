@@ -72,16 +72,17 @@ class State(NamedTuple):
 
 def optimizers(plan: Plan, recipe: Recipe):
     """(private, public) optax transformations. The private one starts by adding noise."""
-
-    def adam(rate):
-        steps = recipe.rate_warmup_steps
-        schedule = optax.linear_schedule(rate / (steps + 1), rate, steps)
-        return optax.adam(schedule if steps else rate, b1=recipe.b1, b2=recipe.b2)
-
-    return (
-        optax.chain(dp.add_noise(plan), adam(recipe.learning_rate)),
-        adam(recipe.public_learning_rate),
+    private, public = (
+        adam(recipe, rate) for rate in (recipe.learning_rate, recipe.public_learning_rate)
     )
+    return optax.chain(dp.add_noise(plan), private), public
+
+
+def adam(recipe: Recipe, rate: float) -> optax.GradientTransformation:
+    """Adam of a recipe, at this learning rate."""
+    steps = recipe.rate_warmup_steps
+    schedule = optax.linear_schedule(rate / (steps + 1), rate, steps)
+    return optax.adam(schedule if steps else rate, b1=recipe.b1, b2=recipe.b2)
 
 
 def initial(model: Model, plan: Plan, recipe: Recipe, cell: Cell, start: Any = None) -> State:
@@ -135,13 +136,20 @@ def step(
     )(trained, batch)
     updates, private_opt = optimizers(plan, recipe)[0].update(clipped, state.private_opt, trained)
     private = _joined(optax.apply_updates(trained, updates), private)
-    public, public_opt = _public_step(model, plan, recipe, cell, private, state, now)
+    stepped = state._replace(private_opt=private_opt, diagnostics=clipped.diagnostics)
+    return finished(model, plan, recipe, cell, stepped, private, now)
 
+
+def finished(
+    model: Model, plan: Plan, recipe: Recipe, cell: Cell, state: State, private: Any, now: jax.Array
+) -> State:
+    """The state after step `now`, which moved the private parameters to `private`: a public step, and the averages."""
+    public, public_opt = _public_step(model, plan, recipe, cell, private, state, now)
     params = {"private": private, "public": public}
     count = now.astype(jnp.float32)
     decay = jnp.minimum(recipe.ema, (1.0 + count) / (10.0 + count))
     ema = jax.tree.map(lambda mean, new: decay * mean + (1.0 - decay) * new, state.ema, params)
-    return State(state.step + 1, params, ema, private_opt, public_opt, clipped.diagnostics)
+    return state._replace(step=state.step + 1, params=params, ema=ema, public_opt=public_opt)
 
 
 def _trained(recipe: Recipe, private: Any) -> Any:

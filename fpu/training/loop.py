@@ -29,6 +29,7 @@ def compiled(
     vmapped: bool,
     mesh: Mesh | None = None,
     own_pools: bool = False,
+    step: Callable[..., State] = step,
 ) -> programs.Programs:
     """The programs that train one cell, or a group of them side by side, on one pool or each on its own."""
     first = functools.partial(initial, model, plan, recipe)
@@ -51,6 +52,7 @@ def fit(
     mesh: Mesh | None = None,
     start: Any = None,
     restore: Callable[[State], State | None] | None = None,
+    step: Callable[..., State] = step,
 ) -> Iterator[tuple[int, State]]:
     """Train a group of cells side by side; yield (step, State) every STEPS_PER_CALL steps and at the end.
 
@@ -68,6 +70,7 @@ def fit(
       start: parameters to begin from, with the cells' leading axis, such as the `ema` of another
         training; None: model.init's.
       restore: called with a State like the one to restore; returns the State to continue from, or None.
+      step: of DP-SGD; that of warmup where the images are draws.
 
     Yields: the State has a leading axis [n], but none where n is 1. On a mesh it may be longer: the last
       cell is repeated to fill up. It is donated to the next call: copy what is kept.
@@ -90,7 +93,7 @@ def fit(
         pool = _placed(pool, width, mesh)
     elif mesh is not None:
         pool = distributed.place(pool, mesh, PartitionSpec())
-    program = compiled(model, plan, recipe, vmapped, mesh, own_pools)
+    program = compiled(model, plan, recipe, vmapped, mesh, own_pools, step)
     state = program.first(cells, start)
     if restore is not None:
         state = _continued(state, restore(state), mesh)

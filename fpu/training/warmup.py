@@ -10,12 +10,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from fpu.baselines import Baseline
-from fpu.dp import plan
+from fpu.dp import plan, sharding
 from fpu.dp.plan import DPSGD, Plan
-from fpu.models import Model
-from fpu.training import loop
+from fpu.models import Example, Model
+from fpu.training import dpsgd, loop
 from fpu.training.dpsgd import Cell, Pool, Recipe, State
 
 DRAWS = 10_000
@@ -50,7 +51,7 @@ def draws(
 
 
 def sgd(count: int, steps: int) -> DPSGD:
-    """The steps of a warm-up on `count` draws: those of DP-SGD, without its noise."""
+    """The steps of a warm-up on `count` draws, as a stage without noise."""
     rate = min(1.0, BATCH / count)
     return DPSGD(count, rate, steps, 0.0, plan.capacity(count, rate, steps, 1e-5))
 
@@ -76,4 +77,48 @@ def pretrain(
         secret=purpose(keys, 0),
         public=purpose(keys, 1),
     )
-    return loop.fit(model, no_privacy, recipe, pools, cells, **arguments)
+    return loop.fit(model, no_privacy, recipe, pools, cells, step=step, **arguments)
+
+
+def step(
+    model: Model,
+    plan: Plan,
+    recipe: Recipe,
+    pool: Pool,
+    cell: Cell,
+    state: State,
+    now: jax.Array,
+    axis: str | None = None,
+) -> State:
+    """Step number `now` on BATCH draws: dpsgd.step without what hides an example, for draws are public.
+
+    The gradient is that of the mean loss. Clipping each example's by an infinite norm and adding noise of 0 would be
+    the same and take several times as long.
+
+    Args: as those of dpsgd.step. All of the pool are drawn from, whatever the cell's mask, clip norm and noise.
+    """
+    k_rows, k_examples = jax.random.split(jax.random.fold_in(cell.secret, now))
+    rows = jax.random.randint(k_rows, (BATCH,), 0, len(pool.labels))
+    keys, valid = jax.random.split(k_examples, BATCH), jnp.ones(BATCH, bool)
+    if axis is not None:
+        slots, valid = sharding.share(jnp.arange(BATCH), valid, axis)
+        rows, keys = rows[slots], keys[slots]
+    batch = Example(pool.images[rows].astype(jnp.float32) / 255.0, pool.labels[rows])
+
+    def mean_loss(private):
+        losses, _ = jax.vmap(model.loss, (None, None, 0, None, 0))(
+            private, state.params["public"], batch, now, keys
+        )
+        return jnp.sum(jnp.where(valid, losses, 0.0)) / BATCH
+
+    private = state.params["private"]
+    loss, gradient = jax.value_and_grad(mean_loss)(private)
+    if axis is not None:
+        loss, gradient = jax.lax.psum((loss, gradient), axis)
+    noise, moments = state.private_opt  # as DP-SGD has it
+    updates, moments = dpsgd.adam(recipe, recipe.learning_rate).update(gradient, moments, private)
+    stepped = state._replace(
+        private_opt=(noise, moments), diagnostics=state.diagnostics._replace(loss=loss)
+    )
+    private = optax.apply_updates(private, updates)
+    return dpsgd.finished(model, plan, recipe, cell, stepped, private, now)

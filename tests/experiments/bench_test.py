@@ -126,7 +126,7 @@ def test_a_stage_of_dpsgd_is_paired_with_the_whole_budget_in_the_release(run_sui
     monkeypatch.setattr(
         stage.jobs.defaults, "defaults", lambda *a, **k: learning(*a, **k)._replace(steps=2)
     )
-    monkeypatch.setattr(stage.jobs.defaults, "draw_steps", lambda shape: 2)
+    monkeypatch.setattr(stage.jobs.defaults, "draw_steps", lambda *a: 2)
     small = dataclasses.replace(vae.SIZES["tiny"], width=8, depth=1, latent=4)
     monkeypatch.setitem(vae.SIZES, "tiny", small)
     monkeypatch.setattr(stage.train.warmup, "DRAWS", 60)

@@ -20,7 +20,7 @@ from fpu import InputError, distributed, training
 from fpu.dp import clipping, noise, sampling, sharding
 from fpu.models import Example
 from fpu.pipeline import draw
-from fpu.training import checkpoint
+from fpu.training import checkpoint, warmup
 from fpu.utility import classifier
 
 MESH = distributed.mesh()
@@ -263,6 +263,15 @@ def test_cells_with_pools_of_their_own_end_where_each_alone_ends():
     for cells, side_by_side in ((4, 1), (2, 2)):
         ends = training.fit_all(*own, mesh=distributed.mesh(cells), slice_size=side_by_side)
         close(ends, jax.tree.map(lambda *x: jnp.concatenate(x), *alone))
+
+
+def test_a_warm_up_over_the_mesh_ends_where_that_of_one_device_does(monkeypatch):
+    monkeypatch.setattr(warmup, "BATCH", 6)  # which four devices do not divide
+    arguments = DUET, tiny.RECIPE, tiny.stacked(tiny.pool()), jax.random.key(3)[None], 3
+    (*_, (_, one)), (*_, (_, four)) = (
+        warmup.pretrain(*arguments, mesh=mesh) for mesh in (None, MESH)
+    )
+    close(four, one)
 
 
 def test_a_checkpoint_goes_on_with_other_devices_and_bitwise_with_the_same(

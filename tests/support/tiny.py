@@ -103,7 +103,7 @@ RECIPE = training.Recipe(learning_rate=1e-2, critic_steps=2)
 
 def program(name: str, mesh=None):
     """The programs that `fit` calls. Their cache tells apart arguments that are given and those left out."""
-    return training.compiled(model(name), PLAN, RECIPE, False, mesh, False)
+    return training.compiled(model(name), PLAN, RECIPE, False, mesh, False, training.step)
 
 
 @functools.cache

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import tiny
 
 from fpu import models, training
@@ -28,6 +29,39 @@ def test_draws_take_classes_in_turn_and_are_images():
     assert len(np.unique(np.asarray(pool.images).reshape(2005, -1), axis=0)) > 2000
     again = warmup.draws(TEACHER, release(), 3, jax.random.key(1), 2005)
     assert tiny.same(pool, again)
+
+
+def test_a_step_is_that_of_adam_on_the_mean_loss_and_follows_with_the_public_part(
+    monkeypatch,
+):
+    """Neither the mask nor the clip norm nor the noise of a cell means anything: draws are public."""
+    monkeypatch.setattr(warmup, "BATCH", 4)
+    model, recipe = tiny.duet(), training.Recipe(learning_rate=0.1, ema=0.5)
+    plan = warmup.Plan(0.5, (warmup.sgd(1, 3),))
+    cell = tiny.first(tiny.cells([[False]], clip=1e-3, std=9.0))
+    state = training.initial(model, plan, recipe, cell)
+    one = tiny.pool(1)  # the same draw throughout
+    image = jnp.asarray(one.images[0], jnp.float32) / 255
+
+    def mean_loss(private, public, now, keys):
+        example = models.Example(image, jnp.int32(0))
+        losses = [model.loss(private, public, example, now, key)[0] for key in keys]
+        return jnp.mean(jnp.stack(losses))
+
+    adam = optax.adam(0.1)
+    moments = adam.init(state.params["private"])
+    for now in range(3):
+        keys = jax.random.split(jax.random.split(jax.random.fold_in(cell.secret, now))[1], 4)
+        wanted, gradient = jax.value_and_grad(mean_loss)(*state.params.values(), now, keys)
+        updates, moments = adam.update(gradient, moments)
+        private = optax.apply_updates(state.params["private"], updates)
+        before = state
+        state = warmup.step(model, plan, recipe, one, cell, state, jnp.int32(now))
+        np.testing.assert_allclose(state.params["private"]["w"], private["w"], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(state.diagnostics.loss, wanted, rtol=1e-4)
+        assert not tiny.same(state.params["public"], before.params["public"])
+        assert not tiny.same(state.ema, before.ema)
+    assert int(state.step) == 3
 
 
 def init(key):
