@@ -1,8 +1,9 @@
-"""Ceilings of the field's protocol: what its classifier says when it is trained on the real images themselves.
+"""The field's protocol alone: its classifier trained on a data set's train split and tested on its test split.
 
-No synthetic set can be expected to be worth more. Accuracy and macro AUC on the official test images are means over
-three seeds; the interval resamples test images and seeds. MNIST and the files of MedMNIST are looked for in --data_dir
-and left out where they are not there.
+Of real images that is the ceiling: no synthetic set can be expected to be worth more. An .npz whose train images are
+synthetic is judged by --dataset=FILE.npz. Accuracy and macro AUC are means over three seeds; the interval resamples
+test images and seeds. MNIST and the files of MedMNIST are looked for in --data_dir and left out where they are not
+there.
 """
 
 import pathlib
@@ -45,7 +46,7 @@ def _load(name, data_dir):
 
 
 def ceiling(dataset: data.Dataset) -> dict:
-    """The classifier of the field on all real images of the training split, tested on the test split."""
+    """The classifier of the field on all images of the train split, tested on the test split."""
     train, test = (
         (dataset.images[rows], dataset.labels[rows])
         for rows in (dataset.split == 0, dataset.split == data.TEST)
@@ -74,8 +75,8 @@ def table(result: dict) -> str:
         for row in result["rows"]
     ]
     return (
-        f"Trained on the real images, {result['seeds']} seeds of {result['steps']:,} steps, on {result['device']}; "
-        f"95 % intervals over test images and seeds\n\n{words.grid(header, rows)}"
+        f"Trained on all images of the train split, {result['seeds']} seeds of {result['steps']:,} "
+        f"steps, on {result['device']}; 95 % intervals over test images and seeds\n\n{words.grid(header, rows)}"
     )
 
 

@@ -34,7 +34,7 @@ class Row(NamedTuple):
     score: str  # accuracy, or auc (macro AUC)
     value: float  # mean of a small net that knows synthetic images alone, tested on real ones
     half: float | None  # half of the 95 % t interval over the runs; None of one run
-    rival: float | None  # today's private classifier of the members at this eps
+    rival: float | None  # the private classifier of the members at this eps
     members: float | None  # the same net that knows the members, without privacy
     coverage: float | None  # real images that have a synthetic one near
     seconds: float | None  # of a run, median of those on CPU cores; None where there was none
@@ -104,9 +104,8 @@ def _row(key: tuple, runs: Sequence[dict]) -> Row:
     values = _values(runs, "utility", "synthetic", score)
     found = intervals.t_interval(values) if len(values) > 1 else {"value": values[0]}
     half = (found["high"] - found["low"]) / 2 if len(values) > 1 else None
-    today = [run for run in runs if "folds" in run["config"]]  # before, the rival was another
     means = (
-        _mean(_values(today, "utility", "private_classifier", score)),
+        _mean(_values(runs, "utility", "private_classifier", score)),
         _mean(_values(runs, "utility", "members", score)),
         _mean(_values(runs, "fidelity", "synthetic", "coverage")),
     )

@@ -21,20 +21,13 @@ def test_a_row_is_a_setting_over_its_runs():
     assert prior.signal == pytest.approx(500 / 10 / 3.73)
 
 
-def test_the_private_classifier_is_that_of_todays_records():
-    older, newer = run(0.6, 0), run(0.6, 1, folds=None)
-    for one, accuracy in ((older, 0.5), (newer, 0.9)):
-        one["utility"]["private_classifier"] = {"accuracy": fake_records.m(accuracy, 0.1)}
-    assert measured.of([older])[0].rival is None
-    assert measured.of([older, newer])[0].rival == pytest.approx(90)
-
-
-def test_what_is_no_release_alone_is_left_out():
+def test_what_is_no_release_alone_or_is_judged_otherwise_is_left_out():
     sgd = [{"n": 500, "sampling_rate": 0.1, "steps": 9, "noise_multiplier": 1.0}]
     others = (
         run(0.6, 0, stages=sgd),
         run(0.6, 0, noise=0.0),
         run(0.6, 0, preset="paper"),
+        run(0.6, 0, evaluation="full"),
         run(0.6, 0) | {"diverged": "at step 1"},
     )
     assert measured.of(others) == []

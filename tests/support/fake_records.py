@@ -32,7 +32,7 @@ def record(
         "schema": 1,
         "config": {
             "model": model, "dataset": dataset, "eps": eps, "preset": "corrected", "size": "tiny", "steps": 400,
-            "seed": seed, "n_samples": 1000, "clip_norm": 1.0, "sampling_rate": None,
+            "seed": seed, "evaluation": "quick", "n_samples": 1000, "clip_norm": 1.0, "sampling_rate": None,
             "model_config": {"width": 64, "depth": 3}, "recipe": {"learning_rate": 2e-3, "ema": 0.99}, **config,
         },
         "data": {
