@@ -60,8 +60,10 @@ def summing(combine):
         grads = jax.vmap(jax.grad(loss), (None, 0, 0))(params, examples, keys)
         return combine(grads, valid, clip), NOTHING
 
-    clipped_sum.__name__ = combine.__name__
     return clipped_sum
+
+
+each = jax.tree.map
 
 
 def like(x, g):
@@ -73,11 +75,11 @@ def lengths(grads):
 
 
 def masked(grads, keep):
-    return jax.tree.map(lambda g: jnp.where(like(keep, g), g, 0.0), grads)
+    return each(lambda g: jnp.where(like(keep, g), g, 0.0), grads)
 
 
 def total(grads):
-    return jax.tree.map(lambda g: g.sum(0), grads)
+    return each(lambda g: g.sum(0), grads)
 
 
 def finite(grads, valid):
@@ -86,65 +88,17 @@ def finite(grads, valid):
 
 def shorten(grads, clip):
     scale = jnp.minimum(1.0, clip / jnp.maximum(lengths(grads), 1e-30))
-    return jax.tree.map(lambda g: g * like(scale, g), grads)
+    return each(lambda g: g * like(scale, g), grads)
 
 
 def correct(grads, valid, clip):
     return total(shorten(finite(grads, valid), clip))
 
 
-def unclipped(grads, valid, clip):
-    return total(finite(grads, valid))
-
-
-def clipped_after_the_sum(grads, valid, clip):
-    return total(shorten(jax.tree.map(lambda g: g[None], total(finite(grads, valid))), clip))
-
-
-def clipped_leaf_by_leaf(grads, valid, clip):
-    return {name: total(shorten(g, clip)) for name, g in finite(grads, valid).items()}
-
-
-def clipped_twice_for_two_halves(grads, valid, clip):
-    half = total(shorten(jax.tree.map(lambda g: g / 2, finite(grads, valid)), clip))
-    return jax.tree.map(lambda g: g + g, half)
-
-
-def masked_by_a_product(grads, valid, clip):
-    grads = shorten(grads, clip)
-    return jax.tree.map(lambda g: (g * like(valid, g)).sum(0), grads)
-
-
-def nonfinite_kept(grads, valid, clip):
-    return total(masked(shorten(grads, clip), valid))
-
-
-def divided_by_the_realised_batch(grads, valid, clip):
-    summed = total(shorten(finite(grads, valid), clip))
-    return jax.tree.map(lambda g: g * len(valid) / jnp.maximum(valid.sum(), 1), summed)
-
-
 def centred_across_examples(grads, valid, clip):
     """What BatchNorm does: one example's gradient depends on the others."""
-    grads = finite(grads, valid)
-    centred = jax.tree.map(lambda g: g - g.mean(0, keepdims=True), shorten(grads, clip))
+    centred = each(lambda g: g - g.mean(0, keepdims=True), shorten(finite(grads, valid), clip))
     return total(shorten(masked(centred, valid), clip))
-
-
-def one_key_for_all_leaves(tree, key, std):
-    return jax.tree.map(lambda x: x + std * jax.random.normal(key, x.shape), tree)
-
-
-def one_key_for_all_steps(tree, key, std):
-    return REAL_NOISE(tree, jax.random.key(3), std)
-
-
-def noise_of_half_the_scale(tree, key, std):
-    return REAL_NOISE(tree, key, std / 2)
-
-
-def noise_forgotten(tree, key, std):
-    return tree
 
 
 def noise_for_each_of_two_devices(tree, key, std):
@@ -159,46 +113,66 @@ def lowest_indices_kept(key, mask, q, slots):
     return indices, jnp.arange(slots) < chosen.sum()
 
 
-def rate_of_a_loader(key, mask, q, slots):
-    batches = math.ceil(1 / q)  # of a data loader that keeps the last, smaller batch
-    return REAL_POISSON(key, mask, 1 / batches, slots)
-
-
 def fixed_size_batches(key, mask, q, slots):
     order = jax.random.permutation(key, len(mask)).astype(jnp.int32)
     return order[:slots], jnp.arange(slots) < round(q * len(mask))
 
 
-def one_sample_for_all_steps(key, mask, q, slots):
-    return REAL_POISSON(jax.random.key(3), mask, q, slots)
+# fmt: off
+CLIPS = {  # (per-example gradients, valid, clip norm) -> their sum
+    "unclipped": lambda g, valid, clip: total(finite(g, valid)),
+    "clipped_after_the_sum":
+        lambda g, valid, clip: total(shorten(each(lambda x: x[None], total(finite(g, valid))), clip)),
+    "clipped_leaf_by_leaf":
+        lambda g, valid, clip: {name: total(shorten(leaf, clip)) for name, leaf in finite(g, valid).items()},
+    "clipped_twice_for_two_halves":
+        lambda g, valid, clip: each(lambda x: 2 * x, correct(each(lambda x: x / 2, g), valid, clip)),
+    "masked_by_a_product":
+        lambda g, valid, clip: each(lambda x: (x * like(valid, x)).sum(0), shorten(g, clip)),
+    "nonfinite_kept": lambda g, valid, clip: total(masked(shorten(g, clip), valid)),
+    "centred_across_examples": centred_across_examples,
+    "divided_by_the_realised_batch":
+        lambda g, valid, clip: each(lambda x: x * len(valid) / jnp.maximum(valid.sum(), 1), correct(g, valid, clip)),
+}
+NOISES = {  # (sum, key, std) -> the noised sum
+    "one_key_for_all_leaves":
+        lambda tree, key, std: each(lambda x: x + std * jax.random.normal(key, x.shape), tree),
+    "one_key_for_all_steps": lambda tree, key, std: REAL_NOISE(tree, jax.random.key(3), std),
+    "noise_of_half_the_scale": lambda tree, key, std: REAL_NOISE(tree, key, std / 2),
+    "noise_for_each_of_two_devices": noise_for_each_of_two_devices,
+    "noise_forgotten": lambda tree, key, std: tree,
+}
+SAMPLERS = {  # (key, mask, q, slots) -> (indices, valid)
+    "lowest_indices_kept": lowest_indices_kept,
+    # of a data loader that keeps the last, smaller batch
+    "rate_of_a_loader": lambda key, mask, q, slots: REAL_POISSON(key, mask, 1 / math.ceil(1 / q), slots),
+    "fixed_size_batches": fixed_size_batches,
+    "one_sample_for_all_steps": lambda key, mask, q, slots: REAL_POISSON(jax.random.key(3), mask, q, slots),
+}
+# fmt: on
+
+
+def faulty(name):
+    """(module, name of its function, what stands in for it)."""
+    if name in CLIPS:
+        return clipping, "clipped_sum", summing(CLIPS[name])
+    if name in NOISES:
+        return noise, "gaussian", NOISES[name]
+    return sampling, "poisson", SAMPLERS[name]
 
 
 FAULTS = [
-    (clipping, "clipped_sum", summing(unclipped), checks.sensitivity),
-    (clipping, "clipped_sum", summing(clipped_after_the_sum), checks.sensitivity),
-    (clipping, "clipped_sum", summing(clipped_leaf_by_leaf), checks.sensitivity),
-    (clipping, "clipped_sum", summing(clipped_twice_for_two_halves), checks.sensitivity),
-    (clipping, "clipped_sum", summing(masked_by_a_product), checks.sensitivity),
-    (clipping, "clipped_sum", summing(nonfinite_kept), checks.sensitivity),
-    (clipping, "clipped_sum", summing(centred_across_examples), checks.sensitivity),
-    (clipping, "clipped_sum", summing(divided_by_the_realised_batch), checks.sensitivity),
-    (clipping, "clipped_sum", summing(divided_by_the_realised_batch), checks.public_denominator),
-    (noise, "gaussian", one_key_for_all_leaves, checks.noise_scale),
-    (noise, "gaussian", one_key_for_all_steps, checks.noise_scale),
-    (noise, "gaussian", noise_of_half_the_scale, checks.noise_scale),
-    (noise, "gaussian", noise_for_each_of_two_devices, checks.noise_scale),
-    (sampling, "poisson", lowest_indices_kept, checks.uniform_truncation),
-    (sampling, "poisson", rate_of_a_loader, checks.poisson_sampling),
-    (sampling, "poisson", fixed_size_batches, checks.poisson_sampling),
-    (sampling, "poisson", one_sample_for_all_steps, checks.poisson_sampling),
+    *((name, checks.sensitivity) for name in CLIPS),
+    ("divided_by_the_realised_batch", checks.public_denominator),
+    *((name, checks.noise_scale) for name in NOISES if name != "noise_forgotten"),
+    ("lowest_indices_kept", checks.uniform_truncation),
+    *((name, checks.poisson_sampling) for name in SAMPLERS if name != "lowest_indices_kept"),
 ]
 
 
-@pytest.mark.parametrize(
-    ("module", "name", "fault", "check"), FAULTS, ids=[f[2].__name__ for f in FAULTS]
-)
-def test_is_caught(module, name, fault, check):
-    assert_caught(module, name, fault, check)
+@pytest.mark.parametrize(("name", "check"), FAULTS, ids=[name for name, _ in FAULTS])
+def test_is_caught(name, check):
+    assert_caught(*faulty(name), check)
 
 
 def assert_caught(module, name, fault, check):
@@ -212,14 +186,7 @@ def assert_caught(module, name, fault, check):
 # One-shot releases: every sum of moments.py, and the sums in a prior's space that shape one another.
 
 REAL_ENCODED, REAL_CLIPPED = release.encoded, moments._clipped
-
-
-def rows_as_they_are(rows):
-    return np.where(np.isfinite(rows).all(1, keepdims=True), rows, 0.0)
-
-
-def clipped_by_coordinate(rows):
-    return np.clip(np.nan_to_num(rows, nan=0.0), -1.0, 1.0)
+REAL_VOTES = moments.votes
 
 
 def clipped_by_the_longest_row(rows):
@@ -228,32 +195,8 @@ def clipped_by_the_longest_row(rows):
     return REAL_CLIPPED(rows / max(1.0, np.linalg.norm(rows, axis=1).max()))
 
 
-def clipped_nonfinite_kept(rows):
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1.0)
-
-
 def counted_in_every_class(labels, n_classes):
     return np.ones((len(labels), n_classes))
-
-
-@pytest.mark.parametrize(
-    ("name", "fault"),
-    [
-        ("_clipped", rows_as_they_are),
-        ("_clipped", clipped_by_coordinate),
-        ("_clipped", clipped_by_the_longest_row),
-        ("_clipped", clipped_nonfinite_kept),
-        ("_one_hot", counted_in_every_class),
-    ],
-)
-@pytest.mark.parametrize("summed", release_checks.SUMS)
-def test_is_caught_in_every_sum_of_a_release(name, fault, summed):
-    if name == "_one_hot" and summed == "energies":
-        pytest.skip("has no classes")
-    check = functools.partial(release_checks.any_row, summed)
-    check()
-    with np.errstate(all="ignore"):
-        assert_caught(moments, name, fault, check)
 
 
 def components_of_equal_size(u, labels, centres):
@@ -267,14 +210,6 @@ def codes_on_the_members_scale(prior, images):
     return codes * prior.radius / np.linalg.norm(codes, axis=1).max()
 
 
-@pytest.mark.parametrize(
-    ("name", "fault"),
-    [("nearest", components_of_equal_size), ("encoded", codes_on_the_members_scale)],
-)
-def test_a_row_that_sees_other_members_is_caught(name, fault):
-    assert_caught(release, name, fault, release_checks.neighbours)
-
-
 def votes_by_rank(codes, labels, population):
     """Where each row's vote goes depends on who else votes."""
     return np.argsort(np.argsort(codes[:, 0])) % population.shape[1]
@@ -284,28 +219,40 @@ def a_vote_for_each_of_two(cells, count, key, std):
     return REAL_VOTES(np.concatenate([cells, (cells + 1) % count]), count, key, std)
 
 
-def each_round_with_the_whole_budget(cells, count, key, std):
-    return REAL_VOTES(cells, count, key, std / pe.ROUNDS**0.5)
+# fmt: off
+OF_ROWS = {
+    "as they are": ("_clipped", lambda rows: np.where(np.isfinite(rows).all(1, keepdims=True), rows, 0.0)),
+    "by coordinate": ("_clipped", lambda rows: np.clip(np.nan_to_num(rows, nan=0.0), -1.0, 1.0)),
+    "by the longest": ("_clipped", clipped_by_the_longest_row),
+    "nonfinite kept": ("_clipped", lambda rows: rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1.0)),
+    "in every class": ("_one_hot", counted_in_every_class),
+}
+OF_RELEASES = {
+    "components": (release, "nearest", components_of_equal_size, release_checks.neighbours),
+    "scale": (release, "encoded", codes_on_the_members_scale, release_checks.neighbours),
+    "rank": (release, "nearest", votes_by_rank, release_checks.vote_neighbours),
+    "two votes": (moments, "votes", a_vote_for_each_of_two, release_checks.vote_neighbours),
+    "each round": (
+        moments, "votes", lambda *a: REAL_VOTES(*a[:-1], a[-1] / pe.ROUNDS**0.5), release_checks.vote_budget),
+    **{share: (release, share, 1.0, release_checks.budget) for share in ("MEANS", "ROUNDS", "LAST")},
+}
+# fmt: on
 
 
-REAL_VOTES = moments.votes
+@pytest.mark.parametrize("fault", OF_ROWS)
+@pytest.mark.parametrize("summed", release_checks.SUMS)
+def test_is_caught_in_every_sum_of_a_release(fault, summed):
+    if fault == "in every class" and summed == "energies":
+        pytest.skip("has no classes")
+    check = functools.partial(release_checks.any_row, summed)
+    check()
+    with np.errstate(all="ignore"):
+        assert_caught(moments, *OF_ROWS[fault], check)
 
 
-@pytest.mark.parametrize(
-    ("module", "name", "fault", "check"),
-    [
-        (release, "nearest", votes_by_rank, release_checks.vote_neighbours),
-        (moments, "votes", a_vote_for_each_of_two, release_checks.vote_neighbours),
-        (moments, "votes", each_round_with_the_whole_budget, release_checks.vote_budget),
-    ],
-)
-def test_a_vote_too_many_or_too_loud_is_caught(module, name, fault, check):
-    assert_caught(module, name, fault, check)
-
-
-@pytest.mark.parametrize("share", ["MEANS", "ROUNDS", "LAST"])
-def test_a_sum_that_takes_the_whole_budget_is_caught(share):
-    assert_caught(release, share, 1.0, release_checks.budget)
+@pytest.mark.parametrize("fault", OF_RELEASES)
+def test_a_row_that_sees_others_votes_too_much_or_spends_too_much_is_caught(fault):
+    assert_caught(*OF_RELEASES[fault])
 
 
 def test_one_key_for_all_rounds_is_caught():
@@ -330,97 +277,60 @@ def test_the_harness_itself_is_not_what_is_caught(check):
 
 # The accountant, the ends of noise and the release: module, name, fault, the test that fails, its arguments.
 
-
-def steps_counted_once(steps):
-    return REAL_MERGED([part._replace(count=1) for part in steps])
-
-
-def noise_added_up_without_squares(steps):
-    return sum(part.count / part.noise for part in steps) ** 0.5
-
-
-def truncation_is_free(self):
-    return Steps(self.steps, self.sampling_rate, self.noise_multiplier)
-
-
-def half_the_rate(self):
-    return Steps(self.steps, self.sampling_rate / 2, self.noise_multiplier)
-
-
-def delta_of_less(mu, eps):
-    return REAL_LOG_DELTA(0.99 * mu, eps)
-
-
-def ends_that_cost_nothing(steps, words, delta):
-    return 0.0
-
-
-def numbers_rounded_to_the_nearest(x, digits, rounding):
-    return f"{x:.{digits}g}"
-
-
-def rows_not_clipped(rows):
-    return rows
-
-
-def half_the_noise_of_a_release(sums, key, std):
-    return REAL_NOISED(sums, key, std / 2)
-
-
-def one_draw_for_all_sums(key, count):
-    return REAL_HOST(jax.random.key(3), count)
-
-
-def draws_of_23_bits(key, count):
-    return np.asarray(jax.random.normal(key, (count,)), np.float64)
-
-
-def draws_that_are_not_rounded(tree, key, std):
-    return jax.tree.map(lambda x: x + std * jax.random.normal(key, x.shape), tree)
-
-
-def noise_left_out(sums, key, std):
-    return sums
-
-
-def noise_of_twice_the_eps(n, eps, delta):
-    return REAL_OF_MEANS(n, 2 * eps, delta)
-
-
 REAL_OF_MEANS = private_classifier.noise
 REAL_MERGED, REAL_LOG_DELTA = accounting._merged, gdp.log_delta
 REAL_NOISED, REAL_HOST = moments._noised, noise.normal_on_host
-ACCOUNTING, PLAN = "tests/dp/accounting_test.py", "tests/dp/plan_test.py"
-MOMENTS, NOISE = "tests/dp/moments_test.py", "tests/dp/noise_test.py"
-TAILS, GAUSSIAN = "tests/dp/tails_test.py", "tests/baselines/gaussian_test.py"
+TEST = "tests/dp/accounting_test.py::test"
+CLOSED_FORM = f"{TEST}_steps_in_which_nothing_is_sampled_are_the_closed_form_at_any_delta"
+TRUTH = f"{TEST}_the_closed_form_is_never_below_the_truth_and_hardly_above_it"
+PLAN, MOMENTS, NOISE = (f"tests/dp/{name}_test.py::test" for name in ("plan", "moments", "noise"))
 MEANS = (
     "tests/utility/private_classifier_test.py"
     "::test_a_member_tells_no_more_of_the_means_than_the_plan_accounts_for"
 )
-CLOSED_FORM = (
-    f"{ACCOUNTING}::test_steps_in_which_nothing_is_sampled_are_the_closed_form_at_any_delta"
-)
-TRUTH = f"{ACCOUNTING}::test_the_closed_form_is_never_below_the_truth_and_hardly_above_it"
 # fmt: off
-NAMED = [
-    (accounting, "_merged", steps_counted_once, CLOSED_FORM, (Steps(20_000, 1.0, 60.0), 1e-9, 16.4189)),
-    (accounting, "_mu", noise_added_up_without_squares, f"{ACCOUNTING}::test_stages_that_are_gaussian_compose_to_one"),
-    (plan.DPSGD, "accounted", truncation_is_free, f"{ACCOUNTING}::test_truncation_is_paid_for"),
-    (plan.DPSGD, "accounted", half_the_rate, f"{PLAN}::test_what_is_accounted_of_a_stage"),
-    (gdp, "log_delta", delta_of_less, TRUTH),
-    (tails, "beyond", ends_that_cost_nothing, f"{TAILS}::test_a_plan_whose_noise_ends_too_soon_claims_nothing"),
-    (rounding, "_rounded", numbers_rounded_to_the_nearest, f"{PLAN}::test_a_statement_never_names_less_than_is_spent"),
-    (moments, "_clipped", rows_not_clipped, f"{MOMENTS}::test_one_unit_moves_a_release_by_at_most_one", ("energies",)),
-    (moments, "_one_hot", counted_in_every_class,
-     f"{MOMENTS}::test_a_row_as_long_as_allowed_uses_all_of_the_sensitivity"),
-    (moments, "_noised", half_the_noise_of_a_release, f"{MOMENTS}::test_the_noise_is_what_the_docstrings_say"),
-    (noise, "normal_on_host", one_draw_for_all_sums, f"{GAUSSIAN}::test_each_sum_draws_noise_of_its_own"),
-    (noise, "normal_on_host", draws_of_23_bits, f"{NOISE}::test_a_release_adds_its_noise_before_it_rounds"),
-    (noise, "gaussian", draws_that_are_not_rounded, f"{NOISE}::test_no_low_bit_tells_what_was_noised", (0.7123457,)),
-    (release, "encoded", codes_on_the_members_scale, MEANS),
-    (moments, "_noised", noise_left_out, MEANS),
-    (private_classifier, "noise", noise_of_twice_the_eps, MEANS),
-]
+NAMED = {
+    "steps counted once": (
+        accounting, "_merged", lambda steps: REAL_MERGED([part._replace(count=1) for part in steps]),
+        CLOSED_FORM, (Steps(20_000, 1.0, 60.0), 1e-9, 16.4189)),
+    "noise added up without squares": (
+        accounting, "_mu", lambda steps: sum(part.count / part.noise for part in steps) ** 0.5,
+        f"{TEST}_stages_that_are_gaussian_compose_to_one"),
+    "truncation is free": (
+        plan.DPSGD, "accounted", lambda self: Steps(self.steps, self.sampling_rate, self.noise_multiplier),
+        f"{TEST}_truncation_is_paid_for"),
+    "half the rate": (
+        plan.DPSGD, "accounted", lambda self: Steps(self.steps, self.sampling_rate / 2, self.noise_multiplier),
+        f"{PLAN}_what_is_accounted_of_a_stage"),
+    "delta of less": (gdp, "log_delta", lambda mu, eps: REAL_LOG_DELTA(0.99 * mu, eps), TRUTH),
+    "ends that cost nothing": (
+        tails, "beyond", lambda *_: 0.0,
+        "tests/dp/tails_test.py::test_a_plan_whose_noise_ends_too_soon_claims_nothing"),
+    "numbers rounded to the nearest": (
+        rounding, "_rounded", lambda x, digits, _: f"{x:.{digits}g}",
+        f"{PLAN}_a_statement_never_names_less_than_is_spent"),
+    "rows not clipped": (
+        moments, "_clipped", lambda rows: rows, f"{MOMENTS}_one_unit_moves_a_release_by_at_most_one", ("energies",)),
+    "counted in every class": (
+        moments, "_one_hot", counted_in_every_class,
+        f"{MOMENTS}_a_row_as_long_as_allowed_uses_all_of_the_sensitivity"),
+    "half the noise of a release": (
+        moments, "_noised", lambda sums, key, std: REAL_NOISED(sums, key, std / 2),
+        f"{MOMENTS}_the_noise_is_what_the_docstrings_say"),
+    "one draw for all sums": (
+        noise, "normal_on_host", lambda key, count: REAL_HOST(jax.random.key(3), count),
+        "tests/baselines/gaussian_test.py::test_each_sum_draws_noise_of_its_own"),
+    "draws of 23 bits": (
+        noise, "normal_on_host", lambda key, count: np.asarray(jax.random.normal(key, (count,)), np.float64),
+        f"{NOISE}_a_release_adds_its_noise_before_it_rounds"),
+    "draws that are not rounded": (
+        noise, "gaussian", NOISES["one_key_for_all_leaves"],
+        f"{NOISE}_no_low_bit_tells_what_was_noised", (0.7123457,)),
+    "codes on the members' scale": (release, "encoded", codes_on_the_members_scale, MEANS),
+    "noise left out": (moments, "_noised", lambda sums, key, std: sums, MEANS),
+    "noise of twice the eps": (
+        private_classifier, "noise", lambda n, eps, delta: REAL_OF_MEANS(n, 2 * eps, delta), MEANS),
+}
 # fmt: on
 
 
@@ -438,9 +348,9 @@ def test_of(name):
 test_of.__test__ = False
 
 
-@pytest.mark.parametrize("named", NAMED, ids=[f[2].__name__ for f in NAMED])
+@pytest.mark.parametrize("named", NAMED)
 def test_is_caught_by_the_test_that_is_named(named):
-    module, name, fault, test, *arguments = named
+    module, name, fault, test, *arguments = NAMED[named]
     check, caught = test_of(test), (AssertionError, ExceptionGroup)
     accounting._spent.cache_clear()
     try:
@@ -457,14 +367,10 @@ def test_is_caught_by_the_test_that_is_named(named):
 
 def test_every_fault_names_the_test_that_catches_it():
     """At least 20, in each of sampler, clip, noise, accountant and release."""
-    seen = {
-        getattr(check, "func", check)
-        for check in test_of(GUARANTEES.partition("::")[0] + "::CHECKS")
-    }
-    named = [(module, fault.__name__, check in seen) for module, _, fault, check in FAULTS]
-    named += [
-        (module, fault.__name__, callable(test_of(test))) for module, _, fault, test, *_ in NAMED
-    ]
+    checked = test_of(GUARANTEES.partition("::")[0] + "::CHECKS")
+    seen = {getattr(check, "func", check) for check in checked}
+    named = [(faulty(name)[0], name, check in seen) for name, check in FAULTS]
+    named += [(fault[0], name, callable(test_of(fault[3]))) for name, fault in NAMED.items()]
     assert all(found for *_, found in named)
     assert len({name for _, name, _ in named}) >= 20
     assert {sampling, clipping, noise, accounting, moments} <= {module for module, *_ in named}
@@ -474,15 +380,9 @@ def test_every_fault_names_the_test_that_catches_it():
 # gradients lie on one axis, opposed, so that one can push the other aside: the canary's is the longer.
 
 AUDITED = [
-    (clipping, "clipped_sum", summing(unclipped)),
-    (clipping, "clipped_sum", summing(clipped_after_the_sum)),
-    (clipping, "clipped_sum", summing(clipped_leaf_by_leaf)),
-    (clipping, "clipped_sum", summing(clipped_twice_for_two_halves)),
-    (clipping, "clipped_sum", summing(divided_by_the_realised_batch)),
-    (noise, "gaussian", noise_forgotten),
-    (noise, "gaussian", noise_of_half_the_scale),
-    (noise, "gaussian", one_key_for_all_leaves),
-    (noise, "gaussian", one_key_for_all_steps),
+    *("unclipped", "clipped_after_the_sum", "clipped_leaf_by_leaf", "clipped_twice_for_two_halves"),
+    *("divided_by_the_realised_batch", "noise_forgotten", "noise_of_half_the_scale"),
+    *("one_key_for_all_leaves", "one_key_for_all_steps"),
 ]
 
 
@@ -507,12 +407,9 @@ def refuted():
     return max(row["bound"] for row in rows.values()) > claim.eps
 
 
-@pytest.mark.parametrize(
-    ("module", "name", "fault"), AUDITED, ids=[fault[2].__name__ for fault in AUDITED]
-)
-def test_is_caught_by_an_audit(module, name, fault):
-    unchecked = jax.debug_key_reuse(False)
-    with compiled_anew(), mock.patch.object(module, name, fault), unchecked:
+@pytest.mark.parametrize("name", AUDITED)
+def test_is_caught_by_an_audit(name):
+    with compiled_anew(), mock.patch.object(*faulty(name)), jax.debug_key_reuse(False):
         assert refuted()
 
 
