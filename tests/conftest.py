@@ -5,14 +5,19 @@ what runs for hundreds of steps: the classifier. XLA_FLAGS="" uv run pytest: tha
 Hypothesis tries the same examples every time, and nothing is timed: a busy machine is no failure.
 """
 
+import functools
+
 import environment
 import hypothesis
 import jax
 import pytest
+from jax._src.interpreters import mlir
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
 jax.config.update("jax_disable_most_optimizations", True)
+# One context for all programs: to load its dialects takes a third of the time of a small one.
+mlir.make_ir_context = functools.cache(mlir.make_ir_context)
 
 hypothesis.settings.register_profile(
     "same",
@@ -48,11 +53,12 @@ def _bounded_memory(request):
     """Compiled programs are forgotten where they fill the memory: hundreds of them take gigabytes.
 
     Until then the next module has what every module compiles: small operations, several seconds of them. Programs of
-    code with faults are shared with nobody.
+    code with faults are shared with nobody. (What is kept on disk is: its name is a digest of the whole program.)
     """
     faulty = request.module.__name__.endswith("faults_test")
     if faulty:
         environment.forget()
+    environment.exchange()
     yield
     if faulty or environment.resident() > environment.ENOUGH:
         environment.forget()
@@ -78,8 +84,7 @@ def short_training(request):
     from fpu.utility import protocols
 
     kept, steps = protocols.PROTOCOLS, request.module.TRAINING_STEPS
-    protocols.PROTOCOLS = {
-        name: how._replace(steps=steps, small_steps=steps) for name, how in kept.items()
-    }
+    few = {"steps": steps, "small_steps": steps}
+    protocols.PROTOCOLS = {name: how._replace(**few) for name, how in kept.items()}
     yield
     protocols.PROTOCOLS = kept

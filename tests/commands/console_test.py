@@ -17,26 +17,35 @@ def fpu(*args):
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@pytest.fixture
+def told(monkeypatch, capsys):
+    """(words) -> exit code, stdout and stderr of what needs no other process."""
+
+    def call(*args):
+        monkeypatch.setattr(sys, "argv", ["fpu", *args])
+        try:
+            code = console.main()
+        except SystemExit as end:
+            code = end.code
+        return code or 0, *capsys.readouterr()
+
+    return call
+
+
 @pytest.mark.parametrize("args", [[], ["--help"], ["-h"]])
-def test_help_lists_the_commands(args):
-    done = fpu(*args)
-    assert (done.returncode, done.stderr) == (0, "")
+def test_help_lists_the_commands(told, args):
+    code, out, error = told(*args)
+    assert (code, error) == (0, "")
     for name in console.COMMANDS:
-        assert f"\n  fpu {name} " in done.stdout
-    assert all(len(line) <= 120 for line in done.stdout.splitlines())
+        assert f"\n  fpu {name} " in out
+    assert all(len(line) <= 120 for line in out.splitlines())
 
 
-def test_version():
-    done = fpu("--version")
-    assert (done.returncode, done.stdout) == (0, "fpu 0.1.0\n")
-
-
-def test_an_unknown_command_names_the_nearest():
-    done = fpu("genrate", "--n=5")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(
-        "error: genrate is no command: did you mean generate? (known: run,"
-    )
+def test_the_version_is_told_and_an_unknown_command_names_the_nearest(told):
+    assert told("--version") == (0, "fpu 0.1.0\n", "")
+    code, out, error = told("genrate", "--n=5")
+    assert (code, out) == (2, "")
+    assert error.startswith("error: genrate is no command: did you mean generate? (known:")
 
 
 def test_a_command_has_its_flags_and_its_errors():
@@ -64,8 +73,7 @@ def test_the_wheel_holds_fpu_alone_with_all_its_files(tmp_path):
     assert "fpu = fpu.commands.console:main" in scripts
     assert "Operating System :: MacOS" in metadata
     kinds = (".py", ".css", ".html", ".js", ".md", ".npz")
-    files = {
-        str(path.relative_to(ROOT)) for path in (ROOT / "fpu").rglob("*") if path.suffix in kinds
-    }
+    found = (path for path in (ROOT / "fpu").rglob("*") if path.suffix in kinds)
+    files = {str(path.relative_to(ROOT)) for path in found}
     assert files <= names
     assert any(name.endswith(".css") for name in files)

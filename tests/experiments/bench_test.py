@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import shared_run
 import tiny_prior
 
 from experiments import bench
@@ -127,8 +128,7 @@ def test_a_stage_of_dpsgd_is_paired_with_the_whole_budget_in_the_release(run_sui
         stage.jobs.defaults, "defaults", lambda *a, **k: learning(*a, **k)._replace(steps=2)
     )
     monkeypatch.setattr(stage.jobs.defaults, "draw_steps", lambda *a: 2)
-    small = dataclasses.replace(vae.SIZES["tiny"], width=8, depth=1, latent=4)
-    monkeypatch.setitem(vae.SIZES, "tiny", small)
+    monkeypatch.setattr(vae, "make", shared_run.plain)
     monkeypatch.setattr(stage.train.warmup, "DRAWS", 60)
     protocols = stage.protocols.PROTOCOLS
     monkeypatch.setitem(protocols, "quick", protocols["quick"]._replace(steps=2))
@@ -180,9 +180,8 @@ record = {"model": flags["model"], "cost": {"seconds": time.time()}}
 )
 def test_killed_runs_are_compared_bitwise_with_an_undisturbed_run(run_suite, content, equal):
     child = CHILD.replace("CONTENT", content)
-    result, table = run_suite(
-        "faults", faults, MODELS=("vae",), KILLS=(signal.SIGKILL,), _CHILD=child
-    )
+    few = {"MODELS": ("vae",), "KILLS": (signal.SIGKILL,)}
+    result, table = run_suite("faults", faults, _CHILD=child, **few)
     (row,) = result["rows"]
     assert row["equal"] is equal
     assert f"| vae | SIGKILL | 1 | {row['place']} 1 | {int(equal)} |" in table
@@ -213,9 +212,10 @@ def test_devices_are_compared_within_a_round(run_suite, one_linear_model, monkey
     sizes = {"NETWORKS": (network,), "ROUNDS": 2, "N": 20, "DRAWS": 10, "BATCH": {"cpu": 5}}
     result, _ = run_suite("devices", devices, **sizes)
     assert (result["counts"], result["fake"]) == ([1], True)
+    same = {"1": [1.0, 1.0, 1.0]}
     assert [(row["what"], row["gain"]) for row in result["rows"]] == [
-        ("step", {"1": [1.0, 1.0, 1.0]}),
-        ("draw", {"1": [1.0, 1.0, 1.0]}),
+        ("step", same),
+        ("draw", same),
     ]
     result["counts"] = [1, 2]
     for row in result["rows"]:

@@ -19,7 +19,10 @@ from fpu.pipeline import auditing, copies, jobs, run, settings, sweep
 from fpu.pipeline.settings import Options
 from fpu.privacy import audit
 
-pytestmark = [pytest.mark.filterwarnings("default::DeprecationWarning:jax_privacy")]
+pytestmark = [
+    pytest.mark.filterwarnings("default::DeprecationWarning:jax_privacy"),
+    pytest.mark.usefixtures("plain"),
+]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -168,8 +171,7 @@ def test_a_refuted_run_keeps_its_record_and_ends_with_code_3(tmp_path, quick, mo
     monkeypatch.setattr(auditing, "_canary_worlds", lambda *_: {"elbo": sides(9.0, 20)})
     broken = tmp_path / "broken"
     assert ended(flags(broken), monkeypatch) == run.REFUTED == 3
-    said = [line for line in capsys.readouterr().err.splitlines() if "REFUTED" in line]
-    assert len(said) == 1
+    assert len([line for line in capsys.readouterr().err.splitlines() if "REFUTED" in line]) == 1
     found = json.loads((broken / "record.json").read_text())
     assert found["privacy"]["audit"]["refuted"] is True
     assert found["privacy"]["eps"] < 0.5
@@ -184,13 +186,11 @@ def test_a_refuted_run_keeps_its_record_and_ends_with_code_3(tmp_path, quick, mo
     (tmp_path / "runs").symlink_to(tmp_path)
     wanted = [flags(honest), flags(broken), flags("bad", model="nope")]
     failed, refuted = sweep.sweep(wanted, tmp_path / "out")
-    assert failed == ["bad"]
-    assert [line.partition(":")[0] for line in refuted] == ["broken"]
+    assert (failed, [line.partition(":")[0] for line in refuted]) == (["bad"], ["broken"])
 
 
 def test_one_run_tosses_a_coin_for_each_member_and_repeats_itself(tmp_path, monkeypatch):
-    options = flags(tmp_path, audit="one_run")
-    job = jobs.prepare(options)
+    job = jobs.prepare(flags(tmp_path, audit="one_run"))
     seen, train = [], copies.train_masks
 
     def watched(job, pool, masks, *keys):
@@ -268,7 +268,6 @@ def test_samples_alone_give_a_copying_release_away_and_an_honest_one_passes(monk
 def test_samples_of_a_trained_model_are_audited_too(monkeypatch, tmp_path):
     job = jobs.prepare(flags(tmp_path, audit="samples:10"))
     found = auditing.run(job, jax.random.key(3), jax.random.key(0))
-    assert found["runs"] == 10
-    assert set(found["scores"]) == {"nearest", "mean", "classifier"}
+    assert (found["runs"], set(found["scores"])) == (10, {"nearest", "mean", "classifier"})
     assert not found["refuted"]
     assert found == auditing.run(job, jax.random.key(3), jax.random.key(0))

@@ -1,6 +1,7 @@
 """Fixtures of the tests of whole runs."""
 
 import pytest
+import shared_run
 from quick_run import _made, quick
 
 from fpu.models import vae
@@ -12,3 +13,9 @@ __all__ = ["quick"]
 def _one_program(monkeypatch):
     """Runs of equal settings share their compiled programs, as they do not where each makes its own model."""
     monkeypatch.setattr(vae, "make", _made)
+
+
+@pytest.fixture
+def plain(monkeypatch, _one_program):
+    """A VAE, which takes long to compile, is a model of an image for each class."""
+    monkeypatch.setattr(vae, "make", shared_run.plain)

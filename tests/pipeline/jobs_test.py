@@ -62,9 +62,8 @@ def moved(here, other):
     """The distance of a world to that of the sums `here`, in units of the noise multiplier: 1 is one contribution."""
     there = sums(other, [out for _, _, out in here])
     assert len(here) == len(there)
-    total = sum(
-        np.square((a - b) / std).sum() for (a, std, _), (b, _, _) in zip(here, there, strict=True)
-    )
+    both = zip(here, there, strict=True)
+    total = sum(np.square((a - b) / std).sum() for (a, std, _), (b, _, _) in both)
     return other.plan.stages[0].noise_multiplier * total**0.5
 
 
@@ -81,18 +80,15 @@ def test_worlds_with_a_row_less_differ_by_what_is_stated(tmp_path, n_per_class, 
         less = make(tmp_path / str(row), np.delete(images, row, 0), np.delete(labels, row))
         assert public(less) == public(whole)
         distances.append(moved(here, less))
-    bound = 2 if n_per_class else 1
-    assert max(distances) <= bound * (1 + 1e-6)
+    assert max(distances) <= (2 if n_per_class else 1) * (1 + 1e-6)
     assert max(distances) > 0.2  # it was a member
 
 
 def test_worlds_in_another_order_are_one(tmp_path):
     images, labels = rows()
     order = np.random.default_rng(0).permutation(ROWS)
-    one, other = (
-        job(tmp_path / name, images[i], labels[i], n_per_class=5)
-        for name, i in (("one", np.arange(ROWS)), ("other", order))
-    )
+    orders = {"one": np.arange(ROWS), "other": order}.items()
+    one, other = (job(tmp_path / name, images[i], labels[i], n_per_class=5) for name, i in orders)
     assert public(one) == public(other)
     assert moved(sums(one), other) < 1e-6
 
@@ -177,20 +173,16 @@ def test_forty_scans_work_by_default(tmp_path, capsys):
 
 
 def test_a_rare_class_does_not_throw_the_others_away(tmp_path):
-    path = scans(tmp_path, 75, 57, 3)
-    options = Options(model="gaussian", eps=1.0, dataset=path)
+    options = Options(model="gaussian", eps=1.0, dataset=scans(tmp_path, 75, 57, 3))
     everybody = members(jobs.prepare(dataclasses.replace(options, n_per_class=0)))
     assert everybody[0] > 50
     assert members(jobs.prepare(options)) == np.minimum(everybody, 50).tolist()
 
 
 def test_the_default_is_what_it_was_where_there_are_enough(tmp_path):
-    path = scans(tmp_path, 70, 70)
-    splits = [
-        jobs.prepare(Options(model="gaussian", eps=1.0, dataset=path, n_per_class=n)).split.members
-        for n in (None, 50)
-    ]
-    np.testing.assert_array_equal(*splits)
+    options = Options(model="gaussian", eps=1.0, dataset=scans(tmp_path, 70, 70))
+    both = [dataclasses.replace(options, n_per_class=n) for n in (None, 50)]
+    np.testing.assert_array_equal(*[jobs.prepare(each).split.members for each in both])
 
 
 def test_the_folder_of_a_run_is_named_by_all_its_settings():

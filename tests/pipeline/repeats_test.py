@@ -6,11 +6,13 @@ import math
 
 import jax
 import numpy as np
+import pytest
+from quick_run import TINY
 
 from fpu.pipeline import generator, jobs, repeats
 from fpu.pipeline.settings import Options
 
-TINY = ("model.size=tiny", "model.width=8", "model.depth=1", "model.latent=4")
+pytestmark = pytest.mark.usefixtures("plain")
 
 
 def job(**flags):
@@ -62,5 +64,4 @@ def test_a_model_is_trained_again_only_where_that_is_asked_for(monkeypatch):
     flags = {"model": "vae", "set": TINY, "draw_steps": 2}
     assert len(sets(job(**flags))) == repeats.DEFAULT
     assert not trained
-    assert len(sets(job(**flags, repeats=2))) == 2
-    assert len(trained) == 2
+    assert (len(sets(job(**flags, repeats=2))), len(trained)) == (2, 2)

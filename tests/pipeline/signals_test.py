@@ -21,9 +21,8 @@ def test_a_signal_ends_a_command_with_one_line_and_a_code_of_its_own(capsys, num
     with pytest.raises(SystemExit) as left, signals.on_stop():
         os.kill(os.getpid(), number)
     assert left.value.code == code
-    assert capsys.readouterr().err.splitlines() == [
-        f"stopped by {name}: the same command goes on from here"
-    ]
+    told = f"stopped by {name}: the same command goes on from here"
+    assert capsys.readouterr().err.splitlines() == [told]
     assert signal.getsignal(number) is before
 
 
@@ -52,8 +51,7 @@ def test_sigterm_waits_for_the_work_in_hand(capsys):
 
     with pytest.raises(SystemExit) as left, signals.on_stop():
         work()
-    assert left.value.code == 143
-    assert kept == ["work"]
+    assert (left.value.code, kept) == (143, ["work"])
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 

@@ -30,8 +30,7 @@ def contents(path):
 def test_a_folder_is_private_says_whose_it_is_and_may_be_entered_again(tmp_path):
     path = tmp_path / "a" / "run"
     enter(path)
-    assert mode(path) == 0o700
-    assert contents(path) == [".lock", "config.json"]
+    assert (mode(path), contents(path)) == (0o700, [".lock", "config.json"])
     assert json.loads((path / "config.json").read_text())["config"] == CONFIG | {"set": ["a", "b"]}
     before = (path / "config.json").read_bytes()
     enter(path)
@@ -49,9 +48,7 @@ def test_another_run_is_refused_by_what_differs(tmp_path):
     ("name", "value"),
     [("jax", "0"), ("jax_threefry_partitionable", None), ("code_of_fpu", "0"), ("backend", "x")],
 )
-def test_what_would_give_other_noise_is_refused_until_the_run_has_ended(
-    tmp_path, monkeypatch, name, value
-):
+def test_what_would_give_other_noise_is_refused_until_the_end(tmp_path, monkeypatch, name, value):
     """The same key under other code, another version or another flag is a second noise on the same query."""
     path = tmp_path / "run"
     enter(path)
@@ -81,8 +78,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path, name):
     before = mode(tmp_path)
     with pytest.raises(InputError, match=f"something else.*{name}"):
         enter(tmp_path)
-    assert contents(tmp_path) == [name]
-    assert mode(tmp_path) == before
+    assert (contents(tmp_path), mode(tmp_path)) == ([name], before)
 
 
 def test_a_run_killed_at_its_very_first_write_may_start_again(tmp_path):
@@ -119,8 +115,7 @@ def test_a_secret_is_fresh_kept_private_and_the_same_after_a_restart(tmp_path):
     one.mkdir()
     two.mkdir()
     first = key(one)
-    assert mode(one / workdir.SECRET) == 0o600
-    assert contents(one) == [workdir.SECRET]
+    assert (mode(one / workdir.SECRET), contents(one)) == (0o600, [workdir.SECRET])
     assert key(one) == first
     assert key(two) != first
     data = (one / workdir.SECRET).read_bytes()
@@ -133,8 +128,7 @@ def test_a_destroyed_secret_is_gone_for_good(tmp_path):
     link = tmp_path / "link"
     os.link(tmp_path / workdir.SECRET, link)  # to see the blocks
     workdir.destroy_secret(tmp_path)
-    assert contents(tmp_path) == ["link"]
-    assert link.read_bytes() == bytes(8)
+    assert (contents(tmp_path), link.read_bytes()) == (["link"], bytes(8))
     workdir.destroy_secret(tmp_path)
 
 

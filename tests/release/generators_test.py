@@ -42,6 +42,7 @@ def saved(tmp_path_factory):
 @pytest.mark.parametrize("name", [*tiny.NAMES, *RELEASES])
 def test_what_is_loaded_draws_the_same_images(tmp_path, monkeypatch, name):
     monkeypatch.setattr("fpu.baselines.merf.STEPS", 1)
+    monkeypatch.setattr("fpu.baselines.merf_prior.STEPS", 1)
     monkeypatch.setitem(models.load("gan").SIZES, "default", tiny.smallest("gan"))  # merf's
     tiny_prior.install(monkeypatch)
     generator = made(name)
@@ -90,8 +91,7 @@ def test_a_model_with_codes_and_no_prior_or_other_codes_is_refused(taught):
 
 
 def facts(folder, **changes):
-    held = json.loads((folder / generators.FACTS).read_text())
-    return json.dumps(held | changes)
+    return json.dumps(json.loads((folder / generators.FACTS).read_text()) | changes)
 
 
 @pytest.fixture
@@ -141,9 +141,7 @@ def test_numbers_that_are_not_of_the_prior_are_refused(drawing):
         ("images:letters", "images:here/letters.npz", "images:here/letters.npz"),
     ],
 )
-def test_code_and_files_are_used_only_where_the_reader_names_them(
-    drawing, monkeypatch, name, given, loaded
-):
+def test_code_and_files_are_used_only_where_named(drawing, monkeypatch, name, given, loaded):
     folder, write = drawing
     write(prior={"name": name, "version": "1"})
     asked = []
@@ -197,8 +195,7 @@ def test_damaged_files_are_refused_or_still_a_generator(saved, tmp_path_factory,
         other = data.draw(st.binary(max_size=12))
         (folder / name).write_bytes(whole[:at] + other + whole[at + len(other) :])
     try:
-        loaded = generators.load(folder)
-        assert loaded.spec.n_classes == 3
+        assert generators.load(folder).spec.n_classes == 3
     except InputError as refusal:
         if str(folder) not in str(refusal):
             raise

@@ -18,9 +18,7 @@ _FIDELITY = {  # (synthetic, half of its interval, real, half of its interval)
 }
 
 
-def record(
-    model="ddpm", eps=1.0, accuracy=0.82, auc=0.51, dataset="digits", n=500, seed=0, **config
-):
+def record(model="ddpm", eps=1.0, accuracy=0.82, auc=0.51, dataset="digits", n=500, seed=0, **more):
     """`record(eps="inf")`, `record("gaussian")`: a record of schema 1."""
     def attack(auc, tpr, advantage):
         return {"auc": m(auc, 0.036, 1000), "tpr_at_1_fpr": m(*tpr, 500), "advantage": m(*advantage, 1000)}
@@ -33,7 +31,7 @@ def record(
         "config": {
             "model": model, "dataset": dataset, "eps": eps, "preset": "corrected", "size": "tiny", "steps": 400,
             "seed": seed, "evaluation": "quick", "n_samples": 1000, "clip_norm": 1.0, "sampling_rate": None,
-            "model_config": {"width": 64, "depth": 3}, "recipe": {"learning_rate": 2e-3, "ema": 0.99}, **config,
+            "model_config": {"width": 64, "depth": 3}, "recipe": {"learning_rate": 2e-3, "ema": 0.99}, **more,
         },
         "data": {
             "name": dataset, "source": "scikit-learn digits (Alpaydin and Kaynak 1998), CC BY 4.0",

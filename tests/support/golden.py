@@ -23,13 +23,10 @@ NUMBERS = json.loads(FILE.read_text(encoding="utf-8"))
 def of_model(name):
     state = tiny.fitted(name)[2]
     images = tiny.draw(name)(state.ema, jax.random.key(4), jnp.arange(3))
-    return {
-        "loss": float(state.diagnostics.loss),
-        "private": tiny.norm(state.params["private"]),
-        "public": tiny.norm(state.params["public"]),
-        "average": tiny.norm(state.ema["private"]),
-        "contrast": float(jnp.abs(images - 0.5).mean()),
-    }
+    norms = {name: tiny.norm(state.params[name]) for name in ("private", "public")}
+    norms["average"] = tiny.norm(state.ema["private"])
+    contrast = float(jnp.abs(images - 0.5).mean())
+    return {"loss": float(state.diagnostics.loss), **norms, "contrast": contrast}
 
 
 def of_noise():

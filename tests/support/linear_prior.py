@@ -30,9 +30,8 @@ def make(count=400) -> Prior:
     codes = encode(images)
     radius = 1.1 * float(np.median(np.linalg.norm(codes, axis=1)))
     within = (0.3 * np.cov(codes.T)).astype(np.float32)
-    return Prior(
-        "linear", "1", "Nothing.", images, codes, Space(encode, decode), radius, within, vary
-    )
+    space = Space(encode, decode)
+    return Prior("linear", "1", "Nothing.", images, codes, space, radius, within, vary)
 
 
 def members(count, seed=2, spread=0.15):

@@ -58,13 +58,8 @@ def _made(config, spec, make=vae.make):
 
 
 def options(folder, **change):
-    flags = {
-        "model": "vae",
-        "noise_multiplier": 4.0,
-        "steps": 3,
-        "n_per_class": 10,
-        "n_samples": 50,
-    }
+    flags = {"model": "vae", "noise_multiplier": 4.0, "steps": 3}
+    flags |= {"n_per_class": 10, "n_samples": 50}
     return Options(**(flags | {"set": TINY, "workdir": str(folder)} | change))
 
 
@@ -74,8 +69,7 @@ def files(folder):
 
 def tells_the_secret(folder):
     """Files that hold the key in any form it might be written in."""
-    words = [
-        int.from_bytes(SECRET[i : i + 4], order) for i in (0, 4) for order in ("little", "big")
-    ]
+    parts = SECRET[:4], SECRET[4:]
+    words = [int.from_bytes(part, order) for part in parts for order in ("little", "big")]
     forms = [SECRET, SECRET.hex().encode(), *(str(word).encode() for word in words)]
     return {name for name in files(folder) if any(f in (folder / name).read_bytes() for f in forms)}

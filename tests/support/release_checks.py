@@ -75,12 +75,8 @@ def any_row(name):
 
 def pool_of(images, labels):
     n = len(images)
-    return training.Pool(
-        jnp.asarray(images),
-        jnp.asarray(labels, jnp.int32),
-        jnp.arange(n)[:, None],
-        jnp.ones(n, jnp.int32),
-    )
+    units, labels = jnp.arange(n)[:, None], jnp.asarray(labels, jnp.int32)
+    return training.Pool(jnp.asarray(images), labels, units, jnp.ones(n, jnp.int32))
 
 
 def sums_of_three_units(module):
@@ -119,10 +115,8 @@ def exposure(images, labels, sigma, denominator=None, prior=None, module=release
         module.fit(*fitted, pool_of(images, labels), *rest, jax.random.key(0))
     with seen([noised for *_, noised in both]) as less:
         module.fit(*fitted, pool_of(images[1:], labels[1:]), *rest, jax.random.key(0))
-    moved = [
-        np.square(np.subtract(a, b)).sum() / std**2
-        for (a, std, _), (b, *_) in zip(both, less, strict=True)
-    ]
+    pairs = zip(both, less, strict=True)
+    moved = [np.square(np.subtract(a, b)).sum() / std**2 for (a, std, _), (b, *_) in pairs]
     return sum(moved), 1 / sigma**2
 
 
@@ -158,14 +152,8 @@ def budget(module=release, wanted=((60, 1), (3000, 2 + release.LLOYD))):
             return real(key, count)
 
         with mock.patch.object(noise, "normal_on_host", spy), seen() as calls:
-            module.fit(
-                linear_prior.make(),
-                linear_prior.SPEC,
-                pool_of(images, labels),
-                float(denominator),
-                0.9,
-                jax.random.key(0),
-            )
+            members = pool_of(images, labels), float(denominator), 0.9, jax.random.key(0)
+            module.fit(linear_prior.make(), linear_prior.SPEC, *members)
         assert len(set(keys)) == len(keys) == sums
         assert sum(1 / std**2 for _, std, _ in calls) == pytest.approx(1 / 0.9**2)
 

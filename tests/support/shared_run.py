@@ -6,13 +6,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tiny_prior
+import toy
 from quick_run import PNG, TINY, Killed
 
-from fpu import distributed, evaluation, report, training
+from fpu import data, distributed, evaluation, report, training
 from fpu.models import Model, vae
-from fpu.pipeline import draw, keep, processes, run
+from fpu.pipeline import draw, generator, keep, processes, run
 from fpu.pipeline.settings import Options
-from fpu.training import checkpoint
+from fpu.training import checkpoint, warmup
 
 
 def options(folder, **change) -> Options:
@@ -24,14 +25,12 @@ def options(folder, **change) -> Options:
 
 
 @functools.cache  # one program for all runs
-def _plain(config, spec) -> Model:
+def plain(config, spec) -> Model:
     """In place of a VAE, which takes long to compile: an image for each class. A draw is its class's, and noise."""
 
     def init(key):
-        return {
-            "private": {"w": jax.random.uniform(key, (spec.n_classes, *spec.shape))},
-            "public": {},
-        }
+        images = jax.random.uniform(key, (spec.n_classes, *spec.shape))
+        return {"private": {"w": images}, "public": {}}
 
     def loss(private, public, example, step, key):
         return jnp.sum(jnp.square(private["w"][example.label] - example.image)), {}
@@ -67,14 +66,18 @@ def do(folder, monkeypatch, killed_at: int | None = None, **change) -> None:
             raise Killed
 
     with monkeypatch.context() as patch:
+        patch.setattr(data, "load", lambda *_, **__: toy.dataset([20] * 3, test=[50] * 3))
+        patch.setattr(generator, "_gaussian", lambda job, key: {})  # no rival
         patch.setattr(evaluation, "evaluate", judge)
         patch.setattr(report, "page", lambda record, picture: "<html></html>")
         patch.setattr(report, "samples_png", lambda path, *_: path.write_bytes(PNG))
-        patch.setattr(vae, "make", _plain)
+        patch.setattr(report, "thumbnails", lambda images, labels: "")
+        patch.setattr(vae, "make", plain)
         patch.setattr(checkpoint, "save", save)
         patch.setattr(processes, "save", together_save)
         patch.setattr(keep, "SECONDS", -1.0)
         patch.setattr(draw, "CHUNK", 50)
+        patch.setattr(warmup, "DRAWS", 200)
         patch.setattr(training.loop, "STEPS_PER_CALL", 2)
         tiny_prior.install(patch)
         run.run(options(folder, **change))

@@ -12,14 +12,8 @@ from fpu.dp.plan import DPSGD, Plan
 
 SPEC = models.Spec((8, 8, 1), 3)
 NAMES = models.MODELS
-SMALLEST = {
-    "width": 8,
-    "depth": 1,
-    "latent": 4,
-    "generator_batch": 4,
-    "multiplicity": 2,
-    "sampling_steps": 3,
-}
+SMALLEST = {"width": 8, "depth": 1, "latent": 4, "generator_batch": 4, "multiplicity": 2}
+SMALLEST["sampling_steps"] = 3
 
 
 def smallest(name: str):
@@ -57,22 +51,17 @@ def pool(n=6, shape=(8, 8, 1), n_classes=3) -> training.Pool:
     """n random images, each its own unit."""
     images = np.random.default_rng(0).integers(0, 256, (n, *shape), np.uint8)
     units = jnp.arange(n, dtype=jnp.int32)
-    return training.Pool(
-        jnp.asarray(images), units % n_classes, units[:, None], jnp.ones_like(units)
-    )
+    labels, images = units % n_classes, jnp.asarray(images)
+    return training.Pool(images, labels, units[:, None], jnp.ones_like(units))
 
 
 def cells(masks, clip=0.5, std=0.5, seed=0) -> training.Cell:
     """One cell for each row of `masks`, all with the same keys."""
     masks = jnp.asarray(masks, bool)
     same = jnp.zeros(len(masks), int)
-    return training.Cell(
-        masks,
-        jnp.full(len(masks), clip, jnp.float32),
-        jnp.full(len(masks), std, jnp.float32),
-        jax.random.split(jax.random.key(seed + 17), 1)[same],
-        jax.random.split(jax.random.key(seed), 1)[same],
-    )
+    secret, public = (jax.random.split(jax.random.key(s), 1)[same] for s in (seed + 17, seed))
+    clips, stds = (jnp.full(len(masks), x, jnp.float32) for x in (clip, std))
+    return training.Cell(masks, clips, stds, secret, public)
 
 
 @functools.cache
@@ -81,14 +70,11 @@ def duet() -> models.Model:
 
     def init(key):
         k1, k2 = jax.random.split(key)
-        return {
-            "private": {"w": jax.random.normal(k1, SPEC.shape)},
-            "public": {"v": jax.random.normal(k2, SPEC.shape)},
-        }
+        private, public = (jax.random.normal(k, SPEC.shape) for k in (k1, k2))
+        return {"private": {"w": private}, "public": {"v": public}}
 
     def loss(private, public, example, step, key):
-        jitter = jax.random.normal(key, SPEC.shape)
-        seen = jnp.sum(private["w"] * (example.image + 0.1 * jitter))
+        seen = jnp.sum(private["w"] * (example.image + 0.1 * jax.random.normal(key, SPEC.shape)))
         return jnp.tanh(seen - jnp.sum(public["v"] * private["w"])) + step * seen, {}
 
     def public_loss(public, private, key):
@@ -156,10 +142,8 @@ def leaves(tree) -> list[np.ndarray]:
 
 def same(a, b) -> bool:
     """Whether two pytrees are equal to the last bit."""
-    return all(
-        x.dtype == y.dtype and np.array_equal(x, y, equal_nan=True)
-        for x, y in zip(leaves(a), leaves(b), strict=True)
-    )
+    both = list(zip(leaves(a), leaves(b), strict=True))
+    return all(x.dtype == y.dtype and np.array_equal(x, y, equal_nan=True) for x, y in both)
 
 
 def norm(tree) -> float:

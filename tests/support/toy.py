@@ -3,7 +3,6 @@
 import functools
 
 import numpy as np
-from sklearn.datasets import load_digits
 
 from fpu import data
 
@@ -11,19 +10,21 @@ from fpu import data
 @functools.cache
 def digits():
     """1,797 images uint8 [n, 8, 8, 1] in a random order, and labels."""
+    from sklearn.datasets import load_digits  # a second to import
+
     pixels, labels = load_digits(return_X_y=True)
     images = np.round(pixels * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
     order = np.random.default_rng(0).permutation(len(images))
     return images[order], labels[order].astype(np.int32)
 
 
-def arrays():
-    """A valid file of three splits, 9x9 grey, three classes in turn."""
-    rng = np.random.default_rng(0)
-    made = {}
-    for split, n in (("train", 12), ("val", 6), ("test", 6)):
-        made[f"{split}_images"] = rng.integers(0, 256, (n, 9, 9), np.uint8)
-        made[f"{split}_labels"] = (np.arange(n) % 3).astype(np.uint8)[:, None]
+def arrays(n=(12, 6, 6), side=9, channels=None, n_classes=3):
+    """A valid file of three splits of so many images, grey or of these channels, classes in turn."""
+    rng, made = np.random.default_rng(0), {}
+    shape = (side, side) if channels is None else (side, side, channels)
+    for split, size in zip(("train", "val", "test"), n, strict=True):
+        made[f"{split}_images"] = rng.integers(0, 256, (size, *shape), np.uint8)
+        made[f"{split}_labels"] = (np.arange(size) % n_classes).astype(np.uint8)[:, None]
     return made
 
 

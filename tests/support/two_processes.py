@@ -84,8 +84,7 @@ def test_a_run_killed_and_started_again_by_both(monkeypatch, capfd):
     with pytest.raises(shared_run.Killed):
         shared_run.do(folder, monkeypatch, killed_at=2)
     shared_run.do(folder, monkeypatch)
-    messages = capfd.readouterr().err
-    assert ("continuing from step 2" in messages) is (ME == 0)
+    assert ("continuing from step 2" in capfd.readouterr().err) is (ME == 0)
     assert (folder / "record.json").is_file()
     shared_run.do(folder, monkeypatch)  # finished: nothing is left to do
     assert ("is finished" in capfd.readouterr().err) is (ME == 0)
@@ -114,8 +113,7 @@ def test_sigterm_to_one_stops_both_when_the_first_has_saved(monkeypatch):
         patch.setattr(checkpoint, "save", slow)
         with pytest.raises(SystemExit) as left:
             shared_run.do(folder, patch)
-    assert left.value.code == 143
-    assert checkpoint.steps(folder / "checkpoints" / "warmup") == [2]
+    assert (left.value.code, checkpoint.steps(folder / "checkpoints" / "warmup")) == (143, [2])
 
 
 def test_a_run_is_refused_in_both(monkeypatch, tmp_path):

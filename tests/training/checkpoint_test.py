@@ -62,8 +62,7 @@ def test_any_name_of_a_folder_works(tmp_path, name):
     folder = tmp_path / name / "0"
     for step in (1, 2):
         checkpoint.save(folder, step, state(step), LAYOUT)
-    assert checkpoint.steps(folder) == [1, 2]
-    assert checkpoint.restore(folder, LIKE)[0] == 2
+    assert (checkpoint.steps(folder), checkpoint.restore(folder, LIKE)[0]) == ([1, 2], 2)
     assert checkpoint.averaged(folder)["private"]["w"].shape == (2, 3)
     assert [p.name for p in tmp_path.iterdir()] == [name]
 
@@ -130,8 +129,7 @@ def test_a_killed_write_leaves_the_one_before_it_and_is_cleared_away(tmp_path, m
         patched.setattr(checkpoint.pathlib.Path, "unlink", lambda *_, **__: None)  # as by SIGKILL
         with pytest.raises(KeyboardInterrupt):
             checkpoint.save(tmp_path, 2, state(2), LAYOUT)
-    assert len(list(tmp_path.iterdir())) == 2
-    assert checkpoint.restore(tmp_path, LIKE)[0] == 1
+    assert (len(list(tmp_path.iterdir())), checkpoint.restore(tmp_path, LIKE)[0]) == (2, 1)
     checkpoint.save(tmp_path, 3, state(3), LAYOUT)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["1.ckpt", "3.ckpt"]
 
@@ -157,8 +155,7 @@ def test_a_full_disk_is_told_before_anything_is_written(tmp_path, monkeypatch):
         patched.setattr(checkpoint.shutil, "disk_usage", lambda place: Usage(free=2**20))
         with pytest.raises(OSError, match="No space left on device") as error:
             checkpoint.save(folder, 1, {"ema": jnp.zeros(3)}, LAYOUT)
-    assert error.value.filename == str(folder)
-    assert list(tmp_path.iterdir()) == []
+    assert (error.value.filename, list(tmp_path.iterdir())) == (str(folder), [])
     checkpoint.save(folder, 1, {"ema": jnp.zeros(3)}, LAYOUT)
     assert checkpoint.steps(folder) == [1]
 

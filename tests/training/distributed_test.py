@@ -1,5 +1,6 @@
 """fpu/distributed.py, fpu/dp/sharding.py and fit on a mesh, in processes of their own that see several devices."""
 
+import contextlib
 import os
 import pathlib
 import signal
@@ -24,6 +25,19 @@ def free_port() -> int:
         return free.getsockname()[1]
 
 
+@contextlib.contextmanager
+def running(*commands, **options):
+    """A process for each command; none is left."""
+    options |= {"stdout": subprocess.PIPE, "text": True}
+    processes = [subprocess.Popen([sys.executable, *command], **options) for command in commands]
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+
+
 def passes(file, devices, *environments):
     """pytest on a file of tests/support passes in a process for each environment that sees so many devices.
 
@@ -31,30 +45,20 @@ def passes(file, devices, *environments):
     """
     environment.forget()
     count = f"--xla_force_host_platform_device_count={devices}"
-    settings = {
+    settings = os.environ | {
         "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {count}",
         "NPROC": "16",  # threads: collectives of more devices than cores wait for each other
         "MALLOC_ARENA_MAX": "2",  # else each thread keeps the memory that it has compiled in
         "JAX_ENABLE_COMPILATION_CACHE": "0",  # the session's is of one device
     }
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", str(SUPPORT / file)],
-            env=os.environ | settings | own,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for own in environments
-    ]
-    try:
-        for process in processes:
+    command = "-m", "pytest", "-x", "-p", "no:cacheprovider", str(SUPPORT / file)
+    with contextlib.ExitStack() as held:
+        each = [
+            running(command, env=settings | own, stderr=subprocess.STDOUT) for own in environments
+        ]
+        for (process,) in [held.enter_context(one) for one in each]:
             output, _ = process.communicate(timeout=1200)
             assert process.returncode == 0, output[-6000:]
-    finally:
-        for process in processes:
-            process.kill()
-            process.communicate()
 
 
 def test_all_tests_pass_on_four_devices():
@@ -183,14 +187,10 @@ def test_a_process_that_was_joined_still_ends_when_it_is_told_to():
         "import time, jax; from fpu import distributed; "
         f"distributed._start('127.0.0.1:{free_port()}', 1, 0); print('up', flush=True); time.sleep(60)"
     )
-    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
-    try:
+    with running(["-c", program]) as (process,):
         assert process.stdout.readline() == "up\n"
         process.terminate()
         assert process.wait(20) == -signal.SIGTERM
-    finally:
-        process.kill()
-        process.communicate()
 
 
 LEAVES = """
@@ -212,24 +212,12 @@ door.main(types.SimpleNamespace(main=run))
 def test_a_process_that_leaves_does_not_wait_for_the_others_and_keeps_its_code():
     """jax would abort it after ten seconds, with 134."""
     where = f"127.0.0.1:{free_port()}"
-    pair = [
-        subprocess.Popen(
-            [sys.executable, "-c", LEAVES.format(where=where, number=i, error=error)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for i, error in enumerate(("InputError('no')", "SystemExit(143)"))
-    ]
-    try:
+    ends = enumerate(("InputError('no')", "SystemExit(143)"))
+    commands = [["-c", LEAVES.format(where=where, number=i, error=error)] for i, error in ends]
+    pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with running(*commands, **pipes) as pair:
         assert [process.stdout.readline() for process in pair] == ["up\n"] * 2
         for process, code, said in ((pair[1], 143, ""), (pair[0], 2, "error: no\n")):
             process.stdin.write("\n")
             process.stdin.flush()
-            assert process.wait(8) == code
-            assert process.stderr.read() == said
-    finally:
-        for process in pair:
-            process.kill()
-            process.communicate()
+            assert (process.wait(8), process.stderr.read()) == (code, said)

@@ -19,9 +19,8 @@ def cells(clips, stds):
 
 
 def free(plan):
-    return dataclasses.replace(
-        plan, stages=(dataclasses.replace(plan.sgd(), noise_multiplier=0.0),)
-    )
+    silent = dataclasses.replace(plan.sgd(), noise_multiplier=0.0)
+    return dataclasses.replace(plan, stages=(silent,))
 
 
 @pytest.mark.parametrize(
@@ -47,8 +46,7 @@ def test_the_plan_s_noise_or_more_is_let_pass_whatever_float32_makes_of_it():
             plan = tiny.plan(noise=noise)
             training.check_cells(plan, cells([clip] * 3, [noise * clip] * 3))
             training.check_cells(plan, cells([clip] * 3, [2 * noise * clip] * 3))
-    one = tiny.first(cells([0.5] * 3, [0.35] * 3))
-    training.check_cells(tiny.plan(noise=0.7), one)
+    training.check_cells(tiny.plan(noise=0.7), tiny.first(cells([0.5] * 3, [0.35] * 3)))
 
 
 @pytest.fixture
@@ -81,8 +79,7 @@ def test_leaves_that_are_not_trained_stay_as_they_are_without_gradient_or_noise(
     begun, ended = one_step(0.5)
     assert {name for name, leaf in moment(begun).items() if leaf is not None} == {"small", "more"}
     before, after = (state.params["private"] for state in (begun, ended))
-    moved = {name for name in before if (before[name] != after[name]).any()}
-    assert moved == {"small", "more"}
+    assert {name for name in before if (before[name] != after[name]).any()} == {"small", "more"}
 
 
 def test_the_clip_norm_is_that_of_the_trained_leaves(one_step):

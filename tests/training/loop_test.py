@@ -1,6 +1,7 @@
 """fpu/training/loop.py: schedules, averages, whose turn it is, what `fit` refuses. Slices: guarantees_test.py."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -30,14 +31,10 @@ def test_the_average_follows_closely_at_first():
     states = tiny.fitted("duet")
     for step in (1, 2, 3):
         decay = step / (9 + step)
-        want = jax.tree.map(
-            lambda mean, new, d=decay: d * mean + (1 - d) * new,
-            states[step - 1].ema,
-            states[step].params,
-        )
-        jax.tree.map(
-            lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), states[step].ema, want
-        )
+        mean = functools.partial(jax.tree.map, lambda mean, new: decay * mean + (1 - decay) * new)  # noqa: B023
+        want = mean(states[step - 1].ema, states[step].params)
+        close = functools.partial(np.testing.assert_allclose, atol=1e-6)
+        jax.tree.map(close, states[step].ema, want)
 
 
 def test_the_public_part_moves_once_in_critic_steps():
@@ -54,14 +51,8 @@ def test_fit_tells_every_call_and_begins_where_it_is_told(monkeypatch):
     told = []
 
     def fit(**arguments):
-        return training.fit_all(
-            tiny.model("duet"),
-            tiny.PLAN,
-            tiny.RECIPE,
-            tiny.pool(),
-            tiny.cells([[True] * 6]),
-            **arguments,
-        )
+        shared = tiny.model("duet"), tiny.PLAN, tiny.RECIPE, tiny.pool(), tiny.cells([[True] * 6])
+        return training.fit_all(*shared, **arguments)
 
     def observe(number, step, state):
         told.append((number, step, int(state.step)))
@@ -90,10 +81,6 @@ def test_the_plan_decides_the_noise_multiplier_but_the_cell_carries_it():
     cell, state = tiny.first(tiny.cells([[True] * 6])), tiny.start("duet")
     other = dataclasses.replace(tiny.PLAN.sgd(), noise_multiplier=7.0)
     plans = tiny.PLAN, dataclasses.replace(tiny.PLAN, stages=(other,))
-    texts = {
-        training.compiled(tiny.model("duet"), plan, tiny.RECIPE, False)
-        .jitted.lower(tiny.pool(), cell, state, jnp.int32(1))
-        .as_text()
-        for plan in plans
-    }
-    assert len(texts) == 1
+    programs = (training.compiled(tiny.model("duet"), plan, tiny.RECIPE, False) for plan in plans)
+    arguments = tiny.pool(), cell, state, jnp.int32(1)
+    assert len({program.jitted.lower(*arguments).as_text() for program in programs}) == 1

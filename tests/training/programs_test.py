@@ -32,9 +32,8 @@ def accelerator(monkeypatch):
 
 def fit(**arguments):
     masks = [[1, 1, 1, 1, 1, 1], [1, 1, 0, 0, 0, 0], [0, 0, 1, 0, 1, 1]]
-    return training.fit_all(
-        MODEL, tiny.PLAN, tiny.RECIPE, tiny.pool(), tiny.cells(masks), **arguments
-    )
+    shared = MODEL, tiny.PLAN, tiny.RECIPE, tiny.pool(), tiny.cells(masks)
+    return training.fit_all(*shared, **arguments)
 
 
 @pytest.mark.parametrize("side_by_side", [1, 3])

@@ -20,15 +20,13 @@ def release(noise=0.1):
 def test_draws_take_classes_in_turn_and_are_images():
     done = []
     pool = warmup.draws(TEACHER, release(), 3, jax.random.key(1), 2005, done.append)
-    assert done == [1000, 2000, 2005]
-    assert pool.images.shape == (2005, 8, 8, 1)
+    assert (done, pool.images.shape) == ([1000, 2000, 2005], (2005, 8, 8, 1))
     assert pool.images.dtype == jnp.uint8
     assert np.array_equal(np.asarray(pool.labels), np.arange(2005) % 3)
     assert np.array_equal(np.asarray(pool.units), np.arange(2005)[:, None])
     # Each draw is its own, across the chunks in which they are made too.
     assert len(np.unique(np.asarray(pool.images).reshape(2005, -1), axis=0)) > 2000
-    again = warmup.draws(TEACHER, release(), 3, jax.random.key(1), 2005)
-    assert tiny.same(pool, again)
+    assert tiny.same(pool, warmup.draws(TEACHER, release(), 3, jax.random.key(1), 2005))
 
 
 def test_a_step_is_that_of_adam_on_the_mean_loss_and_follows_with_the_public_part(

@@ -29,8 +29,7 @@ def kid(real, fake):
 
 def fd(real, fake):
     fitted = [metric_fid.fid_features_to_statistics(torch.tensor(x)) for x in (real, fake)]
-    found = metric_fid.fid_statistics_to_metric(*fitted, verbose=False)
-    return found[metric_fid.KEY_METRIC_FID]
+    return metric_fid.fid_statistics_to_metric(*fitted, verbose=False)[metric_fid.KEY_METRIC_FID]
 
 
 def vendi_by_class(fake):
