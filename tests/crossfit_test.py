@@ -104,11 +104,9 @@ def test_too_few_images_say_nothing():
 def test_copies_that_differ_widen_the_interval():
     pooled = {"value": 0.5, "low": 0.45, "high": 0.55}
     held = np.repeat(np.arange(5), 20)
-    alike = np.tile([True, False], 50)
-    assert crossfit._design_effect(pooled, alike, held) == 1.0
+    assert crossfit._design_effect(pooled, np.tile([True, False], 50), held) == 1.0
     apart = held >= 3  # three copies know nothing, two everything
-    wide = crossfit._design_effect(pooled, apart, held)
-    assert crossfit._widened(pooled, wide)["low"] == 0.0
+    assert crossfit._widened(pooled, crossfit._design_effect(pooled, apart, held))["low"] == 0.0
 
 
 def test_intervals_hold_the_accuracy_of_such_generators_95_times_in_100():

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import toy
 from refusal import refused
-from sklearn.datasets import load_digits
 
 from fpu import evaluation, neighbours
 from fpu.evaluation import likeness
@@ -21,21 +21,12 @@ SAMPLES_ONLY = {"nearest", "nearest_calibrated", "monte_carlo", "domias"}
 
 def digits(members=30, nonmembers=30, reference=60, test=45):
     """The digits, with so many of each class in each set."""
-    pixels, labels = load_digits(return_X_y=True)
-    images = np.round(pixels * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
-    order = np.random.default_rng(0).permutation(len(images))  # the file goes writer by writer
-    images, labels = images[order], labels[order]
+    images, labels = toy.digits()
     cuts = np.cumsum([members, nonmembers, reference, test])
     parts = [np.split(np.flatnonzero(labels == k)[: cuts[-1]], cuts[:3]) for k in range(10)]
     sets = [np.sort(np.concatenate(each)) for each in zip(*parts, strict=True)]
-    dataset = SimpleNamespace(
-        name="digits",
-        images=images,
-        labels=labels.astype(np.int32),
-        n_classes=10,
-        shape=(8, 8, 1),
-        groups=None,
-    )
+    facts = {"name": "digits", "n_classes": 10, "shape": (8, 8, 1), "groups": None}
+    dataset = SimpleNamespace(images=images, labels=labels, **facts)
     names = ("members", "nonmembers", "reference", "test")
     return dataset, SimpleNamespace(**dict(zip(names, sets, strict=True)), notes={})
 
@@ -100,8 +91,7 @@ def test_the_record_has_its_form(copycat):
 
 def test_copycat_is_caught(copycat):
     fidelity = copycat["fidelity"]["synthetic"]
-    assert fidelity["near_copies"]["value"] == 1
-    assert fidelity["authenticity"]["value"] == 0
+    assert (fidelity["near_copies"]["value"], fidelity["authenticity"]["value"]) == (1, 0)
     assert fidelity["data_copying"]["high"] < -5
     assert copycat["distance_to_closest_record"]["area"]["value"] == 1
     assert copycat["attacks"]["nearest"]["auc"]["value"] > 0.99
@@ -212,20 +202,15 @@ def test_attacks_on_groups_are_on_the_mean_of_a_group():
         seen.append(len(images))
         knows = np.array([image.tobytes() in known for image in images], float)
         noise = np.random.default_rng(0).normal(0, 1.5, len(images))
-        return {
-            "noisy": knows + noise,
-            "broken": np.where(np.arange(len(images)) == 4, np.nan, 0.0),
-        }
+        fifth = np.arange(len(images)) == 4
+        return {"noisy": knows + noise, "broken": np.where(fifth, np.nan, 0.0)}
 
     alone, together = (attack(d, split, scores, lines) for d in (dataset, grouped))
-    assert lines == [
-        "attacks on 300 members and 300 non-members",
-        "attacks on 100 members and 100 non-members (groups)",
-    ]
+    whole, grouped = "300 members and 300 non-members", "100 members and 100 non-members (groups)"
+    assert lines == [f"attacks on {whole}", f"attacks on {grouped}"]
     assert seen == [600, 600]  # every image of every group
     assert together["nearest"]["auc"]["value"] > 0.99
-    assert alone["noisy"]["auc"]["n"] == 300
-    assert together["noisy"]["auc"]["n"] == 100
+    assert (alone["noisy"]["auc"]["n"], together["noisy"]["auc"]["n"]) == (300, 100)
     assert (
         together["noisy"]["auc"]["value"] > alone["noisy"]["auc"]["value"] + 0.05
     )  # noise averages out
@@ -239,13 +224,10 @@ def test_a_group_that_was_trained_on_or_is_unknown_is_no_nonmember():
     grouped = in_groups(dataset, split)
     straddling = grouped.groups.copy()
     straddling[split.nonmembers[:280]] = straddling[split.members[0]]
-    for groups in (
-        straddling,
-        np.where(np.isin(np.arange(len(straddling)), split.nonmembers), -1, straddling),
-    ):
+    unknown = np.where(np.isin(np.arange(len(straddling)), split.nonmembers), -1, straddling)
+    for groups in (straddling, unknown):
         found = attack(SimpleNamespace(**vars(grouped) | {"groups": groups}), split)
-        reason = found["nearest"]["auc"]["reason"]
-        assert "groups of non-members; 20 of each are needed" in reason
+        assert "groups of non-members; 20 of each are needed" in found["nearest"]["auc"]["reason"]
 
 
 def test_large_groups_are_sampled(monkeypatch):
@@ -265,10 +247,8 @@ def test_the_feature_network_never_sees_what_is_compared():
     dataset, split = digits(nonmembers=10, reference=80)
     real = sets(dataset, split)
     synthetic = real["members"]
-    rng = np.random.default_rng(0)
-    fake, test, line, reference = likeness.compared(rng, real, synthetic, 10)
-    counts = np.bincount(test[1])
-    assert counts.tolist() == [30] * 10
+    fake, test, line, reference = likeness.compared(np.random.default_rng(0), real, synthetic, 10)
+    assert np.bincount(test[1]).tolist() == [30] * 10
     for each in (fake, line):
         assert np.array_equal(each[1], test[1])
     known = {image.tobytes() for image in reference[0]}
@@ -291,8 +271,7 @@ def test_shadow_models_attack_the_targets_of_the_others():
     ((chosen, scores),) = asked
     assert scores is flat
     assert np.isin(chosen.index[: chosen.n_members], split.members).all()
-    assert found["flat"]["auc"]["value"] == 0.5
-    assert found["lira_flat"]["auc"]["value"] == 1
+    assert (found["flat"]["auc"]["value"], found["lira_flat"]["auc"]["value"]) == (0.5, 1)
 
 
 @pytest.mark.parametrize(

@@ -192,8 +192,7 @@ def test_bent_content_of_a_checkpoint_under_a_right_digest(tmp_path, checkpoints
             payload = content[start + size :]
         else:
             metadata = content[start : start + size]
-        path = tmp_path / "2.ckpt"
-        path.write_bytes(checkpoint._framed(metadata, payload))
+        (tmp_path / "2.ckpt").write_bytes(checkpoint._framed(metadata, payload))
         read = read_or_refused(checkpoint.restore, tmp_path, like)
         assert read is None or read[1]["ema"].shape == (4, 4)
         read_or_refused(checkpoint.averaged, tmp_path)

@@ -53,9 +53,8 @@ def summed(name, microbatch=None):
             return model.loss(private, params["public"], example, 0, key)[0]
 
         keys = jax.random.split(jax.random.key(3), SLOTS)
-        return clipping.clipped_sum(
-            loss, params["private"], Example(images, labels), valid, keys, clip, microbatch
-        )
+        examples, params = Example(images, labels), params["private"]
+        return clipping.clipped_sum(loss, params, examples, valid, keys, clip, microbatch)
 
     return jax.jit(run)
 
@@ -69,16 +68,14 @@ def batch():
 @settings(max_examples=25)
 @given(data=st.data())
 def test_one_example_moves_the_sum_by_at_most_the_clip_norm(name, data):
-    params = jax.tree.map(
-        lambda x: x * data.draw(st.sampled_from([1.0, 8.0, 1e3])), tiny.start(name).params
-    )
+    scale = data.draw(st.sampled_from([1.0, 8.0, 1e3]))
+    params = jax.tree.map(lambda x: x * scale, tiny.start(name).params)
     clip = np.float32(data.draw(st.sampled_from([1e-4, 0.5, 3.0, 1e4])))
     images, labels = batch()
     for i in range(SLOTS):
         if data.draw(st.booleans()):
-            spots = np.random.default_rng(i).random(tiny.SPEC.shape) < data.draw(
-                st.sampled_from([0.02, 0.5, 1.1])
-            )
+            share = data.draw(st.sampled_from([0.02, 0.5, 1.1]))
+            spots = np.random.default_rng(i).random(tiny.SPEC.shape) < share
             images[i] = np.where(spots, data.draw(st.sampled_from(CONTENT)), images[i])
             labels[i] = data.draw(st.sampled_from([0, 2, -7, 2**30]))
     others = np.array(data.draw(st.lists(st.booleans(), min_size=SLOTS, max_size=SLOTS)))
@@ -100,11 +97,9 @@ def test_one_example_moves_the_sum_by_at_most_the_clip_norm(name, data):
 
 @pytest.mark.parametrize("name", tiny.NAMES)
 def test_an_empty_batch_is_an_ordinary_one_with_the_sum_0(name):
-    total, facts = summed(name)(
-        tiny.start(name).params, *batch(), np.zeros(SLOTS, bool), np.float32(1)
-    )
-    assert tiny.norm(total) == 0
-    assert [float(x) for x in facts] == [0, 0, 0]
+    nobody = np.zeros(SLOTS, bool)
+    total, facts = summed(name)(tiny.start(name).params, *batch(), nobody, np.float32(1))
+    assert (tiny.norm(total), [float(x) for x in facts]) == (0, [0, 0, 0])
 
 
 def test_the_bound_is_reached_where_examples_are_clipped():
@@ -120,10 +115,8 @@ def test_the_microbatch_changes_rounding_only(clip):
     images, labels = batch()
     images[2] = np.nan
     valid = np.array([True, False, True, True])
-    whole, parts = (
-        summed("duet", microbatch)(tiny.start("duet").params, images, labels, valid, clip)
-        for microbatch in (None, 3)
-    )
+    arguments = tiny.start("duet").params, images, labels, valid, clip
+    whole, parts = (summed("duet", microbatch)(*arguments) for microbatch in (None, 3))
     assert tiny.norm(tiny.difference(whole[0], parts[0])) <= 1e-5 * tiny.norm(whole[0])
     assert int(whole[1].dropped) == int(parts[1].dropped) == 1
     assert float(whole[1].loss) == pytest.approx(float(parts[1].loss), rel=1e-5)
@@ -165,12 +158,8 @@ def test_a_state_holds_no_key():
 
 def test_cells_side_by_side_end_where_they_end_one_by_one():
     masks = np.array([[1, 1, 1, 1, 1, 1], [1, 1, 0, 0, 0, 0]])
-    ends = [
-        training.fit_all(
-            tiny.duet(), tiny.PLAN, tiny.RECIPE, tiny.pool(), tiny.cells(masks), slice_size=size
-        )
-        for size in (1, 2)
-    ]
+    shared = tiny.duet(), tiny.PLAN, tiny.RECIPE, tiny.pool(), tiny.cells(masks)
+    ends = [training.fit_all(*shared, slice_size=size) for size in (1, 2)]
     for a, b in zip(*map(tiny.leaves, ends), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
     for part in ("private", "public"):
@@ -195,11 +184,8 @@ def test_infinite_eps_is_the_same_program():
 
 
 def test_the_generator_of_a_gan_learns_of_examples_through_the_noised_critic_alone():
-    assert list(inspect.signature(tiny.model("gan").public_loss).parameters) == [
-        "public",
-        "private",
-        "key",
-    ]
+    names = list(inspect.signature(tiny.model("gan").public_loss).parameters)
+    assert names == ["public", "private", "key"]
     pool = tiny.pool()
     other = pool._replace(images=255 - pool.images, labels=2 - pool.labels)
     # A clip norm of 0 takes the critic's update away, and with it all that the generator may know.
@@ -207,5 +193,4 @@ def test_the_generator_of_a_gan_learns_of_examples_through_the_noised_critic_alo
         mine, theirs = (end("gan", p, clip=clip, std=0.0)[0].params for p in (pool, other))
         assert tiny.same(mine["private"], theirs["private"]) != known
         assert tiny.same(mine["public"], theirs["public"]) != known
-    untouched = tiny.fitted("gan")[0].params["public"]
-    assert not tiny.same(mine["public"], untouched)
+    assert not tiny.same(mine["public"], tiny.fitted("gan")[0].params["public"])

@@ -35,9 +35,8 @@ def test_metric_and_missing_are_plain_json():
 
 def test_bootstrap_of_a_mean_has_its_standard_error():
     x = np.random.default_rng(0).standard_normal(400)
-    value, replicates = intervals.bootstrap(
-        mean(x), np.zeros(400, int), np.random.default_rng(1), resamples=2000
-    )
+    rng = np.random.default_rng(1)
+    value, replicates = intervals.bootstrap(mean(x), np.zeros(400, int), rng, resamples=2000)
     assert value == pytest.approx(x.mean())
     assert replicates.std() == pytest.approx(x.std() / 20, rel=0.06)
 
@@ -148,7 +147,6 @@ def test_the_interval_of_another_run_holds_the_runs_own_and_stays_in_range():
     low, high = intervals.another(own, [0.0, 0.3, 0.6], "share")["another"]
     assert low == 0.0
     assert 0.9 < high <= 1.0
-    low, _ = intervals.another(
-        {"value": -0.1, "low": -0.2, "high": 0.1, "n": 9}, [0.1, 1.0], "square"
-    )["another"]
+    below = {"value": -0.1, "low": -0.2, "high": 0.1, "n": 9}
+    low, _ = intervals.another(below, [0.1, 1.0], "square")["another"]
     assert low < -0.2

@@ -19,13 +19,9 @@ SCRIPTS = ("slurm.sbatch", "tpu_vm.sh")
 
 def output(script, *args, **env):
     """(exit code, stdout, stderr) of a script."""
-    done = subprocess.run(
-        ["bash", LAUNCH / script, *args],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={"PATH": "/usr/bin:/bin"} | env,
-    )
+    environment = {"PATH": "/usr/bin:/bin"} | env
+    command = ["bash", LAUNCH / script, *args]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -50,10 +46,8 @@ def test_a_slurm_task_does_its_shard(env, shard):
     env = {f"SLURM_ARRAY_TASK_{name}": value for name, value in env.items()}
     code, out, _ = output("slurm.sbatch", "--dry-run", "--out=records", "--preset=smoke", **env)
     assert code == 0
-    assert out.split() == [
-        *("uv", "run", "python", "-m", "experiments.sweep"),
-        *(f"--shard={shard}", "--out=records", "--preset=smoke"),
-    ]
+    command = ["uv", "run", "python", "-m", "experiments.sweep"]
+    assert out.split() == [*command, f"--shard={shard}", "--out=records", "--preset=smoke"]
     sweep.shard(shard, [])
 
 
@@ -61,10 +55,8 @@ def test_a_slurm_run_over_several_nodes_is_one_run():
     code, out, _ = output(
         "slurm.sbatch", "--dry-run", "experiments.run", "--eps=1", FPU_EXTRA="cuda"
     )
-    assert (code, out.split()) == (
-        0,
-        ["uv", "run", "--extra", "cuda", "python", "-m", "experiments.run", "--eps=1"],
-    )
+    wanted = ["uv", "run", "--extra", "cuda", "python", "-m", "experiments.run", "--eps=1"]
+    assert (code, out.split()) == (0, wanted)
 
 
 TPU = """\
@@ -94,9 +86,8 @@ def test_a_tpu_is_made_and_deleted_and_what_was_made_is_fetched(command, hosts, 
         wanted = [line for line in wanted if "--recurse" not in line]
     lines = [shlex.split(line) for line in out.splitlines()]
     work = next(word for line in lines for word in line if word.startswith("--command="))
-    assert [[w.replace(work, "--command=WORK") for w in line] for line in lines] == [
-        line.split() for line in wanted
-    ]
+    found = [[w.replace(work, "--command=WORK") for w in line] for line in lines]
+    assert found == [line.split() for line in wanted]
     assert shlex.split(work)[-len(command) :] == command
 
 

@@ -37,16 +37,14 @@ def test_a_copy_is_at_exactly_zero_and_one_grey_level_is_not():
 def test_of_equals_the_first_comes_first():
     pool = np.array([[3.0], [1.0], [1.0], [1.0]])
     distances, rows = neighbours.nearest(np.array([[1.0]]), pool, 4)
-    assert distances.tolist() == [[0, 0, 0, 2]]
-    assert rows.tolist() == [[1, 2, 3, 0]]
+    assert (distances.tolist(), rows.tolist()) == ([[0, 0, 0, 2]], [[1, 2, 3, 0]])
 
 
 def test_sets_that_are_too_small():
     assert np.isinf(neighbours.distance(images(2, 0), images(0, 0))).all()
     assert neighbours.distance(images(0, 0), images(2, 0)).shape == (0,)
     distances, rows = neighbours.nearest(images(1, 0), images(1, 0), 2)
-    assert distances.tolist() == [[0, np.inf]]
-    assert rows.tolist() == [[0, -1]]
+    assert (distances.tolist(), rows.tolist()) == ([[0, np.inf]], [[0, -1]])
 
 
 def test_equal_rows_get_equal_values_although_a_function_rounds_by_place():

@@ -15,8 +15,7 @@ FROZEN = json.loads(
 
 
 def value(name, real, fake, labels):
-    metric = getattr(fidelity, name)(real, fake, labels)
-    return metric(np.arange(len(real)), np.arange(len(fake)))
+    return getattr(fidelity, name)(real, fake, labels)(np.arange(len(real)), np.arange(len(fake)))
 
 
 @pytest.mark.parametrize(

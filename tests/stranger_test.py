@@ -155,9 +155,8 @@ def finished(folder, **options):
 
 
 def test_what_a_stranger_adds_is_in_the_record_and_in_the_report(additions, tmp_path):
-    record, page = finished(
-        tmp_path / "run", model="class_means", warmup_share=0.5, steps=3, draw_steps=3, repeats=0
-    )
+    few = {"warmup_share": 0.5, "steps": 3, "draw_steps": 3, "repeats": 0}
+    record, page = finished(tmp_path / "run", model="class_means", **few)
     assert record["config"]["model_config"] == {"weight": 1.0}
     assert record["data"]["name"] == "stripes"
     for row in ("synthetic", "real"):
@@ -190,11 +189,9 @@ def test_a_strangers_own_prior_is_in_the_release_and_draws_more(additions, tmp_p
     with pytest.raises(InputError, match="add --prior=simulator:waves, if you trust that code"):
         draw(str(tmp_path / "more.npz"))
     images, labels = data.load_images(draw(str(tmp_path / "more.npz"), prior=own))
-    assert images.shape == (30, 8, 8, 1)
-    assert set(labels.tolist()) == {0, 1, 2}
+    assert (images.shape, set(labels.tolist())) == ((30, 8, 8, 1), {0, 1, 2})
 
 
 def test_tests_of_every_model_find_a_new_one(additions):
-    model = tiny.model("class_means")
-    assert model.public_loss is None
+    assert tiny.model("class_means").public_loss is None
     assert models.learning("class_means") == models.Defaults()

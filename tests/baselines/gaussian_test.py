@@ -6,18 +6,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import tiny
+import release_checks
+from release_checks import pool_of
 
 from fpu.baselines import gaussian
 from fpu.dp import moments, noise
 from fpu.models import Spec, frequencies
 
 SPEC = Spec((8, 8, 1), 2)
-
-
-def pool_of(images, labels):
-    pool = tiny.pool(len(labels))
-    return pool._replace(images=jnp.asarray(images), labels=jnp.asarray(labels, jnp.int32))
 
 
 def blobs(count, seed=0):
@@ -43,18 +39,10 @@ def test_basis_is_orthonormal_and_ordered():
 
 @pytest.mark.parametrize(("count", "sums"), [(40, 2), (400, 3)])
 def test_the_sums_share_one_noise_multiplier(count, sums):
-    images, labels = blobs(40)
-    sigma, seen = 0.9, []
-    real = moments._noised
-
-    def spy(sums, key, std):
-        seen.append(std)
-        return real(sums, key, std)
-
-    with mock.patch.object(moments, "_noised", spy):
-        gaussian.fit(SPEC, pool_of(images, labels), float(count), sigma, jax.random.key(0))
-    assert len(seen) == sums
-    assert sum(1 / std**2 for std in seen) == pytest.approx(1 / sigma**2)
+    with release_checks.seen() as calls:
+        gaussian.fit(SPEC, pool_of(*blobs(40)), float(count), 0.9, jax.random.key(0))
+    assert len(calls) == sums
+    assert sum(1 / std**2 for _, std, _ in calls) == pytest.approx(1 / 0.9**2)
 
 
 def test_each_sum_draws_noise_of_its_own():

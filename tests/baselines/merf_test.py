@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import release_checks
 import tiny
 
 from fpu.baselines import merf
-from fpu.dp import moments
 from fpu.models import Spec, frequencies, gan
 
 pytestmark = pytest.mark.usefixtures("small_generator")
@@ -37,31 +37,22 @@ def test_features_have_norm_one_and_the_products_of_a_gaussian_kernel():
     found = merf._features(SPEC)(images)
     np.testing.assert_allclose(jnp.sum(found**2, axis=1), 1.0, rtol=1e-5)
     z = (np.asarray(images).reshape(6, -1) - 0.5) @ frequencies.basis((8, 8, 1)).rows.T
-    length = merf.SCALE * 4.0
-    kernel = np.exp(-np.square(z[:, None] - z[None]).sum(-1) / (2 * length**2))
+    kernel = np.exp(-np.square(z[:, None] - z[None]).sum(-1) / (2 * (merf.SCALE * 4.0) ** 2))
     np.testing.assert_allclose(found @ found.T, kernel, atol=0.1)
 
 
 def test_one_release_with_the_noise_it_was_given():
-    seen, real = [], moments._noised
-
-    def spy(sums, key, std):
-        seen.append(std)
-        return real(sums, key, std)
-
-    with mock.patch.object(moments, "_noised", spy), mock.patch.object(merf, "STEPS", 2):
+    with release_checks.seen() as calls, mock.patch.object(merf, "STEPS", 2):
         merf.fit(SPEC, pool_of(6), 6.0, 0.7, jax.random.key(0))
-    assert seen == [0.7]
+    assert [std for _, std, _ in calls] == [0.7]
 
 
 def test_only_the_release_looks_at_images():
     """With the noised sums held fixed, other images of other classes give the same generator."""
     other = pool_of(8)._replace(images=jnp.full((8, 8, 8, 1), 77, jnp.uint8))
     fixed = jnp.ones((2, 2 * merf.FEATURES)) / 100, jnp.array([4.0, 4.0])
-    with (
-        mock.patch.object(merf.moments, "embeddings", return_value=fixed),
-        mock.patch.object(merf, "STEPS", 2),
-    ):
+    embeddings = mock.patch.object(merf.moments, "embeddings", return_value=fixed)
+    with embeddings, mock.patch.object(merf, "STEPS", 2):
         both = [merf.fit(SPEC, pool, 8.0, 1.0, jax.random.key(0)) for pool in (pool_of(8), other)]
     for a, b in zip(*map(jax.tree.leaves, both), strict=True):
         np.testing.assert_array_equal(a, b)

@@ -70,9 +70,8 @@ def test_without_noise_the_votes_are_the_members_of_each_class_and_their_means_a
         away = np.linalg.norm(own[:, None] - population[k][None], axis=2)
         _, same = np.unique(population[k], axis=0, return_inverse=True)  # of equal ones one has all
         found = np.bincount(same.ravel(), votes[k])
-        np.testing.assert_array_equal(
-            found, np.bincount(same.ravel()[away.argmin(1)], minlength=len(found))
-        )
+        votes = same.ravel()[away.argmin(1)]
+        np.testing.assert_array_equal(found, np.bincount(votes, minlength=len(found)))
         spread = np.linalg.norm(own - own.mean(0), axis=1).mean()
         assert np.linalg.norm(weights[k] @ population[k] - own.mean(0)) < 0.5 * spread
 
@@ -96,8 +95,7 @@ def test_a_population_comes_nearer_from_round_to_round():
 def test_counts_of_noise_alone_are_dropped_and_the_largest_stays():
     std = 2.0
     counts = np.array([[1.0, -8.0, 4.0, 100.0], [1.0, 0.0, -1.0, 0.5]])
-    weights = pe._above(counts, std)
-    np.testing.assert_allclose(weights, [[0, 0, 0, 1], [1, 0, 0, 0]])
+    np.testing.assert_allclose(pe._above(counts, std), [[0, 0, 0, 1], [1, 0, 0, 0]])
     counts[0, 2] = 100.0
     np.testing.assert_allclose(pe._above(counts, std)[0], [0, 0, 0.5, 0.5])
 

@@ -32,13 +32,9 @@ def foreign(tmp_path, members, **more):
     digits, index = members
     data.save_npz(tmp_path / "theirs.npz", digits.images[index], digits.labels[index], 10)
     (tmp_path / "list.json").write_text(json.dumps(index.tolist()))
-    given = {
-        "synthetic": str(tmp_path / "theirs.npz"),
-        "dataset": "digits",
-        "members": str(tmp_path / "list.json"),
-        "out": str(tmp_path / "judged"),
-        "evaluation": "quick",
-    }
+    names = {"synthetic": "theirs.npz", "members": "list.json", "out": "judged"}
+    given = {flag: str(tmp_path / name) for flag, name in names.items()}
+    given |= {"dataset": "digits", "evaluation": "quick"}
     return Options(**(given | more))
 
 
@@ -50,8 +46,7 @@ def test_a_copycat_of_another_tool_is_caught_and_its_claim_is_told_as_a_claim(tm
     assert found["privacy"]["eps"] == 1
     assert "claims (1, 0.0001)" in found["privacy"]["statement"]
     assert found["utility"]["private_classifier"]["accuracy"]["value"] is not None
-    assert found["config"]["model"] == "theirs"
-    assert found["data"]["n_members"] == 300
+    assert (found["config"]["model"], found["data"]["n_members"]) == ("theirs", 300)
     assert json.loads((out / "manifest.json").read_text())["members"] == members[1].tolist()
     assert "theirs (ε claimed) on digits at ε = 1" in (out / "report.html").read_text()
     assert out.stat().st_mode & 0o77 == 0
@@ -67,9 +62,8 @@ def test_a_run_judged_again_gets_the_numbers_it_had(tmp_path, monkeypatch):
         set=("model.width=8", "model.depth=1", "model.latent=4"), n_samples=200, n_public=400,
     )  # fmt: skip
     folder = run.run(options)
-    out = evaluate.evaluate(
-        Options(model_dir=str(folder), out=str(tmp_path / "again"), evaluation="quick")
-    )
+    again = Options(model_dir=str(folder), out=str(tmp_path / "again"), evaluation="quick")
+    out = evaluate.evaluate(again)
     before, after = (json.loads((f / "record.json").read_text()) for f in (folder, out))
     assert given == [400, 400]  # the public number of members
     for section in ("fidelity", "utility"):
@@ -124,19 +118,11 @@ def test_a_folder_is_read_as_an_npz_is_and_a_copycat_in_it_is_caught(tmp_path, m
         place = tmp_path / "theirs" / path.parent.name
         place.mkdir(parents=True, exist_ok=True)
         Image.open(path).convert("RGB").resize((32, 32)).save(place / path.name)
-    out = evaluate.evaluate(
-        Options(
-            synthetic=str(tmp_path / "theirs"),
-            dataset=str(tmp_path / "scans"),
-            side=8,
-            members="train",
-            out=str(tmp_path / "judged"),
-            evaluation="quick",
-        )
-    )
+    names = {"synthetic": "theirs", "dataset": "scans", "out": "judged"}
+    given = {flag: str(tmp_path / name) for flag, name in names.items()}
+    out = evaluate.evaluate(Options(side=8, members="train", evaluation="quick", **given))
     (found,) = report.read([out / "record.json"])
-    assert found["data"]["name"] == "scans"
-    assert found["data"]["shape"] == [8, 8, 1]
+    assert (found["data"]["name"], found["data"]["shape"]) == ("scans", [8, 8, 1])
     assert found["data"]["class_names"] == ["a", "b"]
     assert found["privacy"]["attacks"]["nearest"]["auc"]["value"] > 0.95
     assert any("scaled to 8x8" in line for line in found["data"]["look"])

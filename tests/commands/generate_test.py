@@ -19,9 +19,8 @@ def folder(tmp_path_factory):
     """A release of a one-shot generator of three classes."""
     path = tmp_path_factory.mktemp("release")
     params = gaussian.fit(tiny.SPEC, tiny.pool(9), 9.0, 1.0, jax.random.key(0))
-    generators.save(
-        path, generators.Generator("gaussian", None, tiny.SPEC, ("a", "b", "c"), params)
-    )
+    names = "a", "b", "c"
+    generators.save(path, generators.Generator("gaussian", None, tiny.SPEC, names, params))
     return path
 
 
@@ -60,13 +59,8 @@ def test_a_seed_repeats_and_another_gives_other_images(folder, tmp_path):
     ],
 )
 def test_bad_flags_are_refused_in_one_line(folder, tmp_path, change, word):
-    given = {
-        "release": str(folder),
-        "n": 3,
-        "labels": None,
-        "seed": 0,
-        "out": str(tmp_path / "x.npz"),
-    }
+    given = {"release": str(folder), "n": 3, "labels": None, "seed": 0}
+    given["out"] = str(tmp_path / "x.npz")
     with pytest.raises(InputError, match=word):
         generate.generate(**(given | change))
 
@@ -75,8 +69,7 @@ def test_bad_flags_are_refused_in_one_line(folder, tmp_path, change, word):
 def test_a_flag_that_is_missing_is_named(monkeypatch, missing):
     values = flags.FlagValues()
     for name in ("release", "out"):
-        default = None if name == missing else "x"
-        flags.DEFINE_string(name, default, "", flag_values=values)
+        flags.DEFINE_string(name, (None if name == missing else "x"), "", flag_values=values)
     values(["generate"])
     monkeypatch.setattr(flags, "FLAGS", values)
     with pytest.raises(InputError, match=f"--{missing} is missing: see --help"):
@@ -84,14 +77,12 @@ def test_a_flag_that_is_missing_is_named(monkeypatch, missing):
 
 
 def test_a_folder_of_png_files_and_a_data_source_hold_the_same_images(folder, tmp_path):
-    images, labels = data.load_images(
-        generate.generate(str(folder), 6, "2,0", 1, str(tmp_path / "x.npz"))
-    )
+    made = generate.generate(str(folder), 6, "2,0", 1, str(tmp_path / "x.npz"))
+    images, labels = data.load_images(made)
     target = generate.generate(str(folder), 6, "2,0", 1, str(tmp_path / "png"), "png")
     paths = sorted(target.rglob("*.png"))
-    assert [str(path.relative_to(target)) for path in paths] == [
-        f"{'0-a' if i < 3 else '2-c'}/{i:07d}.png" for i in range(6)
-    ]
+    names = [f"{'0-a' if i < 3 else '2-c'}/{i:07d}.png" for i in range(6)]
+    assert [str(path.relative_to(target)) for path in paths] == names
     np.testing.assert_array_equal([np.asarray(Image.open(path)) for path in paths], images[..., 0])
     target = generate.generate(str(folder), 6, "2,0", 1, str(tmp_path / "tfds"), "tfds")
     source = tfds.data_source("synthetic", split="train", data_dir=target, download=False)

@@ -39,7 +39,6 @@ COMMANDS = {
     ],
     "--eps=1 --steps=1000000000": ["--steps=1000000000", "1 to 10,000,000"],
     "--eps=1e9 --steps=10 --sample_rate=1": ["eps = 1e+09 cannot be reached", "the largest is eps"],
-    "--eps=1 --model=ddmp": ["--model=ddmp is unknown: did you mean ddpm?"],
     "--eps=1 --clip_norm=0": ["--clip_norm=0", "usual is 1"],
     "--eps=1 --delta=0.01": ["--delta=0.01", "1/n = 0.01", "left out"],
     "--eps=1 --steps=1e3": ["--steps"],

@@ -12,14 +12,9 @@ from fpu.pipeline import cost, forecast, grids, refusals, settings, sweep
 
 def test_axes_are_multiplied_and_baselines_appear_at_infinity_alone():
     wanted = sweep.cells(["model=vae,copycat", "eps=1,inf", "seed=0,1"])
-    assert [(o.model, o.eps, o.seed) for o in wanted] == [
-        ("vae", 1.0, 0),
-        ("vae", 1.0, 1),
-        ("vae", float("inf"), 0),
-        ("vae", float("inf"), 1),
-        ("copycat", float("inf"), 0),
-        ("copycat", float("inf"), 1),
-    ]
+    infinite = [(model, float("inf"), seed) for model in ("vae", "copycat") for seed in (0, 1)]
+    wanted = [(o.model, o.eps, o.seed) for o in wanted]
+    assert wanted == [("vae", 1.0, 0), ("vae", 1.0, 1), *infinite]
 
 
 def test_a_prior_is_left_out_where_it_has_nothing_to_help_and_a_line_says_so(capsys):
@@ -42,20 +37,15 @@ def test_every_preset_is_a_list_of_good_runs_with_names_of_their_own(name):
 
 def test_an_axis_replaces_that_of_the_preset_but_baselines_stay():
     wanted = sweep.cells(["model=ddpm", "eps=3", "seed=7"], "corrected")
-    assert {(o.model, o.eps) for o in wanted} == {
-        ("ddpm", 3.0),
-        ("copycat", float("inf")),
-        ("fresh", float("inf")),
-    }
+    real = {(name, float("inf")) for name in ("copycat", "fresh")}
+    assert {(o.model, o.eps) for o in wanted} == {("ddpm", 3.0), *real}
     assert {o.seed for o in wanted} == {7}
     assert {o.n_per_class for o in wanted} == {10, 50, 100, 500, 0}
 
 
 def test_an_ablation_changes_one_thing_at_a_time():
-    base, *others = [
-        {k: v for k, v in dataclasses.asdict(o).items() if v is not None}
-        for o in sweep.cells(["model=ddpm", "seed=0"], "ablation")
-    ]
+    made = map(dataclasses.asdict, sweep.cells(["model=ddpm", "seed=0"], "ablation"))
+    base, *others = [{k: v for k, v in each.items() if v is not None} for each in made]
     changed = [{k for k in {**base, **o} if base.get(k) != o.get(k)} for o in others]
     assert changed.count({"set"}) == 4  # subset, size, learning rate, guidance
     assert {"eps", "noise_multiplier"} in changed
@@ -66,8 +56,7 @@ def test_an_ablation_changes_one_thing_at_a_time():
 def test_a_setting_may_be_several_and_names_hold_no_colon():
     axes = ["set=,model.size=tiny+recipe.learning_rate=1e+2", "audit=two_worlds:20", "eps=1"]
     plain, both = sweep.cells(axes)
-    assert plain.set == ()
-    assert both.set == ("model.size=tiny", "recipe.learning_rate=1e+2")
+    assert (plain.set, both.set) == ((), ("model.size=tiny", "recipe.learning_rate=1e+2"))
     assert sweep.name(both) == (
         "audit=two_worlds20-dataset=digits-eps=1-model=ddpm-set=model.size=tiny+recipe.learning_rate=1e+2"
     )
@@ -104,9 +93,8 @@ def test_two_files_of_one_name_are_refused(tmp_path):
 def test_shards_share_all_runs_out_once(count):
     wanted = sweep.cells([], "smoke")
     parts = [sweep.shard(f"{i}/{count}", wanted) for i in range(count)]
-    assert sorted(sweep.name(options) for part in parts for options in part) == sorted(
-        map(sweep.name, wanted)
-    )
+    shared = [sweep.name(options) for part in parts for options in part]
+    assert sorted(shared) == sorted(map(sweep.name, wanted))
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
@@ -149,28 +137,22 @@ def test_a_dry_run_prices_every_kind_of_program_once_and_tells_what_will_fail(mo
     assert groups[2] == "3 x alone: gaussian, not trained"
     assert groups[3].startswith("1 x alone: will fail: none.npz: cannot be read")
     # The judging of 3 VAEs (8 trainings and 5 repeats) and of 3 one-shot runs (6 and 5), 400 steps of .01 s, twice.
-    assert groups[4].startswith(
-        "7 runs in 6 groups: 2.3 min of training and about 9.6 min of judging"
-    )
+    assert groups[4].startswith("7 runs in 6 groups: 2.3 min of training and about 9.6 min of")
     assert asked == [2, 1]
-    assert [line.strip() for line in said if line.startswith("  ")] == [
-        sweep.name(options) for options in wanted
-    ]
+    names = [line.strip() for line in said if line.startswith("  ")]
+    assert names == [sweep.name(options) for options in wanted]
 
 
 def test_a_dry_run_of_many_runs_is_short(monkeypatch):
     monkeypatch.setattr(forecast, "_step", lambda job: 0.01)
     said = forecast.lines(sweep.cells(["model=gaussian", "eps=1", "seed=0,1,2,3,4,5,6,7"]), 1)
-    assert len(said) == 3 + forecast.SHOWN
-    assert said[-2] == "  and 5 more"
+    assert (len(said), said[-2]) == (3 + forecast.SHOWN, "  and 5 more")
 
 
 def test_settings_of_models_are_axes_of_a_sweep():
     wanted = sweep.cells(["model=vae", "eps=1", "model.width=8,16", "recipe.ema=0.9"])
-    assert [o.set for o in wanted] == [
-        ("model.width=8", "recipe.ema=0.9"),
-        ("model.width=16", "recipe.ema=0.9"),
-    ]
+    widths = [("model.width=8", "recipe.ema=0.9"), ("model.width=16", "recipe.ema=0.9")]
+    assert [o.set for o in wanted] == widths
     assert len({sweep.name(o) for o in wanted}) == 2
 
 

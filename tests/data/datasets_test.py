@@ -1,10 +1,8 @@
 """fpu/data/datasets.py: every way to name a data set."""
 
-import dataclasses
-
 import numpy as np
 import pytest
-import toy
+from toy import arrays
 
 from fpu import InputError, data
 from fpu.data import sources
@@ -21,17 +19,6 @@ def _own_home(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-def arrays(n=(12, 6, 6), side=9, channels=None, n_classes=3, seed=0):
-    """A set in MedMNIST's format, classes in turn."""
-    rng = np.random.default_rng(seed)
-    shape = (side, side) if channels is None else (side, side, channels)
-    made = {}
-    for split, size in zip(("train", "val", "test"), n, strict=True):
-        made[f"{split}_images"] = rng.integers(0, 256, (size, *shape), np.uint8)
-        made[f"{split}_labels"] = (np.arange(size) % n_classes).astype(np.uint8)[:, None]
-    return made
-
-
 def saved(path, **fields):
     np.savez_compressed(path, **fields)
     return path
@@ -39,10 +26,8 @@ def saved(path, **fields):
 
 def test_digits_are_whole_and_split_for_good():
     ds = data.load("digits")
-    assert ds.images.shape == (1797, 8, 8, 1)
-    assert ds.images.dtype == np.uint8
-    assert ds.shape == (8, 8, 1)
-    assert ds.n_classes == 10
+    assert (ds.images.shape, ds.images.dtype) == ((1797, 8, 8, 1), np.uint8)
+    assert (ds.shape, ds.n_classes) == ((8, 8, 1), 10)
     assert (ds.images.min(), ds.images.max()) == (0, 255)
     assert np.bincount(ds.split).tolist() == [1437, 0, 360]
     # Published results depend on these: they may never move, whatever numpy does.
@@ -53,20 +38,6 @@ def test_digits_are_whole_and_split_for_good():
         assert np.bincount(ds.labels[indices]).tolist() == [50] * 10
     assert np.array_equal(split.test, np.flatnonzero(ds.split == 2))
     assert split.notes == {}
-
-
-def test_a_data_set_is_a_function_and_a_line(monkeypatch):
-    def dummy(data_dir):
-        assert data_dir is None
-        made = toy.dataset([30, 30], test=[5, 5])
-        return dataclasses.replace(made, name="dummy")
-
-    monkeypatch.setitem(data.DATASETS, "dummy", dummy)
-    ds = data.load("dummy")
-    split = data.partition(ds, n_per_class=10)
-    assert data.manifest(ds, split)["members_per_class"] == [10, 10]
-    with pytest.raises(InputError, match="nearest is dummy"):
-        data.load("Dumy")
 
 
 @pytest.mark.parametrize(
@@ -99,9 +70,7 @@ def test_official_name_needs_official_bytes_a_path_does_not(tmp_path, monkeypatc
     with pytest.raises(InputError, match=f"{name}.npz: not the official"):
         data.load(name, tmp_path)
     own = data.load(path)
-    assert own.name == name
-    assert own.n_classes == n_classes
-    assert own.shape == (28, 28, 1)
+    assert (own.name, own.n_classes, own.shape) == (name, n_classes, (28, 28, 1))
     assert own.source.startswith("own file")
     assert np.array_equal(own.images[..., 0], np.concatenate([made[k] for k in made][::2]))
     assert np.array_equal(own.labels, np.concatenate([made[k] for k in made][1::2])[:, 0])
@@ -120,10 +89,8 @@ def test_official_name_needs_official_bytes_a_path_does_not(tmp_path, monkeypatc
 def test_own_npz_loads_grey_and_rgb(tmp_path, side, channels):
     made = arrays(side=side, channels=channels)
     ds = data.load(str(saved(tmp_path / "mine.npz", **made)))
-    assert ds.name == "mine"
-    assert ds.images.shape == (24, side, side, channels or 1)
-    assert ds.images.dtype == np.uint8
-    assert ds.labels.dtype == np.int32
+    assert (ds.name, ds.images.shape) == ("mine", (24, side, side, channels or 1))
+    assert (ds.images.dtype, ds.labels.dtype) == (np.uint8, np.int32)
     assert ds.class_names == ("0", "1", "2")
     assert np.array_equal(ds.images[:12].reshape(made["train_images"].shape), made["train_images"])
     assert ds.groups is None
@@ -162,10 +129,8 @@ def test_labels_with_gaps_and_labels_that_are_text_keep_their_names(tmp_path, tr
 
 
 def test_unknown_arrays_are_named_and_those_that_look_like_patients_refused(tmp_path):
-    made = arrays() | {"age": np.arange(12)}
-    assert any(
-        "not used: age" in line for line in data.load(saved(tmp_path / "a.npz", **made)).notes
-    )
+    notes = data.load(saved(tmp_path / "a.npz", **(arrays() | {"age": np.arange(12)}))).notes
+    assert any("not used: age" in line for line in notes)
     for name in ("groups", "patient_id", "train_patients", "test_groups", "PatientID", "subject"):
         path = saved(tmp_path / "b.npz", **arrays(), **{name: np.arange(6)})
         with pytest.raises(InputError, match=f"its array {name} looks like patients.*train_groups"):
@@ -173,10 +138,7 @@ def test_unknown_arrays_are_named_and_those_that_look_like_patients_refused(tmp_
 
 
 def test_groups_of_test_are_compared_with_those_of_train(tmp_path):
-    groups = {
-        "train_groups": np.repeat(["x", "y", "z"], 4),
-        "test_groups": ["q", "y", "y", "x", "p", "p"],
-    }
+    groups = {"train_groups": np.repeat(["x", "y", "z"], 4), "test_groups": list("qyyxpp")}
     ds = data.load(saved(tmp_path / "a.npz", **arrays(), **groups))
     assert ds.groups.tolist() == [0] * 4 + [1] * 4 + [2] * 4 + [-1] * 12
     assert any(line.startswith("2 groups are in train and in val or test") for line in ds.notes)
@@ -186,8 +148,7 @@ def test_groups_of_test_are_compared_with_those_of_train(tmp_path):
 
 
 def test_floats_sixteen_bits_alpha_and_large_images_are_accepted_and_said(tmp_path):
-    rng = np.random.default_rng(0)
-    eight = rng.integers(0, 256, (12, 9, 9), np.uint8)
+    eight = np.random.default_rng(0).integers(0, 256, (12, 9, 9), np.uint8)
     labels = {"train_labels": np.arange(12) % 3}
 
     def load(images, **more):

@@ -23,17 +23,14 @@ def table(tmp_path, text):
 
 def test_an_index_counts_within_its_split(tmp_path):
     rows = [f"train,{i},p{i // 4}" for i in range(12)] + ["test,0,p1", "test,1,new"]
-    path = table(tmp_path, "split,index,group\n" + "\n".join(rows))
-    ds = data.load(npz(tmp_path), groups=path)
+    ds = data.load(npz(tmp_path), groups=table(tmp_path, "split,index,group\n" + "\n".join(rows)))
     assert ds.groups.tolist() == [0] * 4 + [1] * 4 + [2] * 4 + [-1] * 12
     assert any(line.startswith("1 groups are in train and in val or test") for line in ds.notes)
-    digits = data.load(
-        "digits", groups=table(tmp_path, HEAD + "".join(f"{i},{i // 3}\n" for i in range(1437)))
-    )
+    rows = "".join(f"{i},{i // 3}\n" for i in range(1437))
+    digits = data.load("digits", groups=table(tmp_path, HEAD + rows))
     assert digits.groups[digits.split == 0].tolist() == [i // 3 for i in range(1437)]
     assert (digits.groups[digits.split != 0] == -1).all()
-    split = data.partition(digits, n_per_class=5)
-    assert len(data.units(digits, split.members)[1]) == 50
+    assert len(data.units(digits, data.partition(digits, n_per_class=5).members)[1]) == 50
 
 
 def test_medmnists_own_files_name_the_scan(tmp_path):
@@ -62,10 +59,7 @@ ROWS = "".join(f"{i},g\n" for i in range(12))
     [
         ("index\n0\n", "needs the columns index and group; it has index"),
         ("file,group\na,b\n", "needs the columns index and group"),
-        (
-            HEAD + ROWS.replace("5,g\n", ""),
-            "1 of 12 train images have no group, the first is index 5",
-        ),
+        (HEAD + ROWS.replace("5,g\n", ""), "1 of 12 train images have no group, the first is"),
         (HEAD + ROWS.replace("5,g", "5,"), "line 7: its group is empty"),
         (HEAD + ROWS.replace("5,g", "12,g"), "line 7: the data have no image 12"),
         (HEAD + ROWS.replace("5,g", "-1,g"), "line 7: the data have no image -1"),

@@ -57,8 +57,7 @@ def test_bad_npz_is_one_line_naming_file_and_field(tmp_path, change, says):
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_synthetic_set_reads_back_and_is_medmnists_format(tmp_path, channels):
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (7, 9, 9, channels), np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (7, 9, 9, channels), np.uint8)
     labels = np.array([0, 1, 2, 0, 1, 2, 0])
     path = tmp_path / "release" / "synthetic.npz"
     npz.save_npz(path, images, labels, n_classes=4)
@@ -67,21 +66,15 @@ def test_synthetic_set_reads_back_and_is_medmnists_format(tmp_path, channels):
     assert np.array_equal(back_labels, labels)
     grey = () if channels == 1 else (3,)
     with np.load(path) as stored:
-        assert {k: stored[k].shape for k in stored} == {
-            "train_images": (7, 9, 9, *grey),
-            "train_labels": (7, 1),
-            "val_images": (0, 9, 9, *grey),
-            "val_labels": (0, 1),
-            "test_images": (0, 9, 9, *grey),
-            "test_labels": (0, 1),
-        }
+        counts = {"train": 7, "val": 0, "test": 0}
+        wanted = {f"{split}_images": (n, 9, 9, *grey) for split, n in counts.items()}
+        wanted |= {f"{split}_labels": (n, 1) for split, n in counts.items()}
+        assert {k: stored[k].shape for k in stored} == wanted
     assert list(npz.read(path)[0]) == ["train"]  # it can be a data set itself
     assert [p.name for p in path.parent.iterdir()] == ["synthetic.npz"]
 
 
-def test_images_are_read_in_blocks_in_either_order_and_bounded_by_what_is_kept(
-    tmp_path, monkeypatch
-):
+def test_images_are_read_in_blocks_in_either_order_and_no_more_is_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(npz, "_ROWS", 5)
     made = toy.arrays()
     for change in (np.ascontiguousarray, np.asfortranarray):
@@ -100,6 +93,5 @@ def test_groups_are_read_as_text(tmp_path):
     for ids in ([7, 3, 7, 9, 3, 7], [["g"], ["z"], ["g"], ["a"], ["z"], ["g"]]):
         made = {"train_images": np.zeros((6, 8, 8), np.uint8), "train_labels": np.arange(6) % 2}
         np.savez(tmp_path / "x.npz", **made, train_groups=np.array(ids))
-        assert npz.read(tmp_path / "x.npz")[0]["train"].groups.tolist() == list(
-            np.ravel(ids).astype(str)
-        )
+        groups = npz.read(tmp_path / "x.npz")[0]["train"].groups
+        assert groups.tolist() == list(np.ravel(ids).astype(str))

@@ -34,24 +34,19 @@ def test_a_subfolder_is_a_class_whatever_its_script_and_depth(tmp_path):
     grey(tmp_path / "scans", names)
     (tmp_path / "scans" / "a" / "Thumbs.db").write_text("x")
     ds = data.load(tmp_path / "scans")
-    assert ds.name == "scans"
-    assert ds.class_names == ("a", "b", "\u03b1 \u0431")
-    assert ds.labels.tolist() == [0, 1, 1, 2]
-    assert values(ds) == [13, 10, 11, 12]
+    assert (ds.name, ds.class_names) == ("scans", ("a", "b", "\u03b1 \u0431"))
+    assert (ds.labels.tolist(), values(ds)) == ([0, 1, 1, 2], [13, 10, 11, 12])
     assert (ds.split == 0).all()
     assert ds.groups is None
     assert ds.source.startswith("own folder scans, SHA-256")
-    assert ds.notes == (
-        "4 images in scans: a 1, b 2, \u03b1 \u0431 1",
-        "files that are no images are left out: 1 .db",
-    )
+    counts = "4 images in scans: a 1, b 2, \u03b1 \u0431 1"
+    assert ds.notes == (counts, "files that are no images are left out: 1 .db")
 
 
 def test_train_val_and_test_are_splits(tmp_path):
     grey(tmp_path, ["test/a/1.png", "train/a/1.png", "train/b/1.png", "validation/b/1.png"])
     ds = data.load(tmp_path)
-    assert ds.split.tolist() == [0, 0, 1, 2]
-    assert values(ds) == [11, 12, 13, 10]
+    assert (ds.split.tolist(), values(ds)) == ([0, 0, 1, 2], [11, 12, 13, 10])
     picture(tmp_path / "test" / "c" / "1.png")
     with pytest.raises(InputError, match="train has no image of class c, yet test has"):
         data.load(tmp_path)
@@ -66,8 +61,7 @@ def test_a_table_names_file_label_group_and_split(tmp_path):
     ds = data.load(tmp_path)
     assert ds.class_names == ("ill", "well")
     assert (ds.labels.tolist(), ds.split.tolist()) == ([0, 1, 1], [0, 0, 2])
-    assert values(ds) == [11, 10, 12]
-    assert ds.groups.tolist() == [0, 1, -1]
+    assert (values(ds), ds.groups.tolist()) == ([11, 10, 12], [0, 1, -1])
     for line in ("1 images that scans.csv does not list", "not used: age", "1 groups are in train"):
         assert any(line in note for note in ds.notes)
 
@@ -77,10 +71,7 @@ def test_a_table_names_file_label_group_and_split(tmp_path):
     [
         (("File", "name"), "no column file"),
         ((";Label", ";diagnosis"), "no column label"),
-        (
-            (";group", ";patient_id"),
-            "its column patient_id looks like patients.*rename it to group",
-        ),
+        ((";group", ";patient_id"), "patient_id looks like patients.*rename it to group"),
         ((";ill;", ";;"), "line 2: its label is empty"),
         ((";7;", "; ;"), "line 2: its group is empty"),
         ((";test;", ";tset;"), "line 5: split is tset; write train, val or test"),
@@ -133,8 +124,7 @@ def test_shrinking_averages():
 
 
 def formats(folder):
-    rng = np.random.default_rng(0)
-    eight = rng.integers(0, 256, (28, 28), np.uint8)
+    eight = np.random.default_rng(0).integers(0, 256, (28, 28), np.uint8)
     return eight, {
         "grey.png": Image.fromarray(eight),
         "sixteen.png": Image.fromarray(eight.astype(np.uint16) * 257),
@@ -174,8 +164,7 @@ def test_colour_in_any_file_makes_all_colour(tmp_path):
     picture(tmp_path / "b" / "2.png", (200, 10, 10, 0), mode="RGBA")
     picture(tmp_path / "b" / "3.tif", (0, 0, 0, 0), mode="CMYK")
     ds = data.load(tmp_path)
-    assert ds.shape == (28, 28, 3)
-    assert ds.images[0].tolist() == [[[9] * 3] * 28] * 28
+    assert (ds.shape, ds.images[0].tolist()) == ((28, 28, 3), [[[9] * 3] * 28] * 28)
     assert np.abs(ds.images[1].astype(int) - [200, 10, 10]).max() < 6
     assert (ds.images[2] == [200, 10, 10]).all()
     assert (ds.images[3] == 255).all()
@@ -190,9 +179,8 @@ def test_unreadable_files_are_listed_refused_and_can_be_skipped(tmp_path):
     (tmp_path / "b" / "text.jpg").write_text("no image")
     pages = [Image.new("L", (9, 9))] * 2
     pages[0].save(tmp_path / "b" / "pages.tif", save_all=True, append_images=pages[1:])
-    with pytest.raises(
-        InputError, match=r"4 files are unreadable: a/0.png .*a/1.png .*skip"
-    ) as told:
+    words = r"4 files are unreadable: a/0.png .*a/1.png .*skip"
+    with pytest.raises(InputError, match=words) as told:
         data.load(tmp_path)
     assert "several pages" in str(told.value)
     ds = data.load(tmp_path, skip_unreadable=True)

@@ -1,5 +1,6 @@
 """fpu/data/sources.py and fpu/data/tfds_mnist.py: official images by every route, and nothing else."""
 
+import contextlib
 import functools
 import gzip
 import hashlib
@@ -60,8 +61,7 @@ def test_medmnist_is_downloaded_once_checked_and_whole(tmp_path, monkeypatch, ca
     first = data.load("octmnist")
     assert "downloading octmnist.npz" in capsys.readouterr().err  # no bar: this is no terminal
     path.unlink()
-    again = data.load("octmnist")
-    assert np.array_equal(first.images, again.images)
+    assert np.array_equal(first.images, data.load("octmnist").images)
     with pytest.raises(InputError, match="--data_dir"):
         data.load("bloodmnist")
     assert [p.name for p in cache.folder().iterdir()] == ["octmnist.npz"]
@@ -72,6 +72,16 @@ class _Silent(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+@contextlib.contextmanager
+def served(handler, monkeypatch):
+    """The address of a server on this machine."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
 @pytest.mark.parametrize("length", ["many", "-5", "9" * 5000, "1e3"])
 def test_a_malformed_content_length_is_one_line(tmp_path, monkeypatch, length):
     class Handler(_Silent):
@@ -80,23 +90,16 @@ def test_a_malformed_content_length_is_one_line(tmp_path, monkeypatch, length):
             self.send_header("Content-Length", length)
             self.end_headers()
 
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}/x.npz"
-        with pytest.raises(InputError, match=r"^x.npz: no download .*Content-Length.*--data_dir$"):
-            sources.download(url, tmp_path / "x.npz", "0" * 32)
-        server.shutdown()
+    told = r"^x.npz: no download .*Content-Length.*--data_dir$"
+    with served(Handler, monkeypatch) as url, pytest.raises(InputError, match=told):
+        sources.download(f"{url}x.npz", tmp_path / "x.npz", "0" * 32)
     assert not list(tmp_path.iterdir())
 
 
-def test_without_a_cache_nothing_is_downloaded_but_files_are_read(
-    tmp_path, monkeypatch, tiny_mnist
-):
+def test_without_a_cache_nothing_is_downloaded_but_files_are(tmp_path, monkeypatch, tiny_mnist):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    folder = write_idx(tmp_path / "idx", tiny_mnist)
-    assert same_mnist(data.load("mnist", folder), tiny_mnist)
+    assert same_mnist(data.load("mnist", write_idx(tmp_path / "idx", tiny_mnist)), tiny_mnist)
     for name in ("mnist", "octmnist"):
         with pytest.raises(InputError, match=f"^{name}: no folder to download .* XDG_CACHE_HOME"):
             data.load(name)
@@ -164,14 +167,10 @@ def test_mnist_through_tensorflow_datasets_without_tensorflow(tmp_path, tiny_mni
 
     from fpu.data import tfds_mnist
 
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    folder = write_idx(tmp_path / "served", tiny_mnist)
-    handler = functools.partial(_Silent, directory=folder)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setattr(tfds_mnist.MNIST, "URL", f"http://127.0.0.1:{server.server_port}/")
+    handler = functools.partial(_Silent, directory=write_idx(tmp_path / "served", tiny_mnist))
+    with served(handler, monkeypatch) as url:
+        monkeypatch.setattr(tfds_mnist.MNIST, "URL", url)
         assert same_mnist(data.load("mnist"), tiny_mnist)
-        server.shutdown()
     # The stock reader opens what was prepared; the second load needs neither it nor the server.
     prepared = cache.folder() / "tensorflow_datasets"
     examples = tfds.data_source("mnist", split="test", data_dir=prepared, download=False)

@@ -74,12 +74,10 @@ def test_seeds_differ_smaller_draws_nest_and_first_is_the_file_order():
     draws = [data.partition(ds, n_per_class=10, seed=s) for s in range(3)]
     assert all(len(np.setdiff1d(draws[0].members, d.members)) > 10 for d in draws[1:])
     assert all(np.array_equal(draws[0].test, d.test) for d in draws[1:])
-    larger = data.partition(ds, n_per_class=20, seed=0)
-    assert np.isin(draws[0].members, larger.members).all()
+    assert np.isin(draws[0].members, data.partition(ds, n_per_class=20, seed=0).members).all()
     first = [data.partition(ds, n_per_class=10, seed=s, subset="first") for s in range(2)]
-    expected = np.sort(
-        np.concatenate([np.flatnonzero(ds.labels[:180] == c)[:10] for c in range(3)])
-    )
+    each = [np.flatnonzero(ds.labels[:180] == c)[:10] for c in range(3)]
+    expected = np.sort(np.concatenate(each))
     assert all(np.array_equal(f.members, expected) for f in first)
     assert not np.array_equal(first[0].nonmembers, first[1].nonmembers)
 
@@ -89,8 +87,7 @@ def test_every_image_is_drawn_equally_often():
     counts = np.zeros(30)
     for seed in range(400):
         counts[data.partition(ds, n_per_class=5, seed=seed).members] += 1
-    expected = np.where(ds.labels[:30] == 0, 200, 100)
-    assert np.abs(counts - expected).max() < 5 * np.sqrt(100)
+    assert np.abs(counts - np.where(ds.labels[:30] == 0, 200, 100)).max() < 5 * np.sqrt(100)
 
 
 @pytest.mark.parametrize(
@@ -133,8 +130,7 @@ def test_falls_back_to_val_then_half_of_test_and_says_so():
 def test_few_members_need_few_nonmembers():
     ds = toy.dataset([60, 60], val=[9, 9], test=[9, 9])
     split = data.partition(ds, n_per_class=2)
-    assert per_class(ds, split.nonmembers) == [2, 2]
-    assert split.notes == {}
+    assert (per_class(ds, split.nonmembers), split.notes) == ([2, 2], {})
 
 
 def test_a_file_without_test_sets_a_fifth_aside_the_same_for_every_seed():
@@ -240,10 +236,8 @@ def test_first_in_file_order_exchanges_one_at_most():
         return contents(ds, data.partition(ds, n_per_class=5, subset="first").members)
 
     for row in range(40):
-        assert moved(members(ds), members(of(ds, np.delete(np.arange(len(ds.labels)), row)))) in (
-            (0, 0),
-            (1, 1),
-        )
+        less = of(ds, np.delete(np.arange(len(ds.labels)), row))
+        assert moved(members(ds), members(less)) in ((0, 0), (1, 1))
 
 
 def test_members_have_the_lowest_hashes_of_their_pixels_and_label():
@@ -280,8 +274,7 @@ def test_a_group_is_chosen_by_its_images_not_by_its_name(rng, test, n_per_class)
 
     group = rng.randrange(40)
     mine = np.flatnonzero(owner == group)
-    without = of(ds, np.delete(np.arange(len(ds.labels)), mine))
-    gone, came = moved(before, members(without))
+    gone, came = moved(before, members(of(ds, np.delete(np.arange(len(ds.labels)), mine))))
     assert (came, gone) in ([(0, 0), (0, 1)] if n_per_class is None else [(0, 0), (1, 1)])
 
     smaller = of(ds, np.delete(np.arange(len(ds.labels)), mine[:1]))
@@ -303,10 +296,8 @@ def grouped(test=True):
 def test_groups_never_straddle_sets_and_are_what_is_counted(test):
     ds, owner = grouped(test)
     split = data.partition(ds, n_per_class=6, seed=1)
-    owners = [
-        set(owner[s[s < len(owner)]])
-        for s in (split.members, split.nonmembers, split.reference, split.test)
-    ]
+    sets = split.members, split.nonmembers, split.reference, split.test
+    owners = [set(owner[s[s < len(owner)]]) for s in sets]
     for i, a in enumerate(owners):
         assert all(a.isdisjoint(b) for b in owners[:i])
     assert len(owners[0]) == 12
@@ -324,15 +315,13 @@ def test_units_hold_positions_of_each_group():
     indices = data.partition(ds, n_per_class=5).members
     table, sizes = data.units(ds, indices)
     assert table.dtype == sizes.dtype == np.int32
-    assert table.shape == (10, sizes.max())
-    assert sizes.sum() == len(indices)
+    assert (table.shape, sizes.sum()) == ((10, sizes.max()), len(indices))
     seen = [p for row, size in zip(table, sizes, strict=True) for p in row[:size]]
     assert sorted(seen) == list(range(len(indices)))
     assert np.all(owner[indices[table]] == owner[indices[table[:, :1]]])  # padding included
 
     table, sizes = data.units(toy.dataset([5, 5]), np.array([3, 7, 9]))
-    assert table.tolist() == [[0], [1], [2]]
-    assert sizes.tolist() == [1, 1, 1]
+    assert (table.tolist(), sizes.tolist()) == ([[0], [1], [2]], [1, 1, 1])
     assert data.units(ds, np.array([], int))[0].shape == (0, 1)
 
 

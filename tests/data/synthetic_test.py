@@ -24,8 +24,7 @@ def test_classes_are_names_or_positions_and_sizes_are_those_of_the_data(tmp_path
         (tmp_path / name).mkdir()
         Image.new("RGB", (99, 99), colour).save(tmp_path / name / "x.png")
     images, labels, lines = data.load_synthetic(tmp_path, ds)
-    assert labels.tolist() == [1, 2]
-    assert images[:, 0, 0].tolist() == [[60], [9]]
+    assert (labels.tolist(), images[:, 0, 0].tolist()) == ([1, 2], [[60], [9]])
     assert any("scaled to 8x8" in line for line in lines)
     assert any("made grey, as toy is" in line for line in lines)
     (tmp_path / "c2").rename(tmp_path / "c3")

@@ -40,8 +40,7 @@ def test_it_is_the_sum_of_shortened_gradients():
     total, facts = clipped(x, valid, clip)
     want = (x * np.minimum(1, clip / lengths)[:, None])[valid].sum(0)
     np.testing.assert_allclose(flat(total), want, rtol=1e-5)
-    losses = x[:, :4].sum(1)
-    assert float(facts.loss) == pytest.approx(losses[valid].mean(), rel=1e-5)
+    assert float(facts.loss) == pytest.approx(x[:, :4].sum(1)[valid].mean(), rel=1e-5)
     assert float(facts.clipped) == pytest.approx((lengths > clip)[valid].mean())
     assert int(facts.dropped) == 0
 
@@ -93,16 +92,10 @@ def test_the_norm_of_a_long_gradient_loses_nothing_to_rounding(engine, shorter):
     A ghost norm of so many entries is rounded up by a twentieth; it is never too short."""
     row = np.full(10**6, 1.7e-4, np.float32)
     row[0] = 1.0
-    total, _ = engine.clipped_sum(
-        lambda w, x, k: jnp.dot(w, x),
-        jnp.zeros(len(row)),
-        row[None],
-        jnp.ones(1, bool),
-        jax.random.split(jax.random.key(0), 1),
-        0.1,
-    )
-    length = np.linalg.norm(np.float64(total))
-    assert 0.1 * (1 - shorter) <= length <= 0.1 * (1 + 1e-5)
+    keys, w = jax.random.split(jax.random.key(0), 1), jnp.zeros(len(row))
+    one = row[None], jnp.ones(1, bool), keys, 0.1
+    total, _ = engine.clipped_sum(lambda w, x, k: jnp.dot(w, x), w, *one)
+    assert 0.1 * (1 - shorter) <= np.linalg.norm(np.float64(total)) <= 0.1 * (1 + 1e-5)
 
 
 @pytest.mark.parametrize("slots", [1000, 20_000])
@@ -131,8 +124,6 @@ def test_rounding_of_large_batches_is_within_what_is_accounted(slots):
         instead[unit] = rows[-1]
         for others, absent in ((rows, unit), (instead, slots - 1)):
             without = total(others, everyone & (np.arange(slots) != absent))
-            difference = np.asarray(total(rows, everyone), np.float64) - np.asarray(
-                without, np.float64
-            )
-            longest = max(longest, float(np.linalg.norm(difference)))
+            both = (np.asarray(x, np.float64) for x in (total(rows, everyone), without))
+            longest = max(longest, float(np.linalg.norm(np.subtract(*both))))
     assert 1 + 1e-5 < longest < longest_move(slots)

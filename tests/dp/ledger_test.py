@@ -36,8 +36,7 @@ def test_it_is_what_dp_accounting_says_of_all_steps():
         direct.compose(dpa.GaussianDpEvent(release))
     direct.compose(dpa.TruncatedSubsampledGaussianDpEvent(500, 0.128, 102, 4.0), 300)
     eps, accountant = ledger.composed(plans, DELTA)
-    assert accountant == "pld"
-    assert eps == pytest.approx(direct.get_epsilon(DELTA), rel=1e-3)
+    assert (accountant, eps) == ("pld", pytest.approx(direct.get_epsilon(DELTA), rel=1e-3))
     assert max(alone(SGD), alone(ONCE)) < eps < sum(map(alone, plans))
     assert ledger.composed(plans[::-1], DELTA) == (eps, accountant)
 
@@ -66,8 +65,7 @@ def test_who_is_in_which_runs():
     assert ledger.groups([a, b, c, d]) == [(a, b), (c,), (d,)]
     unknown = Run(SGD, "digits")
     assert ledger.groups([a, b, c, d, unknown]) == [(a, b, unknown), (c, unknown), (d,)]
-    assert ledger.groups([unknown, unknown]) == [(unknown, unknown)]
-    assert ledger.groups([]) == []
+    assert (ledger.groups([unknown, unknown]), ledger.groups([])) == ([(unknown, unknown)], [])
 
 
 def test_the_exposure_is_that_of_the_unit_most_exposed():
@@ -77,8 +75,7 @@ def test_the_exposure_is_that_of_the_unit_most_exposed():
     two = alone(ONCE, ONCE)
     assert ledger.worst([a, apart], DELTA).eps == pytest.approx(alone(ONCE))
     assert ledger.worst([a, b, apart], DELTA).eps == pytest.approx(two)
-    hidden = Run(ONCE, "digits")
-    assert ledger.worst([a, apart, hidden], DELTA).eps == pytest.approx(two)
+    assert ledger.worst([a, apart, Run(ONCE, "digits")], DELTA).eps == pytest.approx(two)
     free = Run(FREE, "digits", frozenset({2}))
     found = ledger.worst([a, b, free], DELTA)
     assert (found.eps, found.composed, found.unbounded) == (pytest.approx(two), 2, 1)
@@ -115,10 +112,8 @@ def test_groups_are_what_every_unit_sees(drawn):
 def test_runs_without_a_guarantee_are_told_of_whoever_they_were_made_on():
     """Not only where the largest eps is."""
     bare = Plan(1e-3, ())
-    runs = [
-        ledger.Run(Plan(1e-3, (Release(sigma),)), "pool", frozenset({unit}))
-        for sigma, unit in ((1.0, 0), (5.0, 1))
-    ]
+    both = ((1.0, 0), (5.0, 1))
+    runs = [ledger.Run(Plan(1e-3, (Release(s),)), "pool", frozenset({unit})) for s, unit in both]
     found = ledger.worst([*runs, ledger.Run(bare, "pool", frozenset({1}))], 1e-3)
     assert found.eps == ledger.worst(runs[:1], 1e-3).eps
     assert (found.composed, found.unbounded) == (1, 1)

@@ -29,9 +29,8 @@ def released(name):
 
 
 RELEASED = {name: released(name) for name in SUMS}
-NUMBERS = st.sampled_from([0.0, 1.0, -1.0, 1e30, -3e38, 1e-42, np.inf, np.nan]) | st.floats(
-    -3, 3, width=32
-)
+NUMBERS = st.sampled_from([0.0, 1.0, -1.0, 1e30, -3e38, 1e-42, np.inf, np.nan])
+NUMBERS |= st.floats(-3, 3, width=32)
 
 
 @pytest.mark.parametrize("name", SUMS)
@@ -71,16 +70,13 @@ def test_every_row_is_clipped(entries, clip):
 def test_roundings_in_a_row_do_not_add_up():
     """In float32, one after the other, these sums differ by 28 when the first row is left out."""
     ulp = 2.0**-9
-    rows = [(1.0, 0.0)] * 2**14 + [
-        (0.51 * ulp, 0.0),
-        (-0.25 * ulp, 0.0),
-        (-0.25 * ulp, 0.0),
-    ] * 14_000
-    z = np.pad(np.asarray(rows), ((0, 0), (0, D - 2)))
+    first = np.concatenate(
+        [np.ones(2**14), np.tile([0.51 * ulp, -0.25 * ulp, -0.25 * ulp], 14_000)]
+    )
+    z = np.pad(first[:, None], ((0, 0), (0, D - 1)))
     labels = np.zeros(len(z), int)
     for name, release in RELEASED.items():
-        moved = np.linalg.norm(release(z, labels) - release(z[1:], labels[1:]))
-        assert moved <= 1 + 1e-9, name
+        assert np.linalg.norm(release(z, labels) - release(z[1:], labels[1:])) <= 1 + 1e-9, name
 
 
 def test_a_row_as_long_as_allowed_uses_all_of_the_sensitivity():
@@ -91,71 +87,59 @@ def test_a_row_as_long_as_allowed_uses_all_of_the_sensitivity():
 
 def test_without_noise_they_are_the_sums():
     z = np.random.default_rng(0).normal(size=(5, D)).astype(np.float32) / 3
-    hot = np.eye(CLASSES)[np.asarray(LABELS)]
-    keys = jax.random.split(jax.random.key(0), 5)
-
-    def near(found, wanted):
-        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
-
-    first, energy = moments.energies(jnp.asarray(z), HALF, BANDS, keys[0], 0.0)
-    near(first, z.sum(0))
-    near(energy, (z**2 @ BANDS).sum(0))
-    sums, counts, square = moments.moments(jnp.asarray(z), LABELS, CLASSES, 2.0, keys[1], 0.0)
-    near(sums, hot.T @ z)
-    near(counts, hot.sum(0))
-    near(square, z.T @ z)
-    sums, squares = moments.class_moments(jnp.asarray(z), LABELS, CLASSES, 2.0, keys[2], 0.0)
-    near(sums, hot.T @ z)
-    near(squares, np.einsum("nk,ni,nj->kij", hot, z, z))
-    sums, counts, squares = moments.component_moments(
-        z, LABELS, halves(z), CLASSES, 2, 2.0, keys[4], 0.0
-    )
+    hot, x = np.eye(CLASSES)[np.asarray(LABELS)], jnp.asarray(z)
+    keys, in_class = jax.random.split(jax.random.key(0), 5), (LABELS, CLASSES)
     cells = np.einsum("nk,nm->nkm", hot, np.eye(2)[halves(z)])
-    near(sums, np.einsum("nkm,nd->kmd", cells, z))
-    near(counts, cells.sum(0))
-    near(squares, np.einsum("nk,ni,nj->kij", hot, z, z))
-    sums, counts = moments.embeddings(jnp.asarray(z) / 4, LABELS, CLASSES, keys[3], 0.0)
-    near(sums, hot.T @ z / 4)
-    near(counts, hot.sum(0))
+    by_cell, squares = np.einsum("nkm,nd->kmd", cells, z), np.einsum("nk,ni,nj->kij", hot, z, z)
+    several = LABELS, halves(z), CLASSES, 2
+    for sums, wanted in (
+        (moments.energies(x, HALF, BANDS, keys[0], 0.0), (z.sum(0), (z**2 @ BANDS).sum(0))),
+        (moments.moments(x, *in_class, 2.0, keys[1], 0.0), (hot.T @ z, hot.sum(0), z.T @ z)),
+        (moments.class_moments(x, *in_class, 2.0, keys[2], 0.0), (hot.T @ z, squares)),
+        (moments.embeddings(x / 4, *in_class, keys[3], 0.0), (hot.T @ z / 4, hot.sum(0))),
+        (
+            moments.component_moments(z, *several, 2.0, keys[4], 0.0),
+            (by_cell, cells.sum(0), squares),
+        ),
+    ):
+        for found, exact in zip(sums, wanted, strict=True):
+            np.testing.assert_allclose(found, exact, rtol=1e-4, atol=1e-5)
 
 
 def test_the_noise_is_what_the_docstrings_say():
     """The shrinkage that follows relies on these numbers."""
-    z, std, radius = jnp.zeros((1, 40)), 0.7, 2.0
+    z, std, radius, nobody = jnp.zeros((1, 40)), 0.7, 2.0, jnp.zeros(1, int)
     keys = jax.random.split(jax.random.key(0), 100)
-    each = [moments.moments(z, jnp.zeros(1, int), 2, radius, key, std) for key in keys]
-    sums, counts, square = map(np.stack, zip(*each, strict=True))
-    a = (1 - moments.COUNT**2 - moments.SQUARE**2) ** 0.5
-    diagonal = np.einsum("nii->ni", square)
-    off = square[:, 0, 1:]
-    for found, wanted in (
-        (sums, std * radius / a),
-        (counts, std / moments.COUNT),
-        (diagonal, std * radius**2 / moments.SQUARE),
-        (off, std * radius**2 / moments.SQUARE / 2**0.5),
+
+    def stacked(release):
+        return map(np.stack, zip(*[release(key) for key in keys], strict=True))
+
+    def left(*shares):
+        return (1 - sum(share**2 for share in shares)) ** 0.5
+
+    sums, counts, square = stacked(lambda k: moments.moments(z, nobody, 2, radius, k, std))
+    features, found = stacked(lambda k: moments.embeddings(z, nobody, 2, k, std))
+    cells, numbers, squares = stacked(
+        lambda k: moments.component_moments(z, nobody, nobody, 2, 3, radius, k, std)
+    )
+    assert cells.shape == (100, 2, 3, 40)
+    for noise, wanted in (
+        (sums, radius / left(moments.COUNT, moments.SQUARE)),
+        (counts, 1 / moments.COUNT),
+        (np.einsum("nii->ni", square), radius**2 / moments.SQUARE),
+        (square[:, 0, 1:], radius**2 / moments.SQUARE / 2**0.5),
+        (features, 1 / left(moments.COUNT)),
+        (found, 1 / moments.COUNT),
+        (cells, radius / left(moments.COUNT, moments.CLASS_SQUARE)),
+        (numbers, 1 / moments.COUNT),
+        (np.einsum("nkii->nki", squares), radius**2 / moments.CLASS_SQUARE),
+        (squares[:, :, 0, 1:], radius**2 / moments.CLASS_SQUARE / 2**0.5),
     ):
-        assert np.std(found) == pytest.approx(wanted, rel=0.12)
-    each = [moments.embeddings(z, jnp.zeros(1, int), 2, key, std) for key in keys]
-    sums, counts = map(np.stack, zip(*each, strict=True))
-    assert np.std(sums) == pytest.approx(std / (1 - moments.COUNT**2) ** 0.5, rel=0.12)
-    assert np.std(counts) == pytest.approx(std / moments.COUNT, rel=0.12)
-    nobody = jnp.zeros(1, int)
-    each = [moments.component_moments(z, nobody, nobody, 2, 3, radius, k, std) for k in keys]
-    sums, counts, square = map(np.stack, zip(*each, strict=True))
-    a = (1 - moments.COUNT**2 - moments.CLASS_SQUARE**2) ** 0.5
-    assert sums.shape == (100, 2, 3, 40)
-    for found, wanted in (
-        (sums, std * radius / a),
-        (counts, std / moments.COUNT),
-        (np.einsum("nkii->nki", square), std * radius**2 / moments.CLASS_SQUARE),
-        (square[:, :, 0, 1:], std * radius**2 / moments.CLASS_SQUARE / 2**0.5),
-    ):
-        assert np.std(found) == pytest.approx(wanted, rel=0.12)
+        assert np.std(noise) == pytest.approx(std * wanted, rel=0.12)
 
 
 def test_a_vote_is_one_in_one_cell_and_its_noise_is_std():
-    cells = np.array([3, 0, 3, 5, -1, 6])
-    found = moments.votes(cells, 6, jax.random.key(0), 0.0)
+    found = moments.votes(np.array([3, 0, 3, 5, -1, 6]), 6, jax.random.key(0), 0.0)
     np.testing.assert_array_equal(found, [1, 0, 0, 2, 0, 1])  # none where there is no such cell
     noise = moments.votes(np.zeros(0, int), 4000, jax.random.key(0), 0.7)
     assert np.std(noise) == pytest.approx(0.7, rel=0.05)

@@ -44,9 +44,8 @@ def test_equal_keys_give_equal_bits():
     """What a resumed run relies on; beside other cells and on other devices only rounding may differ."""
     keys, run = jax.random.split(jax.random.key(6), 3), jax.jit(noise.normal, static_argnums=1)
     alone = np.stack([run(key, 501) for key in keys])
-    np.testing.assert_array_equal(
-        alone, np.stack([run(jax.random.clone(key), 501) for key in keys])
-    )
+    each = [run(jax.random.clone(key), 501) for key in keys]
+    np.testing.assert_array_equal(alone, np.stack(each))
     together = jax.jit(jax.vmap(lambda key: noise.normal(key, 501)))(keys)
     np.testing.assert_allclose(alone, together, rtol=1e-6, atol=1e-6)
     assert len(np.unique(together)) > 1495
@@ -89,8 +88,7 @@ def test_calls_are_counted_and_those_beyond_the_plan_show_nothing():
     tx = noise.add_noise(plan)
     count, seen = tx.init(TREE), []
     for _ in range(4):
-        clipped = noise.ClippedSum(TREE, 1.0, jax.random.key(7), plan)
-        mean, count = tx.update(clipped, count)
+        mean, count = tx.update(noise.ClippedSum(TREE, 1.0, jax.random.key(7), plan), count)
         seen.append(np.ravel(mean["a"]))
     assert np.isfinite(seen[:3]).all()
     assert len(np.unique(seen[:3])) == 18  # one key in every step: still other noise in each

@@ -63,10 +63,8 @@ def test_what_is_accounted_of_a_stage():
     assert Release(4.0).accounted() == Steps(1, 1.0, 4.0)
     crowded = stats.binom.sf(39, 99, 0.2)  # 40 others or more
     assert SGD.accounted() == Steps(30, 0.2, 1.5 / longest_move(40), crowded)
-    assert Plan(1e-3, (Release(4.0), SGD)).accounted() == (
-        Release(4.0).accounted(),
-        SGD.accounted(),
-    )
+    both = Release(4.0), SGD
+    assert Plan(1e-3, both).accounted() == tuple(stage.accounted() for stage in both)
 
 
 def test_a_plan_knows_its_training_and_whether_it_is_private():
@@ -184,10 +182,8 @@ def test_what_a_step_runs_is_what_is_accounted(plan):
     assert sums[0].std == pytest.approx(0.5 * accounted.noise * longest_move(slots))
 
     silent = noise.ClippedSum(jnp.ones(2), 0.0, jax.random.key(1), plan)
-    first, last, late = (
-        dp.add_noise(plan).update(silent, jnp.int32(step))[0]
-        for step in (0, accounted.count - 1, accounted.count)
-    )
+    steps = 0, accounted.count - 1, accounted.count
+    first, last, late = (dp.add_noise(plan).update(silent, jnp.int32(step))[0] for step in steps)
     assert 1 / float(first[0]) == pytest.approx(accounted.rate * n, rel=1e-6)
     assert jnp.isfinite(last).all()
     assert jnp.isnan(late).all()
@@ -246,8 +242,7 @@ def test_printed_numbers_are_rounded_up(x, digits, printed):
 @settings(max_examples=200)
 @given(x=st.floats(1e-300, 1e300), digits=st.integers(1, 9))
 def test_no_digit_that_is_shown_is_too_low(x, digits):
-    printed = float(rounded_up(x, digits))
-    assert x <= printed <= x * (1 + 10.0 ** (1 - digits)) * (1 + 1e-15)
+    assert x <= float(rounded_up(x, digits)) <= x * (1 + 10.0 ** (1 - digits)) * (1 + 1e-15)
 
 
 def test_a_statement_never_names_less_than_is_spent():

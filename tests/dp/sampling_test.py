@@ -33,9 +33,8 @@ def test_a_draw_does_not_depend_on_who_else_is_a_member():
     key = jax.random.key(2)
     mask = np.random.default_rng(0).random(50) < 0.5
     everyone = draw(jax.random.clone(key), np.ones(50, bool), 0.3, 50)
-    assert draw(jax.random.clone(key), mask, 0.3, 50) == everyone & set(
-        np.flatnonzero(mask).tolist()
-    )
+    members = set(np.flatnonzero(mask).tolist())
+    assert draw(jax.random.clone(key), mask, 0.3, 50) == everyone & members
 
 
 def test_a_truncated_draw_is_part_of_the_whole_one():
@@ -52,16 +51,14 @@ def test_the_rate_is_never_above_q(q, monkeypatch):
     below = int(np.floor(q * 2**32))
     bits = np.array([0, max(below - 1, 0), min(below, 2**32 - 1), 2**32 - 1], np.uint32)
     monkeypatch.setattr(jax.random, "bits", lambda *_: jnp.asarray(bits))
-    drawn = draw(None, np.ones(4, bool), q, 4)
-    assert drawn == {i for i in range(4) if int(bits[i]) < below}
+    assert draw(None, np.ones(4, bool), q, 4) == {i for i in range(4) if int(bits[i]) < below}
 
 
 def test_one_of_is_uniform_over_the_images_of_each_unit():
     table, sizes = jnp.array([[7, 7, 7], [1, 2, 3], [4, 5, 4]]), jnp.array([1, 3, 2])
     keys = jax.random.split(jax.random.key(0), 600)
-    rows = np.asarray(
-        jax.vmap(lambda k: sampling.one_of(k, jnp.array([2, 1, 0]), table, sizes))(keys)
-    )
+    count = jnp.array([2, 1, 0])
+    rows = np.asarray(jax.vmap(lambda k: sampling.one_of(k, count, table, sizes))(keys))
     assert set(rows[:, 2].tolist()) == {7}
     for column, images in ((0, [4, 5]), (1, [1, 2, 3])):
         counts = [(rows[:, column] == image).sum() for image in images]

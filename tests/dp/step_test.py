@@ -65,12 +65,9 @@ def test_keys_are_by_row_whoever_else_is_drawn_and_differ_from_the_noise_key():
 
 
 def test_keys_are_fresh_and_as_many_as_steps():
-    first, second = (
-        [tuple(np.asarray(jax.random.key_data(k.key)).tolist()) for k in dp.keys(PLAN)]
-        for _ in "ab"
-    )
-    assert len(first) == 5
-    assert len({*first, *second}) == 10
+    runs = ([jax.random.key_data(k.key).tolist() for k in dp.keys(PLAN)] for _ in "ab")
+    first, second = ([tuple(words) for words in run] for run in runs)
+    assert (len(first), len({*first, *second})) == (5, 10)
 
 
 def test_without_noise_there_is_no_clip_to_ask_for():
@@ -136,19 +133,14 @@ def test_plans_do_not_mix(name):
         assert "\n" not in str(refusal.value)
 
     refused("key is of another plan", lambda key: dp.sample(PLAN, key, ROWS).valid, key)
-    refused(
-        "batch was drawn by another plan",
-        lambda batch: dp.clipped_grad(loss, PLAN, 1.0)(PARAMS, batch).total,
-        others_batch,
-    )
+    grad = dp.clipped_grad(loss, PLAN, 1.0)
+    refused("drawn by another plan", lambda batch: grad(PARAMS, batch).total, others_batch)
     tx = dp.add_noise(PLAN)
-    refused(
-        "clipped sum is of another plan",
-        lambda batch: tx.update(dp.clipped_grad(loss, mixed, 1.0)(PARAMS, batch), tx.init(PARAMS))[
-            0
-        ],
-        others_batch,
-    )
+
+    def noised(batch):
+        return tx.update(dp.clipped_grad(loss, mixed, 1.0)(PARAMS, batch), tx.init(PARAMS))[0]
+
+    refused("clipped sum is of another plan", noised, others_batch)
 
 
 def test_plans_that_are_equal_are_one_plan():

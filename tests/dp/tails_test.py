@@ -76,8 +76,7 @@ def test_the_cost_is_that_of_the_formula():
     part = Steps(1000, 0.2, 0.5)
     cut = 4e-5 * tails.MOST_COORDINATES * stats.norm.sf(end)
     moved = stats.norm.sf(end - 2) + stats.norm.pdf(end) * 2 * tails.MOST_COORDINATES**0.5
-    wanted = 1000 * (moved + cut)
-    assert tails.beyond([part], 3, 1e-5) == pytest.approx(wanted, rel=1e-6)
+    assert tails.beyond([part], 3, 1e-5) == pytest.approx(1000 * (moved + cut), rel=1e-6)
     cut_short = tails.beyond([part._replace(truncation=0.25)], 3, 1e-5)
     far = stats.norm.sf(end - 4) + stats.norm.pdf(end) * 4 * tails.MOST_COORDINATES**0.5
     assert cut_short == pytest.approx(1000 * (0.75 * moved + 0.25 * far + cut), rel=1e-6)
@@ -89,15 +88,13 @@ def test_plans_that_are_asked_for_lose_less_than_a_thousandth_of_delta(eps):
     """Draws of 23 bits, which end at 5.4, gave 64 times delta at eps 10."""
     delta = 1e-5
     release = accounting.calibrate(lambda sigma: Plan(delta, (Release(sigma),)), eps)
-    sgd = poisson_plan(
-        1200, 240, 1000, delta, noise_multiplier={0.1: 60.0}.get(eps, 4.0 / eps + 0.5)
-    )
+    sigma = {0.1: 60.0}.get(eps, 4.0 / eps + 0.5)
+    sgd = poisson_plan(1200, 240, 1000, delta, noise_multiplier=sigma)
     for plan in (release, sgd):
         assert plan.private
         assert 0 < plan.beyond() <= 1e-3 * delta
     sigma = release.stages[0].noise_multiplier
-    old = stats.norm.sf(5.42 - 1 / sigma)
-    assert release.beyond() < 1e-3 * old
+    assert release.beyond() < 1e-3 * stats.norm.sf(5.42 - 1 / sigma)
 
 
 def test_a_plan_whose_noise_ends_too_soon_claims_nothing():

@@ -21,8 +21,7 @@ def cells():
 
 def executed(source, names):
     """Run a cell as a notebook does: the value of its last line, where that is an expression."""
-    tree = ast.parse(source)
-    *body, last = tree.body
+    *body, last = ast.parse(source).body
     if not isinstance(last, ast.Expr):
         body.append(last)
     exec(compile(ast.Module(body, []), str(NOTEBOOK), "exec"), names)
@@ -34,10 +33,8 @@ def executed(source, names):
 def test_its_cells_run_in_order_and_show_pictures(tmp_path, monkeypatch, capsys):
     """With a generator that needs no training, and numbers from elsewhere: both have tests of their own."""
     judged = fake_records.record()
-    judged = {part: judged[part] for part in ("fidelity", "utility")} | {
-        "attacks": {},
-        "seconds": {},
-    }
+    judged = {"fidelity": judged["fidelity"], "utility": judged["utility"]}
+    judged |= {"attacks": {}, "seconds": {}}
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(evaluation, "evaluate", lambda *_, **__: judged)
     text = "\0".join(cells())

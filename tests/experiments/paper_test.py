@@ -53,15 +53,12 @@ def test_losses_are_between_runs_of_one_delta_and_those_without_privacy_stand_in
             one["privacy"]["delta"] = delta
             shown.append(one)
     kept = [c for c in claims.claims(shown) if c.tested == "GAN keeps its utility"]
-    assert [(c.where.rpartition("δ = ")[2], c.effect.split()[0]) for c in kept] == [
-        ("1e-5", "60.0"),
-        ("2e-4", "40.0"),
-    ]
+    found = [(c.where.rpartition("δ = ")[2], c.effect.split()[0]) for c in kept]
+    assert found == [("1e-5", "60.0"), ("2e-4", "40.0")]
 
 
 def test_one_pair_proves_nothing_and_other_members_are_no_pair():
-    one = [*runs("gan", "inf", [0.9]), *runs("gan", 1.0, [0.1])]
-    assert claims.claims(one) == []
+    assert claims.claims([*runs("gan", "inf", [0.9]), *runs("gan", 1.0, [0.1])]) == []
     apart = copy.deepcopy([*runs("gan", "inf", [0.9, 0.9]), *runs("gan", 1.0, [0.1, 0.1])])
     for i, run in enumerate(apart):
         run["data"]["sha256_members"] = str(i)
@@ -90,9 +87,8 @@ def test_the_papers_ratio_takes_small_epsilons_for_a_tenth():
     assert figures.ratio(one)["value"] == pytest.approx(160)
     del one["privacy"]["empirical_epsilon"]
     assert figures.ratio(one)["value"] is None
-    one["privacy"]["distance_to_closest_record"] = {
-        "curve": {"distance": [1, 2], "synthetic": [0.2, 1], "heldout": [0.4, 1]}
-    }
+    curve = {"distance": [1, 2], "synthetic": [0.2, 1], "heldout": [0.4, 1]}
+    one["privacy"]["distance_to_closest_record"] = {"curve": curve}
     drawn = figures.figure([one, *nominal("vae", 0.0, [0.9]), *nominal("gan", 0.0, [0.9])])
     ticks = [tick.get_text() for tick in drawn.axes[0].get_xticklabels()]
     assert ticks == ["0\nε ∞", "0.1\nε 1,000,000"]

@@ -39,8 +39,7 @@ def number(text):
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_a_study_is_valid_sorted_and_has_no_record_twice(path):
-    lines = path.read_text(encoding="utf-8").splitlines()
-    assert collect.merged(study(path.stem)) == lines
+    assert collect.merged(study(path.stem)) == path.read_text(encoding="utf-8").splitlines()
 
 
 # Not of grid, which was measured before operations were counted.
@@ -151,11 +150,8 @@ def generated(runs, dataset, n, eps):
     cells = [accuracy(by_model[name], "synthetic") for name in GENERATORS]
     if not by_model["gaussian"]:  # a run with a prior has one beside it, on the same members
         cells[GENERATORS.index("gaussian")] = accuracy(by_model["prior"], "gaussian")
-    return [
-        *cells,
-        *looks,
-        *(accuracy(one_each, row) for row in ("private_classifier", "members")),
-    ]
+    rows = "private_classifier", "members"
+    return [*cells, *looks, *(accuracy(one_each, row) for row in rows)]
 
 
 def mean(runs, *place):
@@ -166,10 +162,8 @@ def mean(runs, *place):
 def accuracy(runs, row):
     """Percent, of macro AUC for the two medical data sets: mean ± half of the t interval; one run alone."""
     medical = ("pneumoniamnist", "octmnist_part")
-    metrics = [
-        records.metric(r, "utility", row, "auc" if r["data"]["name"] in medical else "accuracy")
-        for r in runs
-    ]
+    by = ["auc" if r["data"]["name"] in medical else "accuracy" for r in runs]
+    metrics = [records.metric(r, "utility", row, b) for r, b in zip(runs, by, strict=True)]
     values = [100 * m["value"] for m in metrics if m["value"] is not None]
     if len(values) < 2:
         return f"{values[0]:.1f}" if values else "–"
@@ -186,11 +180,8 @@ def write(path, *runs):
 
 
 def test_records_are_added_to_a_study_once_and_in_order(tmp_path, capsys):
-    later, first, second = (
-        fake_records.record(eps=10.0),
-        fake_records.record(eps=1.0),
-        fake_records.record(eps=1.0, seed=1),
-    )
+    once = fake_records.record(eps=1.0)
+    later, first, second = fake_records.record(eps=10.0), once, fake_records.record(eps=1.0, seed=1)
     study, folder = tmp_path / "study.jsonl", write(tmp_path / "a", later, first)
     collect.main(["", folder, str(study)])
     assert "2 records, 2 of them new" in capsys.readouterr().out

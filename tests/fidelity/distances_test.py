@@ -12,14 +12,12 @@ def test_frechet_distance_of_commuting_gaussians():
     a, b = np.array([1.0, 4.0, 9.0]), np.array([4.0, 4.0, 1.0])
     mean = np.array([1.0, 0.0, -2.0])
     expected = 5 + ((np.sqrt(a) - np.sqrt(b)) ** 2).sum()
-    found = fidelity.frechet(mean, np.diag(a), np.zeros(3), np.diag(b))
-    assert found == pytest.approx(expected)
+    assert fidelity.frechet(mean, np.diag(a), np.zeros(3), np.diag(b)) == pytest.approx(expected)
 
 
 def test_frechet_distance_of_general_gaussians_is_scipys():
-    a, b = (
-        np.cov(rng(seed).standard_normal((5, 30)) * np.arange(1, 6)[:, None]) for seed in (0, 1)
-    )
+    size = np.arange(1, 6)[:, None]
+    a, b = (np.cov(rng(seed).standard_normal((5, 30)) * size) for seed in (0, 1))
     expected = np.trace(a + b) - 2 * np.trace(sqrtm(a @ b)).real
     assert fidelity.frechet(np.zeros(5), a, np.zeros(5), b) == pytest.approx(expected)
 

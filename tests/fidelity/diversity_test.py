@@ -14,8 +14,7 @@ def score(fake, labels=None):
 
 def test_orthogonal_directions_count_as_they_are():
     axes = np.eye(8)[np.arange(40) % 4]
-    assert score(3 * axes) == pytest.approx(4)
-    assert score(np.ones((20, 8))) == pytest.approx(1)
+    assert (score(3 * axes), score(np.ones((20, 8)))) == (pytest.approx(4), pytest.approx(1))
     uneven = np.eye(8)[[0] * 30 + [1] * 10]
     assert score(uneven) == pytest.approx(np.exp(-0.75 * np.log(0.75) - 0.25 * np.log(0.25)))
 

@@ -1,17 +1,10 @@
 """fpu/fidelity/features.py: standardised features of a trained and of an untrained network."""
 
 import numpy as np
-import pytest
-from sklearn.datasets import load_digits
+from toy import digits
 
 from fpu.fidelity import features
 from fpu.utility import classifier
-
-
-@pytest.fixture(scope="module")
-def digits():
-    pixels, labels = load_digits(return_X_y=True)
-    return np.round(pixels * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1), labels
 
 
 def separation(x, labels):
@@ -20,22 +13,20 @@ def separation(x, labels):
     return means.var(0).sum() / ((x - means[labels]) ** 2).mean(0).sum()
 
 
-def test_features_are_standardised_on_scale(digits):
-    images, _ = digits
+def test_features_are_standardised_on_scale():
+    images, _ = digits()
     embed = features.random((8, 8, 1), 10, seed=0, scale=images[:300])
     found = embed(images[:300])
-    assert found.shape == (300, classifier.FEATURES)
-    assert found.dtype == np.float64
+    assert (found.shape, found.dtype) == ((300, classifier.FEATURES), np.float64)
     np.testing.assert_allclose(found.mean(0), 0, atol=1e-6)
     np.testing.assert_allclose(found.std(0), 1, atol=1e-6)
     np.testing.assert_array_equal(embed(images[5:6]), embed(images[:9])[5:6])
 
 
-def test_a_trained_network_tells_classes_apart_and_hands_back_itself(digits):
-    images, labels = digits
-    embed, params = features.domain(
-        images[:600], labels[:600], 10, seed=0, steps=60, scale=images[:600]
-    )
+def test_a_trained_network_tells_classes_apart_and_hands_back_itself():
+    images, labels = digits()
+    real = images[:600]
+    embed, params = features.domain(real, labels[:600], 10, seed=0, steps=60, scale=real)
     untrained = features.random((8, 8, 1), 10, seed=0, scale=images[:600])
     new, theirs = images[600:1200], labels[600:1200]
     assert separation(embed(new), theirs) > 1.3 * separation(untrained(new), theirs)

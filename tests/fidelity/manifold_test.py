@@ -17,12 +17,9 @@ def prdc_by_loops(real, fake, k=5):
     r, f = radii(real), radii(fake)
     inside = np.array([[norm(x, y) < r[i] for y in fake] for i, x in enumerate(real)])
     back = np.array([[norm(x, y) < f[j] for j, y in enumerate(fake)] for x in real])
-    return {
-        "precision": inside.any(0).mean(),
-        "recall": back.any(1).mean(),
-        "density": inside.sum() / (k * len(fake)),
-        "coverage": inside.any(1).mean(),
-    }
+    shares = {"precision": inside.any(0).mean(), "recall": back.any(1).mean()}
+    density = inside.sum() / (k * len(fake))
+    return shares | {"density": density, "coverage": inside.any(1).mean()}
 
 
 def test_neighbour_metrics_are_the_loops():

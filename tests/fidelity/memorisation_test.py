@@ -28,8 +28,7 @@ def test_near_copies_are_seen_and_grow_with_their_share():
         images[:n] = close[:n]
         found.append(fidelity.near_copies(members, unseen, images, rng())["value"])
     assert found[0] < 0.05
-    assert found[1] == pytest.approx(0.2, abs=0.04)
-    assert found[2] == pytest.approx(0.5, abs=0.04)
+    assert (found[1], found[2]) == (pytest.approx(0.2, abs=0.04), pytest.approx(0.5, abs=0.04))
 
 
 def test_near_copies_need_unseen_images():
@@ -80,8 +79,7 @@ def test_mann_whitney_is_scipys():
 
 def test_mann_whitney_holds_its_mean_and_has_variance_one_without_a_difference():
     for shift in (0.0, 0.7):
-        found = np.array([mann_whitney(*draws(seed, shift)) for seed in range(400)])
-        z, low, high = found.T
+        z, low, high = np.array([mann_whitney(*draws(seed, shift)) for seed in range(400)]).T
         assert np.mean((low <= z.mean()) & (z.mean() <= high)) > 0.92
         if shift == 0:
             assert z.std() == pytest.approx(1, abs=0.12)
@@ -116,9 +114,8 @@ def test_cells_see_copies_that_too_many_far_images_hide():
     assert abs(fidelity.data_copying(members, unseen, fresh, rng())["value"]) < 2
     copies = members + 0.1 * rng(3).standard_normal(members.shape)
     half = np.where((np.arange(200) % 2 == 0)[:, None], copies, fresh)
-    values = [
-        fidelity.data_copying(members, unseen, x, rng())["value"] for x in (copies, half, fresh)
-    ]
+    found = [fidelity.data_copying(members, unseen, x, rng()) for x in (copies, half, fresh)]
+    values = [each["value"] for each in found]
     assert values[0] < -6
     assert values[0] < values[1] - 1 < values[2] - 2
     spread = fresh + 1.5 * rng(4).standard_normal(fresh.shape)
@@ -133,8 +130,7 @@ def test_a_wrong_mix_of_cells_is_not_copying():
 
     members, unseen = uneven(0, (100, 100)), uneven(1, (100, 100))
     images = uneven(2, (170, 30))  # more of the tight class than there should be
-    found = fidelity.data_copying(members, unseen, images, rng())
-    assert abs(found["value"]) < 2
+    assert abs(fidelity.data_copying(members, unseen, images, rng())["value"]) < 2
     distance = neighbours.distance(np.r_[images, unseen], members)
     assert mann_whitney(distance[:200], distance[200:])[0] < -3  # what one cell would say
 
@@ -142,10 +138,8 @@ def test_a_wrong_mix_of_cells_is_not_copying():
 def test_intervals_of_fresh_images_hold_the_mean_over_samples():
     members = pictures(150, 0)
     for metric in METRICS[1:]:
-        found = [
-            metric(members, pictures(60, 2 * s + 1), pictures(60, 2 * s + 2), rng(s))
-            for s in range(30)
-        ]
+        sides = [(pictures(60, 2 * s + 1), pictures(60, 2 * s + 2), rng(s)) for s in range(30)]
+        found = [metric(members, *side) for side in sides]
         mean = np.mean([m["value"] for m in found])
         assert sum(m["low"] <= mean <= m["high"] for m in found) >= 25
 

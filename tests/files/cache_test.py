@@ -26,9 +26,7 @@ def folder(tmp_path):
     return tmp_path / "a" / "kept"
 
 
-def test_the_folder_of_the_cache_is_made_below_xdg_cache_home_or_the_home_folder(
-    tmp_path, monkeypatch
-):
+def test_the_folder_is_made_below_xdg_cache_home_or_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cache.folder("a") == pathlib.Path(os.environ["XDG_CACHE_HOME"]) / "fpu" / "a"
     monkeypatch.delenv("XDG_CACHE_HOME")
@@ -58,15 +56,13 @@ def test_without_a_folder_there_is_one_line_and_work_goes_on(tmp_path, monkeypat
     line = capsys.readouterr().err
     assert line.startswith("no cache (")
     assert line.endswith("set XDG_CACHE_HOME to a folder you may write to\n")
-    assert line.count("\n") == 1
-    assert cache.remembered(cache.folder("a"), {}, Solver()) == ANSWER
+    assert (line.count("\n"), cache.remembered(cache.folder("a"), {}, Solver())) == (1, ANSWER)
 
 
 def test_a_question_is_solved_once(folder):
     solve = Solver()
     answers = [cache.remembered(folder, {"n": 1}, solve) for _ in range(3)]
-    assert answers == [ANSWER] * 3
-    assert solve.calls == 1
+    assert (answers, solve.calls) == ([ANSWER] * 3, 1)
     assert cache.remembered(folder, {"n": 2}, Solver({"other": None})) == {"other": None}
 
 
@@ -93,8 +89,7 @@ def test_a_damaged_file_is_solved_and_written_again(folder, damage):
     whole = file.read_text()
     file.write_bytes(damage(whole).encode("latin-1"))
     solve = Solver()
-    assert cache.remembered(folder, {"n": 1}, solve) == ANSWER
-    assert solve.calls == 1
+    assert (cache.remembered(folder, {"n": 1}, solve), solve.calls) == (ANSWER, 1)
     assert file.read_text() == whole
 
 

@@ -128,8 +128,7 @@ def test_failed_write_leaves_the_old_file(tmp_path):
     writing = contextlib.ExitStack()
     writing.enter_context(safe.atomic(path)).write_text("half")
     assert writing.__exit__(RuntimeError, RuntimeError(), None) is False
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
+    assert (path.read_text(), list(tmp_path.iterdir())) == ("old", [path])
     with pytest.raises(InputError, match="cannot write here"), safe.atomic(path / "y.npz"):
         pass
 
@@ -139,5 +138,4 @@ def test_two_that_write_one_file_do_not_share_what_is_not_yet_whole(tmp_path):
     with safe.atomic(path) as mine, safe.atomic(path) as other:  # of equal process numbers
         mine.write_text("mine")
         other.write_text("other")
-    assert path.read_text() == "mine"
-    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+    assert (path.read_text(), [p.name for p in tmp_path.iterdir()]) == ("mine", ["file"])

@@ -68,9 +68,8 @@ def test_a_record_in_a_bucket_is_read_again(bucket):
     for seed in (0, 1):
         storage.write(folder / f"{seed}.record.json", json.dumps(record(seed=seed)).encode())
     storage.write(folder / "page.html", b"<html>")
-    assert bucket() == [
-        f"/bucket/records/{n}" for n in ("0.record.json", "1.record.json", "page.html")
-    ]
+    names = "0.record.json", "1.record.json", "page.html"
+    assert bucket() == [f"/bucket/records/{name}" for name in names]
     one = "gs://bucket/records/1.record.json"
     assert [r["config"]["seed"] for r in report.read(["gs://bucket/records", one])] == [0, 1]
     with pytest.raises(InputError, match=r"gs://bucket/nothing: (cannot be r|no record)"):
@@ -92,8 +91,7 @@ def test_a_sweep_goes_on_from_what_the_bucket_holds(bucket, monkeypatch, tmp_pat
     monkeypatch.setattr(run, "run", one)
     wanted = sweep.cells(["model=gaussian", "eps=1", "seed=0,1,2"])
     out = storage.place("gs://bucket/records")
-    assert sweep.sweep(wanted[:1], out) == ([], [])
-    assert sweep.sweep(wanted, out) == ([], [])
+    assert (sweep.sweep(wanted[:1], out), sweep.sweep(wanted, out)) == (([], []), ([], []))
     assert done == [0, 1, 2]
     assert bucket() == sorted(f"/bucket/records/{sweep.name(o)}.record.json" for o in wanted)
     assert [p.name for p in tmp_path.iterdir()] == ["runs"]
@@ -120,9 +118,7 @@ def test_a_bucket_that_cannot_be_reached_is_one_line(bucket, monkeypatch, act):
 
     for name in ("info", "exists", "isdir", "open", "find", "ls", "glob"):
         monkeypatch.setattr(Bucket, name, refuse)
-    with pytest.raises(
-        InputError, match=r"^gs://bucket/x: cannot be reached \(no route to host\)$"
-    ):
+    with pytest.raises(InputError, match=r"^gs://bucket/x: cannot be reached \(no route to ho"):
         act(storage.place("gs://bucket/x"))
 
 

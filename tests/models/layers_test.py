@@ -18,11 +18,9 @@ def test_conv_is_a_sum_over_shifted_images(k, strides):
     x, kernel = normal(0, 7, 10, 2), normal(1, k, k, 2, 3)
     pad = k // 2
     padded = np.pad(x, ((pad, k - 1 - pad), (pad, k - 1 - pad), (0, 0)))
-    want = sum(
-        padded[i : i + 7, j : j + 10][::strides, ::strides] @ np.asarray(kernel[i, j])
-        for i in range(k)
-        for j in range(k)
-    )
+    places = [(i, j) for i in range(k) for j in range(k)]
+    shifted = (padded[i : i + 7, j : j + 10][::strides, ::strides] for i, j in places)
+    want = sum(x @ np.asarray(kernel[at]) for x, at in zip(shifted, places, strict=True))
     np.testing.assert_allclose(layers.conv(x, kernel, strides), want, rtol=1e-4, atol=1e-5)
     assert want.shape[:2] == (-(-7 // strides), 10 // strides)
 
@@ -57,13 +55,11 @@ def test_group_norm_of_one_image_is_that_of_a_batch():
     parameters = layer.init(jax.random.key(0), batch[0])
     want = reference.apply({"params": parameters["params"]["GroupNorm_0"]}, batch)
     np.testing.assert_allclose(layer.apply(parameters, batch[1]), want[1], atol=1e-5)
-    groups = np.asarray(want[1]).reshape(20, 2, 4)
-    np.testing.assert_allclose(groups.mean((0, 2)), 0, atol=1e-5)
+    np.testing.assert_allclose(np.asarray(want[1]).reshape(20, 2, 4).mean((0, 2)), 0, atol=1e-5)
 
 
 def test_time_embeddings_tell_steps_apart():
-    times = jnp.linspace(0, 1, 401)
-    features = jax.vmap(lambda t: layers.time_embedding(t, 32))(times)
+    features = jax.vmap(lambda t: layers.time_embedding(t, 32))(jnp.linspace(0, 1, 401))
     assert features.shape == (401, 32)
     assert float(jnp.abs(features).max()) <= 1
     assert float(jnp.abs(features[1:] - features[:-1]).max(1).min()) > 0.05
@@ -76,6 +72,5 @@ def test_a_mixer_mixes_tokens_and_heeds_its_condition():
     apply = jax.jit(net.apply)
     y = apply(parameters, x, condition)
     assert y.shape == x.shape
-    other = apply(parameters, x.at[0, 0].add(1.0), condition)
-    assert (jnp.abs(other - y).max(1) > 1e-5).all()
+    assert (jnp.abs(apply(parameters, x.at[0, 0].add(1.0), condition) - y).max(1) > 1e-5).all()
     assert float(jnp.abs(apply(parameters, x, condition + 1) - y).max()) > 1e-4

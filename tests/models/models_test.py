@@ -22,8 +22,7 @@ def example(shape, label=1):
 
 
 @pytest.mark.parametrize(
-    ("size", "shape"),
-    [("tiny", (9, 14, 3)), ("default", (28, 28, 1)), ("paper", (9, 14, 3))],
+    ("size", "shape"), [("tiny", (9, 14, 3)), ("default", (28, 28, 1)), ("paper", (9, 14, 3))]
 )
 @pytest.mark.parametrize("name", models.MODELS)
 def test_every_size_keeps_the_contract_on_every_shape(name, size, shape):
@@ -42,9 +41,8 @@ def test_every_size_keeps_the_contract_on_every_shape(name, size, shape):
     assert scores
     assert all(s.shape == () for s in scores.values())
     if model.public_loss is not None:
-        assert (
-            jax.eval_shape(model.public_loss, params["public"], params["private"], key).shape == ()
-        )
+        value = jax.eval_shape(model.public_loss, params["public"], params["private"], key)
+        assert value.shape == ()
 
 
 @pytest.mark.parametrize("name", models.MODELS)
@@ -53,21 +51,13 @@ def test_the_smallest_of_every_size_keeps_the_contract(name):
     limits = models.limits(module.Config)
     least = {field: limit[0] for field, limit in limits.items() if field not in ("net", "patch")}
     for net in limits["net"]:
-        config = module.Config(
-            net=net, patch=3, **(least | {"sampling_steps": 1} if name == "ddpm" else least)
-        )
-        model = module.make(config, Spec((8, 9, 1), 2))
+        more = {"sampling_steps": 1} if name == "ddpm" else {}
+        model = module.make(module.Config(net=net, patch=3, **least | more), Spec((8, 9, 1), 2))
         params = jax.eval_shape(model.init, jax.random.key(0))
         images = jax.eval_shape(model.sample, params, jax.random.key(0), jnp.zeros(3, jnp.int32))
         assert images.shape == (3, 8, 9, 1)
-        loss, _ = jax.eval_shape(
-            model.loss,
-            params["private"],
-            params["public"],
-            example((8, 9, 1)),
-            0,
-            jax.random.key(0),
-        )
+        parts = params["private"], params["public"], example((8, 9, 1)), 0, jax.random.key(0)
+        loss, _ = jax.eval_shape(model.loss, *parts)
         assert loss.shape == ()
 
 
@@ -76,8 +66,7 @@ def test_only_loss_and_scores_see_an_example(name):
     model = tiny.model(name)
     for part, sees in (("loss", True), ("scores", True), ("sample", False), ("public_loss", False)):
         if getattr(model, part) is not None:
-            names = inspect.signature(getattr(model, part)).parameters
-            assert ("example" in names) == sees
+            assert ("example" in inspect.signature(getattr(model, part)).parameters) == sees
 
 
 def test_an_unknown_model_is_named():
@@ -130,8 +119,7 @@ def test_the_critic_pays_for_its_slope_on_the_real_example():
 @pytest.mark.parametrize("schedule", ["cosine", "linear"])
 def test_signal_fades_from_all_to_almost_none(schedule):
     bars = ddpm.alpha_bar(dataclasses.replace(ddpm.SIZES["tiny"], schedule=schedule))
-    assert len(bars) == 401
-    assert bars[0] == pytest.approx(1)
+    assert (len(bars), bars[0]) == (401, pytest.approx(1))
     assert 0 <= bars[-1] < 0.05
     assert (np.diff(bars) < 0).all()
 
@@ -155,17 +143,10 @@ class Knows(linen.Module):
     ("prediction", "sampler", "guidance"),
     [("v", "ddim", 0.0), ("v", "ancestral", 1.5), ("noise", "ddim", 2.0)],
 )
-def test_a_perfect_denoiser_leads_every_sampler_to_the_image(
-    monkeypatch, prediction, sampler, guidance
-):
+def test_a_perfect_denoiser_leads_to_the_image(monkeypatch, prediction, sampler, guidance):
     """If all data are one image, the best answer is known, and from any noise the image comes out."""
-    config = ddpm.Config(
-        prediction=prediction,
-        sampler=sampler,
-        guidance=guidance,
-        diffusion_steps=40,
-        sampling_steps=10,
-    )
+    given = {"prediction": prediction, "sampler": sampler, "guidance": guidance}
+    config = ddpm.Config(diffusion_steps=40, sampling_steps=10, **given)
     image = np.random.default_rng(0).uniform(-0.9, 0.9, (8, 8, 1)).astype(np.float32)
     monkeypatch.setattr(ddpm, "_Mixer", lambda config, spec: Knows(config, image))
     model = ddpm.make(config, tiny.SPEC)
@@ -181,23 +162,17 @@ def test_a_perfect_denoiser_leads_every_sampler_to_the_image(
 def test_the_scores_of_a_ddpm_that_knows_one_image(monkeypatch, prediction):
     """Its errors have closed forms, and what it knows has none."""
     config = ddpm.Config(prediction=prediction)
-    rng = np.random.default_rng(0)
-    known, other = rng.uniform(-0.9, 0.9, (2, 8, 8, 1)).astype(np.float32)
+    known, other = np.random.default_rng(0).uniform(-0.9, 0.9, (2, 8, 8, 1)).astype(np.float32)
     monkeypatch.setattr(ddpm, "_Mixer", lambda config, spec: Knows(config, known))
     scores = jax.jit(ddpm.make(config, tiny.SPEC).scores)
     params = {"private": {}, "public": {}}
-    mine, theirs = (
-        scores(params, Example(jnp.asarray((x + 1) / 2), jnp.int32(0)), jax.random.key(k))
-        for k, x in enumerate((known, other))
-    )
+    images = (Example(jnp.asarray((x + 1) / 2), jnp.int32(0)) for x in (known, other))
+    mine, theirs = (scores(params, x, jax.random.key(k)) for k, x in enumerate(images))
     bars = np.clip(ddpm.alpha_bar(config), 1e-5, 1 - 1e-9)
     times = np.linspace(1, 200, 16).astype(int)
     # In v the error is the distance over sigma; in the noise, times the signal; the image's is capped.
-    weights = {
-        "v": 1 / (1 - bars),
-        "noise": bars / (1 - bars),
-        "image": 1 / np.maximum(1 - bars, 0.1),
-    }
+    weights = {"v": 1 / (1 - bars), "noise": bars / (1 - bars)}
+    weights["image"] = 1 / np.maximum(1 - bars, 0.1)
     squared, weight = np.square(other - known).sum(), weights[prediction]
     assert float(theirs["loss"]) == pytest.approx(-squared * weight[times].mean(), rel=2e-3)
     assert float(theirs["sima"]) == pytest.approx(-squared * bars[20] / (1 - bars[20]), rel=2e-3)
@@ -236,8 +211,7 @@ def test_the_deterministic_scores_of_a_linear_ddpm(monkeypatch, prediction):
 
     e1 = noise[1]
     pia = e1 - noise[20] * (a[20] + s[20] * e1)
-    climbed = np.prod([move(t, t + 4) for t in range(0, 40, 4)])
-    secmi = climbed * (move(40, 44) * move(44, 40) - 1)
+    secmi = np.prod([move(t, t + 4) for t in range(0, 40, 4)]) * (move(40, 44) * move(44, 40) - 1)
     for name, factor in (("sima", a[20] * noise[20]), ("pia", pia), ("secmi", secmi)):
         assert float(found[name]) == float(again[name])  # no noise in it
         assert float(found[name]) == pytest.approx(-(factor**2) * squared, rel=1e-2)
@@ -295,9 +269,8 @@ def overfitted(model, examples, steps):
 
             def private(part):
                 keys = jax.random.split(k1, len(examples.label))
-                losses, _ = jax.vmap(lambda e, k: model.loss(part, params["public"], e, 0, k))(
-                    examples, keys
-                )
+                each = jax.vmap(lambda e, k: model.loss(part, params["public"], e, 0, k))
+                losses, _ = each(examples, keys)
                 return losses.mean()
 
             grads = {"private": jax.grad(private)(params["private"]), "public": params["public"]}
@@ -317,8 +290,7 @@ def overfitted(model, examples, steps):
 @pytest.mark.parametrize("name", models.MODELS)
 def test_scores_find_the_members_of_an_overfitted_model_and_nobody_else(name):
     module = models.load(name)
-    small = dataclasses.replace(module.SIZES["tiny"], width=64, depth=1)
-    model = module.make(small, tiny.SPEC)
+    model = module.make(dataclasses.replace(module.SIZES["tiny"], width=64, depth=1), tiny.SPEC)
     # Smooth images: each its own, but alike enough to be learned in common.
     waves = np.cos(np.pi * np.outer(np.arange(4), np.arange(8) + 0.5) / 8)
     weights = np.random.default_rng(0).normal(0, 0.5, (160, 4, 4))

@@ -24,8 +24,7 @@ def params():
 
 @functools.cache
 def drawn(way, count=COUNT, seed=0):
-    key = jax.random.key(seed)
-    images = draws.sample(make(), SPEC, params(), key, LABELS[:count], way)
+    images = draws.sample(make(), SPEC, params(), jax.random.key(seed), LABELS[:count], way)
     assert images.dtype == np.float32
     return np.round(255 * images).astype(np.uint8)
 
@@ -64,14 +63,12 @@ def test_a_pick_is_the_nearest_image_of_the_pool():
 
 def test_a_varied_pick_is_as_near_or_nearer():
     z = draws.codes(params(), jax.random.split(jax.random.key(0), 3)[0], LABELS)
-    distances = [
-        np.square(linear_prior.encode(drawn(way)) - z).sum(1) for way in ("picked", "varied")
-    ]
+    codes = [linear_prior.encode(drawn(way)) for way in ("picked", "varied")]
+    distances = [np.square(x - z).sum(1) for x in codes]
     assert (distances[1] <= distances[0]).all()
     assert (distances[1] < distances[0]).mean() > 0.5
-    still = draws.sample(
-        make()._replace(vary=None), SPEC, params(), jax.random.key(0), LABELS, "varied"
-    )
+    prior, key = make()._replace(vary=None), jax.random.key(0)
+    still = draws.sample(prior, SPEC, params(), key, LABELS, "varied")
     np.testing.assert_array_equal(np.round(255 * still).astype(np.uint8), drawn("picked"))
 
 

@@ -28,18 +28,14 @@ def test_an_npz_keeps_its_images_and_labels(tmp_path):
     assert "1,000 public images" in prior.KNOWS
     assert str(tmp_path) not in prior.KNOWS
     fewer, some_classes = prior.make(RNG(0), 200, GREY)
-    assert fewer.shape == (200, 8, 8, 1)
-    assert some_classes.shape == (200,)
+    assert (fewer.shape, some_classes.shape) == ((200, 8, 8, 1), (200,))
 
 
 def test_the_version_is_of_the_content(tmp_path):
     x, y = some()
     versions = []
-    for name, pixels in (
-        ("a", x),
-        ("b", x),
-        ("c", x ^ (np.arange(1000) == 7)[:, None, None, None]),
-    ):
+    other = x ^ (np.arange(1000) == 7)[:, None, None, None]
+    for name, pixels in (("a", x), ("b", x), ("c", other)):
         save_npz(tmp_path / f"{name}.npz", pixels.astype(np.uint8), y, 3)
         versions.append(images.named(str(tmp_path / f"{name}.npz")).VERSION)
     assert versions[0] == versions[1] != versions[2]

@@ -24,9 +24,8 @@ def drawn(key, labels):
 
 
 def kept(draw=drawn, labels=LABELS):
-    return np.asarray(
-        matched.sample(linear_prior.make(), params(), draw, jax.random.key(3), labels)
-    )
+    key = jax.random.key(3)
+    return np.asarray(matched.sample(linear_prior.make(), params(), draw, key, labels))
 
 
 def test_images_of_each_class_are_the_assignment_nearest_in_all():
@@ -38,8 +37,7 @@ def test_images_of_each_class_are_the_assignment_nearest_in_all():
         return calls[-1]
 
     images = kept(watched)
-    assert len(calls) == matched.FACTOR
-    assert images.shape == (4, 8, 8, 1)
+    assert (len(calls), images.shape) == (matched.FACTOR, (4, 8, 8, 1))
     assert images.dtype == np.float32
     release = {name: np.asarray(x, np.float32) for name, x in params().items()}
     z = draws.codes(release, jax.random.split(jax.random.key(3), 1 + matched.FACTOR)[0], LABELS)
@@ -47,10 +45,8 @@ def test_images_of_each_class_are_the_assignment_nearest_in_all():
         (rows,) = np.where(np.isin(LABELS, k))
         candidates = np.concatenate([call[rows] for call in calls])
         codes = linear_prior.encode(np.round(255 * candidates))
-        best = min(
-            itertools.permutations(range(len(candidates)), len(rows)),
-            key=lambda order: np.square(codes[list(order)] - z[rows]).sum(),
-        )
+        orders = itertools.permutations(range(len(candidates)), len(rows))
+        best = min(orders, key=lambda order: np.square(codes[list(order)] - z[rows]).sum())
         np.testing.assert_array_equal(images[rows], candidates[list(best)])
 
 
@@ -68,9 +64,8 @@ def test_a_model_that_mixes_its_classes_up_is_put_right():
         return jnp.asarray(linear_prior.decode(means[jax.random.permutation(key, labels)]) / 255.0)
 
     labels = np.repeat(np.arange(3), 30)
-    nearest = linear_prior.encode(np.round(255 * kept(mixed, labels)))[
-        :, None
-    ] - linear_prior.encode(linear_prior.decode(means))
+    codes = linear_prior.encode(np.round(255 * kept(mixed, labels)))
+    nearest = codes[:, None] - linear_prior.encode(linear_prior.decode(means))
     assert (np.square(nearest).sum(2).argmin(1) == labels).mean() > 0.85
 
 

@@ -51,8 +51,7 @@ def test_a_tiny_network_learns_to_rebuild_and_to_name(trained):
     space = network.of(TINY, params, SPEC)
     images, kinds = squares(np.random.default_rng(1), 100)
     codes = space.encode(images)
-    assert codes.shape == (100, 4)
-    assert codes.dtype == np.float32
+    assert (codes.shape, codes.dtype) == ((100, 4), np.float32)
     decoded = space.decode(codes)
     assert (decoded.shape, decoded.dtype) == (images.shape, np.uint8)
     left = decoded[..., :4, 0].mean((1, 2)) > decoded[..., 4:, 0].mean((1, 2))
@@ -72,8 +71,7 @@ def test_a_code_depends_on_its_image_alone(trained):
 
 def test_images_of_other_sides_are_resampled_there_and_back(trained):
     space = network.of(TINY, trained[0], Spec((12, 10, 1), 2))
-    codes = space.encode(np.zeros((3, 12, 10, 1), np.uint8))
-    assert space.decode(codes).shape == (3, 12, 10, 1)
+    assert space.decode(space.encode(np.zeros((3, 12, 10, 1), np.uint8))).shape == (3, 12, 10, 1)
 
 
 def test_weights_are_kept_to_a_half_float(trained, tmp_path):
@@ -83,8 +81,7 @@ def test_weights_are_kept_to_a_half_float(trained, tmp_path):
     assert set(params) == {"encoder", "decoder"}
     images, _ = squares(np.random.default_rng(3), 20)
     before = network.of(TINY, trained[0], SPEC).encode(images)
-    after = network.of(TINY, params, SPEC).encode(images)
-    assert np.abs(before - after).max() < 0.02
+    assert np.abs(before - network.of(TINY, params, SPEC).encode(images)).max() < 0.02
 
 
 @pytest.mark.parametrize("what", ["version", "network", "damaged", "absent"])
@@ -112,8 +109,7 @@ def test_shipped_weights_are_those_of_the_readme_and_small():
     assert [path.name for path in files] == ["glyphs-28.npz", "glyphs-8.npz"]
     assert sum(path.stat().st_size for path in files) <= 3 * 10**6
     for path in files:
-        side = int(re.findall(r"\d+", path.stem)[0])
-        network.read(path, network.CONFIGS[side])
+        network.read(path, network.CONFIGS[int(re.findall(r"\d+", path.stem)[0])])
         assert f"`{path.name}` | {hashlib.sha256(path.read_bytes()).hexdigest()}" in text
 
 
@@ -124,8 +120,7 @@ def test_the_command_writes_weights_that_can_be_read(tmp_path, monkeypatch, caps
     monkeypatch.setattr(command, "ROUND", 256)
     first = command.train("glyphs", 8, 4, 0, str(tmp_path / "a"))
     again = command.train("glyphs", 8, 4, 0, str(tmp_path / "b"))
-    assert first.name == "glyphs-8.npz"
-    assert first.read_bytes() == again.read_bytes()
+    assert (first.name, first.read_bytes()) == ("glyphs-8.npz", again.read_bytes())
     network.read(first, TINY)
     shown = capsys.readouterr().err
     assert "step 4 of 4" in shown
@@ -152,8 +147,7 @@ def test_clear_removes_the_pools_that_were_kept():
     folder = cache.folder("priors")
     assert folder is not None
     command.clear()
-    kept = cache.folder("priors")
-    assert kept == folder
+    assert cache.folder("priors") == folder
     (folder / "glyphs-0.npz").write_bytes(b"12")
     assert "1 pool removed, 0 MB" in command.clear()
     assert not folder.exists()

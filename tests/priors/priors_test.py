@@ -88,20 +88,16 @@ def test_a_prior_has_pool_codes_radius_and_covariance(drawn):
     lines = []
     prior = priors.load("glyphs", GREY, say=lines.append)
     assert (prior.name, prior.version, prior.knows) == ("glyphs", glyphs.VERSION, glyphs.KNOWS)
-    assert prior.images.shape == (1200, 8, 8, 1)
-    assert prior.codes.shape == (1200, 64)
+    assert (prior.images.shape, prior.codes.shape) == ((1200, 8, 8, 1), (1200, 64))
     assert prior.codes.dtype == np.float32
-    norms = np.linalg.norm(prior.codes, axis=1)
-    assert prior.radius == pytest.approx(1.1 * np.median(norms))
+    assert prior.radius == pytest.approx(1.1 * np.median(np.linalg.norm(prior.codes, axis=1)))
     # uniform on 0..59 within each class
     assert np.diag(prior.within).mean() == pytest.approx((60**2 - 1) / 12, rel=0.02)
     assert prior.vary is not None
     assert len(lines) == 2
 
 
-def test_a_pool_is_made_once_and_again_for_another_version_shape_or_a_damaged_file(
-    drawn, monkeypatch
-):
+def test_a_pool_is_made_once_and_again_for_another_version_shape_or_file(drawn, monkeypatch):
     folder = cache.folder("priors")
     assert folder is not None
     for path in folder.glob("*"):
@@ -116,8 +112,7 @@ def test_a_pool_is_made_once_and_again_for_another_version_shape_or_a_damaged_fi
     priors.load("glyphs", Spec((8, 9, 1), 10))
     assert drawn.calls == 2
     monkeypatch.setattr(glyphs, "VERSION", "another")
-    assert priors.load("glyphs", GREY).version == "another"
-    assert drawn.calls == 3
+    assert (priors.load("glyphs", GREY).version, drawn.calls) == ("another", 3)
     assert len(list(folder.glob("glyphs-8x8x1-*.npz"))) == 1  # in place of the older one
     for path in folder.glob("*.npz"):
         path.write_bytes(path.read_bytes()[:500])
@@ -169,8 +164,7 @@ def test_a_users_own_simulator_may_have_colour_and_gets_the_defaults(module):
     other = priors.load("simulator_of_mine:draw", RGB)
     assert other.version != prior.version
     assert other.plausible == 1.0
-    half = np.cov(prior.codes.T) / 2
-    np.testing.assert_allclose(prior.within, half, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(prior.within, (np.cov(prior.codes.T) / 2), rtol=1e-3, atol=1e-3)
 
 
 def test_classes_of_a_simulator_may_have_any_numbers(module):
@@ -188,14 +182,11 @@ def draw(rng, n, spec):
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (
-            "def draw(rng, n, spec): return np.zeros((2000, 9, 9, 1), np.uint8), None",
-            r"\[9, 9, 1\]",
-        ),
+        ("def draw(*_): return np.zeros((2000, 9, 9, 1), np.uint8), None", r"\[9, 9, 1\]"),
         ("def draw(rng, n, spec): return np.zeros((2000, 8, 8, 1)), None", "float64"),
         ("def draw(rng, n, spec): return np.zeros((9, 8, 8, 1), np.uint8), None", "1,000"),
         (
-            "def draw(rng, n, spec): return np.zeros((2000, 8, 8, 1), np.uint8), np.ones(3, int)",
+            "def draw(*_): return np.zeros((2000, 8, 8, 1), np.uint8), np.ones(3, int)",
             "one integer",
         ),
         (

@@ -20,14 +20,8 @@ make = functools.cache(linear_prior.make)
 
 def fit(images, labels, sigma=0.0, n=None, prior=None, key=None):
     pool = release_checks.pool_of(images, labels)
-    return release.fit(
-        prior or make(),
-        SPEC,
-        pool,
-        float(n or len(images)),
-        sigma,
-        jax.random.key(0) if key is None else key,
-    )
+    key = jax.random.key(0) if key is None else key
+    return release.fit(prior or make(), SPEC, pool, float(n or len(images)), sigma, key)
 
 
 def spread(params, k):
@@ -51,9 +45,8 @@ def test_where_nothing_decodes_there_are_class_means_alone():
     assert release.components(margin, 60_000.0, 10, 0.5) == 1
     images, labels = linear_prior.members(60)
     with release_checks.seen() as calls:
-        params = release.fit(
-            margin, SPEC, release_checks.pool_of(images, labels), 3000.0, 0.9, jax.random.key(0)
-        )
+        pool = release_checks.pool_of(images, labels)
+        params = release.fit(margin, SPEC, pool, 3000.0, 0.9, jax.random.key(0))
     ((_, std, _),) = calls
     assert std == 0.9  # all of the budget
     assert params["means"].shape[:2] == (3, 1)
@@ -149,5 +142,4 @@ def test_draws_are_images_whatever_the_noise_and_the_members(sigma, n):
 
 
 def test_a_group_counts_as_one_unit():
-    counts = release_checks.sums_of_three_units(release)[0][-3:]
-    assert counts.sum() == pytest.approx(3 * 0.2)
+    assert release_checks.sums_of_three_units(release)[0][-3:].sum() == pytest.approx(3 * 0.2)

@@ -17,9 +17,7 @@ def made(n=60, side=(16, 16), seed=0, prior=scans):
 @pytest.mark.parametrize("side", [(8, 8), (28, 28), (64, 64), (13, 20)])
 def test_images_of_any_side(side, prior):
     images, classes = made(side=side, prior=prior)
-    assert images.shape == (60, *side, 1)
-    assert images.dtype == np.uint8
-    assert classes.shape == (60,)
+    assert (images.shape, images.dtype, classes.shape) == ((60, *side, 1), np.uint8, (60,))
     assert classes.dtype == np.int32
 
 
@@ -53,9 +51,8 @@ def test_in_the_space_of_layers_alone_it_does_not_matter_where_things_are():
     images, classes = made(400, (28, 28), prior=layers)
     spot = np.zeros((2, 28, 28, 1), np.uint8)
     spot[0, 12:15, 11:14], spot[1, 13:16, 14:17] = 200, 200
-    alone, with_places = (
-        each.space(images, classes, spec).encode(spot) for each in (layers, spectrum)
-    )
+    spaces = (each.space(images, classes, spec) for each in (layers, spectrum))
+    alone, with_places = (space.encode(spot) for space in spaces)
     assert np.linalg.norm(alone[0] - alone[1]) < 0.3 * np.linalg.norm(alone[0])
     assert np.linalg.norm(with_places[0] - with_places[1]) > 0.3 * np.linalg.norm(with_places[0])
 
@@ -71,8 +68,7 @@ def test_no_two_images_are_the_same_and_none_is_blank():
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_draws_numbers_near_0_to_1_in_float32(family):
     images, kinds = family.draw(np.random.default_rng(0), 50, 12, 15)
-    assert images.shape == (50, 12, 15)
-    assert images.dtype == np.float32
+    assert (images.shape, images.dtype) == ((50, 12, 15), np.float32)
     assert np.isfinite(images).all()
     assert images.min() > -2
     assert images.max() < 3

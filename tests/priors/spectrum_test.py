@@ -23,8 +23,7 @@ def test_codes_of_any_shape(shape):
     images, classes = pool(shape, 120)
     space = spectrum.space(images, classes, Spec(shape, 2))
     codes = space.encode(images[:7])
-    assert codes.shape == (7, spectrum.SIZE)
-    assert codes.dtype == np.float32
+    assert (codes.shape, codes.dtype) == ((7, spectrum.SIZE), np.float32)
     assert np.isfinite(codes).all()
     assert space.decode is None
 
@@ -64,5 +63,4 @@ def test_scales_are_those_within_a_class():
 def test_blank_and_equal_images_have_finite_codes():
     images = np.zeros((50, 10, 10, 1), np.uint8)
     images[:25] = 255
-    encode = spectrum.space(images, None, Spec((10, 10, 1), 2)).encode
-    assert np.isfinite(encode(images)).all()
+    assert np.isfinite(spectrum.space(images, None, Spec((10, 10, 1), 2)).encode(images)).all()

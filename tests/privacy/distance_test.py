@@ -47,19 +47,15 @@ def test_curves_are_short_rise_to_one_and_lie_on_the_ecdf():
     for name, side in (("synthetic", a), ("heldout", b)):
         np.testing.assert_allclose(curve[name], [np.mean(side <= x) for x in at])
         assert curve[name][-1] == 1
-    assert (
-        len(distance.ecdf(np.ones(50), np.ones(50), np.random.default_rng(0))["curve"]["distance"])
-        == 1
-    )
+    curve = distance.ecdf(np.ones(50), np.ones(50), np.random.default_rng(0))["curve"]
+    assert len(curve["distance"]) == 1
 
 
 def test_what_distances_cannot_carry_has_a_reason():
     rng = np.random.default_rng(0)
-    for a, b, reason in (
-        (gamma(19, 0), gamma(90, 1), "19 synthetic"),
-        (np.full(30, np.inf), gamma(90, 1), "30 of 120"),
-        (np.full(30, np.nan), gamma(90, 1), "30 of 120"),
-    ):
+    few, broken = gamma(19, 0), (np.full(30, np.inf), np.full(30, np.nan))
+    for a, reason in ((few, "19 synthetic"), *((x, "30 of 120") for x in broken)):
+        b = gamma(90, 1)
         out = distance.ecdf(a, b, rng)
         assert out["curve"] is None
         for name in NAMES:

@@ -11,9 +11,7 @@ from fpu.privacy import lira
 
 @settings(max_examples=50)
 @given(st.integers(1, 40), st.integers(1, 20), st.integers(0, 2**32 - 1))
-def test_each_unit_is_in_half_of_the_shadows_and_each_shadow_holds_half_of_the_units(
-    n, pairs, seed
-):
+def test_each_unit_is_in_half_of_the_shadows_and_each_holds_half_of_the_units(n, pairs, seed):
     found = lira.masks(n, 2 * pairs, np.random.default_rng(seed))
     assert (found.dtype, found.shape) == (bool, (2 * pairs, n))
     assert (found.sum(0) == pairs).all()
@@ -50,8 +48,7 @@ def test_a_ratio_is_what_two_normal_densities_say(shadows):
         for side in (inside, ~inside):
             deviations = [shadow[side[:, u], u].std(ddof=1) for u in range(7)]
             own = deviations[unit] if shadows >= 64 else np.sqrt(np.mean(np.square(deviations)))
-            mean = shadow[side[:, unit], unit].mean()
-            logs.append(stats.norm.logpdf(target[unit], mean, own))
+            logs.append(stats.norm.logpdf(target[unit], shadow[side[:, unit], unit].mean(), own))
         wanted.append(logs[0] - logs[1])
     np.testing.assert_allclose(lira.ratio(target, shadow, inside), wanted, rtol=1e-9)
 
@@ -79,8 +76,7 @@ def test_shadows_that_learn_nothing_tell_nothing():
 
 def test_constant_scores_tell_nothing_and_perfect_ones_stay_finite():
     inside = lira.masks(6, 8, np.random.default_rng(0))
-    same = lira.ratio(np.full(6, 3.0), np.full((8, 6), 3.0), inside)
-    np.testing.assert_array_equal(same, 0.0)
+    np.testing.assert_array_equal(lira.ratio(np.full(6, 3.0), np.full((8, 6), 3.0), inside), 0.0)
     np.testing.assert_array_equal(lira.ratio(np.zeros(6), np.zeros((8, 6)), inside), 0.0)
     member = np.arange(6) < 3
     sure = lira.ratio(1.0 * member, 1.0 * inside, inside)

@@ -64,18 +64,15 @@ def test_samples_too_few_or_of_unequal_number_are_refused():
 
 
 def test_summary_weighs_classes_alike_and_doubles_with_the_dimension():
-    values = np.array([[1.0, 3.0, 8.0]])
-    out = summary(values, [4, 4, 7])
+    out = summary(np.array([[1.0, 3.0, 8.0]]), [4, 4, 7])
     assert out["per_class"]["4"]["as_coded"]["value"] == 2.0
-    assert out["per_class"]["7"]["as_coded"] == pytest.approx(
-        {"value": 8, "low": 8 - 1.96 * SAMPLING_ERROR, "high": 8 + 1.96 * SAMPLING_ERROR, "n": 1},
-        abs=1e-4,
-    )
+    width = 1.96 * SAMPLING_ERROR
+    wanted = {"value": 8, "low": 8 - width, "high": 8 + width, "n": 1}
+    assert out["per_class"]["7"]["as_coded"] == pytest.approx(wanted, abs=1e-4)
     coded, real = out["overall"]["as_coded"], out["overall"]["with_dimension"]
     assert (coded["value"], coded["n"], real["n"]) == (5.0, 2, 2)
-    assert [real[x] for x in ("value", "low", "high")] == [
-        2 * coded[x] for x in ("value", "low", "high")
-    ]
+    names = "value", "low", "high"
+    assert [real[x] for x in names] == [2 * coded[x] for x in names]
     half = 12.7062 * np.std([2, 8], ddof=1) / np.sqrt(2)  # Student's, one degree of freedom
     assert coded["high"] == pytest.approx(5 + half, rel=1e-4)
     assert "two or more" in out["spread_over_runs"]["as_coded"]["reason"]
@@ -83,17 +80,14 @@ def test_summary_weighs_classes_alike_and_doubles_with_the_dimension():
 
 def test_equal_values_are_no_more_certain_than_their_draws():
     out = summary(np.zeros((1, 8)), [0, 0, 0, 0, 1, 1, 1, 1])
-    assert out["per_class"]["0"]["as_coded"]["high"] == pytest.approx(
-        1.96 * SAMPLING_ERROR, rel=1e-4
-    )
-    assert out["overall"]["as_coded"]["high"] == pytest.approx(
-        1.96 * SAMPLING_ERROR / 2**0.5, rel=1e-4
-    )
+    error = out["per_class"]["0"]["as_coded"]["high"]
+    assert error == pytest.approx(1.96 * SAMPLING_ERROR, rel=1e-4)
+    error = out["overall"]["as_coded"]["high"]
+    assert error == pytest.approx(1.96 * SAMPLING_ERROR / 2**0.5, rel=1e-4)
 
 
 def test_spread_over_runs_is_the_deviation_of_their_means():
-    rng = np.random.default_rng(0)
-    values = rng.normal(size=(400, 1)) + np.array([[0.0, 1.0, 5.0]])
+    values = np.random.default_rng(0).normal(size=(400, 1)) + np.array([[0.0, 1.0, 5.0]])
     spread = summary(values, [0, 1, 1])["spread_over_runs"]["as_coded"]
     assert spread["value"] == pytest.approx(values[:, 0].std(ddof=1))
     assert spread["low"] < 1 < spread["high"]
@@ -126,17 +120,14 @@ def strips(n, seed=0, classes=2):
     return images, np.arange(n) % classes
 
 
-def test_the_embedding_keeps_neighbours_and_does_not_depend_on_the_images_beyond_the_first_200(
-    monkeypatch,
-):
+def test_the_embedding_keeps_neighbours_and_is_that_of_the_first_200(monkeypatch):
     monkeypatch.setattr(paper_epsilon, "PER_CLASS", 40)
     images, labels = strips(120)
     one, more = embedding(images[:80], labels[:80]), embedding(images, labels)
     assert one.per_class == more.per_class == {0: 40, 1: 40}
     assert one.n == more.n == 5 * 80
     at = one.embed(images)
-    assert at.shape == (120, 2)
-    assert at.dtype == np.float64
+    assert (at.shape, at.dtype) == ((120, 2), np.float64)
     np.testing.assert_allclose(at, more.embed(images), atol=1e-3)
     near = images[:20].copy()
     near[:, 0, 0] ^= 1  # one grey level
@@ -157,9 +148,8 @@ def test_images_without_a_map_are_refused_with_the_reason():
     with pytest.raises(ValueError, match="0 distinct"):
         embedding(constant[:0], np.zeros(0, int))
     rng = np.random.default_rng(0)
-    islands = np.repeat(np.array([0, 255], np.uint8), 30)[:, None, None, None] * np.ones(
-        (60, 8, 8, 1), np.uint8
-    )
+    two = np.repeat(np.array([0, 255], np.uint8), 30)[:, None, None, None]
+    islands = two * np.ones((60, 8, 8, 1), np.uint8)
     islands ^= rng.integers(0, 8, islands.shape, np.uint8)
     with pytest.raises(ValueError, match="falls into parts"):
         embedding(islands, np.arange(60) % 2)

@@ -39,8 +39,7 @@ def test_the_names_are_no_model_s():
 
 
 def test_nearest_looks_at_the_same_label_and_finds_copies():
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (6, 4, 4, 1), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (6, 4, 4, 1), dtype=np.uint8)
     labels = np.array([0, 0, 1, 1, 2, 2])
     known = Known(images[[0, 2, 3]], np.array([0, 0, 1]), images[:0], labels[:0])
     found = samples_only.nearest(images, labels, known)

@@ -37,7 +37,5 @@ def test_at_most_so_many_are_attacked_and_scores_go_by_unit():
     chosen = targets.choose(dataset, split, images, np.random.default_rng(0), 25)
     assert (chosen.n_members, chosen.n_others, chosen.unit) == (25, 25, "image")
     known = np.isin(chosen.index, split.members).astype(float)
-    assert (
-        targets.judge(chosen, {"oracle": known}, np.random.default_rng(0))["oracle"]["auc"]["value"]
-        == 1
-    )
+    judged = targets.judge(chosen, {"oracle": known}, np.random.default_rng(0))
+    assert judged["oracle"]["auc"]["value"] == 1

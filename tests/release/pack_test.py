@@ -23,22 +23,14 @@ PLAN = Plan(1e-3, (Release(4.0), DPSGD(60, 0.5, 10, 9.0, 60)), "image")
 RNG = np.random.default_rng(0)
 LABELS = np.arange(12) % 3
 IMAGES = RNG.integers(0, 256, (12, 8, 8, 1), np.uint8)
-REAL = data.Dataset(
-    "scans",
-    RNG.integers(0, 256, (9, 8, 8, 1), np.uint8),
-    np.arange(9) % 3,
-    np.zeros(9, np.int8),
-    None,
-    ("nothing", "something", "a | b"),
-    "tests",
-)
+PRIVATE = RNG.integers(0, 256, (9, 8, 8, 1), np.uint8), np.arange(9) % 3, np.zeros(9, np.int8)
+REAL = data.Dataset("scans", *PRIVATE, None, ("nothing", "something", "a | b"), "tests")
 
 
 def generator(seed=0):
     config = dataclasses.asdict(tiny.smallest("vae"))
-    return generators.Generator(
-        "vae", config, tiny.SPEC, REAL.class_names, tiny.params("vae", seed)
-    )
+    names, params = REAL.class_names, tiny.params("vae", seed)
+    return generators.Generator("vae", config, tiny.SPEC, names, params)
 
 
 def picture(path):
@@ -99,8 +91,7 @@ def test_another_release_never_replaces_it(tmp_path):
     for change in ({"images": others}, {"seed": 1}, {"plan": less}):
         with pytest.raises(InputError, match=r"another release.*name another --workdir"):
             packed(tmp_path, **change)
-    assert content(folder) == before
-    assert [p.name for p in tmp_path.iterdir()] == ["release"]
+    assert (content(folder), [p.name for p in tmp_path.iterdir()]) == (before, ["release"])
 
 
 def test_what_a_killed_run_left_half_written_is_written_again(tmp_path):
@@ -121,8 +112,7 @@ def test_writing_a_private_release_does_not_depend_on_the_private_images(tmp_pat
 def test_the_guarantee_is_that_of_the_plan(tmp_path):
     folder = packed(tmp_path)
     guarantee = json.loads((folder / "privacy.json").read_text())
-    assert guarantee["eps"] == PLAN.epsilon()
-    assert guarantee["delta"] == 1e-3
+    assert (guarantee["eps"], guarantee["delta"]) == (PLAN.epsilon(), 1e-3)
     assert [m["noise_multiplier"] for m in guarantee["mechanisms"]] == [4.0, 9.0]
     assert guarantee["mechanisms"][1]["sampling"] == "Poisson"
     assert guarantee["private"]

@@ -17,5 +17,4 @@ def test_images_become_a_data_source(tmp_path, channels):
     ):
         assert [example["label"] for example in source] == labels.tolist()
         np.testing.assert_array_equal(np.stack([example["image"] for example in source]), images)
-    builder = tfds.builder("synthetic", data_dir=tmp_path)
-    assert builder.info.features["label"].num_classes == 4
+    assert tfds.builder("synthetic", data_dir=tmp_path).info.features["label"].num_classes == 4

@@ -76,9 +76,7 @@ def light(colour):
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
 @pytest.mark.parametrize(("make", "dark"), [(run_page, True), (overview_page, False)])
-def test_a_page_fits_a_phone_is_reached_by_keyboard_and_dark_where_that_is_liked(
-    make, dark, tmp_path
-):
+def test_a_page_fits_a_phone_is_reached_by_keyboard_and_dark_where_liked(make, dark, tmp_path):
     seen = asked(make(), tmp_path, *["--blink-settings=preferredColorScheme=0"] * dark)
     assert seen["wide"] == []
     assert seen["width"] <= PHONE

@@ -23,8 +23,7 @@ def eps(line):
 
 
 def test_runs_on_the_same_members_compose():
-    runs = [made(), made("gaussian", [ONCE]), made("copycat", [], eps="inf")]
-    line, last = budget.notes(runs)
+    line, last = budget.notes([made(), made("gaussian", [ONCE]), made("copycat", [], eps="inf")])
     assert line.startswith("On members 00000000: 2 runs with a guarantee together spend ε = ")
     assert "at δ = 2e-4 (pld)" in line
     assert "Beside them 1 run without a guarantee" in line

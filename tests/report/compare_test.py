@@ -21,10 +21,9 @@ def test_settings_differ_by_data_members_noise_and_delta():
 def test_without_error_membership_is_that_of_the_pareto_set(points):
     models = [(np.array([p], float), np.zeros((1, 3))) for p in points]
     for point, share in zip(points, compare.membership(models), strict=True):
-        beaten = any(
-            all(a >= b for a, b in zip(other, point, strict=True)) and other != point
-            for other in points
-        )
+        beaten = False
+        for other in points:
+            beaten |= other != point and all(a >= b for a, b in zip(other, point, strict=True))
         assert share == (not beaten)
 
 

@@ -14,8 +14,7 @@ def rows(runs):
 
 def test_one_run_shows_its_own_interval():
     (row,) = rows([record(accuracy=0.82)])
-    assert row["accuracy %"] == "82.0 [78.2, 85.8]"
-    assert row["KID"] == "0.0412 [0.0352, 0.0472]"
+    assert (row["accuracy %"], row["KID"]) == ("82.0 [78.2, 85.8]", "0.0412 [0.0352, 0.0472]")
     assert row["attack AUC"] == "0.510 [0.474, 0.546]"
     assert (row["model"], row["ε"], row["n"], row["runs"]) == ("DDPM", "1", "500", "1")
     assert (row["steps"], row["seconds"]) == ("400", "65")
@@ -26,8 +25,7 @@ def test_several_runs_show_mean_and_t_interval():
     (row,) = rows([record(accuracy=v, seed=i) for i, v in enumerate(values)])
     low, high = stats.t.interval(0.95, 2, np.mean(values), stats.sem(values))
     mean, half = (float(part) for part in row["accuracy %"].split(" ± "))
-    assert mean == pytest.approx(75.0)
-    assert half == pytest.approx(50 * (high - low), abs=0.5)
+    assert (mean, half) == (pytest.approx(75.0), pytest.approx(50 * (high - low), abs=0.5))
     assert row["runs"] == "3"
 
 
@@ -36,9 +34,8 @@ def test_runs_without_a_value_are_counted_out():
     runs[1]["fidelity"]["synthetic"]["kid"] = null("too few")
     (row,) = rows(runs)
     assert row["KID"].endswith("(2 of 3)")
-    runs[0]["fidelity"]["synthetic"]["kid"] = runs[2]["fidelity"]["synthetic"]["kid"] = null(
-        "too few"
-    )
+    for run in (runs[0], runs[2]):
+        run["fidelity"]["synthetic"]["kid"] = null("too few")
     assert rows(runs)[0]["KID"] == "–"
 
 
@@ -60,8 +57,7 @@ def test_each_data_set_has_a_table_and_markdown_is_well_formed():
     text = frame.markdown([record(), record(dataset="a|b.npz", model="x|y")])
     assert text.count("**") == 4
     lines = [line.replace("\\|", "") for line in text.splitlines() if line.startswith("|")]
-    assert len(lines) == 6
-    assert len({line.count("|") for line in lines}) == 1
+    assert (len(lines), len({line.count("|") for line in lines})) == (6, 1)
 
 
 def test_what_runs_spend_together_stands_below_their_table():
@@ -96,8 +92,7 @@ def test_a_model_is_held_against_its_one_shot_rival_run_by_run():
     runs = beside_one_shot(1.0, [-0.01, 0.05, 0.0]) + beside_one_shot(10.0, gains)
     low, high = stats.t.interval(0.95, 2, np.mean(gains), stats.sem(gains))
     mean, half = (float(part) for part in rows(runs)[1]["over one-shot"].split(" ± "))
-    assert mean == pytest.approx(4.0)
-    assert half == pytest.approx(50 * (high - low), abs=0.1)
+    assert (mean, half) == (pytest.approx(4.0), pytest.approx(50 * (high - low), abs=0.1))
     assert rows([record("gaussian")])[0]["over one-shot"] == "–"
 
 
@@ -125,8 +120,7 @@ def ranked(pairs):
 
 
 def test_the_control_features_are_compared_by_rank():
-    rng = np.random.default_rng(0)
-    pairs = rng.normal(size=(7, 2))
+    pairs = np.random.default_rng(0).normal(size=(7, 2))
     (note,) = ranked(pairs)
     assert f"{stats.spearmanr(*pairs.T).statistic:.2f}" in note
     assert "7 runs" in note
@@ -134,8 +128,7 @@ def test_the_control_features_are_compared_by_rank():
     (note,) = ranked([(x, x**3) for x in range(4)])
     assert "ρ = 1.00." in note
     assert "disagree" not in note
-    assert ranked(pairs[:3]) == []
-    assert ranked([(1.0, x) for x in range(5)]) == []
+    assert (ranked(pairs[:3]), ranked([(1.0, x) for x in range(5)])) == ([], [])
 
 
 def test_runs_that_diverged_are_counted_and_told_of():
@@ -144,6 +137,5 @@ def test_runs_that_diverged_are_counted_and_told_of():
     (row,) = table.rows
     assert row[3] == "2"
     assert "(1 of 2)" in row[4]
-    assert table.notes[0] == (
-        "DDPM at ε = 1, n = 500: training diverged in 1 of 2 runs, which made no images."
-    )
+    told = "DDPM at ε = 1, n = 500: training diverged in 1 of 2 runs, which made no images."
+    assert table.notes[0] == told

@@ -10,14 +10,9 @@ THUMBNAIL = report.thumbnails(np.zeros((2, 4, 4, 1), np.uint8), np.zeros(2, int)
 
 def test_page_and_folder_hold_what_the_records_allow():
     assert set(report.files(report.comparison([record()]))) == {"digits.png", "runs.csv"}
-    shown = report.comparison(
-        [
-            *runs("gan", 1.0, [0.5, 0.5]),
-            *runs("vae", 1.0, [0.5, 0.6]),
-            record(n=100),
-            record("ddpm", 3.0) | {"thumbnails": THUMBNAIL},
-        ]
-    )
+    drawn = record("ddpm", 3.0) | {"thumbnails": THUMBNAIL}
+    two = [*runs("gan", 1.0, [0.5, 0.5]), *runs("vae", 1.0, [0.5, 0.6])]
+    shown = report.comparison([*two, record(n=100), drawn])
     files = report.files(shown)
     names = {"digits.png", "digits-n.png", "digits-triangle.png", "runs.csv", "pareto.md"}
     assert set(files) == names

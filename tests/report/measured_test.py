@@ -23,21 +23,16 @@ def test_a_row_is_a_setting_over_its_runs():
 
 def test_what_is_no_release_alone_or_is_judged_otherwise_is_left_out():
     sgd = [{"n": 500, "sampling_rate": 0.1, "steps": 9, "noise_multiplier": 1.0}]
-    others = (
-        run(0.6, 0, stages=sgd),
-        run(0.6, 0, noise=0.0),
-        run(0.6, 0, preset="paper"),
-        run(0.6, 0, evaluation="full"),
-        run(0.6, 0) | {"diverged": "at step 1"},
-    )
+    diverged = run(0.6, 0) | {"diverged": "at step 1"}
+    changes = {"stages": sgd}, {"noise": 0.0}, {"preset": "paper"}, {"evaluation": "full"}
+    others = [*(run(0.6, 0, **change) for change in changes), diverged]
     assert measured.of(others) == []
 
 
 def test_the_nearest_row_is_near_in_members_over_noise(monkeypatch):
-    table = measured.of(
-        [run(0.6, 0, noise=8.0), run(0.7, 0, noise=4.0), run(0.9, 0, noise=1.0)]
-        + [run(0.65 + 0.01 * seed, seed, "merf", noise=4.0) for seed in range(3)]
-    )
+    mine = [run(a, 0, noise=noise) for a, noise in ((0.6, 8.0), (0.7, 4.0), (0.9, 1.0))]
+    theirs = [run(0.65 + 0.01 * seed, seed, "merf", noise=4.0) for seed in range(3)]
+    table = measured.of(mine + theirs)
     monkeypatch.setattr(measured, "rows", lambda: tuple(table))
     assert [row.model for row in measured.nearest("digits", 13.0, False)] == ["merf", "gaussian"]
     assert measured.nearest("digits", 45.0, False)[0].value == 90

@@ -8,8 +8,7 @@ from fpu.report import metrics
 def test_a_metric_has_one_entry_and_one_column():
     places = [(metric.section, metric.key) for metric in metrics.METRICS]
     columns = [metric.column for metric in metrics.COLUMNS]
-    assert len(set(places)) == len(places)
-    assert len(set(columns)) == len(columns)
+    assert (len(set(places)), len(set(columns))) == (len(places), len(columns))
 
 
 def test_every_metric_of_a_record_is_read_from_its_place():

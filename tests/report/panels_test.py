@@ -13,8 +13,7 @@ def test_corners_are_shares_of_what_real_images_give():
     one["fidelity"]["synthetic"]["coverage"] = m(0.475, 0.01)
     values = {axis: metric["value"] for axis, metric in panels.corners(one).items()}
     assert values["utility"] == pytest.approx((0.5205 - 0.1) / (0.941 - 0.1))
-    assert values["fidelity"] == pytest.approx(0.5)
-    assert values["privacy"] == pytest.approx(0.8)
+    assert (values["fidelity"], values["privacy"]) == (pytest.approx(0.5), pytest.approx(0.8))
     one["fidelity"]["synthetic"]["coverage"] = null("too few")
     assert panels.corners(one)["fidelity"]["value"] is None
     assert panels.triangles([one, record("vae")]) is None  # one model left
@@ -40,13 +39,11 @@ def test_a_curve_is_that_of_the_strongest_attack_that_has_one():
 def with_curves(count, **facts):
     """A record with `count` attacks, the strongest last, each with a curve, but the very strongest."""
     run = record(**facts)
-    run["privacy"]["attacks"] = {
-        f"attack{i}": {
-            "auc": m(0.5 + 0.01 * i, 0.03, 1000),
-            "roc": {"fpr": [0, 0.1, 0.1, 1, 1], "tpr": [0, 0, 0.2 + 0.01 * i, 0.3, 1]},
-        }
-        for i in range(count)
-    }
+    run["privacy"]["attacks"] = {}
+    for i in range(count):
+        roc = {"fpr": [0, 0.1, 0.1, 1, 1], "tpr": [0, 0, 0.2 + 0.01 * i, 0.3, 1]}
+        auc = m(0.5 + 0.01 * i, 0.03, 1000)
+        run["privacy"]["attacks"][f"attack{i}"] = {"auc": auc, "roc": roc}
     del run["privacy"]["attacks"][f"attack{count - 1}"]["roc"]
     return run
 
@@ -76,9 +73,8 @@ def test_the_edge_of_what_is_excluded_is_that_of_a_swap():
 def test_a_run_without_curves_has_no_picture():
     assert panels.roc(record()) is None
     run = record()
-    run["privacy"]["attacks"] = {
-        "loss": {"auc": null("20 are needed"), "roc": {"fpr": [0, 1], "tpr": [0, 1]}}
-    }
+    roc = {"fpr": [0, 1], "tpr": [0, 1]}
+    run["privacy"]["attacks"] = {"loss": {"auc": null("20 are needed"), "roc": roc}}
     assert panels.roc(run) is None
 
 

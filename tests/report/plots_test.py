@@ -3,6 +3,7 @@
 from itertools import product
 
 import numpy as np
+import pytest
 from fake_records import m, null, record
 
 from fpu.report import plots
@@ -17,26 +18,24 @@ def line(figure, row, name, column=0):
     return np.array(drawn.get_xdata()), np.array(drawn.get_ydata())
 
 
-def test_a_point_for_each_eps_and_a_column_for_each_count():
-    settings = product((1.0, 10.0), (100, 500), (0, 1))
-    runs = [record(eps=e, accuracy=0.5 + seed / 10, n=n, seed=seed) for e, n, seed in settings]
-    figure = plots.figure(runs)
-    assert [ax.get_title() for ax in figure.axes[:2]] == ["n = 100", "n = 500"]
+@pytest.mark.parametrize(
+    ("against", "epsilons", "accuracy", "titles", "apart", "means"),
+    [
+        ("eps", (1.0, 10.0), lambda n, seed: 0.5 + seed / 10, ["n = 100", "n = 500"], 10, [55, 55]),
+        ("n", (1.0, "inf"), lambda n, seed: n / 1000, ["ε = 1", "ε = ∞"], 5, [10, 50]),
+    ],
+)
+def test_a_point_for_each_on_the_axis_and_a_column_for_each_of_the_other(
+    against, epsilons, accuracy, titles, apart, means
+):
+    cells = product(epsilons, (100, 500), (0, 1))
+    runs = [record(eps=e, accuracy=accuracy(n, seed), n=n, seed=seed) for e, n, seed in cells]
+    figure = plots.figure(runs, against=against)
+    assert [ax.get_title() for ax in figure.axes[:2]] == titles
     for column in (0, 1):
         x, y = line(figure, "utility: accuracy %", "DDPM", column)
-        np.testing.assert_allclose(x[1] / x[0], 10)
-        np.testing.assert_allclose(y, [55, 55])
-
-
-def test_against_n_there_is_a_column_for_each_eps():
-    settings = product((1.0, "inf"), (100, 500), (0, 1))
-    runs = [record(eps=e, accuracy=n / 1000, n=n, seed=seed) for e, n, seed in settings]
-    figure = plots.figure(runs, against="n")
-    assert [ax.get_title() for ax in figure.axes[:2]] == ["ε = 1", "ε = ∞"]
-    for column in (0, 1):
-        x, y = line(figure, "utility: accuracy %", "DDPM", column)
-        np.testing.assert_allclose(x[1] / x[0], 5)
-        np.testing.assert_allclose(y, [10, 50])
+        np.testing.assert_allclose(x[1] / x[0], apart)
+        np.testing.assert_allclose(y, means)
 
 
 def test_an_eps_with_one_count_is_neither_a_column_against_n_nor_in_the_title():
@@ -65,18 +64,8 @@ def test_what_no_run_has_gets_no_row():
 
 
 def test_no_two_models_look_alike():
-    models = (
-        "vae",
-        "gan",
-        "ddpm",
-        "gaussian",
-        "merf",
-        "prior",
-        "pe",
-        "merf_prior",
-        "fresh",
-        "copycat",
-    )
+    models = ("vae", "gan", "ddpm", "gaussian", "merf", "prior", "pe", "merf_prior")
+    models += ("fresh", "copycat")
     styles = [plots.style([record(m)]) for m in models]
     styles.append(plots.style([record("vae", warmup_share=1, steps=None)]))
     styles.append(plots.style([record("vae", warmup_share=0.5)]))
@@ -96,9 +85,8 @@ def test_the_best_generator_at_both_ends_of_eps_with_the_most_members():
 
 
 def test_the_best_from_the_fewest_and_from_the_most_at_the_least_eps():
-    runs = [
-        record("vae", eps, accuracy=n / 1000, n=n) for eps in (1.0, 10.0) for n in (100, 300, 500)
-    ]
+    cells = product((1.0, 10.0), (100, 300, 500))
+    runs = [record("vae", eps, accuracy=n / 1000, n=n) for eps, n in cells]
     runs.append(record("gan", 10.0, accuracy=0.9, n=100))
     assert plots.best_against_n(runs).startswith(
         "digits, ε = 1: at best 10.0 % from 100 images (VAE), 50.0 % from 500 images (VAE); the real"

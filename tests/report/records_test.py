@@ -45,10 +45,7 @@ def test_a_study_is_one_file_with_a_record_a_line(tmp_path):
     for damaged, problem in (
         ([*lines, lines[1]], f"{study}, line 4: the same run as {study}, line 2"),
         ([lines[0], lines[1][:-9], lines[2]], f"{study}, line 2: not JSON"),
-        (
-            [lines[0], "", json.dumps(record(eps="one"))],
-            f"{study}, line 3: damaged record, privacy.eps",
-        ),
+        ([lines[0], "", json.dumps(record(eps="one"))], f"{study}, line 3: damaged record, pr"),
         ([""], f"{study}: no record"),
     ):
         write(study, "\n".join(damaged))
@@ -85,12 +82,9 @@ def test_nothing_to_read_is_refused(tmp_path):
 
 def test_attacks_are_ranked_and_those_without_a_value_left_out():
     content = record()
-    content["privacy"]["attacks"] = {
-        "weak": {"auc": m(0.5, 0.1)},
-        "none": {"auc": null("no score")},
-        "nan": {"auc": m(float("nan"), 0.1)},
-        "strong": {"auc": m(0.6, 0.1)},
-    }
+    values = {"weak": m(0.5, 0.1), "none": null("no score"), "nan": m(float("nan"), 0.1)}
+    values["strong"] = m(0.6, 0.1)
+    content["privacy"]["attacks"] = {name: {"auc": auc} for name, auc in values.items()}
     assert [name for name, _ in records.attacks(content)] == ["strong", "weak"]
 
 

@@ -28,16 +28,8 @@ def test_metrics_classifiers_and_attacks_of_later_versions_are_shown_by_their_ke
     run["privacy"]["attacks"]["loss"]["tpr_at_10_fpr"] = m(0.135, 0.01)
     run["privacy"]["distance_to_closest_record"] = {"median_gap": m(0.246, 0.01)}
     text = page(run)
-    for shown in (
-        "vendi score",
-        "3.21",
-        "a rival",
-        "43",
-        "tpr at 10 fpr",
-        "0.135",
-        "median gap",
-        "0.246",
-    ):
+    names = "vendi score", "a rival", "tpr at 10 fpr", "median gap"
+    for shown in (*names, "3.21", "43", "0.135", "0.246"):
         assert shown in text
 
 
@@ -60,11 +52,7 @@ def test_a_record_without_audit_distances_or_epsilon_shows_none():
 def test_an_audit_stands_beside_the_best_it_could_have_shown():
     run = record()
     row = {"bound": 0.25, "ceiling": 0.77, "at_alarm": 0.11, "limit": 5.5, "claim": 1.0}
-    verdicts = {
-        "held": "Held: no bound",
-        "refuted": "release nothing",
-        "could not tell": "Could not",
-    }
+    verdicts = {"held": "Held: no bound", "refuted": "release nothing", "could not tell": "Could"}
     for verdict, words in verdicts.items():
         refuted = verdict == "refuted"
         scores = {"elbo": {"one_run": row | {"refuted": refuted, "confidence": 0.95}}}
@@ -88,9 +76,8 @@ def test_distances_and_the_papers_epsilon_say_what_they_are_not():
     run["privacy"]["distance_to_closest_record"] = {
         "ks": m(0.31, 0.02), "ks_nearer": null("too few"), "area": m(-0.2, 0.1), "curve": None
     }  # fmt: skip
-    run["privacy"]["empirical_epsilon"] = {
-        "overall": {"as_coded": m(0.4, 0.3), "with_dimension": m(0.8, 0.6)}
-    }
+    overall = {"as_coded": m(0.4, 0.3), "with_dimension": m(0.8, 0.6)}
+    run["privacy"]["empirical_epsilon"] = {"overall": overall}
     text = page(run)
     for shown in ("0.31", "too few", "nothing about privacy", "No bound on", "0.80"):
         assert shown in text
@@ -98,9 +85,8 @@ def test_distances_and_the_papers_epsilon_say_what_they_are_not():
 
 def test_every_attack_says_in_words_what_it_looks_at():
     run = record()
-    run["privacy"]["attacks"] = {
-        name: {"auc": m(0.5, 0.03)} for name in ("lira_loss", "domias", "of_tomorrow")
-    }
+    names = "lira_loss", "domias", "of_tomorrow"
+    run["privacy"]["attacks"] = {name: {"auc": m(0.5, 0.03)} for name in names}
     notes = {line.label: line.note for line in rows.attacks(run).lines}
     assert "denser around it" in notes["domias"]
     assert "trained with and without it" in notes["lira loss"]

@@ -15,14 +15,12 @@ REAL = 77  # a grey that nothing else in a sheet has
 def sheet(tmp_path, shape, n_classes, per_class=30, real=False, names=None):
     """Synthetic images of one grey per class, real ones of another; the picture as uint8 RGB."""
     labels = np.repeat(np.arange(n_classes), per_class)
-    images = np.broadcast_to((10 + labels)[:, None, None, None], (len(labels), *shape)).astype(
-        np.uint8
-    )
+    grey = (10 + labels)[:, None, None, None]
+    images = np.broadcast_to(grey, (len(labels), *shape)).astype(np.uint8)
     extra = (np.full_like(images, REAL), labels) if real else ()
     path = tmp_path / "samples.png"
-    samples.samples_png(
-        path, images, labels, names or [f"class {k}" for k in range(n_classes)], *extra
-    )
+    names = names or [f"class {k}" for k in range(n_classes)]
+    samples.samples_png(path, images, labels, names, *extra)
     assert [p.name for p in tmp_path.iterdir()] == ["samples.png"]
     return np.rint(imread(path)[..., :3] * 255).astype(np.uint8)
 
@@ -53,8 +51,7 @@ def test_of_very_many_classes_the_first_are_shown(tmp_path, monkeypatch):
 
 def test_without_real_images_there_is_none(tmp_path):
     picture = sheet(tmp_path, (8, 8, 1), 10)
-    assert tiles(picture, REAL, (8, 8, 1)) == 0
-    assert tiles(picture, 12, (8, 8, 1)) == 12
+    assert (tiles(picture, REAL, (8, 8, 1)), tiles(picture, 12, (8, 8, 1))) == (0, 12)
 
 
 def test_the_images_of_the_prior_are_a_row_of_their_own(tmp_path):

@@ -15,28 +15,20 @@ def read(tmp_path, runs):
 
 
 def rows(runs):
-    return [
-        (table.caption.partition(":")[0], row[0], row[1], row[3])
-        for table in frame.tables(runs)
-        for row in table.rows
+    every = [
+        (table.caption.partition(":")[0], row) for table in frame.tables(runs) for row in table.rows
     ]
+    return [(caption, row[0], row[1], row[3]) for caption, row in every]
 
 
 def test_a_sweep_over_two_settings_is_four_rows_and_no_mean(tmp_path):
+    found = (0.21, 8, 50), (0.63, 8, 500), (0.81, 64, 50), (0.88, 64, 500)
     runs = [
-        record(accuracy=accuracy, model_config={"width": width, "depth": 3}, draw_steps=steps)
-        for accuracy, width, steps in (
-            (0.21, 8, 50),
-            (0.63, 8, 500),
-            (0.81, 64, 50),
-            (0.88, 64, 500),
-        )
+        record(accuracy=a, model_config={"width": w, "depth": 3}, draw_steps=s) for a, w, s in found
     ]
-    assert {row[1:] for row in rows(read(tmp_path, runs))} == {
-        (f"DDPM (draw_steps={steps}, model.width={width})", "1", "1")
-        for width in (8, 64)
-        for steps in (50, 500)
-    }
+    both = [(width, steps) for width in (8, 64) for steps in (50, 500)]
+    names = {f"DDPM (draw_steps={steps}, model.width={width})" for width, steps in both}
+    assert {row[1:] for row in rows(read(tmp_path, runs))} == {(name, "1", "1") for name in names}
 
 
 def test_runs_that_differ_by_chance_alone_share_a_row(tmp_path):
@@ -64,10 +56,8 @@ def test_files_of_one_name_and_other_images_are_other_data(tmp_path):
         run["config"]["stages"] = [{"noise_multiplier": 4.0}]
     found = read(tmp_path, runs)
     # The last is of before the hash was written, and its source is that of the others.
-    assert rows(found) == [
-        ("scans (aaaaaaaa).npz", "gaussian", "1", "3"),
-        ("scans (bbbbbbbb).npz", "gaussian", "1", "1"),
-    ]
+    counts = [("scans (aaaaaaaa).npz", "3"), ("scans (bbbbbbbb).npz", "1")]
+    assert rows(found) == [(name, "gaussian", "1", count) for name, count in counts]
     notes = [" ".join(table.notes) for table in frame.tables(found)]
     assert "3 runs with a guarantee together spend" in notes[0]
     assert "together spend" not in notes[1]  # one hospital's budget is not the other's
@@ -87,10 +77,8 @@ def test_pages_and_figures_know_settings_apart(tmp_path):
 
 
 def test_protocols_never_share_a_table(tmp_path):
-    runs = [
-        record(accuracy=accuracy, seed=seed, evaluation=protocol)
-        for seed, (accuracy, protocol) in enumerate(((0.5, "quick"), (0.9, "field")))
-    ]
+    protocols = enumerate(((0.5, "quick"), (0.9, "field")))
+    runs = [record(accuracy=a, seed=seed, evaluation=protocol) for seed, (a, protocol) in protocols]
     found = rows(read(tmp_path, runs))
     assert len({where for where, *_ in found}) == 2
     assert sum("judged as the field does" in where for where, *_ in found) == 1

@@ -48,10 +48,8 @@ def test_twelve_test_images_of_one_class_say_nothing():
 
 def test_guessing_is_bad_only_where_better_is_ruled_out():
     run = record()
-    for half, title in (
-        (0.03, "No more useful than guessing"),
-        (0.5, "Cannot tell from 360 test images"),
-    ):
+    titles = {0.03: "No more useful than guessing", 0.5: "Cannot tell from 360 test images"}
+    for half, title in titles.items():
         run["utility"]["synthetic"]["balanced_accuracy"] = m(0.12, half)
         assert verdict.utility(run).title == title
 
@@ -75,9 +73,7 @@ def test_wide_coverage_is_called_wide():
     run = record()
     run["fidelity"]["synthetic"]["coverage"] = another(m(0.9, 0.03), 0.2, 0.99)
     assert verdict.fidelity(run).title == "Cannot tell from 360 test images"
-    run["fidelity"]["synthetic"]["coverage"] = null(
-        "12 images on each side; at least 50 are needed"
-    )
+    run["fidelity"]["synthetic"]["coverage"] = null("12 on each side; at least 50 are needed")
     tile = verdict.fidelity(run)
     assert tile.title == "Cannot tell from 360 test images"
     assert "at least 50" in tile.text

@@ -31,8 +31,7 @@ def test_value_and_interval_are_as_precise_as_the_interval():
     assert (words.value(m), words.interval(m)) == ("0.871", "[0.841, 0.901]")
     assert (words.value(m, 100), words.interval(m, 100)) == ("87.1", "[84.1, 90.1]")
     assert words.spoken(m, 100).split() == ["87.1", "%", "[84.1,", "90.1]"]
-    point = {"value": 1.0, "low": 1.0, "high": 1.0, "n": 10}
-    assert words.value(point) == "1.000"
+    assert words.value({"value": 1.0, "low": 1.0, "high": 1.0, "n": 10}) == "1.000"
     assert words.value({"value": None, "reason": ""}) == "–"
 
 

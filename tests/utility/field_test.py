@@ -46,8 +46,7 @@ def test_other_sides_and_colours(shape):
 
 def test_every_image_is_shown_before_any_is_shown_again():
     rows, shifts = field._plan(50, (28, 28, 1), 0, 10)
-    assert rows.shape == (10, 16)
-    assert shifts.shape == (10, 16, 2)
+    assert (rows.shape, shifts.shape) == ((10, 16), (10, 16, 2))
     flat = rows.reshape(-1)
     assert all(len(set(flat[i : i + 50])) == 50 for i in (0, 50, 100))
     assert set(shifts.reshape(-1)) == {0, 1, 2, 3, 4}
@@ -57,11 +56,11 @@ def test_every_image_is_shown_before_any_is_shown_again():
 def test_a_shift_moves_the_image_and_repeats_its_edge(monkeypatch):
     """A network of one number, whose statistics are what it is shown."""
     image = jnp.arange(28 * 28, dtype=jnp.uint8).reshape(1, 28, 28, 1)
-    monkeypatch.setattr(
-        field.Net,
-        "apply",
-        lambda self, v, shown, **k: (v["params"] * jnp.ones((len(shown), 2)), {"shown": shown}),
-    )
+
+    def apply(self, v, shown, **_):
+        return v["params"] * jnp.ones((len(shown), 2)), {"shown": shown}
+
+    monkeypatch.setattr(field.Net, "apply", apply)
     state = {"params": jnp.float32(1.0)}, field._optimiser(2).init(jnp.float32(1.0))
     batch = jnp.array([0]), jnp.array([[4, 2]])
     update = jax.jit(field._update, static_argnums=(0, 1))

@@ -25,9 +25,8 @@ def whole(metric, probabilities, labels, weights=None):
 def test_accuracies_are_scikit_learns():
     p, y = guesses()
     assert whole(metrics.accuracy, p, y) == sklearn_metrics.accuracy_score(y, p.argmax(1))
-    assert whole(metrics.balanced_accuracy, p, y) == pytest.approx(
-        sklearn_metrics.balanced_accuracy_score(y, p.argmax(1))
-    )
+    balanced = sklearn_metrics.balanced_accuracy_score(y, p.argmax(1))
+    assert whole(metrics.balanced_accuracy, p, y) == pytest.approx(balanced)
 
 
 @pytest.mark.parametrize("ties", [False, True])
@@ -68,9 +67,8 @@ def test_brier_is_scikit_learns(k):
     if k == 2:
         expected = 2 * sklearn_metrics.brier_score_loss(y, p[:, 1])
     else:
-        expected = np.mean(
-            [sum((p[i, c] - (y[i] == c)) ** 2 for c in range(k)) for i in range(len(y))]
-        )
+        each = [sum((p[i, c] - (y[i] == c)) ** 2 for c in range(k)) for i in range(len(y))]
+        expected = np.mean(each)
     assert whole(metrics.brier, p, y) == pytest.approx(expected)
 
 
@@ -104,8 +102,7 @@ def test_a_weight_is_a_repetition(name):
     times = np.random.default_rng(1).integers(0, 4, 80)
     metric = metrics.UTILITY[name].statistic
     repeated = whole(metric, np.repeat(p, times, 0), np.repeat(y, times))
-    weighted = whole(metric, p, y, times.astype(float))
-    assert weighted == pytest.approx(repeated)
+    assert whole(metric, p, y, times.astype(float)) == pytest.approx(repeated)
 
 
 def test_intervals_are_the_binomial_ones():
@@ -156,9 +153,8 @@ def test_digits_teach_digits_and_a_lacking_class_costs_itself():
     train, test = (images[:600], labels[:600]), (images[1200:], labels[1200:])
     full = metrics.train_and_test(train, test, 10, seed=0, steps=150)
     kept = labels[:600] != 3
-    lacking = metrics.train_and_test(
-        (images[:600][kept], labels[:600][kept]), test, 10, seed=0, steps=150
-    )
+    few = images[:600][kept], labels[:600][kept]
+    lacking = metrics.train_and_test(few, test, 10, seed=0, steps=150)
     assert full["accuracy"]["value"] > 0.9
     assert full["auc"]["value"] > 0.99
     assert full["accuracy"]["value"] - 0.2 < lacking["accuracy"]["value"] < full["accuracy"]["low"]

@@ -30,9 +30,7 @@ def made():
     """Digits of nobody, as public images; some pixels for codes, and squares of all for the layer before them."""
     images, labels = digits()
     codes = encode(images[1000:])
-    space = priors.Space(
-        encode, None, lambda x: np.square(x.reshape(len(x), -1).astype(np.float32) / 255)
-    )
+    space = priors.Space(encode, None, lambda x: np.square(np.float32(x.reshape(len(x), -1)) / 255))
     radius = 1.1 * float(np.median(np.linalg.norm(codes, axis=1)))
     within = priors.within(codes, labels[1000:])
     return priors.Prior("pixels", "1", "test", images[1000:], codes, space, radius, within, None)
@@ -116,9 +114,8 @@ def test_a_unit_gives_one_of_its_images_to_each_sum(steps, monkeypatch):
     used = np.abs(params["kernel"]).max(1) > 0
     assert [used[:3].sum(), used[3:5].sum(), used[5]] == ([1, 1, 1] if steps == 1 else [3, 2, 1])
     if steps == 1:  # each term of norm 1, over the public n = 4
-        rate = private_classifier.learning_rate(
-            dp.poisson_plan(4, 4, 1, 1e-3, eps=1.0).sgd(), features
-        )
+        sgd = dp.poisson_plan(4, 4, 1, 1e-3, eps=1.0).sgd()
+        rate = private_classifier.learning_rate(sgd, features)
         lengths = np.linalg.norm(np.asarray(params["kernel"])[used], axis=1)
         np.testing.assert_allclose(lengths, rate / 4 * 0.5**0.5, rtol=1e-4)  # the bias has the rest
 
@@ -145,10 +142,8 @@ def test_noise_and_denominators_follow_from_the_public_number(monkeypatch):
 
 def test_a_budget_without_a_plan_is_refused(prior):
     (images, labels), spec = digits(), Spec(SHAPE, 10)
-    for way in (
-        private_classifier.nearest_mean(prior, 50, spec, 1.0, 0.5),
-        private_classifier.linear(FREQUENCIES, 50, 10, 1.0, 0.5),
-    ):
+    means = private_classifier.nearest_mean(prior, 50, spec, 1.0, 0.5)
+    for way in (means, private_classifier.linear(FREQUENCIES, 50, 10, 1.0, 0.5)):
         with pytest.raises(ValueError, match="delta"):
             way.train(images[:50], labels[:50])
 
@@ -181,24 +176,20 @@ def test_the_weights_carry_the_noise_of_the_plan(repeatable):
     assert (sgd.sampling_rate, sgd.capacity) == (1, 200)
     left = np.arange(1, 101)  # steps after a draw, its own among them
     reach = np.sqrt(np.sum(((1 - 0.9**left) / (1 - 0.9)) ** 2))
-    rate = private_classifier.learning_rate(sgd, FREQUENCIES)
-    std = rate * sgd.noise_multiplier / 200 * reach
+    std = private_classifier.learning_rate(sgd, FREQUENCIES) * sgd.noise_multiplier / 200 * reach
     kernel = np.asarray(params["kernel"])[1:]  # without the mean, which 128 / 255 is not quite
-    assert kernel.std() == pytest.approx(std, rel=0.1)
-    assert std == pytest.approx(0.4, rel=0.1)
+    assert (kernel.std(), std) == (pytest.approx(std, rel=0.1), pytest.approx(0.4, rel=0.1))
 
 
 def test_two_trainings_never_share_their_noise():
     images, labels = digits()
     way = private_classifier.linear(FREQUENCIES, 50, 10, 1.0, 1e-3)
     secret = jax.random.key(3)
-    a, b, c, d = (
-        way.train(images[:50], labels[:50], secret=key) for key in (None, None, secret, secret)
-    )
+    keys = None, None, secret, secret
+    a, b, c, d = (way.train(images[:50], labels[:50], secret=key) for key in keys)
     np.testing.assert_array_equal(c["kernel"], d["kernel"])
     assert np.abs(np.asarray(c["kernel"]) - np.asarray(a["kernel"])).max() > 0
-    correlation = np.corrcoef(np.ravel(a["kernel"]), np.ravel(b["kernel"]))[0, 1]
-    assert abs(correlation) < 0.5
+    assert abs(np.corrcoef(np.ravel(a["kernel"]), np.ravel(b["kernel"]))[0, 1]) < 0.5
 
 
 def test_logits_are_linear_in_the_image_and_finite_without_any():
@@ -208,9 +199,8 @@ def test_logits_are_linear_in_the_image_and_finite_without_any():
     logits = way.logits(params, images[:5])
     assert logits.shape == (5, 3)
     np.testing.assert_allclose(softmax(logits, 1).sum(1), 1, rtol=1e-5)
-    middle, brighter, twice = (
-        way.logits(params, np.full((1, 8, 8, 1), grey, np.uint8)) for grey in (100, 120, 140)
-    )
+    flat = (np.full((1, 8, 8, 1), grey, np.uint8) for grey in (100, 120, 140))
+    middle, brighter, twice = (way.logits(params, image) for image in flat)
     np.testing.assert_allclose(brighter - middle, twice - brighter, rtol=1e-4)
     assert way.logits(params, images[:0]).shape == (0, 3)
 
@@ -222,7 +212,6 @@ def test_the_learning_rate_falls_with_the_noise_and_has_a_limit(prior):
             sgd = dp.DPSGD(500, 1.0, features.steps, noise, 500)
             return private_classifier.learning_rate(sgd, features)
 
-        assert rate(60.0) == pytest.approx(rate(30.0) / 2)
-        assert rate(1e-3) == features.fastest
+        assert (rate(60.0), rate(1e-3)) == (pytest.approx(rate(30.0) / 2), features.fastest)
         assert math.isfinite(rate(1e6))
     assert rate(30.0) == pytest.approx(500 / (2500 * 3.0))

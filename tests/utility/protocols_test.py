@@ -9,18 +9,8 @@ from fpu.utility import classifier, metrics, private_classifier, protocols
 
 pytestmark = pytest.mark.usefixtures("short_training")
 TRAINING_STEPS = 80
-ROWS = [
-    "synthetic",
-    "rival",
-    "members",
-    "all_real",
-    "members_and_synthetic",
-    "label_fidelity",
-    "reference",
-    "private_classifier",
-    "linear_synthetic",
-    "linear_members",
-]
+ROWS = ["synthetic", "rival", "members", "all_real", "members_and_synthetic", "label_fidelity"]
+ROWS += ["reference", "private_classifier", "linear_synthetic", "linear_members"]
 
 
 @pytest.fixture(scope="module")
@@ -49,16 +39,9 @@ def swapped(pair):
 @pytest.fixture(scope="module")
 def found(real, network, tmp_path_factory):
     lines = []
-    rows = protocols.rows(
-        real,
-        fresh(real),
-        {"rival": fresh(real, 150.0)},
-        10,
-        budget=(1.0, 1e-3),
-        network=network,
-        cache=tmp_path_factory.mktemp("kept"),
-        progress=lines.append,
-    )
+    more = {"budget": (1.0, 1e-3), "network": network, "cache": tmp_path_factory.mktemp("kept")}
+    rivals = {"rival": fresh(real, 150.0)}
+    rows = protocols.rows(real, fresh(real), rivals, 10, progress=lines.append, **more)
     assert len(lines) == 6
     return rows
 
@@ -72,8 +55,7 @@ def test_all_rows_are_there_and_whole(found, real):
     for name, row in found.items():
         assert list(row) == [*metrics.UTILITY, "recall"]
         n = len(real["nonmembers" if name == "label_fidelity" else "test"][1])
-        assert row["accuracy"]["n"] == n
-        assert list(row["recall"]) == [str(k) for k in range(10)]
+        assert (row["accuracy"]["n"], list(row["recall"])) == (n, [str(k) for k in range(10)])
 
 
 def test_the_rows_stand_in_the_order_that_is_known(found):
@@ -85,10 +67,8 @@ def test_the_rows_stand_in_the_order_that_is_known(found):
 
 
 def test_swapped_labels_are_told_by_label_fidelity(real, network):
-    half = (
-        fresh(real)[0],
-        np.where(np.arange(300) < 150, *[p[1] for p in (swapped(fresh(real)), fresh(real))]),
-    )
+    (images, right), (_, wrong) = fresh(real), swapped(fresh(real))
+    half = images, np.where(np.arange(300) < 150, wrong, right)
     worse = protocols._tested([network], half, 10, 0)
     assert 0.4 < worse["accuracy"]["value"] < 0.55
     assert worse["ece"]["value"] > 0.3
@@ -104,8 +84,7 @@ def test_floors_come_from_the_cache_and_one_pixel_changes_them(real, tmp_path, m
 
     def judged(**changed):
         trained.clear()
-        rows = protocols.rows(real | changed, fresh(real), {}, 10, cache=tmp_path)
-        return rows, list(trained)
+        return protocols.rows(real | changed, fresh(real), {}, 10, cache=tmp_path), list(trained)
 
     def other_pixel(pair):
         images = pair[0].copy()
@@ -118,8 +97,7 @@ def test_floors_come_from_the_cache_and_one_pixel_changes_them(real, tmp_path, m
     assert "private_classifier" not in first
     again, newly = judged()
     assert newly == [300, 500]  # what holds synthetic images is never kept
-    assert again == first
-    assert len(list(tmp_path.iterdir())) == 3
+    assert (again, len(list(tmp_path.iterdir()))) == (first, 3)
     for name in ("members", "test"):
         changed, newly = judged(**{name: other_pixel(real[name])})
         assert newly == everything
@@ -149,13 +127,8 @@ def test_full_has_three_seeds_of_everything(real, network, monkeypatch):
 
     monkeypatch.setattr(private_classifier, "choose", choose)
     secret = jax.random.key(7)
-    protocols.rows(
-        *(real, fresh(real), {}, 10),
-        budget=(2.0, 1e-3),
-        network=network,
-        protocol="full",
-        secret=secret,
-    )
+    full = {"budget": (2.0, 1e-3), "protocol": "full", "network": network, "secret": secret}
+    protocols.rows(real, fresh(real), {}, 10, **full)
     assert asked == [3, 3, 3, 3, 3, 3, 3, 1, 1]  # the linear probe has no seed
     assert [budget for *budget, _ in seeds] == [[2.0, 1e-3]] * 3
     assert len({jax.random.key_data(key).tobytes() for *_, key in seeds}) == 3
@@ -175,8 +148,7 @@ def test_what_cannot_be_asked_says_why(real):
     assert "no training image" in reason(rows["private_classifier"])
     assert "too few unseen real images" in reason(rows["label_fidelity"])
     few = real["members"][0][:40], real["members"][1][:40]
-    test = real["test"]
-    assert "delta" in reason(protocols._private(few, test, 10, (1.0, 0.5), [0]))
+    assert "delta" in reason(protocols._private(few, real["test"], 10, (1.0, 0.5), [0]))
 
 
 def test_a_group_counts_as_one_for_the_private_classifier(real, monkeypatch):

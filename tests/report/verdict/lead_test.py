@@ -32,11 +32,7 @@ def test_groups_are_persons_and_few_test_images_say_nothing():
 @pytest.mark.parametrize(
     ("change", "found", "step"),
     [
-        (
-            {"eps": "inf"},
-            "may show the real ones",
-            "Keep these images where the real ones are kept",
-        ),
+        ({"eps": "inf"}, "may show the real ones", "Keep these images where the real ones are"),
         ({"eps": 0.1, "auc": 0.9}, "something is broken", "Release nothing"),
         ({"eps": 15.0}, "hide, though weakly,", "Ask whoever answers for these data"),
         ({"accuracy": 0.4}, "right about 40 of 100", "Do not train on these images"),
