@@ -137,7 +137,7 @@ def test_a_dry_run_prices_every_kind_of_program_once_and_tells_what_will_fail(mo
     assert groups[2] == "3 x alone: gaussian, not trained"
     assert groups[3].startswith("1 x alone: will fail: none.npz: cannot be read")
     # The judging of 3 VAEs (8 trainings and 5 repeats) and of 3 one-shot runs (6 and 5), 400 steps of .01 s, twice.
-    assert groups[4].startswith("7 runs in 6 groups: 2.3 min of training and about 9.6 min of")
+    assert groups[4].startswith("7 runs in 6 groups: 2.3 min of training and about 9.6 min of judg")
     assert asked == [2, 1]
     names = [line.strip() for line in said if line.startswith("  ")]
     assert names == [sweep.name(options) for options in wanted]

@@ -59,7 +59,7 @@ ROWS = "".join(f"{i},g\n" for i in range(12))
     [
         ("index\n0\n", "needs the columns index and group; it has index"),
         ("file,group\na,b\n", "needs the columns index and group"),
-        (HEAD + ROWS.replace("5,g\n", ""), "1 of 12 train images have no group, the first is"),
+        (HEAD + ROWS.replace("5,g\n", ""), "12 train images have no group, the first is index 5"),
         (HEAD + ROWS.replace("5,g", "5,"), "line 7: its group is empty"),
         (HEAD + ROWS.replace("5,g", "12,g"), "line 7: the data have no image 12"),
         (HEAD + ROWS.replace("5,g", "-1,g"), "line 7: the data have no image -1"),

@@ -118,7 +118,8 @@ def test_a_bucket_that_cannot_be_reached_is_one_line(bucket, monkeypatch, act):
 
     for name in ("info", "exists", "isdir", "open", "find", "ls", "glob"):
         monkeypatch.setattr(Bucket, name, refuse)
-    with pytest.raises(InputError, match=r"^gs://bucket/x: cannot be reached \(no route to ho"):
+    words = r"^gs://bucket/x: cannot be reached \(no route to host\)$"
+    with pytest.raises(InputError, match=words):
         act(storage.place("gs://bucket/x"))
 
 

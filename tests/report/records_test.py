@@ -42,10 +42,11 @@ def test_a_study_is_one_file_with_a_record_a_line(tmp_path):
     runs = records.read([study, tmp_path])
     assert [r["config"]["seed"] for r in runs] == [0, 1, 2, 0]
     assert runs[-1]["config"]["model"] == "vae"
+    bad = json.dumps(record(eps="one"))
     for damaged, problem in (
         ([*lines, lines[1]], f"{study}, line 4: the same run as {study}, line 2"),
         ([lines[0], lines[1][:-9], lines[2]], f"{study}, line 2: not JSON"),
-        ([lines[0], "", json.dumps(record(eps="one"))], f"{study}, line 3: damaged record, pr"),
+        ([lines[0], "", bad], f"{study}, line 3: damaged record, privacy.eps"),
         ([""], f"{study}: no record"),
     ):
         write(study, "\n".join(damaged))
