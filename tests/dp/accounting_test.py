@@ -178,7 +178,7 @@ def test_truncation_is_paid_for():
 
     p, q = density(0.375, 0.25, 0.375), density(0.5, 0.5, 0.0)
     over = [np.maximum(a - math.exp(eps) * b, 0).sum() for a, b in ((p, q), (q, p))]
-    assert (max(over) * (x[1] - x[0])) <= delta
+    assert max(over) * (x[1] - x[0]) <= delta
     assert eps > accounting.epsilon(sgd(n=2, q=0.5, steps=1, delta=delta, slots=2)(noise))[0]
 
 

@@ -164,7 +164,7 @@ def test_a_users_own_simulator_may_have_colour_and_gets_the_defaults(module):
     other = priors.load("simulator_of_mine:draw", RGB)
     assert other.version != prior.version
     assert other.plausible == 1.0
-    np.testing.assert_allclose(prior.within, (np.cov(prior.codes.T) / 2), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(prior.within, np.cov(prior.codes.T) / 2, rtol=1e-3, atol=1e-3)
 
 
 def test_classes_of_a_simulator_may_have_any_numbers(module):
