@@ -5,19 +5,14 @@ what runs for hundreds of steps: the classifier. XLA_FLAGS="" uv run pytest: tha
 Hypothesis tries the same examples every time, and nothing is timed: a busy machine is no failure.
 """
 
-import functools
-
 import environment
 import hypothesis
 import jax
 import pytest
-from jax._src.interpreters import mlir
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
 jax.config.update("jax_disable_most_optimizations", True)
-# One context for all programs: to load its dialects takes a third of the time of a small one.
-mlir.make_ir_context = functools.cache(mlir.make_ir_context)
 
 hypothesis.settings.register_profile(
     "same",

@@ -66,10 +66,8 @@ ENOUGH = 700 * 2**20  # bytes that a process may hold between two files
 def forget() -> None:
     """Free the compiled programs of this process, and give their memory back."""
     import jax
-    from jax._src.interpreters import mlir
 
     jax.clear_caches()
-    mlir.make_ir_context.cache_clear()  # see conftest.py
     gc.collect()
     if sys.platform == "linux":  # whose C library keeps what was freed
         ctypes.CDLL(None).malloc_trim(0)
