@@ -75,8 +75,9 @@ def table(result: dict) -> str:
         for row in result["rows"]
     ]
     return (
-        f"Trained on all images of the train split, {result['seeds']} seeds of {result['steps']:,} "
-        f"steps, on {result['device']}; 95 % intervals over test images and seeds\n\n{words.grid(header, rows)}"
+        f"Trained on all images of the train split, {words.plural(result['seeds'], 'seed')} of "
+        f"{result['steps']:,} steps, on {result['device']}; 95 % intervals over test images and seeds\n\n"
+        f"{words.grid(header, rows)}"
     )
 
 

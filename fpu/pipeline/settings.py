@@ -110,7 +110,7 @@ _HELP = {
     "sample_rate": "Poisson sampling rate of DP-SGD",
     "preset": "corrected (default) or paper (arXiv:2606.07640 as its code has it)",
     "steps": "steps of DP-SGD",
-    "draw_steps": "steps on draws of the release (default 4000, of a DDPM 2500; 3000 for sides above 12 pixels)",
+    "draw_steps": "steps on draws of the release (default 4000, DDPM 2500; 3000 above 12 pixels)",
     "set": "other settings, repeatable: model.NAME=VALUE, recipe.NAME=VALUE, model.size=tiny|default|paper, "
     "data.subset=random|first (in file order)",
     "evaluation": "the networks that judge utility: quick (default), full, or field, as papers do",

@@ -70,8 +70,8 @@ def test_without_noise_the_votes_are_the_members_of_each_class_and_their_means_a
         away = np.linalg.norm(own[:, None] - population[k][None], axis=2)
         _, same = np.unique(population[k], axis=0, return_inverse=True)  # of equal ones one has all
         found = np.bincount(same.ravel(), votes[k])
-        votes = same.ravel()[away.argmin(1)]
-        np.testing.assert_array_equal(found, np.bincount(votes, minlength=len(found)))
+        nearest = same.ravel()[away.argmin(1)]
+        np.testing.assert_array_equal(found, np.bincount(nearest, minlength=len(found)))
         spread = np.linalg.norm(own - own.mean(0), axis=1).mean()
         assert np.linalg.norm(weights[k] @ population[k] - own.mean(0)) < 0.5 * spread
 
