@@ -102,8 +102,8 @@ _REQUIRED = {
     **{section: () for section in ("fidelity", "utility", "cost", "versions")},
 }
 _KINDS = (  # whether a value fits, and where it must
-    (_text, "config.model config.dataset config.preset config.size config.warmup config.prior config.evaluation"),
-    (_text, "config.prior_version prior.name prior.version prior.knows"),
+    (_text, "config.model config.dataset config.preset config.size config.warmup config.prior"),
+    (_text, "config.evaluation config.prior_version prior.name prior.version prior.knows"),
     (_text, "data.name data.source data.unit data.subset data.sha256_members data.sha256_data"),
     (_text, "privacy.relation privacy.accountant privacy.unit privacy.statement privacy.proof"),
     (_text, "cost.device diverged"),
