@@ -26,7 +26,6 @@ from experiments.suites import (
     timing,
 )
 from fpu import InputError, models
-from fpu.models import vae
 from fpu.pipeline import cost
 
 
@@ -128,7 +127,7 @@ def test_a_stage_of_dpsgd_is_paired_with_the_whole_budget_in_the_release(run_sui
         stage.jobs.defaults, "defaults", lambda *a, **k: learning(*a, **k)._replace(steps=2)
     )
     monkeypatch.setattr(stage.jobs.defaults, "draw_steps", lambda *a: 2)
-    monkeypatch.setattr(vae, "make", shared_run.plain)
+    shared_run.replace_vae(monkeypatch)
     monkeypatch.setattr(stage.train.warmup, "DRAWS", 60)
     protocols = stage.protocols.PROTOCOLS
     monkeypatch.setitem(protocols, "quick", protocols["quick"]._replace(steps=2))

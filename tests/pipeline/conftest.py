@@ -18,4 +18,4 @@ def _one_program(monkeypatch):
 @pytest.fixture
 def plain(monkeypatch, _one_program):
     """A VAE, which takes long to compile, is a model of an image for each class."""
-    monkeypatch.setattr(vae, "make", shared_run.plain)
+    shared_run.replace_vae(monkeypatch)

@@ -11,7 +11,7 @@ from quick_run import PNG, TINY, Killed
 
 from fpu import data, distributed, evaluation, report, training
 from fpu.models import Model, vae
-from fpu.pipeline import draw, generator, keep, processes, run
+from fpu.pipeline import draw, generator, jobs, keep, processes, run
 from fpu.pipeline.settings import Options
 from fpu.training import checkpoint, warmup
 
@@ -46,6 +46,15 @@ def plain(config, spec) -> Model:
     return Model(init, loss, None, sample, scores)
 
 
+def replace_vae(patch) -> None:
+    """By `plain`, while the MonkeyPatch lasts. What jobs keep for later runs has a place of its own then."""
+    patch.setattr(vae, "make", plain)
+    patch.setattr(jobs, "_model", _MODEL)
+
+
+_MODEL = functools.cache(jobs._model.__wrapped__)
+
+
 def do(folder, monkeypatch, killed_at: int | None = None, **change) -> None:
     """The run, its judges replaced by one that keeps the scores of 70 images in FOLDER.PROCESS.npz."""
     write = checkpoint.save
@@ -72,7 +81,7 @@ def do(folder, monkeypatch, killed_at: int | None = None, **change) -> None:
         patch.setattr(report, "page", lambda record, picture: "<html></html>")
         patch.setattr(report, "samples_png", lambda path, *_: path.write_bytes(PNG))
         patch.setattr(report, "thumbnails", lambda images, labels: "")
-        patch.setattr(vae, "make", plain)
+        replace_vae(patch)
         patch.setattr(checkpoint, "save", save)
         patch.setattr(processes, "save", together_save)
         patch.setattr(keep, "SECONDS", -1.0)
