@@ -13,6 +13,7 @@ from fpu import data, distributed, evaluation, report, training
 from fpu.models import Model, vae
 from fpu.pipeline import draw, generator, jobs, keep, processes, run
 from fpu.pipeline.settings import Options
+from fpu.release import generators
 from fpu.training import checkpoint, warmup
 
 
@@ -47,12 +48,16 @@ def plain(config, spec) -> Model:
 
 
 def replace_vae(patch) -> None:
-    """By `plain`, while the MonkeyPatch lasts. What jobs keep for later runs has a place of its own then."""
+    """By `plain`, while the MonkeyPatch lasts. What is kept for later runs and releases is kept apart then."""
     patch.setattr(vae, "make", plain)
-    patch.setattr(jobs, "_model", _MODEL)
+    for (module, name), function in _KEPT.items():
+        patch.setattr(module, name, function)
 
 
-_MODEL = functools.cache(jobs._model.__wrapped__)
+_KEPT = {
+    (module, name): functools.cache(getattr(module, name).__wrapped__)
+    for module, name in ((jobs, "_model"), (generators, "_sampler"))
+}
 
 
 def do(folder, monkeypatch, killed_at: int | None = None, **change) -> None:
