@@ -36,11 +36,11 @@ def define_flags() -> None:
 
 
 def main(_: list[str]) -> None:
-    """Write measured.csv from every study, and the picture from `tables`."""
-    text = table(records.read(sorted(RESULTS.glob("*.jsonl"))))
+    """Write measured.csv and the picture from every study."""
+    runs = records.read(sorted(RESULTS.glob("*.jsonl")))
+    text = table(runs)
     storage.write(measured.PATH, text.encode())
-    picture = plots.png(figure(records.read([RESULTS / "tables.jsonl"])))
-    storage.write(PICTURE, picture)
+    storage.write(PICTURE, plots.png(figure(runs)))
     print(f"{measured.PATH}: {len(text.splitlines()) - 1} settings; {PICTURE}")
 
 

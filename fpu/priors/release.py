@@ -140,7 +140,7 @@ def nearest(u: np.ndarray, labels: np.ndarray, centres: np.ndarray) -> np.ndarra
     **Guarantees.** Not even its rounding depends on the other rows.
     """
     found = np.zeros(len(u), int)
-    for k, own in enumerate(centres):
+    for k, own in enumerate(np.asarray(centres, np.float64)):
         rows = np.flatnonzero(labels == k)
         # |u - c|^2 less |u|^2, which is the same for all centres.
         products = each_alone(lambda some, own=own: some @ own.T, u[rows])

@@ -79,9 +79,8 @@ def of(runs: Sequence[dict]) -> list[Row]:
         data, config, stages = run["data"], run["config"], run["privacy"].get("stages")
         if config.get("preset") != "corrected" or len(stages or ()) != 1 or "diverged" in run:
             continue
-        if (
-            config["evaluation"] != "quick"
-        ):  # more images and longer training say more of the same release
+        # More images and longer training would say more of the same release.
+        if config.get("evaluation") != "quick":
             continue
         if set(stages[0]) != {"noise_multiplier"} or not stages[0]["noise_multiplier"]:
             continue

@@ -137,14 +137,14 @@ def step(
     updates, private_opt = optimizers(plan, recipe)[0].update(clipped, state.private_opt, trained)
     private = _joined(optax.apply_updates(trained, updates), private)
     stepped = state._replace(private_opt=private_opt, diagnostics=clipped.diagnostics)
-    return finished(model, plan, recipe, cell, stepped, private, now)
+    return finished(model, recipe, cell, stepped, private, now)
 
 
 def finished(
-    model: Model, plan: Plan, recipe: Recipe, cell: Cell, state: State, private: Any, now: jax.Array
+    model: Model, recipe: Recipe, cell: Cell, state: State, private: Any, now: jax.Array
 ) -> State:
     """The state after step `now`, which moved the private parameters to `private`: a public step, and the averages."""
-    public, public_opt = _public_step(model, plan, recipe, cell, private, state, now)
+    public, public_opt = _public_step(model, recipe, cell, private, state, now)
     params = {"private": private, "public": public}
     count = now.astype(jnp.float32)
     decay = jnp.minimum(recipe.ema, (1.0 + count) / (10.0 + count))
@@ -169,12 +169,12 @@ def _joined(trained: Any, private: Any) -> Any:
     )
 
 
-def _public_step(model: Model, plan: Plan, recipe: Recipe, cell: Cell, private, state: State, now):
+def _public_step(model: Model, recipe: Recipe, cell: Cell, private, state: State, now):
     """(public parameters, their optimizer's state) after step `now`: no example is seen."""
     public, public_opt = state.params["public"], state.public_opt
     if model.public_loss is None:
         return public, public_opt
-    public_loss, transformation = model.public_loss, optimizers(plan, recipe)[1]
+    public_loss, transformation = model.public_loss, adam(recipe, recipe.public_learning_rate)
     key = jax.random.fold_in(jax.random.fold_in(cell.public, 1), now)
 
     def one_step(public, opt):

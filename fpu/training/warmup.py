@@ -96,7 +96,13 @@ def step(
     the same and take several times as long.
 
     Args: as those of dpsgd.step. All of the pool are drawn from, whatever the cell's mask, clip norm and noise.
+
+    Raises ValueError where the plan has noise, as one that hides examples has: these steps do not follow it.
     """
+    if plan.sgd().noise_multiplier:
+        raise ValueError(
+            "a plan with noise is for dpsgd.step: a warm-up neither clips nor adds noise"
+        )
     k_rows, k_examples = jax.random.split(jax.random.fold_in(cell.secret, now))
     rows = jax.random.randint(k_rows, (BATCH,), 0, len(pool.labels))
     keys, valid = jax.random.split(k_examples, BATCH), jnp.ones(BATCH, bool)
@@ -121,4 +127,4 @@ def step(
         private_opt=(noise, moments), diagnostics=state.diagnostics._replace(loss=loss)
     )
     private = optax.apply_updates(private, updates)
-    return dpsgd.finished(model, plan, recipe, cell, stepped, private, now)
+    return dpsgd.finished(model, recipe, cell, stepped, private, now)

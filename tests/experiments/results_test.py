@@ -95,6 +95,22 @@ def test_the_numbers_on_the_front_page_are_those_of_the_tables():
                 assert said[name.strip("`").lower() or column] == value, (images, column)
 
 
+def test_what_models_lose_to_their_draws_is_in_the_records():
+    """'GAN -1.1 ± 2.5 points': digits, n = 500, each run's images against the draws that taught it."""
+    text = TEXT[TEXT.index("**On digits models reach their draws.**") :].partition("\n* ")[0]
+    for model in MODELS:
+        runs = [r for r in quick() if not alone(r) and r["config"]["model"] == model]
+        runs = [r for r in runs if (r["data"]["name"], r["data"]["n_members"]) == ("digits", 500)]
+        taught, draws = (
+            [records.metric(r, "utility", row, "accuracy")["value"] for r in runs]
+            for row in ("synthetic", "one_shot")
+        )
+        found = intervals.t_interval([100 * (a - b) for a, b in zip(taught, draws, strict=True)])
+        half = (found["high"] - found["low"]) / 2
+        assert len(runs) == 6
+        assert f"{model.upper()} {found['value']:.1f} ± {half:.1f}" in " ".join(text.split())
+
+
 def rounded(cell):
     """'89.1±6.9' as '89 ± 7'."""
     return " ± ".join(f"{float(part):.0f}" for part in cell.split("±")) if cell != "–" else cell

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 import tiny
 
 from fpu import models, training
@@ -60,6 +61,14 @@ def test_a_step_is_that_of_adam_on_the_mean_loss_and_follows_with_the_public_par
         assert not tiny.same(state.params["public"], before.params["public"])
         assert not tiny.same(state.ema, before.ema)
     assert int(state.step) == 3
+
+
+def test_a_plan_with_noise_is_not_followed_by_steps_without():
+    """Whoever gave private images and their plan to these steps would have a statement that does not hold."""
+    cell = tiny.first(tiny.cells([[True] * 6]))
+    state = training.initial(tiny.duet(), tiny.PLAN, tiny.RECIPE, cell)
+    with pytest.raises(ValueError, match=r"a plan with noise is for dpsgd\.step"):
+        warmup.step(tiny.duet(), tiny.PLAN, tiny.RECIPE, tiny.pool(), cell, state, jnp.int32(0))
 
 
 def init(key):
