@@ -24,7 +24,7 @@ from fpu.pipeline import progress, settings
 from fpu.priors import glyphs, network, training
 
 TRAINED = ("glyphs",)  # priors that have a network of their own
-STEPS = {8: 15_000, 28: 12_000}
+STEPS = {8: 15_000, 28: 30_000}
 ROUND = 40_000  # images that are made anew, and then used twice
 
 
