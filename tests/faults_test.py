@@ -28,7 +28,7 @@ from fpu.dp import accounting, clipping, gdp, moments, noise, plan, rounding, sa
 from fpu.dp.clipping import Diagnostics
 from fpu.dp.losses import Steps
 from fpu.dp.plan import DPSGD, Plan
-from fpu.priors import release
+from fpu.priors import brightness, release
 from fpu.privacy import audit
 from fpu.utility import private_classifier
 
@@ -187,6 +187,7 @@ def assert_caught(module, name, fault, check):
 
 REAL_ENCODED, REAL_CLIPPED = release.encoded, moments._clipped
 REAL_VOTES = moments.votes
+REAL_TERMS, REAL_BRIGHTNESS = brightness._terms, brightness.fit
 
 
 def clipped_by_the_longest_row(rows):
@@ -210,6 +211,11 @@ def codes_on_the_members_scale(prior, images):
     return codes * prior.radius / np.linalg.norm(codes, axis=1).max()
 
 
+def terms_about_their_mean(images, labels, of):
+    terms = REAL_TERMS(images, labels, of)
+    return terms - terms.mean(0, keepdims=True)
+
+
 def votes_by_rank(codes, labels, population):
     """Where each row's vote goes depends on who else votes."""
     return np.argsort(np.argsort(codes[:, 0])) % population.shape[1]
@@ -230,6 +236,9 @@ OF_ROWS = {
 OF_RELEASES = {
     "components": (release, "nearest", components_of_equal_size, release_checks.neighbours),
     "scale": (release, "encoded", codes_on_the_members_scale, release_checks.neighbours),
+    "brightness": (brightness, "_terms", terms_about_their_mean, release_checks.margin_neighbours),
+    "brightness for nothing": (
+        brightness, "fit", lambda *a: REAL_BRIGHTNESS(*a[:-1], a[-1] / 2), release_checks.margin_budget),
     "rank": (release, "nearest", votes_by_rank, release_checks.vote_neighbours),
     "two votes": (moments, "votes", a_vote_for_each_of_two, release_checks.vote_neighbours),
     "each round": (

@@ -28,7 +28,7 @@ EXAMPLES = 20_000  # codes of the pool among which the free codes begin
 STEPS, RATE = 300, 0.1  # of Adam
 NARROW = 0.7  # degree of a draw around its code, in deviations within a class of the prior
 
-PARAMETERS = release.PARAMETERS  # the arrays that `fit` returns: what a release may hold
+PARAMETERS = release.MIXTURE  # the arrays that `fit` returns: what a release may hold
 
 
 def components(prior: Prior, denominator: float, n_classes: int, noise_multiplier: float) -> int:

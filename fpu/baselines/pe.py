@@ -30,7 +30,7 @@ THRESHOLD = 2.0  # deviations of the noise on a count; votes above it count
 WIDE, NARROW = 2.5, 1.2
 PER_ROOM, MOST = 13.0, 1000  # images of a class: over the root of n / K / sigma; at most
 
-PARAMETERS = release.PARAMETERS  # the arrays that `fit` returns: what a release may hold
+PARAMETERS = release.MIXTURE  # the arrays that `fit` returns: what a release may hold
 
 
 def components(prior: Prior, denominator: float, n_classes: int, noise_multiplier: float) -> int:

@@ -10,6 +10,7 @@ returns noised sums. To add a prior, write one file here and add its name to PRI
     COLOUR                           True where it makes RGB too; absent: grey images only
     PLAUSIBLE                        the share of its images that can be like the members, 1 where all are of one kind;
                                      absent: .1, of a mixture of many kinds
+    BRIGHTNESS                       False where draws are not to be made as bright as the members
 
 Everything else (release, draws, training, report) then works on it. Two kinds of prior are not a file here:
 `images:WHAT` is `images.named(WHAT, data_dir)`, an object with these names, and `module:function` is a function
@@ -61,6 +62,7 @@ class Prior(NamedTuple):
     within: np.ndarray  # float32 [d, d], covariance of codes within a class of the pool
     vary: Callable[..., np.ndarray] | None  # (key, uint8 [n, H, W, C]) -> the same shape
     plausible: float = _MIXTURE  # the share of the pool that can be like the members
+    brightness: bool = True  # whether draws may be made as bright as the members (brightness.py)
 
 
 def auto(dataset: str, spec: Spec) -> str:
@@ -129,6 +131,7 @@ def load(
         within(pool["codes"], classes),
         None if vary is None else lambda key, images: vary(key, images, spec),
         plausible,
+        bool(getattr(source, "BRIGHTNESS", True)),
     )  # fmt: skip
 
 
@@ -194,7 +197,7 @@ def _own(name: str, module: str, function: str) -> types.SimpleNamespace:
         ) from error
     own = {
         field: getattr(imported, field)
-        for field in ("vary", "space", "PLAUSIBLE")
+        for field in ("vary", "space", "PLAUSIBLE", "BRIGHTNESS")
         if hasattr(imported, field)
     }
     return types.SimpleNamespace(

@@ -6,12 +6,13 @@ Everything here is post-processing of a release and public. A draw is a code z o
     picked    the image of the pool whose code is nearest to z;
     varied    the same, moved towards z by a few public variations of which the nearest is kept;
     half      varied or decoded, by a coin;
-    margin    no code is drawn: one of the pool's images that are clearest of its class.
+    margin    no code is drawn: one of the pool's images that are clearest of its class, as bright as members are
+              where the release says how bright (brightness.py).
 
 Picks are sharp but show what the prior knows; decoded images are smooth. On validation parts of digits (n = 500) and
-MNIST (n = 1,000) at eps = 1 varied picks taught most, with the smallest KID by trained and by random features and the
-largest coverage; half and half came next. Where classes overlap, nearest images of draws teach little, and the
-clearest ones do.
+MNIST (n = 1,000) at eps = 1 varied picks taught most, with the smallest KID by trained and by random features; half and
+half came next. On MNIST with n = 50,000, where a mixture says more than the pool holds, half and half taught most and
+covered most. Where classes overlap, nearest images of draws teach little, and the clearest ones do.
 """
 
 from typing import Any
@@ -20,7 +21,7 @@ import jax
 import numpy as np
 
 from fpu.models import Spec
-from fpu.priors import Prior
+from fpu.priors import Prior, brightness
 
 WAYS = ("decoded", "picked", "varied", "half", "margin")
 TRIES = 6  # variations of a pick, each of the nearest so far
@@ -31,11 +32,13 @@ _CHUNK = 1000  # images that are varied at once
 _NEAREST = 200  # codes that are compared to the whole pool at once: 100 MB
 
 
-def default(prior: Prior) -> str:
-    """The way of a prior's draws, a public rule: varied where it can vary, by margin where nothing decodes, or half."""
+def default(prior: Prior, components: int = 1) -> str:
+    """The way of a prior's draws, a public rule: by margin where nothing decodes; varied where there are class means
+    alone and it can vary; half otherwise.
+    """
     if prior.space.decode is None:
         return "margin"
-    return "half" if prior.vary is None else "varied"
+    return "half" if components > 1 or prior.vary is None else "varied"
 
 
 def sample(
@@ -47,13 +50,13 @@ def sample(
       params: of release.fit.
       key: typed key; the first images of a longer call with the same key are the same.
       labels: ints [n] in 0..K-1.
-      way: one of WAYS; None: `default(prior)`.
+      way: one of WAYS; None: the default of the prior and the release.
     """
     labels = np.asarray(labels)
     params = {name: np.asarray(x, np.float32) for name, x in params.items()}
-    way = way or default(prior)
+    way = way or default(prior, params["means"].shape[1])
     if way == "margin":
-        images = _clearest(prior, params, key, labels)
+        images = _by_margin(prior, params, key, labels)
     else:
         k_code, k_coin, k_vary = jax.random.split(key, 3)
         z = codes(params, k_code, labels)
@@ -128,27 +131,35 @@ def _distance(prior, images, z):
     return np.square(np.asarray(prior.space.encode(images)) - z).sum(1)
 
 
-def _clearest(prior, params, key, labels):
-    """Images of the pool that are clearly of their class: of its plausible share of densest p(g), the CLEAREST by
+def _by_margin(prior, params, key, labels):
+    """Of the clearest images of each class, without repetition until all are used; as bright as a release may say."""
+    best = clearest(prior, params)
+    found = np.zeros(len(labels), int)
+    for k in np.unique(labels):
+        rows = np.flatnonzero(labels == k)
+        rng = _rng(jax.random.fold_in(key, k))
+        orders = [rng.permutation(len(best[k])) for _ in range(-(-len(rows) // len(best[k])))]
+        found[rows] = best[k][np.concatenate(orders)[: len(rows)]]
+    if "brightness" not in params:
+        return prior.images[found]
+    drawn = [prior.images[each] for each in best]
+    return brightness.moved(prior.images[found], labels, drawn, params["brightness"])
 
-    log p(k | g) + DENSITY log p(g) / d,
 
-    drawn without repetition until all are used. Far from the members p(k | g) is clear everywhere, and says nothing:
-    hence, in a mixture of kinds, the densest first.
+def clearest(prior: Prior, params: dict[str, Any]) -> list[np.ndarray]:
+    """For each class the images of the pool, ints [n_k], that are clearly of it: of the plausible share of densest p(g)
+    the CLEAREST by
+
+    log p(k | g) + DENSITY log p(g) / d.
+
+    Far from the members p(k | g) is clear everywhere, and says nothing: in a mixture of kinds, the densest come first.
     """
     classes = zip(params["means"], params["weights"], params["roots"], strict=True)
     joint = np.stack([_log_density(prior.codes, *one) for one in classes], 1)
     density = np.logaddexp.reduce(joint, axis=1)
     score = joint - density[:, None] + DENSITY * density[:, None] / prior.codes.shape[1]
     like = _top(density, prior.plausible * len(density))
-    found = np.zeros(len(labels), int)
-    for k in np.unique(labels):
-        best = like[_top(score[like, k], CLEAREST * len(density))]
-        rows = np.flatnonzero(labels == k)
-        rng = _rng(jax.random.fold_in(key, k))
-        orders = [rng.permutation(len(best)) for _ in range(-(-len(rows) // len(best)))]
-        found[rows] = best[np.concatenate(orders)[: len(rows)]]
-    return prior.images[found]
+    return [like[_top(own, CLEAREST * len(density))] for own in score[like].T]
 
 
 def _top(values, count):

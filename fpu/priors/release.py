@@ -2,7 +2,8 @@
 
 Where members are few against the noise, one noised sum gives class means, and the covariance within classes is the
 prior's own. Where they are many, the same budget is shared by class means, rounds of Lloyd's algorithm [1] within each
-class, and one last sum with a covariance for each class. How many components there are is a public rule.
+class, and one last sum with a covariance for each class. How many components there are is a public rule. Where they
+are many and nothing decodes, a share is for how bright the members are instead (brightness.py).
 The rest is post-processing: the variance of the noise is known, so every number is shrunk towards its prior.
 
 [1] Noised Lloyd rounds: Blum et al., Practical privacy: the SuLQ framework, PODS 2005, section 5.
@@ -18,7 +19,7 @@ import numpy as np
 from fpu.dp import moments, sampling
 from fpu.dp.rows import each_alone
 from fpu.models import Spec
-from fpu.priors import Prior
+from fpu.priors import Prior, brightness, draws
 
 # Shares of 1 / sigma^2 where there are components: of the class means, of all Lloyd rounds, of the last sum.
 MEANS, ROUNDS, LAST = 0.2, 0.3, 0.5
@@ -30,8 +31,9 @@ LEAST = 0.15  # of the mean count: what a sum is divided by at least
 EXAMPLES = 20_000  # codes of the pool that say where a class's mean may lie,
 NEARER = 0.8  # at this share of their distance from the pool's centre
 
-# The arrays that `fit` returns: what a release may hold.
-PARAMETERS: tuple[str, ...] = "means", "weights", "roots"
+# The arrays that `fit` returns, the last one where `says_how_bright`: what a release may hold.
+MIXTURE: tuple[str, ...] = "means", "weights", "roots"
+PARAMETERS = (*MIXTURE, "brightness")
 
 
 def room(denominator: float, n_classes: int, noise_multiplier: float) -> float:
@@ -51,10 +53,19 @@ def components(prior: Prior, denominator: float, n_classes: int, noise_multiplie
     return int(min(wide / PER_COMPONENT, MOST))
 
 
+def says_how_bright(
+    prior: Prior, denominator: float, n_classes: int, noise_multiplier: float
+) -> bool:
+    """Whether a share of the budget is for the members' brightness: a public rule of the prior and N / K / sigma."""
+    wide = room(denominator, n_classes, noise_multiplier)
+    return prior.brightness and prior.space.decode is None and wide >= ROOM
+
+
 def fit(
     prior: Prior, spec: Spec, pool, denominator: float, noise_multiplier: float, key: jax.Array
 ) -> dict[str, Any]:
-    """Parameters for `draws.sample`: means [K, M, d], weights [K, M], roots of covariances [K, d, d], float32.
+    """Parameters for `draws.sample`, float32: means [K, M, d], weights [K, M], roots of covariances [K, d, d], and,
+    where `says_how_bright`, brightness [T].
 
     Args:
       prior: public.
@@ -66,17 +77,19 @@ def fit(
 
     **Guarantees.** One unit gives one image, whose code depends on that image and the public prior alone (it is
     computed by dp.rows.each_alone, so that its rounding does not depend on how many others there are); a code that
-    is not finite counts as 0. With one component there is one noised sum of noise multiplier sigma. Otherwise there
-    are LLOYD + 2, of terms of norm at most 1 each (fpu/dp/moments.py), whose shares of 1 / sigma^2 add up to 1:
-    together they are one Gaussian release of sigma. A sum is shaped by the noised sums before it alone: a row's
-    component is the nearest of centres that are public or noised already. Only calls of `moments` see codes; their
+    is not finite counts as 0. With one component there is one noised sum of noise multiplier sigma, or there are two:
+    that of the brightness is shaped by the noised one before it. With more components there are LLOYD + 2. All are of
+    terms of norm at most 1 each (fpu/dp/moments.py), and their shares of 1 / sigma^2 add up to 1: together they are one
+    Gaussian release of sigma. A sum is shaped by the noised sums before it alone: a row's component is the nearest of
+    centres that are public or noised already. Only calls of `moments` and `brightness.fit` see codes and images; their
     other arguments are public or noised, and so are the number of sums and of components.
     """
     k_unit, k_means, k_rounds, k_last = jax.random.split(key, 4)
-    codes, labels = codes_of_units(prior, spec, pool, k_unit)
-    count = spec.n_classes
+    images, labels = images_of_units(spec, pool, k_unit)
+    codes, count = encoded(prior, images), spec.n_classes
     several = components(prior, denominator, count, noise_multiplier)
-    share = 1.0 if several == 1 else MEANS
+    bright = says_how_bright(prior, denominator, count, noise_multiplier)
+    share = 1.0 - brightness.SHARE * bright if several == 1 else MEANS
     std = noise_multiplier / share**0.5
     noised = moments.embeddings(codes / prior.radius, labels, count, k_means, std)
     means = _class_means(prior, noised, denominator, std)
@@ -85,7 +98,13 @@ def fit(
         # A direction without variance in the pool keeps a little: draws by margin invert the root.
         root = _root(within, 1e-6 * np.trace(within) / len(within))
         roots = np.repeat(root[None], count, axis=0)
-        return _float32(means[:, None], np.ones((count, 1)), roots)
+        params = _float32(means[:, None], np.ones((count, 1)), roots)
+        if bright:
+            drawn = [prior.images[each] for each in draws.clearest(prior, _on_host(params))]
+            std = noise_multiplier / brightness.SHARE**0.5
+            released = brightness.fit(images, labels, drawn, denominator, k_last, std)
+            params["brightness"] = jnp.asarray(released)
+        return params
 
     u = codes - means[labels]
     centres = np.repeat(_start(within, several)[None], count, axis=0)
@@ -104,14 +123,23 @@ def fit(
     return _float32(means[:, None] + centres + shifts, weights, roots)
 
 
-def codes_of_units(prior: Prior, spec: Spec, pool, key: jax.Array) -> tuple[np.ndarray, np.ndarray]:
-    """Code float64 [U, d] and label [U] of one image of each of the pool's units, chosen by the secret `key`.
+def images_of_units(spec: Spec, pool, key: jax.Array) -> tuple[np.ndarray, np.ndarray]:
+    """Image uint8 [U, H, W, C] and label [U] of each of the pool's units, one chosen by the secret `key`.
 
-    **Guarantees.** Which image a unit gives depends on the unit's own size and the key, its code on that image alone.
+    **Guarantees.** Which image a unit gives depends on the unit's own size and the key.
     """
     chex.assert_shape(pool.images, (None, *spec.shape))
     rows = sampling.one_of(key, jnp.arange(len(pool.sizes)), pool.units, pool.sizes)
-    return encoded(prior, np.asarray(pool.images[rows])), np.asarray(pool.labels[rows])
+    return np.asarray(pool.images[rows]), np.asarray(pool.labels[rows])
+
+
+def codes_of_units(prior: Prior, spec: Spec, pool, key: jax.Array) -> tuple[np.ndarray, np.ndarray]:
+    """Code float64 [U, d] and label [U] of the image that each unit gives.
+
+    **Guarantees.** As `images_of_units`; a code depends on its image alone.
+    """
+    images, labels = images_of_units(spec, pool, key)
+    return encoded(prior, images), labels
 
 
 def cholesky(prior: Prior) -> np.ndarray:
@@ -246,4 +274,8 @@ def _root(covariance, least=0.0):
 
 
 def _float32(*arrays):
-    return dict(zip(PARAMETERS, (jnp.asarray(x, jnp.float32) for x in arrays), strict=True))
+    return dict(zip(MIXTURE, (jnp.asarray(x, jnp.float32) for x in arrays), strict=True))
+
+
+def _on_host(params):
+    return {name: np.asarray(x) for name, x in params.items()}

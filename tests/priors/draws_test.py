@@ -104,6 +104,6 @@ def test_of_the_densest_the_clearest_are_taken_once_until_all_are_used(monkeypat
 def test_the_default_is_a_public_rule():
     prior = make()
     assert draws.default(prior) == "varied"
-    assert draws.default(prior._replace(vary=None)) == "half"
+    assert draws.default(prior._replace(vary=None)) == draws.default(prior, 2) == "half"
     assert draws.default(prior._replace(space=prior.space._replace(decode=None))) == "margin"
-    np.testing.assert_array_equal(drawn(None), drawn("varied"))
+    np.testing.assert_array_equal(drawn(None), drawn("half"))  # of two components

@@ -41,19 +41,28 @@ def test_components_are_a_public_rule(n, sigma, wanted):
 
 def test_where_nothing_decodes_there_are_class_means_alone():
     """Draws are the clearest of a class there: a covariance for each class makes them those of the widest."""
-    margin = make()._replace(space=make().space._replace(decode=None))
+    margin = release_checks.by_margin()
     assert release.components(margin, 60_000.0, 10, 0.5) == 1
-    images, labels = linear_prior.members(60)
-    with release_checks.seen() as calls:
-        pool = release_checks.pool_of(images, labels)
-        params = release.fit(margin, SPEC, pool, 3000.0, 0.9, jax.random.key(0))
-    ((_, std, _),) = calls
-    assert std == 0.9  # all of the budget
+    params = fit(*linear_prior.members(60), sigma=0.9, n=3000, prior=margin)
     assert params["means"].shape[:2] == (3, 1)
+
+
+def test_the_brightness_is_released_where_members_are_many_and_nothing_decodes():
+    margin = release_checks.by_margin()
+    for prior, n, wanted in (
+        (margin, 1500, True),
+        (margin, 1400, False),
+        (margin._replace(brightness=False), 1500, False),
+        (make(), 1500, False),
+    ):
+        assert release.says_how_bright(prior, float(n), 3, 2.0) == wanted
+        params = fit(*linear_prior.members(60), sigma=2.0, n=n, prior=prior)
+        assert ("brightness" in params) == wanted
 
 
 def test_the_sums_share_one_noise_multiplier():
     release_checks.budget()
+    release_checks.margin_budget()
 
 
 def test_a_direction_without_variance_in_the_pool_can_be_drawn_from_by_margin():
@@ -68,6 +77,7 @@ def test_a_direction_without_variance_in_the_pool_can_be_drawn_from_by_margin():
 
 def test_one_member_tells_no_more_than_one_release():
     release_checks.neighbours()
+    release_checks.margin_neighbours()
 
 
 @hypothesis.settings(max_examples=12)

@@ -95,7 +95,7 @@ def draws_whatever_the_members(module, sample, sigma, denominator=4.0):
     pool = pool_of(np.full((4, 8, 8, 1), 200, np.uint8), np.zeros(4, int))
     fitted = linear_prior.make(), linear_prior.SPEC
     params = module.fit(*fitted, pool, float(denominator), sigma, jax.random.key(0))
-    assert set(params) == set(module.PARAMETERS)
+    assert set(params) == set(module.PARAMETERS) - {"brightness"}
     assert all(x.dtype == jnp.float32 and np.isfinite(x).all() for x in params.values())
     drawn = sample(*fitted, params, jax.random.key(1), [0, 1, 2, 2])
     assert drawn.shape == (4, 8, 8, 1)
@@ -120,15 +120,24 @@ def exposure(images, labels, sigma, denominator=None, prior=None, module=release
     return sum(moved), 1 / sigma**2
 
 
-def neighbours():
+def by_margin():
+    """The prior of linear_prior.py without a decoder: its draws are the clearest of each class."""
+    prior = linear_prior.make()
+    return prior._replace(space=prior.space._replace(decode=None))
+
+
+def neighbours(prior=None):
     """One member, of any image, tells no more than one Gaussian release does."""
     images, labels = linear_prior.members(60)
     images = images // 2 + 64  # codes well within the radius
     longest = linear_prior.decode(np.full((1, linear_prior.D), 9.0))[0]
     for first in (longest, np.zeros_like(longest), images[1]):
         images[0] = first
-        for denominator in (60, 3000):  # one component, and eleven
-            moved, allowed = exposure(images, labels, 1.0, denominator)
+        for denominator in (
+            60,
+            3000,
+        ):  # one component, and eleven; by margin without and with the brightness
+            moved, allowed = exposure(images, labels, 1.0, denominator, prior)
             assert 0 < moved <= allowed * (1 + 1e-9)
 
 
@@ -141,7 +150,7 @@ def vote_neighbours():
         assert moved == pytest.approx(allowed)
 
 
-def budget(module=release, wanted=((60, 1), (3000, 2 + release.LLOYD))):
+def budget(module=release, wanted=((60, 1), (3000, 2 + release.LLOYD)), prior=None):
     """The sums of a release share one noise multiplier, and each has noise of its own."""
     images, labels = linear_prior.members(60)
     for denominator, sums in wanted:
@@ -153,9 +162,18 @@ def budget(module=release, wanted=((60, 1), (3000, 2 + release.LLOYD))):
 
         with mock.patch.object(noise, "normal_on_host", spy), seen() as calls:
             members = pool_of(images, labels), float(denominator), 0.9, jax.random.key(0)
-            module.fit(linear_prior.make(), linear_prior.SPEC, *members)
+            module.fit(prior or linear_prior.make(), linear_prior.SPEC, *members)
         assert len(set(keys)) == len(keys) == sums
         assert sum(1 / std**2 for _, std, _ in calls) == pytest.approx(1 / 0.9**2)
+
+
+def margin_budget():
+    """Where nothing decodes, class means and the brightness share one noise multiplier."""
+    budget(wanted=((60, 1), (3000, 2)), prior=by_margin())
+
+
+def margin_neighbours():
+    neighbours(by_margin())
 
 
 def vote_budget():
