@@ -143,7 +143,9 @@ def prepare(options: settings.Options) -> Job:
     if job.prior:
         noise = plan.stages[0].noise_multiplier
         made = RELEASES[options.model] if options.model in OF_PRIOR else release
-        config["components"] = made.components(job.prior, float(n), dataset.n_classes, noise)
+        public = job.prior, float(n), dataset.n_classes, noise
+        config["components"] = made.components(*public)
+        config["brightness"] = made is release and release.says_how_bright(*public)
     if job.trained and matched.fits(job.prior):
         config["drawn_for_each"] = matched.FACTOR
     return job

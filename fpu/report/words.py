@@ -133,7 +133,8 @@ def released(config: dict) -> str:
     if config["model"] == "merf_prior":
         return f"release of class means of random features in the space of {prior}"
     sums = "class means" if several == 1 else f"a mixture of {several} normals a class"
-    return f"release of {sums} in the space of {prior}"
+    bright = ", and of how bright members are," if config.get("brightness") else ""
+    return f"release of {sums}{bright} in the space of {prior}"
 
 
 def shape_name(shape: list[int]) -> str:

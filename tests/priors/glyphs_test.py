@@ -57,6 +57,14 @@ def test_the_frame_of_28_is_mnists():
     assert images.max((1, 2)).min() > 0.99
 
 
+def test_an_edge_is_a_pixel_wide_as_mnists():
+    """Of MNIST's pixels that are not paper half are neither ink; with wider edges two thirds were."""
+    images = made(0, 200, 28, 28)[0]
+    for kind in (images, glyphs.vary(jax.random.key(0), images, spec(28, 28))):
+        ink = kind[kind > 25] / 255.0
+        assert 0.4 < (ink < 0.9).mean() < 0.58
+
+
 def test_the_frame_of_8_is_the_digits():
     images = made(0, 200, 8, 8)[0][..., 0] / 255.0
     assert np.abs(images * 16 - np.round(images * 16)).max() < 0.04  # counts of 16 pixels

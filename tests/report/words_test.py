@@ -63,6 +63,8 @@ def test_what_taught_what_is_one_line():
     )
     draws = {"model": "prior", "prior": "glyphs", "warmup_share": 0.0}
     assert words.lineage(draws) == "release of class means in the space of glyphs -> draws"
+    bright = words.lineage(draws | {"brightness": True})
+    assert bright.startswith("release of class means, and of how bright members are, in the space")
     votes = draws | {"model": "pe", "components": 47}
     told = "release of votes for 47 images of glyphs a class, round after round"
     assert words.lineage(votes) == f"{told} -> draws"
