@@ -239,6 +239,9 @@ OF_RELEASES = {
     "brightness": (brightness, "_terms", terms_about_their_mean, release_checks.margin_neighbours),
     "brightness for nothing": (
         brightness, "fit", lambda *a: REAL_BRIGHTNESS(*a[:-1], a[-1] / 2), release_checks.margin_budget),
+    "a private count": (
+        brightness, "fit", lambda *a: REAL_BRIGHTNESS(*a[:3], float(len(a[0])), *a[4:]),
+        release_checks.margin_neighbours),
     "rank": (release, "nearest", votes_by_rank, release_checks.vote_neighbours),
     "two votes": (moments, "votes", a_vote_for_each_of_two, release_checks.vote_neighbours),
     "each round": (

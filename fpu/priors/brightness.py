@@ -4,10 +4,10 @@ Such images tell classes apart, and need be neither as bright as the members nor
 m_k and v_k be mean and variance, pixel by pixel, of the images drawn for class k, and x a member of class y. Two maps
 of low frequencies are released,
 
-    a = mean of x - m_y,        b = mean of (x - m_y - a)^2 - v_y,
+    a = mean of x - m_y,        b = mean of (x - m_y)^2 - v_y, less a^2,
 
-and a draw x of class k becomes m_k + a + (x - m_k) sqrt((v_k + b) / v_k). Low frequencies are the first coefficients of
-an orthonormal cosine transform.
+and a draw x of class k becomes m_k + a + (x - m_k) sqrt((v_k + b) / v_k), the ratio LEAST to MOST. Low frequencies are
+the first coefficients of an orthonormal cosine transform.
 """
 
 import functools
@@ -24,9 +24,9 @@ from fpu.dp.rows import each_alone
 SHARE = 0.1  # of the release's 1 / sigma^2
 MEAN, SQUARE = 8, 4  # frequencies each way of a and of b, in each channel
 PART = 0.6**0.5  # weight of a's part of a term; that of b's is sqrt(1 - PART^2)
-RADIUS = 2.0  # times the median norm of a part of what is drawn: where a part has norm 1
-LEAST, MOST = 0.25, 4.0  # times v_k: how small and how large v_k + b may be
-_FLOOR = 1e-4  # of v_k
+RADIUS = 2.0  # times the median norm of a part of what is drawn: terms of which both parts are as long have norm 1
+LEAST, MOST = 0.25, 4.0
+_FLOOR = 1e-4  # the smallest v_k, (0.01)^2
 
 
 class Maps(NamedTuple):
@@ -38,9 +38,14 @@ class Maps(NamedTuple):
 
 def maps(drawn: Sequence[np.ndarray]) -> Maps:
     """Of the uint8 images [n_k, H, W, C] that are drawn for each class."""
-    scaled = [images / 255.0 for images in drawn]
-    variances = [np.maximum(images.var(0), _FLOOR) for images in scaled]
-    return Maps(np.stack([images.mean(0) for images in scaled]), np.stack(variances))
+    found = [(pixels.mean(0), pixels.var(0)) for pixels in (images / 255.0 for images in drawn)]
+    mean, variance = (np.stack(each) for each in zip(*found, strict=True))
+    return Maps(mean, np.maximum(variance, _FLOOR))
+
+
+def size(shape: Sequence[int]) -> int:
+    """T: the coefficients of images [H, W, C]."""
+    return sum(_sizes(shape))
 
 
 def fit(
@@ -100,6 +105,9 @@ def moved(
 
 def _terms(images, labels, of):
     """Low frequencies of x - m_y and of (x - m_y)^2 - v_y, float64 [n, T]."""
+    # Row 0 is empty: each_alone fills up with it.
+    images = np.concatenate([np.zeros((1, *images.shape[1:]), np.uint8), images])
+    labels = np.concatenate([[0], labels])
 
     def some(rows):
         y = labels[rows]
@@ -108,7 +116,7 @@ def _terms(images, labels, of):
             [_low(pixels, MEAN), _low(np.square(pixels) - of.variance[y], SQUARE)], axis=1
         )
 
-    return each_alone(some, np.arange(len(images)))
+    return each_alone(some, np.arange(1, len(images)))
 
 
 def _sizes(shape):

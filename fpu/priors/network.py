@@ -161,6 +161,8 @@ def of(config: Config, params: dict[str, Any], spec: Spec) -> Space:
 
     def encoded(images, hidden=False):
         square = warps.resize(images, (config.side, config.side))
+        if config.side == warps.SIDES[1] and square is not images:
+            square = warps.with_edges(square)
         encode = functools.partial(_encode, config, hidden, params["encoder"])
         return each_alone(encode, square, _CHUNK)
 

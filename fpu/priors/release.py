@@ -81,8 +81,8 @@ def fit(
     that of the brightness is shaped by the noised one before it. With more components there are LLOYD + 2. All are of
     terms of norm at most 1 each (fpu/dp/moments.py), and their shares of 1 / sigma^2 add up to 1: together they are one
     Gaussian release of sigma. A sum is shaped by the noised sums before it alone: a row's component is the nearest of
-    centres that are public or noised already. Only calls of `moments` and `brightness.fit` see codes and images; their
-    other arguments are public or noised, and so are the number of sums and of components.
+    centres that are public or noised already. Codes and images are added up by `moments` and `brightness.fit` alone;
+    their other arguments are public or noised, and so are the number of sums and of components.
     """
     k_unit, k_means, k_rounds, k_last = jax.random.split(key, 4)
     images, labels = images_of_units(spec, pool, k_unit)

@@ -30,6 +30,7 @@ _BINARY = 0.4  # above this a pixel of a binary picture is set
 # C. Burges, The MNIST database of handwritten digits). A threshold and two resamplings make it wider here: what is
 # below the first share of the largest value is paper, above the second ink.
 _EDGE = 0.1, 0.85
+_WIDE_EDGE = 0.2, 0.7  # the same, of a picture of another side that was resampled
 
 
 class Strength(NamedTuple):
@@ -217,6 +218,14 @@ def _frame_28(canvas):
     framed = _stretched(canvas, weights(0, top), weights(1, left))
     framed = framed / jnp.maximum(jnp.max(framed), 1e-3)
     return jnp.clip((framed - _EDGE[0]) / (_EDGE[1] - _EDGE[0]), 0.0, 1.0)
+
+
+def with_edges(images: np.ndarray) -> np.ndarray:
+    """uint8 [n, H, W, 1]: pictures of strokes that were resampled, with edges about as narrow as those of design 28."""
+    paper, ink = _WIDE_EDGE
+    return np.round(255.0 * np.clip((images / 255.0 - paper) / (ink - paper), 0.0, 1.0)).astype(
+        np.uint8
+    )
 
 
 def _frame_8(normal, canvas, own_width):

@@ -21,7 +21,7 @@ from fpu import InputError, models, priors
 from fpu.baselines import BASELINES, OF_PRIOR, RELEASES
 from fpu.data import npz
 from fpu.files import safe
-from fpu.priors import draws, matched
+from fpu.priors import brightness, draws, matched
 
 NUMBERS, FACTS = "generator.npz", "generator.json"
 MOST = 10**5  # arrays of a generator; also the largest integer of a config
@@ -118,6 +118,7 @@ def load(folder: Path, find: Find = BUILT_IN) -> Generator:
         generator = facts._replace(params=jax.tree.map(jnp.asarray, params))
         ends = jnp.array([0, facts.spec.n_classes - 1])
         if facts.model in OF_PRIOR:  # numpy on the host: there is no shape without drawing
+            _check_brightness(generator)
             images = generator.sample(jax.random.key(0), ends)
         else:
             plain = generator._replace(prior=None).sample
@@ -126,6 +127,17 @@ def load(folder: Path, find: Find = BUILT_IN) -> Generator:
         if images.shape != (2, *facts.spec.shape):
             raise ValueError(f"it draws {images.shape[1:]}")
     return generator
+
+
+def _check_brightness(generator: Generator) -> None:
+    """ValueError for a brightness that no draw would use, or of another size."""
+    found = generator.params.get("brightness")
+    if found is None or generator.prior is None:
+        return
+    if draws.default(generator.prior) != "margin":
+        raise ValueError("its prior decodes, so it says nothing of brightness")
+    if found.shape != (brightness.size(generator.spec.shape),):
+        raise ValueError(f"its brightness is {found.shape}")
 
 
 def _check_release(generator: Generator, labels: jax.Array) -> None:

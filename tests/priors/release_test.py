@@ -92,9 +92,17 @@ def test_whatever_the_member_holds(seed, label, sigma, denominator, code):
     """Random pixels, any label, and an encoder that fails on them."""
     label = max(0, min(label, 2))
     images, labels, prior = linear_prior.with_a_strange_member(seed, label, code)
-    moved, allowed = release_checks.exposure(images, labels, sigma, denominator, prior)
-    assert np.isfinite(moved)
-    assert moved <= allowed * (1 + 1e-6)
+    for each in (prior, release_checks.by_margin(prior)):
+        moved, allowed = release_checks.exposure(images, labels, sigma, denominator, each)
+        assert np.isfinite(moved)
+        assert moved <= allowed * (1 + 1e-6)
+
+
+def test_the_only_member_can_be_taken_away():
+    images, labels = linear_prior.members(1)
+    for prior in (make(), release_checks.by_margin()):
+        moved, allowed = release_checks.exposure(images, labels, 1.0, 3000, prior)
+        assert 0 < moved <= allowed
 
 
 def test_a_code_does_not_depend_on_the_other_images():

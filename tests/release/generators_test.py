@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from fpu import InputError, models
 from fpu.baselines import BASELINES, OF_PRIOR, RELEASES
+from fpu.priors import brightness
 from fpu.release import generators
 
 NAMES = ("no", "yes", "perhaps")
@@ -128,6 +129,28 @@ def test_numbers_that_are_not_of_the_prior_are_refused(drawing):
         np.savez(folder / generators.NUMBERS, **{**held, name: held[name][:1, ..., :1]})
         with pytest.raises(InputError, match="a prior of this shape"):
             generators.load(folder)
+
+
+def test_a_brightness_is_of_the_right_size_and_of_a_prior_that_does_not_decode(drawing):
+    folder, _ = drawing
+    held = dict(np.load(folder / generators.NUMBERS))
+
+    def by_margin(name, spec):
+        found = tiny_prior.prior(spec)
+        return found._replace(space=found.space._replace(decode=None))
+
+    for extra, find, message in (
+        (0, generators.BUILT_IN, "decodes"),
+        (1, by_margin, "a prior of this shape"),
+        (0, by_margin, None),
+    ):
+        right = np.zeros(brightness.size(tiny.SPEC.shape) + extra, np.float32)
+        np.savez(folder / generators.NUMBERS, **held, brightness=right)
+        if message is None:
+            assert generators.load(folder, find).params["brightness"].shape == right.shape
+        else:
+            with pytest.raises(InputError, match=message):
+                generators.load(folder, find)
 
 
 @pytest.mark.parametrize(

@@ -106,23 +106,24 @@ def exposure(images, labels, sigma, denominator=None, prior=None, module=release
     """(squared distance over std^2, added up over the sums of a module's release in a prior's space, and 1 / sigma^2).
 
     The distance is that of the release with the first member to the one without it, every sum shaped by the
-    same noised sums before it: mu^2 of the adaptive composition.
+    same noised sums before it: mu^2 of the adaptive composition. What is made of the noised sums is the same.
     """
     prior = prior or linear_prior.make()
     fitted = prior, linear_prior.SPEC
     rest = float(denominator or len(images)), sigma
     with seen() as both:
-        module.fit(*fitted, pool_of(images, labels), *rest, jax.random.key(0))
+        first = module.fit(*fitted, pool_of(images, labels), *rest, jax.random.key(0))
     with seen([noised for *_, noised in both]) as less:
-        module.fit(*fitted, pool_of(images[1:], labels[1:]), *rest, jax.random.key(0))
+        second = module.fit(*fitted, pool_of(images[1:], labels[1:]), *rest, jax.random.key(0))
+    jax.tree.map(np.testing.assert_array_equal, first, second)
     pairs = zip(both, less, strict=True)
     moved = [np.square(np.subtract(a, b)).sum() / std**2 for (a, std, _), (b, *_) in pairs]
     return sum(moved), 1 / sigma**2
 
 
-def by_margin():
-    """The prior of linear_prior.py without a decoder: its draws are the clearest of each class."""
-    prior = linear_prior.make()
+def by_margin(prior=None):
+    """The prior of linear_prior.py, or another, without a decoder: its draws are the clearest of each class."""
+    prior = prior or linear_prior.make()
     return prior._replace(space=prior.space._replace(decode=None))
 
 
@@ -133,10 +134,8 @@ def neighbours(prior=None):
     longest = linear_prior.decode(np.full((1, linear_prior.D), 9.0))[0]
     for first in (longest, np.zeros_like(longest), images[1]):
         images[0] = first
-        for denominator in (
-            60,
-            3000,
-        ):  # one component, and eleven; by margin without and with the brightness
+        # One component, and eleven; by margin without the brightness, and with it.
+        for denominator in (60, 3000):
             moved, allowed = exposure(images, labels, 1.0, denominator, prior)
             assert 0 < moved <= allowed * (1 + 1e-9)
 
