@@ -17,13 +17,16 @@ class Basis(NamedTuple):
 
 
 @functools.cache
+def cosines(n: int) -> np.ndarray:
+    """Orthonormal rows float64 [n, n] of the cosine transform of n numbers, the lowest frequency first."""
+    k, i = np.arange(n)[:, None], np.arange(n)[None] + 0.5
+    return np.sqrt(np.where(k == 0, 1.0, 2.0) / n) * np.cos(np.pi * k * i / n)
+
+
+@functools.cache
 def basis(shape: tuple[int, int, int]) -> Basis:
     """The lowest frequencies of the orthonormal 2-D cosine transform, each for every channel."""
     h, w, c = shape
-
-    def cosines(n):
-        k, i = np.arange(n)[:, None], np.arange(n)[None] + 0.5
-        return np.sqrt(np.where(k == 0, 1.0, 2.0) / n) * np.cos(np.pi * k * i / n)
 
     both = np.einsum("ih,jw->ijhw", cosines(h), cosines(w)).reshape(h * w, h * w)
     frequency = np.hypot(np.arange(h)[:, None], np.arange(w)[None]).ravel()

@@ -10,16 +10,15 @@ and a draw x of class k becomes m_k + a + (x - m_k) sqrt((v_k + b) / v_k), the r
 the first coefficients of an orthonormal cosine transform.
 """
 
-import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import numpy as np
-from scipy.fft import dct
 
 from fpu.dp import moments
 from fpu.dp.rows import each_alone
+from fpu.models.frequencies import cosines
 
 SHARE = 0.1  # of the release's 1 / sigma^2
 MEAN, SQUARE = 8, 4  # frequencies each way of a and of b, in each channel
@@ -79,8 +78,9 @@ def fit(
     sums, _ = moments.embeddings(terms, np.zeros(len(terms), int), 1, key, std)
     means = np.asarray(sums[0], np.float64) / (denominator * weight)
     noise = std / (denominator * weight * (1.0 - moments.COUNT**2) ** 0.5)
-    parts = *(np.split(x, sizes[:1]) for x in (means, noise)), radii, (MEAN, SQUARE)
-    a, square = (_shrunk(*part, shape) for part in zip(*parts, strict=True))
+    (of_a, of_square), (noise_a, noise_square) = (np.split(x, sizes[:1]) for x in (means, noise))
+    a = _shrunk(of_a, noise_a, radii[0], MEAN, shape)
+    square = _shrunk(of_square, noise_square, radii[1], SQUARE, shape)
     # b = mean of (x - m_y)^2 - v_y, less a^2.
     b = square - _low(np.square(_map(a, MEAN, shape))[None], SQUARE)[0]
     return np.concatenate([a, b]).astype(np.float32)
@@ -125,21 +125,15 @@ def _sizes(shape):
     return [min(height, k) * min(width, k) * channels for k in (MEAN, SQUARE)]
 
 
-@functools.cache
-def _cosines(side, count):
-    """[k, side], orthonormal rows: the first k = min(count, side) cosines."""
-    return dct(np.eye(side), axis=0, norm="ortho")[:count]
-
-
 def _low(maps, count):
     """The first coefficients [n, k * k * C] of maps [n, H, W, C]."""
-    rows, columns = (_cosines(side, count) for side in maps.shape[1:3])
+    rows, columns = (cosines(side)[:count] for side in maps.shape[1:3])
     return np.einsum("ih,nhwc,jw->nijc", rows, maps, columns, optimize=True).reshape(len(maps), -1)
 
 
 def _map(coefficients, count, shape):
     """The map [H, W, C] of these first coefficients."""
-    rows, columns = (_cosines(side, count) for side in shape[:2])
+    rows, columns = (cosines(side)[:count] for side in shape[:2])
     square = coefficients.reshape(len(rows), len(columns), shape[2])
     return np.einsum("ih,ijc,jw->hwc", rows, square, columns)
 
