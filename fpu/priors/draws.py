@@ -15,6 +15,7 @@ half came next. On MNIST with n = 50,000, where a mixture says more than the poo
 covered most. Where classes overlap, nearest images of draws teach little, and the clearest ones do.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -53,7 +54,7 @@ def sample(
       way: one of WAYS; None: the default of the prior and the release.
     """
     labels = np.asarray(labels)
-    params = {name: np.asarray(x, np.float32) for name, x in params.items()}
+    params = on_host(params)
     way = way or default(prior, params["means"].shape[1])
     if way == "margin":
         images = _by_margin(prior, params, key, labels)
@@ -69,6 +70,11 @@ def sample(
             picks = prior.images[nearest(prior, z[~coin])]
             images[~coin] = picks if way == "picked" else _varied(prior, k_vary, z[~coin], picks)
     return images.astype(np.float32) / np.float32(255)
+
+
+def on_host(params: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Parameters of release.fit as float32 arrays of numpy."""
+    return {name: np.asarray(x, np.float32) for name, x in params.items()}
 
 
 def codes(params: dict[str, Any], key: jax.Array, labels: np.ndarray) -> np.ndarray:

@@ -42,7 +42,7 @@ def sample(prior: Prior, release: dict[str, Any], draw: Callable, key: jax.Array
     Where an image is not finite, what `draw` gave first is returned as it is: the caller tells of it.
     """
     labels = np.asarray(labels)
-    release = {name: np.asarray(x, np.float32) for name, x in release.items()}
+    release = draws.on_host(release)
     k_codes, *keys = jax.random.split(key, 1 + FACTOR)
     parts = [np.asarray(draw(each, jnp.asarray(labels))) for each in keys]
     if not all(np.isfinite(part).all() for part in parts):

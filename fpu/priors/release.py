@@ -100,7 +100,7 @@ def fit(
         roots = np.repeat(root[None], count, axis=0)
         params = _float32(means[:, None], np.ones((count, 1)), roots)
         if bright:
-            drawn = [prior.images[each] for each in draws.clearest(prior, _on_host(params))]
+            drawn = [prior.images[each] for each in draws.clearest(prior, draws.on_host(params))]
             std = noise_multiplier / brightness.SHARE**0.5
             released = brightness.fit(images, labels, drawn, denominator, k_last, std)
             params["brightness"] = jnp.asarray(released)
@@ -275,7 +275,3 @@ def _root(covariance, least=0.0):
 
 def _float32(*arrays):
     return dict(zip(MIXTURE, (jnp.asarray(x, jnp.float32) for x in arrays), strict=True))
-
-
-def _on_host(params):
-    return {name: np.asarray(x) for name, x in params.items()}

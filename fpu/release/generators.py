@@ -146,8 +146,7 @@ def _check_release(generator: Generator, labels: jax.Array) -> None:
     if (held is None) != (generator.prior is None):
         raise ValueError("a release of codes and its prior belong together")
     if generator.prior is not None:
-        numbers = {name: np.asarray(x) for name, x in held.items()}
-        codes = draws.codes(numbers, jax.random.key(0), np.asarray(labels))
+        codes = draws.codes(draws.on_host(held), jax.random.key(0), np.asarray(labels))
         if codes.shape != (2, len(generator.prior.within)):
             raise ValueError(f"its codes are {codes.shape[1:]}")
 

@@ -111,6 +111,19 @@ def test_what_models_lose_to_their_draws_is_in_the_records():
         assert f"{model.upper()} {found['value']:.1f} ± {half:.1f}" in " ".join(text.split())
 
 
+def test_what_models_lose_on_mnist_is_in_the_records():
+    text = " ".join(TEXT.split())
+    said = re.search(r"a VAE loses ([\d.]+) points, a GAN ([\d.]+), a DDPM ([\d.]+);", text)
+    assert said
+    for model, lost in zip(MODELS, said.groups(), strict=True):
+        (run,) = (r for r in chosen(quick(), "mnist", 1000, 1.0) if r["config"]["model"] == model)
+        rows = (
+            records.metric(run, "utility", row, "accuracy") for row in ("one_shot", "synthetic")
+        )
+        draws, taught = (100 * row["value"] for row in rows)
+        assert f"{draws - taught:.1f}" == lost
+
+
 def rounded(cell):
     """'89.1±6.9' as '89 ± 7'."""
     return " ± ".join(f"{float(part):.0f}" for part in cell.split("±")) if cell != "–" else cell

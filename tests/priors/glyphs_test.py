@@ -68,6 +68,15 @@ def test_an_edge_is_a_pixel_wide_as_mnists():
         assert 0.4 < (ink < 0.9).mean() < most
 
 
+def test_a_resampled_picture_gets_narrow_edges_again():
+    images = made(0, 200, 28, 28)[0]
+    resampled = warps.resize(warps.resize(images, (20, 20)), (28, 28))
+    wide, narrow, own = (
+        (ink[ink > 25] < 230).mean() for ink in (resampled, warps.with_edges(resampled), images)
+    )
+    assert narrow < own + 0.05 < wide
+
+
 def test_the_frame_of_8_is_the_digits():
     images = made(0, 200, 8, 8)[0][..., 0] / 255.0
     assert np.abs(images * 16 - np.round(images * 16)).max() < 0.04  # counts of 16 pixels
