@@ -22,7 +22,7 @@ from absl import flags
 
 from fpu.commands import door
 from fpu.files import safe
-from fpu.pipeline import progress, settings, workdir
+from fpu.pipeline import progress, settings
 
 SUITES = (
     "engine", "audit", "fidelity", "attacks", "field", "repeats", "stage", "faults", "grid", "devices"
@@ -54,8 +54,8 @@ def bench(suite: str, out: str | None, dataset: str, data_dir: str | None) -> No
     if out:
         folder = pathlib.Path(out).expanduser()
         folder.mkdir(parents=True, exist_ok=True)
-        workdir.write_json(folder / f"{name}.json", {"command": command, **result})
-        workdir.write_text(folder / f"{name}.md", f"`{command}`\n\n{table}\n")
+        safe.write_json(folder / f"{name}.json", {"command": command, **result})
+        safe.write_text(folder / f"{name}.md", f"`{command}`\n\n{table}\n")
         if hasattr(module, "figure"):
             with safe.atomic(folder / f"{name}.png") as part:
                 module.figure(result).savefig(part, format="png", dpi=130)

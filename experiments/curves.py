@@ -52,25 +52,19 @@ def table(runs: list[dict]) -> str:
 
 def figure(runs: Sequence[dict]):
     """A matplotlib Figure of records: a row for each of EPS, a column for each of SETS, what is learned against n."""
-    from matplotlib.figure import Figure  # half a second to import
-
     shown = [
         r
         for r in runs
         if r["config"]["evaluation"] == "quick" and _model(r) in ("prior", "gaussian")
     ]
-    drawn = Figure(figsize=(11, 7), layout="constrained")
+    drawn = plots.sheet(11, 7)
     axes = drawn.subplots(len(EPS), len(SETS), sharex="col", sharey="col")
     for eps, line in zip(EPS, axes, strict=True):
         for name, ax in zip(SETS, line, strict=True):
             there = [r for r in shown if r["data"]["name"] == name]
             _panel(ax, [r for r in there if round(records.eps(r)) == eps], SETS[name])
-            ticks = sorted(set(map(plots.count, there)))
-            ax.set_xscale("log")
-            ax.set_xticks(ticks, [f"{n:,}" for n in ticks])
-            ax.minorticks_off()
-            ax.tick_params(labelsize=7)
-            ax.grid(color=plots.LINE, lw=0.5)
+            plots.log_axis(ax, sorted(set(map(plots.count, there))))
+            plots.plain(ax)
         line[0].set_ylabel(f"ε = {eps:g}: percent", fontsize=9)
     for (name, score), first, last in zip(SETS.items(), axes[0], axes[-1], strict=True):
         first.set_title(f"{name}: {score}", fontsize=9)

@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import stdtrit
 from scipy.stats import rankdata
 
 from fpu import intervals, neighbours
-from fpu.fidelity import features
+from fpu.fidelity import features, manifold
 from fpu.privacy import attacks, samples_only
 from fpu.utility import classifier, metrics, protocols
 
@@ -112,8 +111,8 @@ def _design_effect(pooled: dict, right: np.ndarray, held: np.ndarray) -> float:
     shares = np.array([right[held == k].mean() for k in np.unique(held)])
     if pooled["value"] is None or len(shares) < 2:
         return 1.0
-    half = stdtrit(len(shares) - 1, 0.975) * shares.std(ddof=1) / np.sqrt(len(shares))
-    return max(1.0, 2 * half / (pooled["high"] - pooled["low"]))
+    folds = intervals.t_interval(shares)
+    return max(1.0, (folds["high"] - folds["low"]) / (pooled["high"] - pooled["low"]))
 
 
 def _widened(m: dict, times: float) -> dict:
@@ -139,11 +138,7 @@ def _nearest(embed, members, out, images, labels, seed) -> np.ndarray:
 
 
 def _coverage(embed, members: Members, near: np.ndarray) -> dict:
-    """Coverage (arXiv:2002.09797) of each image by the copy that never saw it, beside what fresh real images give.
-
-    The expectation for two samples of n from one distribution is known: none of n others is among the first k
-    neighbours with probability (n-1)...(n-k) / (2n-1)...(2n-k).
-    """
+    """Coverage (arXiv:2002.09797) of each image by the copy that never saw it, beside what fresh real images give."""
     n = len(near)
     if n < _LEAST:
         few = intervals.missing(f"{n} real images; at least {_LEAST} are needed")
@@ -152,11 +147,10 @@ def _coverage(embed, members: Members, near: np.ndarray) -> dict:
     (own,) = neighbours.on_distinct(embed, members.images)
     radius = neighbours.nearest(own, own, k + 1)[0][:, k]  # the first is the image itself
     inside = (near < radius) | (near == 0)
-    missed = np.prod([(n - i) / (2 * n - i) for i in range(1, k + 1)])
-    error = inside.std() / np.sqrt(n)
+    error, fresh = inside.std() / np.sqrt(n), manifold.coverage_ceiling(n, n, k)
     return {
         "synthetic": {"coverage": intervals.share(float(inside.mean()), error, n)},
-        "real": {"coverage": {"value": float(1 - missed), "low": None, "high": None, "n": None}},
+        "real": {"coverage": {"value": fresh, "low": None, "high": None, "n": None}},
     }
 
 

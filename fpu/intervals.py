@@ -73,12 +73,8 @@ def another(made: dict, values: ArrayLike, kind: str) -> dict:
     x = forth(x)
     half = stdtrit(len(x) - 2, 0.975) * x[1:].std(ddof=1) * np.sqrt(2)
     low, high = back(x[0] - half), back(x[0] + half)
-    ends = (made["value"] if made.get(end) is None else made[end] for end in ("low", "high"))
-    return {
-        "another": [
-            float(f(own, wide)) for f, own, wide in zip((min, max), ends, (low, high), strict=True)
-        ]
-    }
+    own = [made["value"] if made.get(end) is None else made[end] for end in ("low", "high")]
+    return {"another": [float(min(own[0], low)), float(max(own[1], high))]}
 
 
 def wilson(share: float, n: int) -> tuple[float, float]:

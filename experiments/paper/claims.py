@@ -14,6 +14,7 @@ from scipy.stats import binomtest
 from fpu.report import Section, compare
 from fpu.report.metrics import AXES
 from fpu.report.records import over_runs, point
+from fpu.report.settings import by
 from fpu.report.words import grid, number, plural
 
 MARGIN = 0.05  # a loss of no more than this is "kept"; of accuracy, AUC or coverage, all in [0, 1]
@@ -84,7 +85,7 @@ def markdown(tests: Sequence[Claim]) -> str:
 def _losses(runs) -> Iterator[tuple]:
     """(claim, tested, where, effect, verdict) of what noise takes from each model, and more from the VAE."""
     for (dataset, n, way, delta), family in _families(runs):
-        models = compare.by(family, lambda r: r["config"]["model"])
+        models = by(family, lambda r: r["config"]["model"])
         for which in ("utility", "fidelity"):
             lost = {name: _lost(models.get(name, []), which) for name in ("gan", "ddpm", "vae")}
             for name in ("gan", "ddpm"):
@@ -109,7 +110,7 @@ def _losses(runs) -> Iterator[tuple]:
 def _families(runs) -> Iterator[tuple]:
     """((data set, members, way of training, delta), its runs): losses are between runs of one delta. A run without a
     guarantee has none, and belongs to each."""
-    for family, members in compare.by(runs, _family).items():
+    for family, members in by(runs, _family).items():
         deltas = sorted({compare.setting(r).delta for r in members} - {0.0}) or [0.0]
         for delta in deltas:
             words = f", δ = {number(delta)}" if delta else ""
@@ -127,7 +128,7 @@ def _family(run: dict) -> tuple:
 
 def _lost(runs, which: str) -> tuple:
     """(least noise, most noise, {pair: what was lost between}) of one model's runs; (None, None, {}) without two."""
-    levels = sorted(compare.by(runs, compare.setting).items(), key=lambda item: item[0].level)
+    levels = sorted(by(runs, compare.setting).items(), key=lambda item: item[0].level)
     if len(levels) < 2:
         return None, None, {}
     (weak, before), *_, (strong, after) = levels

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from fpu.report import compare, plots, records
 from fpu.report.metrics import FIDELITY, PAPER_EPSILON, UTILITY, find
+from fpu.report.settings import by
 from fpu.report.words import number
 
 LEAST = 0.1  # below it the paper's ratio takes |epsilon| for this
@@ -42,10 +43,8 @@ def figure(runs: Sequence[dict]):
     runs = [r for r in runs if compare.nominal(r)]
     if not runs:
         return None
-    from matplotlib.figure import Figure  # half a second to import
-
-    models = compare.by(runs, lambda r: r["config"]["model"])
-    drawn = Figure(figsize=(max(9.0, 3.2 * len(models)), 8.2), layout="constrained")
+    models = by(runs, lambda r: r["config"]["model"])
+    drawn = plots.sheet(max(9.0, 3.2 * len(models)), 8.2)
     upper, lower = drawn.subfigures(2, 1, squeeze=False, height_ratios=(2, 1.1)).ravel()
     sigmas = sorted(set(map(_sigma, runs)))
     shown = [p for p in _PANELS if any(records.known(p[1](r)) for r in runs)] or _PANELS[:1]

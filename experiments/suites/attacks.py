@@ -16,7 +16,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.suites import drawing
 from fpu import data, evaluation, models
 from fpu.dp import accounting
 from fpu.dp.plan import Plan, Release
@@ -174,7 +173,7 @@ def _values(values: list[float | None]) -> list[float]:
 
 def figure(result: dict) -> Figure:
     """The strongest attack on each generator against n, without privacy and with."""
-    drawn = Figure(figsize=(10, 4), layout="constrained")
+    drawn = plots.sheet(10, 4)
     for ax, private in zip(drawn.subplots(1, 2, sharey=True), (False, True), strict=True):
         _panel(ax, [r for r in result["powers"] if (r["eps"] != "inf") == private], private)
         ax.set_title("ε = 10" if private else "no privacy", fontsize=10)
@@ -200,7 +199,7 @@ def _panel(ax: Axes, rows: list[dict], private: bool) -> None:
             label=model + " from scratch" * dashed,
         )
     ax.axhline(0.5, color="#666666", lw=0.8, ls=":")
-    drawing.count_axis(ax, rows)
+    plots.log_axis(ax, sorted({row["n"] for row in rows}))
     ax.set_ylim(0.4, 1.02)
     ax.set_ylabel("AUC", fontsize=8)
     if rows:

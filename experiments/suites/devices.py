@@ -102,7 +102,7 @@ def table(result: dict) -> str:
         [
             f"{row['network']}, {row['pixels']} pixels, {row['what']}",
             f"{row['milliseconds_of_one']:,.1f}",
-            *("{:.2f} [{:.2f}, {:.2f}]".format(*row["gain"][c]) for c in counts[1:]),
+            *(timing.spread(row["gain"][c]) for c in counts[1:]),
         ]
         for row in result["rows"]
     ]

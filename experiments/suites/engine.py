@@ -209,8 +209,8 @@ def _ratio_table(result: dict) -> str:
             str(row["pixels"]),
             f"{row['parameters']:,}",
             f"{row['milliseconds']['plain']:.1f}",
-            _spread(row["fast_over_plain"]),
-            _spread(row["vmap_over_plain"]),
+            timing.spread(row["fast_over_plain"]),
+            timing.spread(row["vmap_over_plain"]),
             ", ".join(f"{seconds:.1f}" for seconds in row["compile_seconds"].values()),
             ", ".join(f"{count} {rule}" for rule, count in row["rules"].items()),
         ]
@@ -227,7 +227,7 @@ def _peer_table(result: dict) -> str:
             row["network"],
             str(row["pixels"]),
             *(f"{row['examples_per_second'][name]:,}" for name in ("plain", "fpu")),
-            *map(_spread, row["times_faster"].values()),
+            *map(timing.spread, row["times_faster"].values()),
         ]
         for row in result["peers"]
     ]
@@ -241,9 +241,3 @@ def _memory_table(result: dict) -> str:
         for row in result["memory"]
     ]
     return words.grid(["network", "batch", *(f"{way} MB" for way in ways)], rows)
-
-
-def _spread(three: list[float]) -> str:
-    """Median and quartiles."""
-    median, low, high = three
-    return f"{median:.2f} [{low:.2f}, {high:.2f}]"

@@ -10,10 +10,9 @@ from collections.abc import Callable
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.suites import drawing
 from fpu import data, fidelity
 from fpu.fidelity import features, memorisation
-from fpu.report import words
+from fpu.report import plots, words
 from fpu.utility import classifier
 
 COUNTS = (50, 100, 500, 1000)
@@ -135,7 +134,7 @@ def figure(result: dict) -> Figure:
     names = list(dict.fromkeys(row["metric"] for row in result["rows"]))
     across = 4
     down = math.ceil(len(names) / across)
-    drawn = Figure(figsize=(13, 2.5 * down), layout="constrained")
+    drawn = plots.sheet(13, 2.5 * down)
     axes = drawn.subplots(down, across, squeeze=False).ravel()
     for ax, name in zip(axes, names, strict=False):
         rows = [r for r in result["rows"] if r["metric"] == name and "mean" in r]
@@ -147,7 +146,7 @@ def figure(result: dict) -> Figure:
         interval = {"fmt": "none", "ecolor": "#d55e00", "label": "stated interval"}
         ax.errorbar(1.12 * n, mean, 1.96 * stated, **interval)
         ax.set_title(name.replace("_", " "), fontsize=9)
-        drawing.count_axis(ax, result["rows"])
+        plots.log_axis(ax, sorted({row["n"] for row in result["rows"]}))
     axes[0].legend(fontsize=7)
     for ax in axes[len(names) :]:
         ax.axis("off")

@@ -19,6 +19,11 @@ def turns(contestants: Mapping[Any, Callable[[], Any]], rounds: int) -> dict[Any
     return seconds
 
 
+def spread(three: Sequence[float]) -> str:
+    """What `ratio` returns, in words: median [quartiles]."""
+    return "{:.2f} [{:.2f}, {:.2f}]".format(*three)
+
+
 def ratio(one: Sequence[float], other: Sequence[float]) -> list[float]:
     """Median and quartiles over rounds of one contestant's time over another's."""
     ratios = np.asarray(one) / np.asarray(other)

@@ -22,8 +22,8 @@ import numpy as np
 
 from fpu import InputError, data, evaluation, models, record, report
 from fpu.data import folders, manifests
-from fpu.files import cache
-from fpu.pipeline import draw, prior, progress, settings, workdir
+from fpu.files import cache, safe
+from fpu.pipeline import draw, prior, progress, settings
 from fpu.training import checkpoint
 
 
@@ -108,10 +108,10 @@ def evaluate(options: Options) -> pathlib.Path:
     result = _record(options, run, dataset, split, images, privacy, judged, seconds)
     members = dataset.images[split.members], dataset.labels[split.members]
     report.samples_png(out / "samples.png", images, labels, dataset.class_names, *members)
-    workdir.write_json(out / "manifest.json", data.manifest(dataset, split))
-    workdir.write_json(out / "record.json", result)
+    safe.write_json(out / "manifest.json", data.manifest(dataset, split))
+    safe.write_json(out / "record.json", result)
     picture = (out / "samples.png").read_bytes()
-    workdir.write_text(out / "report.html", report.page(result, picture))
+    safe.write_text(out / "report.html", report.page(result, picture))
     return out
 
 

@@ -29,7 +29,7 @@ def compared(rng, real, synthetic, n_classes):
         wanted = np.sum(synthetic[1][fake] == k) - np.sum(real["nonmembers"][1] == k)
         reserve.append(rows[: min(max(0, wanted), len(rows) // 4)])
     reserve = np.concatenate(reserve)
-    line = _join(real["nonmembers"], _take(real["reference"], reserve))
+    line = protocols.join(real["nonmembers"], _take(real["reference"], reserve))
     three = class_matched(rng, synthetic[1], real["test"][1], line[1], most=_IMAGES)
     if 2 * len(three[0]) >= len(fake):
         fake, test, line = *three[:2], _take(line, three[2])
@@ -81,7 +81,7 @@ def rows(real, synthetic, three, networks, seed, progress):
     else:
         reason = f"{len(line[0])} unseen real images; a real line needs as many as are compared"
         found["real"] = dict.fromkeys(found["synthetic"], missing(reason))
-    pool = _join(real["nonmembers"], real["reference"])
+    pool = protocols.join(real["nonmembers"], real["reference"])
     for row, (images, labels) in (("synthetic", synthetic), ("real", real["test"])):
         judged, unseen = class_matched(rng(2), labels, pool[1], most=_IMAGES)
         sets = real["members"][0], pool[0][unseen], images[judged]
@@ -106,7 +106,10 @@ def _distances(test, images, networks, rng):
 
 def closest(real, synthetic, seed):
     """distance.ecdf of the synthetic images and as many unseen real ones of their classes, to the members."""
-    rng, pool = np.random.default_rng([seed, 3]), _join(real["nonmembers"], real["reference"])
+    rng, pool = (
+        np.random.default_rng([seed, 3]),
+        protocols.join(real["nonmembers"], real["reference"]),
+    )
     fake, unseen = class_matched(rng, synthetic[1], pool[1], most=_IMAGES)
     members = real["members"][0]
     sides = [neighbours.distance(x, members) for x in (synthetic[0][fake], pool[0][unseen])]
@@ -115,7 +118,3 @@ def closest(real, synthetic, seed):
 
 def _take(pair, index):
     return pair[0][index], pair[1][index]
-
-
-def _join(a, b):
-    return np.concatenate([a[0], b[0]]), np.concatenate([a[1], b[1]])

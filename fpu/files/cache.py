@@ -89,8 +89,7 @@ def remembered(folder: Path | None, question: Any, solve: Callable[[], Any]) -> 
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
         text = json.dumps({"question": asked, "sha256": _sha256(answer), "answer": answer})
-        with safe.atomic(path) as part:
-            part.write_text(text, encoding="utf-8")
+        safe.write_text(path, text)
     return answer
 
 

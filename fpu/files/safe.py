@@ -6,6 +6,7 @@ A small file can claim gigabytes, and an object array can hold code: both are re
 import contextlib
 import gzip
 import hashlib
+import json
 import math
 import os
 import secrets
@@ -14,7 +15,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
@@ -47,6 +48,17 @@ def atomic(path: AnyPath) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_text(path: AnyPath, text: str) -> None:
+    """Write the whole file, in UTF-8, or none of it."""
+    with atomic(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def write_json(path: AnyPath, value: Any) -> None:
+    """Write the whole file or none of it. ValueError for a number that is not finite."""
+    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
 def write_npz(path: AnyPath, arrays: dict[str, np.ndarray], compressed: bool = True) -> None:

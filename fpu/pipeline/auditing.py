@@ -169,8 +169,7 @@ def _one_run(job: Job, key: jax.Array, public: jax.Array) -> Sides:
     if not coins.any():  # so few members that no audit can tell anything
         raise InputError(f"none of the {n} members is in the copy")
     params = copies.train_masks(job, pool, coins[None], k_train, public)
-    owner = np.empty(len(pool.labels), int)
-    owner[np.asarray(pool.units)] = np.arange(n)[:, None]
+    owner, _ = data.unit_of(job.dataset, job.split.members)
     images, labels = np.asarray(pool.images), np.asarray(pool.labels)
     scores = draw.scores(job.trainer.model, next(train.each(params)), public, images, labels)
     units = {name: attacks.means(values, owner, n) for name, values in scores.items()}

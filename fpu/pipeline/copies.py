@@ -65,9 +65,7 @@ def _shadow_pool(job: Job, firsts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if dataset.groups is not None:
         known = np.flatnonzero(np.isin(dataset.groups, dataset.groups[firsts]))
     index = np.union1d(job.split.members, known)
-    table, _ = data.units(dataset, index)
-    unit = np.empty(len(index), int)
-    unit[table] = np.arange(len(table))[:, None]
+    unit, _ = data.unit_of(dataset, index)
     return index, unit[np.searchsorted(index, firsts)]
 
 

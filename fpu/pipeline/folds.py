@@ -46,11 +46,9 @@ def judge(job: Job, labels: np.ndarray, key: jax.Array, public: jax.Array) -> di
     )
     index = job.split.members
     images, classes = job.dataset.images[index], job.dataset.labels[index]
-    table, _ = data.units(job.dataset, index)
-    owner = np.empty(len(index), int)
-    owner[table] = np.arange(len(table))[:, None]
-    rng = np.random.default_rng([job.options.seed, 4])
-    fold = crossfit.folds(classes[table[:, 0]], many, rng)
+    owner, _ = data.unit_of(job.dataset, index)
+    _, firsts = np.unique(owner, return_index=True)
+    fold = crossfit.folds(classes[firsts], many, np.random.default_rng([job.options.seed, 4]))
     masks = fold[None] != np.arange(many)[:, None]
     params = copies.train_masks(job, train.pool(job.dataset, index), masks, key, public)
     unit = "image" if job.dataset.groups is None else "group"

@@ -10,7 +10,7 @@ import jax
 from fpu import data, distributed, evaluation, record, report
 from fpu.baselines import OF_PRIOR
 from fpu.dp import accounting
-from fpu.files import cache, storage
+from fpu.files import cache, safe, storage
 from fpu.pipeline import (
     auditing,
     copies,
@@ -152,7 +152,7 @@ def _write_images(job: Job, folder: pathlib.Path, images, labels, params: Any) -
     real = dataset.images[members], dataset.labels[members]
     strip = [job.prior.images] if job.prior else []
     report.samples_png(folder / "samples.png", images, labels, dataset.class_names, *real, *strip)
-    workdir.write_json(folder / "manifest.json", data.manifest(dataset, job.split))
+    safe.write_json(folder / "manifest.json", data.manifest(dataset, job.split))
 
 
 def _judged(job: Job, key, public, made, images, labels, rivals, seconds: dict) -> dict:
@@ -203,7 +203,7 @@ def _finish(folder: pathlib.Path, result: dict) -> None:
     try:
         if refuted := _refutation(result):
             pack.withdraw(folder / "release", refuted)
-        workdir.write_json(folder / "record.json", result)
+        safe.write_json(folder / "record.json", result)
     finally:
         workdir.destroy_secret(folder)
     _write_report(folder, result)
@@ -219,7 +219,7 @@ def _refutation(result: dict) -> str | None:
 
 def _write_report(folder: pathlib.Path, result: dict) -> None:
     picture = None if "diverged" in result else (folder / "samples.png").read_bytes()
-    workdir.write_text(folder / "report.html", report.page(result, picture))
+    safe.write_text(folder / "report.html", report.page(result, picture))
 
 
 def brief(path: storage.AnyPath) -> list[str]:

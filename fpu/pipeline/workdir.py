@@ -93,7 +93,7 @@ def _same_run(known: pathlib.Path, config: dict) -> None:
             _same_mechanism(known.parent, written.get("mechanism"))
         return
     content = {"fingerprint": fingerprint(config), "config": config, "mechanism": mechanism()}
-    write_json(known, content)
+    safe.write_json(known, content)
 
 
 def _same_mechanism(path: pathlib.Path, stored: Any) -> None:
@@ -126,27 +126,16 @@ def mechanism() -> dict[str, Any]:
     return {"code_of_fpu": _code(), **versions, **flags, "backend": jax.default_backend()}
 
 
-def write_json(path: pathlib.Path, value) -> None:
-    """The whole file or none of it."""
-    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
-
-
 def write_note(folder: pathlib.Path, cells: int, seconds: float) -> None:
     """That this run trained as one of so many cells of a program, and its share of their seconds. Kept once."""
     if not (folder / _NOTE).exists():
-        write_json(folder / _NOTE, {"cells": cells, "seconds": round(seconds, 2)})
+        safe.write_json(folder / _NOTE, {"cells": cells, "seconds": round(seconds, 2)})
 
 
 def note(folder: pathlib.Path) -> dict:
     """What `write_note` left; {} of a run that trained alone."""
     path = folder / _NOTE
     return json.loads(path.read_text()) if path.exists() else {}
-
-
-def write_text(path: pathlib.Path, text: str) -> None:
-    """The whole file or none of it."""
-    with safe.atomic(path) as part:
-        part.write_text(text, encoding="utf-8")
 
 
 def secret_key(folder: pathlib.Path, noise_seed: int | None):

@@ -51,7 +51,7 @@ def template() -> str:
 def read(path: Path) -> dict[str, str]:
     """The fields of a card that are filled in. InputError, naming file and field, for anything else."""
     with safe.one_line(path, "a card (`fpu card` prints an empty one)"):
-        card = _parsed(_short(path))
+        card = _parsed(safe.read_text(path, _MOST_BYTES))
         if not isinstance(card, dict):
             raise ValueError("no fields")
     for name, value in card.items():
@@ -127,8 +127,7 @@ def merge(folder: Path, said: dict[str, str]) -> None:
     if (folder / REGISTRY).exists():
         texts[REGISTRY] = dumped(_registered(folder, said))
     for name, text in texts.items():
-        with safe.atomic(folder / name) as part:
-            part.write_text(text, encoding="utf-8")
+        safe.write_text(folder / name, text)
 
 
 def _registered(folder: Path, said: dict[str, str]) -> dict:
@@ -157,7 +156,7 @@ def split(folder: Path) -> tuple[dict, str]:
     """(head, body) of a release's README.md. InputError where it is none."""
     path = folder / README
     with safe.one_line(path, "the README of a release"):
-        text, _, body = _short(path).partition("\n---\n")
+        text, _, body = safe.read_text(path, _MOST_BYTES).partition("\n---\n")
         head = _parsed(text.removeprefix("---\n"))
         if tuple(head) != _HEAD or _SECTION not in body:
             raise ValueError("other fields")
@@ -168,19 +167,13 @@ def record(folder: Path) -> dict:
     """privacy.yaml as a dict. InputError where it cannot be read."""
     path = folder / REGISTRY
     with safe.one_line(path, "a record of a guarantee"):
-        return _parsed(_short(path))
+        return _parsed(safe.read_text(path, _MOST_BYTES))
 
 
 def guarantee(folder: Path) -> dict:
     """privacy.json as a dict. InputError where it cannot be read."""
     with safe.one_line(folder / GUARANTEE, "the guarantee of a release"):
         return json.loads((folder / GUARANTEE).read_text(encoding="utf-8"))
-
-
-def _short(path: Path) -> str:
-    if path.stat().st_size > _MOST_BYTES:
-        raise ValueError("too long")
-    return path.read_text(encoding="utf-8")
 
 
 def _parsed(text: str) -> Any:
@@ -196,5 +189,5 @@ def refute(folder: Path, reason: str) -> None:
     head, body = split(folder)
     head["tags"] = [tag for tag in head["tags"] if tag != PRIVATE]
     text = f"---\n{dumped(head)}---\n\n**REFUTED: NOT private.** {reason}\n{body}"
-    (folder / README).write_text(text, encoding="utf-8")
+    safe.write_text(folder / README, text)
     (folder / REGISTRY).unlink(missing_ok=True)

@@ -37,7 +37,7 @@ def write(folder: Path, images: np.ndarray, labels: np.ndarray, class_names: Seq
     for i, label in enumerate(labels):
         name = folders.subfolder(int(label), class_names)
         rows.writerow([f"{_TRAIN}/{name}/{i:07d}.png", int(label), class_names[label]])
-    (folder / LABELS).write_text(text.getvalue(), encoding="utf-8")
+    safe.write_text(folder / LABELS, text.getvalue())
 
 
 def scan(folder: Path, images: np.ndarray, labels: np.ndarray) -> None:

@@ -89,8 +89,7 @@ def save(folder: Path, generator: Generator) -> None:
     }
     if generator.prior is not None:
         facts["prior"] = {"name": generator.prior.name, "version": generator.prior.version}
-    with safe.atomic(folder / FACTS) as part:
-        part.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    safe.write_json(folder / FACTS, facts)
 
 
 def load(folder: Path, find: Find = BUILT_IN) -> Generator:
@@ -154,9 +153,7 @@ def _check_release(generator: Generator, labels: jax.Array) -> None:
 def _facts(path: Path, find: Find) -> Generator:
     """A Generator without params."""
     with safe.one_line(path, "what a release of fpu says of its generator"):
-        if path.stat().st_size > _FACTS_BYTES:
-            raise ValueError("too long")
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts = json.loads(safe.read_text(path, _FACTS_BYTES))
         model, config = facts["model"], facts["config"]
         height, width, channels = facts["shape"]
         classes, names = facts["n_classes"], facts["class_names"]

@@ -7,7 +7,6 @@
 It is written beside its place, scanned (scan.py) and then renamed, so that it is there whole or not at all.
 """
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -54,13 +53,13 @@ def write(
         picture(part / scan.PICTURE)
         if generator is not None:
             generators.save(part, generator)
-        (part / scan.GUARANTEE).write_text(json.dumps(guarantee, indent=1) + "\n", encoding="utf-8")
+        safe.write_json(part / scan.GUARANTEE, guarantee)
         made_by, prior = (generator.model, generator.prior) if generator else (None, None)
         sheet = texts.datasheet(guarantee, labels, dataset, made_by, prior is not None)
-        (part / "PRIVACY.md").write_text(texts.privacy_page(guarantee), encoding="utf-8")
-        (part / card.README).write_text(sheet, encoding="utf-8")
+        safe.write_text(part / "PRIVACY.md", texts.privacy_page(guarantee))
+        safe.write_text(part / card.README, sheet)
         if filed := texts.filed(guarantee, len(labels), dataset, made_by):
-            (part / card.REGISTRY).write_text(filed, encoding="utf-8")
+            safe.write_text(part / card.REGISTRY, filed)
         scan.scan(part, generators.BUILT_IN if prior is None else lambda name, spec: prior)
         if not folder.exists():
             part.rename(folder)
@@ -81,10 +80,8 @@ def withdraw(folder: Path, reason: str) -> Path | None:
     guarantee = card.guarantee(folder)
     guarantee |= {"private": False, "eps": "inf", "statement": f"REFUTED. {reason}"}
     folder.rename(withdrawn)  # first: from here on nothing is called a release
-    (withdrawn / scan.GUARANTEE).write_text(
-        json.dumps(guarantee, indent=1) + "\n", encoding="utf-8"
-    )
-    (withdrawn / "PRIVACY.md").write_text(texts.privacy_page(guarantee), encoding="utf-8")
+    safe.write_json(withdrawn / scan.GUARANTEE, guarantee)
+    safe.write_text(withdrawn / "PRIVACY.md", texts.privacy_page(guarantee))
     card.refute(withdrawn, reason)
     return withdrawn
 

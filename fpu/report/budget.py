@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from fpu.dp import ledger, plan
 from fpu.report import records
+from fpu.report.settings import by
 from fpu.report.words import plural, spent
 
 NOT_SHOWN = "Not counted: runs on these images that are not shown here, such as those by which settings were tuned."
@@ -18,10 +19,8 @@ def notes(runs: Sequence[dict]) -> list[str]:
     """
     plans = [(run, _plan(run)) for run in runs]
     planned = [(run, its) for run, its in plans if its is not None]
-    sets: dict[str, list[ledger.Run]] = {}
-    for run, its in planned:
-        sha = run["data"].get("sha256_members") or "unknown"
-        sets.setdefault(sha, []).append(ledger.Run(its, sha))
+    named = [ledger.Run(its, r["data"].get("sha256_members") or "unknown") for r, its in planned]
+    sets = by(named, lambda run: run.pool)
     alike: dict[str, list[str]] = {}
     for sha, on_them in sets.items():
         sentence, count = _spent(on_them)

@@ -1,7 +1,7 @@
 """Comparing models at matched settings (same data, number of members and noise): paired differences, Pareto sets."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ import numpy as np
 from fpu.baselines import BASELINES, RELEASES
 from fpu.report import metrics, records
 from fpu.report.frame import Table, rounded
+from fpu.report.settings import by
 from fpu.report.words import model_name, number
 
 # No mechanism: never compared with private ones.
@@ -51,14 +52,6 @@ def setting(run: dict) -> Setting:
 def nominal(run: dict) -> bool:
     """Whether a run's noise is a multiplier that nobody calibrated, as that of the paper is."""
     return run["config"].get("preset") == "paper"
-
-
-def by(runs: Iterable, key: Callable) -> dict:
-    """Runs in lists, by a key, in the order of first sight."""
-    groups: dict = {}
-    for run in runs:
-        groups.setdefault(key(run), []).append(run)
-    return groups
 
 
 def settings(runs: Sequence[dict]) -> dict[Setting, dict[str, list[dict]]]:

@@ -13,7 +13,7 @@ from fpu.baselines import BASELINES
 from fpu.dp.rounding import rounded_up
 from fpu.models import MODELS
 from fpu.report import budget, records
-from fpu.report.metrics import COLUMNS, FIDELITY, Metric, find
+from fpu.report.metrics import COLUMNS, FIDELITY, UTILITY, Metric, find
 from fpu.report.words import decimals, grid, interval, model_name, number, plural, shape_name, value
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def frame(runs: Sequence[dict]) -> pd.DataFrame:
                 "seconds": (cost.get("seconds") or {}).get("total"),
                 "steps": cost.get("steps") or 0,
                 "diverged": "diverged" in run,
-                "rank": ORDER.index(config["model"] if config["model"] in ORDER else ""),
+                "rank": rank(run),
                 "rounded": rounded(run),
             }
         )
@@ -80,6 +80,12 @@ def frame(runs: Sequence[dict]) -> pd.DataFrame:
 def rounded(run: dict) -> float:
     """eps as printed, upwards: 0.99996, which calibration gives for 1, is 1."""
     return float(rounded_up(records.eps(run), 3))
+
+
+def rank(run: dict) -> int:
+    """The place of a run's model in tables and legends: models, other generators, baselines."""
+    model = run["config"]["model"]
+    return ORDER.index(model if model in ORDER else "")
 
 
 def csv(runs: Sequence[dict]) -> str:
@@ -109,9 +115,14 @@ def tables(runs: Sequence[dict]) -> list[Table]:
         on_data = [runs[i] for i in rows.index]
         data = on_data[0]["data"]
         classes = plural(data["n_classes"], "class", "classes")
-        notes = [*_diverged(rows), *_crossings(rows), *budget.notes(on_data), *_agreement(on_data)]
+        notes = [
+            *_diverged(rows),
+            *_crossings(rows, runs),
+            *budget.notes(on_data),
+            *_agreement(on_data),
+        ]
         caption = f"{name}: {classes}, {shape_name(data['shape'])}"
-        body = [_row(cell) for _, cell in rows.groupby(_ROW)]
+        body = [_row(cell, runs) for _, cell in rows.groupby(_ROW)]
         result.append(Table(caption, HEADER, body, notes))
     return result
 
@@ -121,17 +132,11 @@ def _name(metric: Metric) -> str:
     return metric.column.removesuffix(" %").replace(" ", "_")
 
 
-def _metrics(rows: pd.DataFrame, name: str) -> list[dict]:
-    """A metric of each row."""
-    values = rows[[name, f"{name}_low", f"{name}_high"]].to_numpy().tolist()
-    listed = [[None if np.isnan(x) else x for x in line] for line in values]
-    return [{"value": value, "low": low, "high": high} for value, low, high in listed]
-
-
-def _row(rows: pd.DataFrame) -> list[str]:
-    first = rows.iloc[0]
+def _row(rows: pd.DataFrame, runs: Sequence[dict]) -> list[str]:
+    """The cells of the runs that share a row. rows: theirs of `frame`."""
+    first, shown = rows.iloc[0], [runs[i] for i in rows.index]
     metrics = [
-        _mean(_metrics(rows, _name(metric)), metric.column_scale or metric.scale)
+        _mean(list(map(metric.read, shown)), metric.column_scale or metric.scale)
         for metric in COLUMNS
     ]
     steps = rows["steps"].to_list()
@@ -176,16 +181,17 @@ def _diverged(rows: pd.DataFrame) -> list[str]:
     return lines
 
 
-def _crossings(rows: pd.DataFrame) -> list[str]:
+def _crossings(rows: pd.DataFrame, runs: Sequence[dict]) -> list[str]:
     """Where training pays: a line for each n and model that was compared with one-shot draws."""
     lines = []
     compared = rows.loc[np.isfinite(rows["over_one-shot"])]
-    for (n, model), runs in compared.groupby(["n", "model"]):
+    gain = find(UTILITY, "over_one_shot").read
+    for (n, model), cells in compared.groupby(["n", "model"]):
         gains = {
-            eps: records.over_runs(_metrics(cell, "over_one-shot"))
-            for eps, cell in runs.groupby("rounded")
+            eps: records.over_runs(gain(runs[i]) for i in cell.index)
+            for eps, cell in cells.groupby("rounded")
         }
-        ahead = [eps for eps, gain in gains.items() if gain and (gain["low"] or 0) > 0]
+        ahead = [eps for eps, mean in gains.items() if mean and (mean["low"] or 0) > 0]
         first = f"first at ε = {min(ahead):g}" if ahead else "at none of them"
         lines.append(
             f"{model}, n = {n:,}: more accurate than the one-shot draws {first}"

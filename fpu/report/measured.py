@@ -13,6 +13,7 @@ import pandas as pd
 
 from fpu import intervals
 from fpu.report import records
+from fpu.report.settings import by
 
 PATH = pathlib.Path(__file__).with_name("measured.csv")
 FAR = 3.0  # times more or less signal: what was measured there says nothing here
@@ -74,35 +75,34 @@ def nearest(dataset: str, signal: float, prior: bool) -> list[Row]:
 
 def of(runs: Sequence[dict]) -> list[Row]:
     """The rows that records give: runs of the corrected preset, judged quickly, whose whole budget was one release."""
-    groups: dict[tuple, list[dict]] = {}
-    for run in runs:
-        data, config, stages = run["data"], run["config"], run["privacy"].get("stages")
-        if config.get("preset") != "corrected" or len(stages or ()) != 1 or "diverged" in run:
-            continue
-        # More images and longer training would say more of the same release.
-        if config.get("evaluation") != "quick":
-            continue
-        if set(stages[0]) != {"noise_multiplier"} or not stages[0]["noise_multiplier"]:
-            continue
-        key = (
-            data["name"],
-            data["n_members"],
-            data["n_classes"],
-            data["shape"][0],
-            config["model"],
-            config.get("prior") or "none",
-            float(f"{records.eps(run):.2g}"),
-            float(f"{stages[0]['noise_multiplier']:.3g}"),
-        )
-        groups.setdefault(key, []).append(run)
-    return [_row(key, group) for key, group in sorted(groups.items())]
+    return [_row(key, some) for key, some in sorted(by(filter(_counts, runs), _setting).items())]
+
+
+def _counts(run: dict) -> bool:
+    """Whether a run is one of those: more images and longer training would say more of the same release."""
+    config, stages = run["config"], run["privacy"].get("stages") or ()
+    usual = (config.get("preset"), config.get("evaluation")) == ("corrected", "quick")
+    if not usual or "diverged" in run or len(stages) != 1:
+        return False
+    return set(stages[0]) == {"noise_multiplier"} and bool(stages[0]["noise_multiplier"])
+
+
+def _setting(run: dict) -> tuple:
+    """The first fields of a run's Row, up to its noise."""
+    data, config, (stage,) = run["data"], run["config"], run["privacy"]["stages"]
+    facts = data["name"], data["n_members"], data["n_classes"], data["shape"][0], config["model"]
+    noise = float(f"{stage['noise_multiplier']:.3g}")
+    return (*facts, config.get("prior") or "none", float(f"{records.eps(run):.2g}"), noise)
 
 
 def _row(key: tuple, runs: Sequence[dict]) -> Row:
     score = "accuracy" if key[0] in ("digits", "mnist") else "auc"
     values = _values(runs, "utility", "synthetic", score)
-    found = intervals.t_interval(values) if len(values) > 1 else {"value": values[0]}
-    half = (found["high"] - found["low"]) / 2 if len(values) > 1 else None
+    if len(values) > 1:
+        found = intervals.t_interval(values)
+        value, half = found["value"], (found["high"] - found["low"]) / 2
+    else:
+        value, half = values[0], None
     means = (
         _mean(_values(runs, "utility", "private_classifier", score)),
         _mean(_values(runs, "utility", "members", score)),
@@ -111,7 +111,7 @@ def _row(key: tuple, runs: Sequence[dict]) -> Row:
     on_cpu = (run["cost"] for run in runs if run["cost"]["device"] == "cpu")
     seconds = sorted(float(cost["seconds"]["total"]) for cost in on_cpu)
     middle = seconds[len(seconds) // 2] if seconds else None
-    return Row._make((*key, len(runs), score, found["value"], half, *means, middle))
+    return Row._make((*key, len(runs), score, value, half, *means, middle))
 
 
 def _values(runs: Sequence[dict], *path: str) -> list[float]:

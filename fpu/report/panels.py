@@ -12,8 +12,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fpu.intervals import missing
 from fpu.privacy import bounds
 from fpu.report import compare, metrics, plots, records
+from fpu.report.settings import by
 from fpu.report.words import plural
 
 _MOST = 12  # panels of a figure
@@ -23,12 +25,9 @@ _ATTACKS = 4  # ROC curves of one run, at most
 
 def _grid(count: int, panel: tuple[float, float], extra: tuple[float, float], **shared):
     """(figure, axes) of `count` panels, at most four in a row; spare ones are off. Widths and heights in inches."""
-    from matplotlib.figure import Figure  # half a second to import
-
     across = min(4, count)
     down = -(-count // across)
-    size = (panel[0] * across + extra[0], panel[1] * down + extra[1])
-    figure = Figure(figsize=size, layout="constrained")
+    figure = plots.sheet(panel[0] * across + extra[0], panel[1] * down + extra[1])
     axes = figure.subplots(down, across, squeeze=False, **shared).ravel()
     for ax in axes[count:]:
         ax.set_axis_off()
@@ -37,22 +36,23 @@ def _grid(count: int, panel: tuple[float, float], extra: tuple[float, float], **
 
 def corners(run: dict) -> dict[str, dict]:
     """{axis: metric in [0, 1]} of one run; a metric without a value where the record lacks a part."""
-    utility = {"value": None, "reason": "not in this record"}
-    for metric in metrics.AXES["utility"]:
-        ours, real = metric.read(run), metric.read(run, "members")
-        guess = metric.chance(run["data"]["n_classes"]) if metric.chance else 0.0
-        if records.known(ours, real) and real["value"] > guess:
-            utility = _share((ours["value"] - guess) / (real["value"] - guess))
-            break
-    coverage = metrics.AXES["fidelity"][0]
-    ours, real = coverage.read(run), coverage.read(run, "real")
-    fidelity = {"value": None, "reason": "not in this record"}
-    if records.known(ours, real) and real["value"] > 0:
-        fidelity = _share(ours["value"] / real["value"])
-    privacy = {"value": None, "reason": "no attack"}
-    if ranked := records.attacks(run):
-        privacy = _share(2 - 2 * ranked[0][1]["value"])
-    return {"utility": utility, "fidelity": fidelity, "privacy": privacy}
+    accuracy, auc = (_beside(run, metric, "members") for metric in metrics.AXES["utility"])
+    coverage = _beside(run, metrics.AXES["fidelity"][0], "real")
+    ranked, lacking = records.attacks(run), missing("not in this record")
+    return {
+        "utility": accuracy or auc or lacking,
+        "fidelity": coverage or lacking,
+        "privacy": _share(2 - 2 * ranked[0][1]["value"]) if ranked else missing("no attack"),
+    }
+
+
+def _beside(run: dict, metric: metrics.Metric, row: str) -> dict | None:
+    """What synthetic images give above guessing, over what the real ones of `row` give; None where that is unknown."""
+    ours, real = metric.read(run), metric.read(run, row)
+    guess = metric.chance(run["data"]["n_classes"]) if metric.chance else 0.0
+    if not records.known(ours, real) or real["value"] <= guess:
+        return None
+    return _share((ours["value"] - guess) / (real["value"] - guess))
 
 
 def _share(value: float) -> dict:
@@ -117,7 +117,7 @@ def rocs(runs: Sequence[dict]):
     a curve has few steps: an attack with more images may find more.
     """
     lines = [(run, curves[0][1]) for run in runs if (curves := _curves(run))]
-    panels = sorted(compare.by(lines, lambda pair: compare.setting(pair[0])).items())[:_MOST]
+    panels = sorted(by(lines, lambda pair: compare.setting(pair[0])).items())[:_MOST]
     if not panels:
         return None
     figure, axes = _grid(len(panels), (2.9, 2.7), (2.2, 0.5), sharex=True, sharey=True)
@@ -174,8 +174,7 @@ def _roc(ax, privacy: dict, lines: Sequence[tuple[str, dict, dict]], width: floa
     ax.set_yscale("log")
     ax.set_xlim(_LEAST, 1)
     ax.set_ylim(_LEAST, 1)
-    ax.tick_params(labelsize=7)
-    ax.grid(color=plots.LINE, lw=0.5)
+    plots.plain(ax)
 
 
 def strongest(runs: Sequence[dict]) -> str:

@@ -13,9 +13,10 @@ from textwrap import fill, shorten
 from fpu.baselines import BASELINES
 from fpu.models import MODELS
 from fpu.report import records
-from fpu.report.compare import UNPROTECTED, by, name
-from fpu.report.frame import ORDER, rounded
+from fpu.report.compare import UNPROTECTED, name
+from fpu.report.frame import rank, rounded
 from fpu.report.metrics import AXES, PLOTTED, REFERENCES, Metric
+from fpu.report.settings import by
 from fpu.report.words import number, prior_name
 
 BLUE, VERMILION, GREEN, PURPLE, SKY, ORANGE, YELLOW, BLACK = (  # of Okabe and Ito
@@ -30,6 +31,13 @@ STYLES = {  # model: colour and marker; any other model is a grey star
     **dict(zip(MODELS, _FAMILIES, strict=False)),
     **dict(zip(BASELINES, _RIVALS, strict=False)),
 }
+
+
+def sheet(width: float, height: float):
+    """An empty matplotlib Figure of so many inches, whose parts find their own places."""
+    from matplotlib.figure import Figure  # half a second to import
+
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def png(figure) -> bytes:
@@ -48,6 +56,19 @@ def title(figure, text: str) -> None:
 def label(text: str) -> str:
     """For a legend: not too long, and a dollar is a dollar."""
     return shorten(text, 40, placeholder="…").replace("$", r"\$")
+
+
+def plain(ax) -> None:
+    """Small numbers at the ticks, and thin lines behind what is drawn."""
+    ax.tick_params(labelsize=7)
+    ax.grid(color=LINE, lw=0.5)
+
+
+def log_axis(ax, ticks: Sequence[float], labels: Sequence[str] | None = None) -> None:
+    """A logarithmic x axis with these ticks alone; without `labels` each is a whole number."""
+    ax.set_xscale("log")
+    ax.set_xticks(ticks, labels or [f"{tick:,}" for tick in ticks])
+    ax.minorticks_off()
 
 
 def legend(figure, axes, fontsize: int = 8) -> None:
@@ -84,18 +105,16 @@ def figure(runs: Sequence[dict], against: str = "eps"):
       runs: records of schema 1. Models without a mechanism, whose eps is infinite, end the axis of eps.
       against: "eps", with a column for each n; or "n", with a column for each eps.
     """
-    from matplotlib.figure import Figure  # half a second to import
-
     along, across = (rounded, count) if against == "eps" else (count, rounded)
     columns = sorted({across(r) for r in runs})
     if against == "n":  # a column with one count shows no dependence on it
         counts = {c: len({along(r) for r in runs if across(r) == c}) for c in columns}
         columns = [c for c in columns if counts[c] > 1] or columns
         runs = [r for r in runs if across(r) in columns]
-    names = sorted({name(r) for r in runs}, key=lambda model: (_rank(runs, model), model))
+    names = [model for _, model in sorted({(rank(r), name(r)) for r in runs})]
     rows = [metric for metric in PLOTTED if any(records.known(metric.read(r)) for r in runs)]
     rows = rows or list(PLOTTED)[:1]  # where every run diverged: empty, but a picture
-    drawn = Figure(figsize=(1.6 + 2.7 * len(columns), 1 + 2 * len(rows)), layout="constrained")
+    drawn = sheet(1.6 + 2.7 * len(columns), 1 + 2 * len(rows))
     axes = drawn.subplots(len(rows), len(columns), squeeze=False, sharey="row", sharex=True)
     finite = sorted({along(r) for r in runs} - {math.inf})
     end = 10 * max(finite, default=1.0)  # where infinity is drawn
@@ -105,11 +124,8 @@ def figure(runs: Sequence[dict], against: str = "eps"):
         for column, ax in zip(columns, line, strict=True):
             shown = [r for r in runs if across(r) == column]
             _panel(ax, metric, shown, names, (along, end), step)
-            ax.set_xscale("log")
-            ax.set_xticks(ticks, [f"{t:,g}" if t in finite else "∞" for t in ticks])
-            ax.minorticks_off()
-            ax.tick_params(labelsize=7)
-            ax.grid(color=LINE, lw=0.5)
+            log_axis(ax, ticks, [f"{t:,g}" if t in finite else "∞" for t in ticks])
+            plain(ax)
         line[0].set_ylabel(f"{metric.axis}: {metric.plot}", fontsize=8)
     sign = "n" if against == "eps" else "ε"
     for column, ax in zip(columns, axes[0], strict=True):
@@ -154,8 +170,7 @@ def points(runs: Sequence[dict], read: Callable, along: Callable) -> list[tuple]
     means = []
     for at, there in sorted(by(runs, along).items()):
         if mean := records.over_runs(map(read, there)):
-            low, high = (mean["value"] if mean.get(k) is None else mean[k] for k in ("low", "high"))
-            means.append((at, mean["value"], low, high))
+            means.append((at, mean["value"], *records.ends(mean)))
     return means
 
 
@@ -168,11 +183,6 @@ def line(ax, runs, read, scale, place, text: str, look: dict) -> None:
     x = [min(value, end) * shift for value in at]
     ax.plot(x, [scale * v for v in y], label=label(text), **look)
     ax.vlines(x, [scale * v for v in low], [scale * v for v in high], color=look["color"], lw=0.8)
-
-
-def _rank(runs, model: str) -> int:
-    (kind, *_) = (r["config"]["model"] for r in runs if name(r) == model)
-    return ORDER.index(kind if kind in ORDER else "")
 
 
 def best_against_eps(runs: Sequence[dict]) -> str:

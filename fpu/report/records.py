@@ -129,6 +129,12 @@ def wide(m: dict) -> dict:
     return m | {"low": m["another"][0], "high": m["another"][1]}
 
 
+def ends(m: dict) -> tuple[float, float]:
+    """(low, high) of a metric that has a value; the value itself where an end is not known."""
+    low, high = (m["value"] if m.get(end) is None else m[end] for end in ("low", "high"))
+    return low, high
+
+
 def known(*metrics: dict) -> bool:
     """Whether all of these metrics have a value."""
     return all(m["value"] is not None and math.isfinite(m["value"]) for m in metrics)

@@ -41,7 +41,7 @@ def _bar(metric: Metric, ours: dict, beside: dict | None, n_classes: int) -> Mar
     shown = [m for m in (ours, beside) if m and records.known(m)]
     if not shown:
         return Markup()
-    reach = [m[key] for m in shown for key in ("value", "low", "high") if m.get(key) is not None]
+    reach = [value for m in shown for value in (m["value"], *records.ends(m))]
     ends = metric.ends or (min(0.0, *reach), max(1e-3, *reach) * 1.05)
     chance = metric.chance(n_classes) if metric.chance else None
     return svg.bar(ours, beside or {"value": None}, ends, chance, scale=metric.scale)
@@ -132,7 +132,7 @@ def _attack_metrics(tried: dict) -> list[Metric]:
 def _attack_bar(auc: dict, limits: dict | None) -> Markup:
     if not records.known(auc):
         return Markup()
-    ends = (min(0.4, auc["value"] if auc.get("low") is None else auc["low"]), 1.0)
+    ends = (min(0.4, records.ends(auc)[0]), 1.0)
     return svg.bar(auc, None, ends, 0.5, limits["auc"] if limits else None)
 
 

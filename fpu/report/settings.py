@@ -1,7 +1,7 @@
 """Which runs are of one setting: data by their content, flags by their values. A row of a table is one setting."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,14 @@ _SHORT = {
 }
 
 
+def by(runs: Iterable, key: Callable) -> dict:
+    """Runs in lists, by a key, in the order of first sight."""
+    groups: dict = {}
+    for run in runs:
+        groups.setdefault(key(run), []).append(run)
+    return groups
+
+
 def tell_apart(runs: Sequence[dict]) -> None:
     """Put into the records what their names leave out.
 
@@ -30,15 +38,10 @@ def tell_apart(runs: Sequence[dict]) -> None:
     and the same eps, differ in more than chance; for all runs of that model and data. words.model_name prints it.
     """
     _name_contents(runs)
-    families: dict[Any, list[dict]] = {}
     for run in runs:
         run["config"].pop("differs", None)
-        families.setdefault((run["data"]["name"], model_name(run["config"])), []).append(run)
-    for family in families.values():
-        cells: dict[Any, list[dict]] = {}
-        for run in family:
-            eps = f"{float(run['privacy']['eps']):.3g}"
-            cells.setdefault((run["data"]["n_members"], eps), []).append(run)
+    for family in by(runs, lambda r: (r["data"]["name"], model_name(r["config"]))).values():
+        cells = by(family, lambda r: (r["data"]["n_members"], f"{float(r['privacy']['eps']):.3g}"))
         names = sorted(set().union(*map(_differing, cells.values())))
         for run in family if names else ():
             values = dict(_flat(run))
@@ -49,9 +52,9 @@ def tell_apart(runs: Sequence[dict]) -> None:
 def _name_contents(runs: Sequence[dict]) -> None:
     """Records of before the hash was written are known by their source."""
     sources: dict[tuple, str] = {}
-    for run in runs:
-        if sha := run["data"].get("sha256_data"):
-            sources.setdefault((run["data"]["name"], run["data"].get("source")), sha)
+    for data in (run["data"] for run in runs):
+        if sha := data.get("sha256_data"):
+            sources.setdefault((data["name"], data.get("source")), sha)
     contents: dict[str, dict[str, list[dict]]] = {}
     for run in runs:
         data = run["data"]

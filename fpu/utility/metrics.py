@@ -174,7 +174,7 @@ def _all(metrics: Iterable[Metric], probabilities: np.ndarray, labels: np.ndarra
 
 
 def networks(params: Iterable[Any], images: np.ndarray, network: Any = classifier) -> np.ndarray:
-    """Probabilities [S, n, K] of trained networks, a list of their parameters, on images."""
+    """Probabilities [S, n, K] of S trained networks on images. network: what has `logits(params, images)`."""
     logits = np.stack([network.logits(p, images) for p in params])
     return softmax(logits.astype(np.float64), axis=-1)
 

@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from scipy.special import softmax
 
 from fpu.dp.rounding import rounded_up
 from fpu.files import cache as caches
@@ -109,10 +108,10 @@ def rows(
     sets = {"synthetic": synthetic, **beside}
     out = {name: train(name, data) for name, data in sets.items()}
     out["members"] = cached("network", members, lambda: train("members", members))
-    everything = _join(members, real["nonmembers"], real["reference"])
+    everything = join(members, real["nonmembers"], real["reference"])
     out["all_real"] = cached("network", everything, lambda: train("real", everything))
     if protocol != "field":
-        out["members_and_synthetic"] = train("member and synthetic", _join(members, synthetic))
+        out["members_and_synthetic"] = train("member and synthetic", join(members, synthetic))
     networks = _unseen(network, real["reference"], n_classes, seeds, how.small_steps, progress)
     for name, data in (("label_fidelity", synthetic), ("reference", test)):
         out[name] = _tested(networks, data, n_classes, seed)
@@ -137,7 +136,8 @@ def alone(
     )
 
 
-def _join(*sets):
+def join(*sets: LabelledImages) -> LabelledImages:
+    """All images of several sets, and their labels."""
     return np.concatenate([x for x, _ in sets]), np.concatenate([y for _, y in sets])
 
 
@@ -186,8 +186,7 @@ def _private(
         way = private_classifier.choose(prior, n, n_classes, *budget, shape)
         keys = [None if secret is None else jax.random.fold_in(secret, seed) for seed in seeds]
         params = [way.train(images, labels, units, key) for key in keys]
-        logits = np.stack([way.logits(p, test[0]) for p in params])
-        return softmax(logits.astype(np.float64), axis=-1)
+        return metrics.networks(params, test[0], way)
 
     try:
         return _judged({"training": train, "test": test}, n_classes, seeds[0], predict)

@@ -10,6 +10,7 @@ import pytest
 from quick_run import PNG, SECRET, Killed, files, killed_in_warmup, options, tells_the_secret
 
 from fpu import InputError, distributed, evaluation, report, training
+from fpu.files import safe
 from fpu.pipeline import generator, keep, run, workdir
 from fpu.pipeline.settings import Options
 from fpu.release import scan
@@ -189,14 +190,14 @@ def test_a_one_shot_release_is_not_made_twice(tmp_path, quick):
 
 @pytest.mark.parametrize("name", ["report.html", "record.json"])
 def test_the_key_is_gone_where_a_file_cannot_be_written(tmp_path, quick, monkeypatch, name):
-    write = workdir.write_text
+    write = safe.write_text
 
     def full(path, text):
         if path.name == name:
             raise OSError("no space left")
         write(path, text)
 
-    monkeypatch.setattr(workdir, "write_text", full)
+    monkeypatch.setattr(safe, "write_text", full)
     with pytest.raises(OSError, match="no space"):
         run.run(options(tmp_path, model="gaussian", steps=None, set=()))
     assert tells_the_secret(tmp_path) == set()

@@ -54,13 +54,11 @@ def beside(m: dict, scale: float) -> str:
 
 def low(m: dict) -> float:
     """Of the interval of another run, where it is known; a verdict is about the settings, not one draw of noise."""
-    m = records.wide(m)
-    return m["value"] if m.get("low") is None else m["low"]
+    return records.ends(records.wide(m))[0]
 
 
 def high(m: dict) -> float:
-    m = records.wide(m)
-    return m["value"] if m.get("high") is None else m["high"]
+    return records.ends(records.wide(m))[1]
 
 
 def low_of_strongest(m: dict, many: int, error: float = 0.025) -> float:
