@@ -28,6 +28,11 @@ def missing(reason: str) -> dict:
     return {"value": None, "reason": str(reason)}
 
 
+def inside(value: float, low: float, high: float, n: int) -> dict:
+    """`metric` of a number in [0, 1]: the interval is cut off at both ends, and holds the value."""
+    return metric(value, max(0.0, min(low, value)), min(1.0, max(high, value)), n)
+
+
 def normal(value: float, error: float, n: int, floor: float = -np.inf) -> dict:
     """Value +- 1.96 standard errors, cut off at `floor`."""
     return metric(value, max(floor, value - _Z * error), value + _Z * error, n)
@@ -90,9 +95,7 @@ def share(value: float, error: float, n: int) -> dict:
     Wilson's keeps an honest width at shares of 0 and 1, where the error says 0.
     """
     low, high = wilson(value, n)
-    return metric(
-        value, max(0.0, min(low, value - _Z * error)), min(1.0, max(high, value + _Z * error)), n
-    )
+    return inside(value, min(low, value - _Z * error), max(high, value + _Z * error), n)
 
 
 def jackknife(
@@ -147,7 +150,7 @@ def percentile(value: float, replicates: np.ndarray, n: int) -> dict:
     low, high = np.percentile(replicates, [2.5, 97.5])
     if value in (0.0, 1.0):
         low, high = wilson(value, n)
-    return metric(value, min(low, value), max(high, value), n)
+    return inside(value, low, high, n)
 
 
 def reflected(value: float, replicates: np.ndarray, m: int, n: int) -> dict:
@@ -162,4 +165,4 @@ def reflected(value: float, replicates: np.ndarray, m: int, n: int) -> dict:
         low, high = wilson(value, min(m, n))
     if value <= np.sqrt(-np.log(0.025) / 2 * (1 / m + 1 / n)):
         low = 0.0
-    return metric(value, max(0.0, min(low, value)), min(1.0, max(high, value)), min(m, n))
+    return inside(value, low, high, min(m, n))

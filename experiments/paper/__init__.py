@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 from experiments.paper import claims, figures
 from fpu.report import Extras, Picture, plots
+from fpu.report.settings import by
 
 
 def extras(runs: Sequence[dict]) -> Extras:
     """Its figure of each data set with runs of its preset, and tests of its claims where there are any."""
     pictures = []
-    for name in sorted({run["data"]["name"] for run in runs}):
-        drawn = figures.figure([run for run in runs if run["data"]["name"] == name])
-        if drawn is not None:
+    for name, some in sorted(by(runs, lambda run: run["data"]["name"]).items()):
+        if (drawn := figures.figure(some)) is not None:
             about = f"The figures of the paper's own protocol: {name}"
             pictures.append(Picture(name, "paper", about, plots.png(drawn)))
     tests = claims.claims(runs)

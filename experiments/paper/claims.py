@@ -134,8 +134,7 @@ def _lost(runs, which: str) -> tuple:
     (weak, before), *_, (strong, after) = levels
     losses = {}
     for run in before:
-        same = [r for r in after if compare.subset(r) == compare.subset(run)]
-        loss = compare.difference([run], same, lambda r: compare.axis(r, which))
+        loss = compare.difference([run], after, lambda r: compare.axis(r, which))
         if loss is not None:
             losses[compare.subset(run)] = loss
     return weak, strong, losses

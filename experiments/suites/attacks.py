@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from fpu import data, evaluation, models
 from fpu.dp import accounting
 from fpu.dp.plan import Plan, Release
-from fpu.pipeline import draw, generator, jobs, settings, workdir
+from fpu.pipeline import generator, jobs, settings, workdir
 from fpu.privacy import audit
 from fpu.report import plots, words
 
@@ -103,9 +103,7 @@ def generated(options: settings.Options) -> tuple[jobs.Job, np.ndarray, np.ndarr
         folder = pathlib.Path(name)
         key = workdir.secret_key(folder, options.noise_seed)
         made = generator.made(job, folder, key, public)
-    size = job.at_once(len(labels))
-    images = draw.draw(made.sample, jax.random.fold_in(public, 2), labels, size)
-    return job, images, labels, made.scores
+    return job, job.draw(made.sample, labels, public), labels, made.scores
 
 
 def ceilings(say: Callable[[str], None]) -> list[dict]:

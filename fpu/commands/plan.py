@@ -67,9 +67,9 @@ def plan(
         held = data.load(dataset, side=side, **reading)
         split = data.partition(held, n_per_class=n_per_class or None, at_most=True)
         units = len(data.units(held, split.members)[1])
-        unit = "image" if held.groups is None else "group"
         height, width, channels = held.shape
-        facts = planning.Facts(units, held.n_classes, max(height, width), channels, dataset, unit)
+        side = max(height, width)
+        facts = planning.Facts(units, held.n_classes, side, channels, dataset, held.unit)
         look = data.look(held, split)
     if delta is not None and not 0 < delta < 1 / facts.n:
         raise InputError(f"--delta={delta:g}: must lie in (0, 1/n); left out, it is 1/(10 n)")

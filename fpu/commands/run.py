@@ -9,10 +9,12 @@ A killed run, started again with the same command, continues and ends where it w
 training and ends with exit code 143. Exit code 1: training diverged; 3: an audit or an attack refutes the claim.
 """
 
+import json
+
 import numpy as np
 from absl import flags
 
-from fpu import InputError, distributed
+from fpu import InputError, distributed, report
 from fpu.pipeline import forecast, progress, run, settings
 
 GROUPS = {
@@ -44,9 +46,7 @@ def define_flags() -> None:
     flags.DEFINE_bool("tensorboard", False, "also write TensorBoard logs (extra: tensorboard)")
     flags.DEFINE_bool("dry_run", False, "say plan, noise, minutes and folder; start nothing")
     flags.DEFINE_string(
-        "process",
-        None,
-        "HOST:PORT/i/k: process i of the k of one run; not on Slurm and TPU pods",
+        "process", None, "HOST:PORT/i/k: process i of the k of one run; not on Slurm and TPU pods"
     )
 
 
@@ -59,8 +59,9 @@ def main(_: list[str]) -> int:
     folder = run.run(settings.from_flags(), given.tensorboard, addresses=process(given.process))
     code = 0
     if distributed.is_first():
-        code, line = run.failure(folder / "record.json") or (0, "")
-        for sentence in [line] if line else run.brief(folder / "record.json"):
+        record = json.loads((folder / "record.json").read_text())
+        code, line = run.failure(record)
+        for sentence in [line] if line else report.brief(record):
             progress.say(sentence)
         print(folder / "report.html")
     return int(distributed.broadcast(np.int32(code)))  # all leave with it, and none waits

@@ -36,6 +36,11 @@ class Dataset:
         return len(self.class_names)
 
     @property
+    def unit(self) -> str:
+        """What is protected: image, or group."""
+        return "image" if self.groups is None else "group"
+
+    @property
     def shape(self) -> tuple[int, int, int]:
         """(H, W, C)."""
         height, width, channels = self.images.shape[1:]

@@ -60,11 +60,10 @@ def _copies(dataset: Dataset, split: Split, keys: np.ndarray) -> list[str]:
     )
     copied = [count for count in owners.values() if count > 1]
     if copied:
-        unit = "image" if dataset.groups is None else "group"
         lines.append(
             f"{len(copied):,} images are there more than once among the members, up to {max(copied):,} times. The "
-            f"guarantee is for one {unit}: a person whose image is there {max(copied):,} times has {max(copied):,} "
-            "times the eps; remove copies, or give them one group"
+            f"guarantee is for one {dataset.unit}: a person whose image is there {max(copied):,} times has "
+            f"{max(copied):,} times the eps; remove copies, or give them one group"
         )
     labels = collections.defaultdict(set)
     for key, label in zip(keys.tolist(), dataset.labels.tolist(), strict=True):

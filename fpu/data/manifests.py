@@ -28,7 +28,7 @@ def manifest(dataset: Dataset, split: Split) -> dict:
     return {
         "name": dataset.name,
         "source": dataset.source,
-        "unit": "image" if dataset.groups is None else "group",
+        "unit": dataset.unit,
         "n_members": len(split.members),
         "n_units": len(units(dataset, split.members)[1]),
         "n_nonmembers": len(split.nonmembers),

@@ -73,10 +73,7 @@ def compare(
 
 
 def values(
-    real: np.ndarray,
-    fake: np.ndarray,
-    labels: np.ndarray,
-    metrics: Mapping[str, Metric] = FIDELITY,
+    real: np.ndarray, fake: np.ndarray, labels: np.ndarray, metrics: Mapping[str, Metric] = FIDELITY
 ) -> dict[str, float | None]:
     """The values of `compare` without their intervals, which take most of its time; None where one is missing."""
     real, fake = real.astype(np.float64), fake.astype(np.float64)

@@ -198,9 +198,8 @@ def _by_samples(job: Job, params, public, image, label) -> dict[str, float]:
     """Of a synthetic set as the run releases it, or a part of it. A copy that draws no image says that it is out."""
     labels = job.labels
     labels = labels[np.linspace(0, len(labels) - 1, min(len(labels), _SHOWN)).astype(int)]
-    k_draw = jax.random.fold_in(public, 2)
     try:
-        images = draw.draw(job.sampler(params), k_draw, labels, job.at_once(len(labels)))
+        images = job.draw(job.sampler(params), labels, public)
     except draw.Diverged:
         images = np.zeros((1, *job.spec.shape), np.uint8)
         nothing = canary_scores.scores(image, int(label[0]), images, label)

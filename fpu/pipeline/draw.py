@@ -38,14 +38,11 @@ def draw(
             images, begun = np.empty((len(labels), *part.shape[1:]), np.uint8), time.monotonic()
         images[i * size : (i + 1) * size] = np.round(part * 255.0)
         if i == 1:  # the first one was compiled
-            _forecast(len(labels), (time.monotonic() - begun) * (len(labels) / size - 2))
+            left = (time.monotonic() - begun) * (len(labels) / size - 2)
+            if left > 60:
+                progress.say(f"drawing {len(labels):,} images: about {left / 60:,.0f} minutes")
     assert images is not None  # there is at least one label
     return images
-
-
-def _forecast(count: int, seconds: float) -> None:
-    if seconds > 60:
-        progress.say(f"drawing {count:,} images: about {seconds / 60:,.0f} minutes")
 
 
 def sampler(model: models.Model, params: Any) -> Callable[[jax.Array, jax.Array], jax.Array]:

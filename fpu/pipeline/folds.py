@@ -51,9 +51,8 @@ def judge(job: Job, labels: np.ndarray, key: jax.Array, public: jax.Array) -> di
     fold = crossfit.folds(classes[firsts], many, np.random.default_rng([job.options.seed, 4]))
     masks = fold[None] != np.arange(many)[:, None]
     params = copies.train_masks(job, train.pool(job.dataset, index), masks, key, public)
-    unit = "image" if job.dataset.groups is None else "group"
     return crossfit.judge(
-        crossfit.Members(images, classes, owner, fold, unit),
+        crossfit.Members(images, classes, owner, fold, job.dataset.unit),
         _copies(job, params, labels, public),
         labels,
         job.dataset.n_classes,
@@ -66,7 +65,6 @@ def _copies(job: Job, params, labels: np.ndarray, public: jax.Array) -> Iterator
     """What each copy draws, and how it scores images where it is a model."""
     model = job.trainer.model if job.trained else None
     for one in train.each(params):
-        k_draw = jax.random.fold_in(public, 2)
-        images = draw.draw(job.sampler(one), k_draw, labels, job.at_once(len(labels)))
+        images = job.draw(job.sampler(one), labels, public)
         scores = functools.partial(draw.scores, model, one, public) if model else None
         yield crossfit.Copy(images, scores)

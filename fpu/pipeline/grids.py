@@ -14,10 +14,7 @@ _PAPER = {"preset": "paper", "dataset": "mnist", "seed": "0,1,2"}
 _NOISED = _PAPER | {"model": "vae,gan,ddpm", "noise_multiplier": "0.1"}
 _CORRECTED = {"dataset": "mnist", "n_per_class": "10,50,100,500,0", "seed": "0,1,2"}
 GRIDS = {
-    "smoke": (
-        {"model": "vae,gan,ddpm,prior,pe,gaussian,merf", "eps": "1,10"},
-        BASELINES,
-    ),
+    "smoke": ({"model": "vae,gan,ddpm,prior,pe,gaussian,merf", "eps": "1,10"}, BASELINES),
     "corrected": (
         {"model": "vae,gan,ddpm,gaussian,merf", "eps": "1,3,10,inf", "delta": "1e-5"} | _CORRECTED,
         BASELINES | _CORRECTED,

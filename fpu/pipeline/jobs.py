@@ -101,6 +101,10 @@ class Job(NamedTuple):
         """How many of `count` images are drawn at once."""
         return draw.CHUNK if self.trained else min(count, _AT_ONCE)
 
+    def draw(self, sample: Callable, labels: np.ndarray, public: jax.Array) -> np.ndarray:
+        """The images, uint8 [n, H, W, C], that sample(key, labels) releases under the public key of the run."""
+        return draw.draw(sample, jax.random.fold_in(public, 2), labels, self.at_once(len(labels)))
+
     def task(
         self,
         release_key: jax.Array,

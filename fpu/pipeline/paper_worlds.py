@@ -51,11 +51,7 @@ def worlds(labels: np.ndarray, queries: int) -> Worlds:
 
 
 def judge(
-    job: Job,
-    key: jax.Array,
-    progress: Callable[[str], None],
-    queries: int = 1,
-    runs: int = 1,
+    job: Job, key: jax.Array, progress: Callable[[str], None], queries: int = 1, runs: int = 1
 ) -> dict:
     """The paper's empirical epsilon of a run's model: the record's privacy['empirical_epsilon'].
 

@@ -55,7 +55,7 @@ def sets(
     members = _members(job, sample, k_members)
     for number in range(wanted):
         made = _generator(job, members, jax.random.fold_in(k_noise, number), public)
-        yield draw.draw(made, jax.random.fold_in(public, 2), labels, job.at_once(len(labels)))
+        yield job.draw(made, labels, public)
 
 
 def _members(job: Job, sample: Callable, key: jax.Array) -> training.Pool:

@@ -10,7 +10,7 @@ import jax
 from fpu import data, distributed, evaluation, record, report
 from fpu.baselines import OF_PRIOR
 from fpu.dp import accounting
-from fpu.files import cache, safe, storage
+from fpu.files import cache, safe
 from fpu.pipeline import (
     auditing,
     copies,
@@ -119,16 +119,12 @@ def _generated(job: Job, folder, key, public, tensorboard, seconds: dict):
 
     clock = time.monotonic()
     labels = job.labels
-    size = job.at_once(len(labels))
-    images = draw.draw(made.sample, jax.random.fold_in(public, 2), labels, size)
+    images = job.draw(made.sample, labels, public)
     sizes = {"one_shot": draw.MANY} if job.prior else {}
-    rivals = {
-        name: (
-            draw.draw(rival, jax.random.fold_in(public, 6), labels, sizes.get(name, size)),
-            labels,
-        )
-        for name, rival in made.rivals.items()
-    }
+    rivals, k_rivals = {}, jax.random.fold_in(public, 6)
+    for name, rival in made.rivals.items():
+        size = sizes.get(name, job.at_once(len(labels)))
+        rivals[name] = draw.draw(rival, k_rivals, labels, size), labels
     seconds["sample"] = time.monotonic() - clock
     return made, images, labels, rivals
 
@@ -222,14 +218,8 @@ def _write_report(folder: pathlib.Path, result: dict) -> None:
     safe.write_text(folder / "report.html", report.page(result, picture))
 
 
-def brief(path: storage.AnyPath) -> list[str]:
-    """The record at `path` in three lines: accuracy, fidelity, eps."""
-    return report.brief(json.loads(path.read_text()))
-
-
-def failure(path: storage.AnyPath) -> tuple[int, str] | None:
-    """(exit code, one line) where the record at `path` says that training diverged, or that its claim is refuted."""
-    result = json.loads(path.read_text())
+def failure(result: dict) -> tuple[int, str]:
+    """(exit code, one line) where a record says that training diverged or its claim is refuted; else (0, "")."""
     if line := _refutation(result):
         return REFUTED, line
-    return (DIVERGED, result["diverged"]) if "diverged" in result else None
+    return (DIVERGED, result["diverged"]) if "diverged" in result else (0, "")

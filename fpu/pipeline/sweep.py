@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import json
 import math
 import pathlib
 import re
@@ -225,6 +226,6 @@ def _finished(
         if not exists:
             made = run.run(_in_folder(options), siblings=siblings)
             storage.write(record, (made / "record.json").read_bytes())
-        return run.failure(record) or (0, "")
+        return run.failure(json.loads(record.read_text()))
     except Exception as error:  # one run must not cost the others
         return 1, f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from fpu.report import compare, frame, panels, plots
 from fpu.report.frame import Table
+from fpu.report.settings import by
 
 
 class Picture(NamedTuple):
@@ -51,34 +52,28 @@ def comparison(
 ) -> Comparison:
     """Compare runs, at least one. extras: called with them; what it returns comes after the rest."""
     added = extras(runs) if extras else Extras()
-    names = sorted({run["data"]["name"] for run in runs})
-    tables = dict(zip(names, frame.tables(runs), strict=True))
-    pictures = [*_pictures(runs, names), *added.pictures]
+    on_data = dict(sorted(by(runs, lambda run: run["data"]["name"]).items()))
+    tables = dict(zip(on_data, frame.tables(runs), strict=True))
+    pictures = [picture for some in on_data.items() for picture in _pictures(*some)]
+    pictures += added.pictures
     return Comparison(runs, tables, pictures, compare.pareto(runs), added.sections, added.files)
 
 
-def _pictures(runs: Sequence[dict], names: Sequence[str]) -> list[Picture]:
-    """Of each data set: against eps; against n where they differ; triangles; ROC curves."""
-    pictures = []
-    for name in names:
-        on_data = [run for run in runs if run["data"]["name"] == name]
-        several = len(set(map(plots.count, on_data))) > 1
-        figures = (
-            ("", "Utility, fidelity and privacy against ε", plots.figure(on_data)),
-            (
-                "n",
-                "Utility, fidelity and privacy against the number of members",
-                plots.figure(on_data, "n") if several else None,
-            ),
-            ("triangle", "Fidelity, privacy and utility as triangles", panels.triangles(on_data)),
-            ("roc", "ROC curves of the strongest attacks", panels.rocs(on_data)),
-        )
-        pictures += [
-            Picture(name, kind, f"{about}: {name}", plots.png(figure))
-            for kind, about, figure in figures
-            if figure is not None
-        ]
-    return pictures
+def _pictures(name: str, runs: Sequence[dict]) -> list[Picture]:
+    """Of the runs on one data set: against eps; against n where it differs; triangles; ROC curves."""
+    axes = "Utility, fidelity and privacy against"
+    against_n = plots.figure(runs, "n") if len(set(map(plots.count, runs))) > 1 else None
+    figures = (
+        ("", f"{axes} ε", plots.figure(runs)),
+        ("n", f"{axes} the number of members", against_n),
+        ("triangle", "Fidelity, privacy and utility as triangles", panels.triangles(runs)),
+        ("roc", "ROC curves of the strongest attacks", panels.rocs(runs)),
+    )
+    return [
+        Picture(name, kind, f"{about}: {name}", plots.png(figure))
+        for kind, about, figure in figures
+        if figure is not None
+    ]
 
 
 def files(shown: Comparison) -> dict[str, bytes]:

@@ -6,6 +6,7 @@
 import functools
 import math
 import pathlib
+import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -109,8 +110,8 @@ def _row(key: tuple, runs: Sequence[dict]) -> Row:
         _mean(_values(runs, "fidelity", "synthetic", "coverage")),
     )
     on_cpu = (run["cost"] for run in runs if run["cost"]["device"] == "cpu")
-    seconds = sorted(float(cost["seconds"]["total"]) for cost in on_cpu)
-    middle = seconds[len(seconds) // 2] if seconds else None
+    seconds = [float(cost["seconds"]["total"]) for cost in on_cpu]
+    middle = statistics.median_high(seconds) if seconds else None
     return Row._make((*key, len(runs), score, value, half, *means, middle))
 
 

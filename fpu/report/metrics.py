@@ -24,9 +24,7 @@ class Metric(NamedTuple):
     meaning: str = ""
     scale: float = 1.0  # 100 shows percent
     ends: tuple[float, float] | None = None  # of the axis of its bar; None: 0 and the data
-    chance: Callable[[int], float] | None = (
-        None  # what guessing scores, given the number of classes
-    )
+    chance: Callable[[int], float] | None = None  # what guessing scores, of so many classes
     column: str = ""  # its name in tables, where it is a column
     column_scale: float | None = None  # where it is not `scale`
     plot: str = ""  # its name in plots, where it is plotted

@@ -12,6 +12,7 @@ from fpu.privacy import bounds
 from fpu.report import compare, frame, panels, plots, records, rows, svg, verdict, words
 from fpu.report.gallery import Comparison
 from fpu.report.metrics import DISTANCES, FIDELITY, PAPER_EPSILON, PROTOCOLS, UTILITY
+from fpu.report.settings import by
 
 _PROVED = {
     "eps": "ε",
@@ -163,12 +164,13 @@ def _flat(config: dict, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 def overview(shown: Comparison) -> str:
     """Tables, pictures, Pareto sets and further sections of a comparison as a self-contained HTML page."""
+    on_data = by(shown.runs, lambda run: run["data"]["name"])
     datasets = [
         {
             "id": f"data-{number}",
             "table": table,
             "pictures": [picture for picture in shown.pictures if picture.dataset == name],
-            "strips": _strips([r for r in shown.runs if r["data"]["name"] == name]),
+            "strips": _strips(on_data[name]),
         }
         for number, (name, table) in enumerate(shown.tables.items(), start=1)
     ]
@@ -179,10 +181,7 @@ def overview(shown: Comparison) -> str:
         "comparison",
         title="fpu: runs compared",
         heading=f"{words.plural(len(shown.runs), 'run')} compared",
-        found=[
-            plots.best_against_eps([r for r in shown.runs if r["data"]["name"] == name]) + "."
-            for name in shown.tables
-        ],
+        found=[f"{plots.best_against_eps(on_data[name])}." for name in shown.tables],
         next_step=_NEXT,
         places=places,
         datasets=datasets,

@@ -7,15 +7,7 @@ from markupsafe import Markup
 
 from fpu.privacy import bounds
 from fpu.report import records, svg
-from fpu.report.metrics import (
-    ATTACKS,
-    CLASSIFIERS,
-    METRICS,
-    UTILITY,
-    Metric,
-    attack_words,
-    find,
-)
+from fpu.report.metrics import ATTACKS, CLASSIFIERS, METRICS, UTILITY, Metric, attack_words, find
 
 _ARROWS = {"higher": "↑ higher is better", "lower": "↓ lower is better", "": ""}
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import softmax
 
-from fpu.intervals import bootstrap, metric, missing, percentile
+from fpu.intervals import bootstrap, inside, metric, missing, percentile
 from fpu.utility import classifier
 
 BINS = 15  # of the calibration error
@@ -99,8 +99,7 @@ def _biased(value: float, replicates: np.ndarray, n: int) -> dict:
     """
     high = np.percentile(replicates, 97.5)
     bias = max(0.0, replicates.mean() - value)
-    low = value - (high - value) - 2 * bias
-    return metric(value, max(0.0, min(low, value)), min(1.0, max(high, value)), n)
+    return inside(value, value - (high - value) - 2 * bias, high, n)
 
 
 def _to_two(value: float, replicates: np.ndarray, n: int) -> dict:
