@@ -1,18 +1,10 @@
 """Benchmarks: measure what is claimed about speed, about the guarantee, and about the metrics.
 
     python -m experiments.bench --suite=engine --out=experiments/results/bench
-    python -m experiments.bench --suite=audit
     python -m experiments.bench --suite=fidelity --dataset=mnist --data_dir=FOLDER
-    python -m experiments.bench --suite=attacks --dataset=digits
-    python -m experiments.bench --suite=field --dataset=all --data_dir=FOLDER
-    python -m experiments.bench --suite=repeats
-    python -m experiments.bench --suite=stage --dataset=mnist --data_dir=FOLDER
-    python -m experiments.bench --suite=faults
-    python -m experiments.bench --suite=grid
-    python -m experiments.bench --suite=devices
 
-Writes SUITE.json, SUITE.md and, where there is one, SUITE.png into --out and prints the tables. Compare
-ratios, which are taken side by side, rather than times.
+Writes SUITE.json, SUITE.md and, where there is one, SUITE.png into --out and prints the tables. README.md says what
+each suite measures. Compare ratios, which are taken side by side, rather than times.
 """
 
 import importlib

@@ -96,10 +96,8 @@ def _utility(probabilities, labels, held, rng) -> dict:
     """metrics.judge of the pooled guesses, with every interval widened by the design effect of the folds."""
     row = metrics.judge(probabilities[None], labels, rng)
     wider = _design_effect(row["accuracy"], probabilities.argmax(1) == labels, held)
-    recall = {name: _widened(m, wider) for name, m in row["recall"].items()}
-    return {name: _widened(m, wider) for name, m in row.items() if name != "recall"} | {
-        "recall": recall
-    }
+    recall = {name: _widened(m, wider) for name, m in row.pop("recall").items()}
+    return {name: _widened(m, wider) for name, m in row.items()} | {"recall": recall}
 
 
 def _design_effect(pooled: dict, right: np.ndarray, held: np.ndarray) -> float:
@@ -127,14 +125,10 @@ def _nearest(embed, members, out, images, labels, seed) -> np.ndarray:
     """float [images of the fold]: distance to the nearest of as many synthetic images, class by class, as there are
     members.
     """
-    rng, chosen = np.random.default_rng([seed, 6]), []
-    for k, wanted in enumerate(np.bincount(members.labels)):
-        rows = np.flatnonzero(labels == k)
-        chosen.append(rng.permutation(rows)[:wanted])
-    real, fake = neighbours.on_distinct(
-        embed, members.images[out], images[np.concatenate(chosen).astype(int)]
-    )
-    return neighbours.distance(real, fake)
+    rng, wanted = np.random.default_rng([seed, 6]), np.bincount(members.labels)
+    rows = [rng.permutation(np.flatnonzero(labels == k))[:count] for k, count in enumerate(wanted)]
+    fake = images[np.concatenate(rows).astype(int)]
+    return neighbours.distance(*neighbours.on_distinct(embed, members.images[out], fake))
 
 
 def _coverage(embed, members: Members, near: np.ndarray) -> dict:

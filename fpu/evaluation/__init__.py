@@ -18,10 +18,10 @@ from fpu.evaluation import likeness
 from fpu.priors import Prior
 from fpu.privacy import attacks, samples_only, targets
 from fpu.utility import protocols
+from fpu.utility.protocols import LabelledImages
 
 _ATTACKED = {"quick": 1000, "full": 5000, "field": 5000}  # members, and as many others, at most
 
-LabelledImages = tuple[np.ndarray, np.ndarray]  # uint8 [n, H, W, C] and ints [n]
 Scores = dict[str, np.ndarray]  # float [n] by attack, higher = more like a member
 
 

@@ -94,11 +94,10 @@ def catches(kind: str, plan: Plan, count: int, alarm: float) -> dict[str, bool]:
     """{fault: whether an audit of this size would on average refute a plan that ran with it}: by an optimal attack."""
     power = audit.one_run_power if kind == "one_run" else audit.two_worlds_power
     claim = audit.claim(plan)
-    powers = {
-        name: power(count, claim, _claim_with(plan, share), 1 - alarm)
+    return {
+        name: max(power(count, claim, _claim_with(plan, share), 1 - alarm).values()) > claim.eps
         for name, share in FAULTS.items()
     }
-    return {name: max(bounds.values()) > claim.eps for name, bounds in powers.items()}
 
 
 @functools.lru_cache(maxsize=16)

@@ -26,7 +26,7 @@ def cells(axes: list[str], preset: str | None = None) -> list[settings.Options]:
     if preset is None:
         return _product(axes)
     settings.named("--preset=", preset, tuple(grids.GRIDS))
-    own = {axis.partition("=")[0]: axis.partition("=")[2] for axis in axes if "=" in axis}
+    own = dict(axis.split("=", 1) for axis in axes if "=" in axis)
     wrong = [axis for axis in axes if "=" not in axis]
     products = []
     for given in grids.GRIDS[preset]:
@@ -64,10 +64,8 @@ def _product(axes: list[str]) -> list[settings.Options]:
         except ValueError:
             kind = "bool, true or false" if kinds[name] is _yes else kinds[name].__name__
             raise InputError(f"--set={axis}: {name} is a {kind}") from None
-    combined = [
-        _options(dict(zip(values, combination, strict=True)))
-        for combination in itertools.product(*values.values())
-    ]
+    products = itertools.product(*values.values())
+    combined = [_options(dict(zip(values, product, strict=True))) for product in products]
     kept = [
         options
         for options in combined

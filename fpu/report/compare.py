@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fpu.baselines import BASELINES, RELEASES
+from fpu.intervals import missing
 from fpu.report import metrics, records
 from fpu.report.frame import Table, rounded
 from fpu.report.settings import by
@@ -80,7 +81,7 @@ def axis(run: dict, which: str) -> dict:
             ends = sorted(sign * m[k] for k in ("low", "high") if m.get(k) is not None)
             low, high = ends if len(ends) == 2 else (None, None)
             return {"value": sign * m["value"], "low": low, "high": high, "n": m.get("n")}
-    return {"value": None, "reason": "not in this record"}
+    return missing("not in this record")
 
 
 def difference(ours: Sequence[dict], theirs: Sequence[dict], read: Callable) -> dict | None:

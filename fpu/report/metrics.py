@@ -6,6 +6,7 @@ To add a metric, add its entry to METRICS. One that a record holds and METRICS d
 from collections.abc import Callable
 from typing import NamedTuple
 
+from fpu.intervals import missing
 from fpu.report import records
 
 FIDELITY, UTILITY = ("fidelity",), ("utility",)
@@ -48,11 +49,9 @@ class Metric(NamedTuple):
 
 def _over_one_shot(record: dict) -> dict:
     """Accuracy less that of draws from one release at the same eps, on the same members; no interval."""
-    ours, one_shot = (
-        records.metric(record, "utility", row, "accuracy") for row in ("synthetic", "one_shot")
-    )
+    ours, one_shot = records.pair(record, "utility", "one_shot", "accuracy")
     if not records.known(ours, one_shot):
-        return {"value": None, "reason": "no one-shot draws in this record"}
+        return missing("no one-shot draws in this record")
     return records.point(ours["value"] - one_shot["value"], ours["n"])
 
 
@@ -63,7 +62,7 @@ def _one_class(n_classes: int) -> float:
 
 def _strongest_attack(record: dict) -> dict:
     ranked = records.attacks(record)
-    return ranked[0][1] if ranked else {"value": None, "reason": "no attack in this record"}
+    return ranked[0][1] if ranked else missing("no attack in this record")
 
 
 _SHARE = {"scale": 100, "ends": (0, 1)}  # of images, in percent

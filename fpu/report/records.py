@@ -114,6 +114,11 @@ def metric(run: dict, *path: str) -> dict:
     return intervals.missing("not in this record")
 
 
+def pair(run: dict, section: str, beside: str, *path: str) -> tuple[dict, dict]:
+    """The metric at `path` of the synthetic images, and that of the row `beside`."""
+    return metric(run, section, "synthetic", *path), metric(run, section, beside, *path)
+
+
 def point(value: float, n: int | None = 1) -> dict:
     """A metric without an interval."""
     return {"value": value, "low": None, "high": None, "n": n}

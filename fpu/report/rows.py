@@ -80,10 +80,7 @@ def recall(record: dict) -> Rows | None:
     lines = []
     for key in _values((record["utility"].get("synthetic") or {}).get("recall")):
         name = names[int(key)] if key.isdecimal() and int(key) < len(names) else key
-        ours, floor = (
-            records.metric(record, "utility", row, "recall", key)
-            for row in ("synthetic", "members")
-        )
+        ours, floor = records.pair(record, "utility", "members", "recall", key)
         lines.append(Line(name, [(ours, 100), (floor, 100)], _bar(share, ours, floor, 1)))
     return Rows(("Class", "Synthetic", "Floor", "95 % intervals"), lines) if lines else None
 

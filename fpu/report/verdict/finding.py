@@ -39,13 +39,6 @@ def unit(record: dict) -> str:
     return "group" if name.startswith("group") else "image"  # a plan says "group of images"
 
 
-def pair(record: dict, section: str, beside: str, key: str) -> tuple[dict, dict]:
-    return (
-        records.metric(record, section, "synthetic", key),
-        records.metric(record, section, beside, key),
-    )
-
-
 def beside(m: dict, scale: float) -> str:
     """Where another run would lie, in brackets; empty where that is not known."""
     ends = another(m, scale)

@@ -74,9 +74,7 @@ def _private(record: dict) -> str:
 
 def _useful(record: dict) -> str:
     """What a program learns from them, beside the real members; by the mean over classes of their AUC."""
-    ours, floor = (
-        records.metric(record, "utility", row, "accuracy") for row in ("synthetic", "members")
-    )
+    ours, floor = records.pair(record, "utility", "members", "accuracy")
     if not records.known(ours, floor):
         return "whether they are useful was not measured"
     if utility(record).title.startswith("Cannot tell"):

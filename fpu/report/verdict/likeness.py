@@ -1,21 +1,21 @@
 """Whether the images repeat the members, look like real ones, and show their variety."""
 
 from fpu.report import records
-from fpu.report.verdict.finding import CLOSE, Finding, beside, high, low, pair, reason
+from fpu.report.verdict.finding import CLOSE, Finding, beside, high, low, reason
 from fpu.report.words import plural, spoken
 
 
 def fidelity(record: dict) -> Finding:
     """Copies first, since they improve all other numbers; then looks, then how much of the variety is there."""
     about = "Fidelity"
-    ours, real = pair(record, "fidelity", "real", "near_copies")
+    ours, real = records.pair(record, "fidelity", "real", "near_copies")
     if records.known(ours, real) and low(ours) > max(high(real), 0.01):
         text = (
             f"{spoken(ours, 100)} of the synthetic images are near copies of members."
             f" Of held-out real images, {spoken(real, 100)} are."
         )
         return Finding("bad", about, "It repeats its training images", text)
-    ours, real = pair(record, "fidelity", "real", "coverage")
+    ours, real = records.pair(record, "fidelity", "real", "coverage")
     if not records.known(ours, real):
         count = plural(record["data"].get("n_test") or 0, "test image")
         return Finding("plain", about, f"Cannot tell from {count}", reason(ours, real))
@@ -27,7 +27,7 @@ def fidelity(record: dict) -> Finding:
     if (record["fidelity"].get("features") or {}).get("network") == "random":
         text += " What is close is said by an untrained network, to which even noise may look like the real images."
         return Finding("plain", about, doubt, text)
-    inside, usual = pair(record, "fidelity", "real", "precision")
+    inside, usual = records.pair(record, "fidelity", "real", "precision")
     if records.known(inside, usual) and high(inside) < usual["value"] / 2:
         text += f" Of the synthetic images, {spoken(inside, 100)} lie among real ones."
         return Finding("bad", about, "Few look like real images", text)

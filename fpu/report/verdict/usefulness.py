@@ -2,14 +2,14 @@
 
 from fpu.baselines import OF_PRIOR
 from fpu.report import records
-from fpu.report.verdict.finding import CLOSE, Finding, beside, high, low, pair, reason
+from fpu.report.verdict.finding import CLOSE, Finding, beside, high, low, reason
 from fpu.report.words import plural, prior_name, released, spoken
 
 
 def utility(record: dict) -> Finding:
     """Accuracy of training on the synthetic images against training on the real members."""
     about = "Utility"
-    ours, floor = pair(record, "utility", "members", "accuracy")
+    ours, floor = records.pair(record, "utility", "members", "accuracy")
     if not records.known(ours, floor):
         return Finding("plain", about, "Usefulness was not measured", reason(ours, floor))
     text = (
@@ -53,7 +53,7 @@ def _untested(record: dict) -> int:
 def worth(record: dict) -> Finding | None:
     """Whether training paid: against one DP release at the same eps, with the prior and without, and its warm-up."""
     about, prior = "Was it worth training?", prior_name(record["config"])
-    ours, simple = pair(record, "utility", "one_shot", "accuracy")
+    ours, simple = records.pair(record, "utility", "one_shot", "accuracy")
     if not records.known(ours, simple):
         return None
     text = (
