@@ -20,6 +20,7 @@ import optax
 from fpu import models, training
 from fpu.dp import accounting
 from fpu.dp.plan import DPSGD, Plan
+from fpu.pipeline import train
 from fpu.privacy import audit
 from fpu.report import words
 
@@ -73,10 +74,7 @@ def trained(model: models.Model, plan: Plan, masks: np.ndarray, seed: int) -> np
     masks: bool [cells, units]; unit u is the only image of label u. Each cell has its own keys.
     """
     cells, units = masks.shape
-    rows = jnp.arange(units, dtype=jnp.int32)
-    pool = training.Pool(
-        jnp.zeros((units, 1, 1, 1), jnp.uint8), rows, rows[:, None], jnp.ones_like(rows)
-    )
+    pool = train.singles(jnp.zeros((units, 1, 1, 1), jnp.uint8), jnp.arange(units))
     secret, public = (
         jax.random.split(key, cells) for key in jax.random.split(jax.random.key(seed))
     )

@@ -1,6 +1,5 @@
 """What a step of training costs, measured on made-up images before anything is started: seconds and bytes."""
 
-import dataclasses
 import itertools
 import time
 from collections.abc import Callable
@@ -26,19 +25,13 @@ class Price(NamedTuple):
     flops: float = 0.0  # floating-point operations of one step of all cells, as XLA counts them
 
 
-def noiseless(plan: Plan) -> DPSGD | None:
-    """A plan's DP-SGD without its noise, which is each cell's own and no part of a program; or None."""
-    sgd = train.dpsgd(plan)
-    return None if sgd is None else dataclasses.replace(sgd, noise_multiplier=0.0)
-
-
 def stages(trainer: train.Trainer, plan: Plan, count: int = 1) -> list[Price]:
     """A price for each stage of a training under `plan`, with `count` cells side by side. Compiles all."""
     parts = []
     if isinstance(plan.stages[0], Release):
         on_draws = warmup.sgd(warmup.DRAWS, trainer.draw_steps)
         parts.append((trainer.draw_recipe, on_draws, warmup.step))
-    if sgd := noiseless(plan):
+    if sgd := train.noiseless(plan):
         parts.append((trainer.recipe, sgd, training.step))
     return [
         price(trainer.model, recipe, trainer.spec, sgd, count, step=step)
@@ -60,9 +53,7 @@ def most(trainer: train.Trainer, plan: Plan, limit: float | None = None) -> int:
 
 def blank(n: int, spec: models.Spec) -> training.Pool:
     """n black images, each a unit, of all classes in turn."""
-    numbers = jnp.arange(n)
-    images = jnp.zeros((n, *spec.shape), jnp.uint8)
-    return training.Pool(images, numbers % spec.n_classes, numbers[:, None], jnp.ones_like(numbers))
+    return train.singles(jnp.zeros((n, *spec.shape), jnp.uint8), jnp.arange(n) % spec.n_classes)
 
 
 def price(

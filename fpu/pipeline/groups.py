@@ -25,7 +25,7 @@ def program(job: jobs.Job) -> tuple:
     names += ("prior", "prior_version")
     units = data.units(job.dataset, job.split.members)[0].shape
     config = json.dumps([job.config[name] for name in names])
-    return config, job.spec, len(job.split.members), units, cost.noiseless(job.plan)
+    return config, job.spec, len(job.split.members), units, train.noiseless(job.plan)
 
 
 def reached(folder: pathlib.Path) -> tuple[int, ...]:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from fpu import data, training
@@ -62,11 +61,7 @@ def _members(job: Job, sample: Callable, key: jax.Array) -> training.Pool:
     """As many draws as there are units, of their classes: each draw a unit."""
     table, _ = data.units(job.dataset, job.split.members)
     labels = job.dataset.labels[job.split.members][table[:, 0]].astype(np.int32)
-    images = draw.draw(sample, key, labels, draw.CHUNK)
-    units = jnp.arange(len(labels))
-    return training.Pool(
-        jnp.asarray(images), jnp.asarray(labels), units[:, None], jnp.ones_like(units)
-    )
+    return train.singles(draw.draw(sample, key, labels, draw.CHUNK), labels)
 
 
 def _generator(job: Job, members: training.Pool, key: jax.Array, public: jax.Array) -> Any:

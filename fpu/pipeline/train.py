@@ -67,6 +67,13 @@ def pool(dataset: data.Dataset, indices: np.ndarray) -> training.Pool:
     return training.Pool(*(jnp.asarray(x) for x in arrays))
 
 
+def singles(images: Any, labels: Any) -> training.Pool:
+    """A pool of uint8 images [n, H, W, C] with labels ints [n], each a unit."""
+    rows = jnp.arange(len(labels))
+    units = rows[:, None], jnp.ones_like(rows)
+    return training.Pool(jnp.asarray(images), jnp.asarray(labels), *units)
+
+
 def run_to_end(stage: str, steps: int, fit: Callable[..., Iterator]) -> training.State:
     """The Follow that shows and keeps nothing."""
     del stage, steps
@@ -143,6 +150,12 @@ def dpsgd(plan: Plan) -> DPSGD | None:
     return next((stage for stage in plan.stages if isinstance(stage, DPSGD)), None)
 
 
+def noiseless(plan: Plan) -> DPSGD | None:
+    """A plan's DP-SGD without its noise, which is each cell's own and no part of a program; or None."""
+    sgd = dpsgd(plan)
+    return None if sgd is None else dataclasses.replace(sgd, noise_multiplier=0.0)
+
+
 def _on_draws(trainer, tasks, releases, follow, mesh, say) -> training.State:
     publics = [task.public_key for task in tasks]
     teacher, classes, due = trainer.teacher, trainer.spec.n_classes, progress.clock()
@@ -180,9 +193,7 @@ def _shared_plan(tasks: Sequence[Task]) -> Plan:
     plan = tasks[0].plan
     if all(task.plan == plan for task in tasks):
         return plan
-    return dataclasses.replace(
-        plan, stages=(dataclasses.replace(plan.sgd(), noise_multiplier=0.0),)
-    )
+    return dataclasses.replace(plan, stages=(noiseless(plan),))
 
 
 def _shared_pool(tasks: Sequence[Task]) -> training.Pool:

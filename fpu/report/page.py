@@ -79,9 +79,7 @@ def page(record: dict, samples_png_bytes: bytes | None) -> str:
     diverged, and there are no images to show or to judge.
     """
     data, unit = record["data"], verdict.unit(record)
-    per_class = zip(
-        data.get("class_names") or [], data.get("members_per_class") or [], strict=False
-    )
+    names, counts = (data.get(key) or [] for key in ("class_names", "members_per_class"))
     return _render(
         "run",
         title=verdict.headline(record),
@@ -95,7 +93,7 @@ def page(record: dict, samples_png_bytes: bytes | None) -> str:
         not_covered=[line.format(unit=unit) for line in NOT_COVERED],
         cost=list(_cost(record["cost"])),
         shape=words.shape_name(data["shape"]),
-        per_class=", ".join(f"{name}: {count:,}" for name, count in per_class),
+        per_class=", ".join(f"{k}: {n:,}" for k, n in zip(names, counts, strict=False)),
         settings=list(_flat(record["config"])),
     )
 

@@ -136,11 +136,9 @@ def roc(run: dict):
     if not (curves := _curves(run)[:_ATTACKS]):
         return None
     figure, axes = _grid(1, (3.6, 3.4), (2.6, 0.2))
-    looks = zip(plots.STYLES.values(), ("-", "--", ":", "-."), strict=False)
-    styles = [{"color": colour, "ls": dashes} for (colour, _), dashes in looks]
-    _roc(
-        axes[0], run["privacy"], [(*c, s) for c, s in zip(curves, styles, strict=False)], width=1.6
-    )
+    looks = zip(curves, plots.STYLES.values(), ("-", "--", ":", "-."), strict=False)
+    styled = [(*curve, {"color": colour, "ls": dashes}) for curve, (colour, _), dashes in looks]
+    _roc(axes[0], run["privacy"], styled, width=1.6)
     plots.legend(figure, axes)
     _rates(figure)
     return figure

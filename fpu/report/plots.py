@@ -207,11 +207,9 @@ def _best(head: str, runs, along: Callable, words: Callable) -> str:
         best = {}
         generators = [r for r in runs if r["config"]["model"] not in UNPROTECTED]
         for at, there in by(generators, along).items():
-            means = {
-                m: records.over_runs(map(metric.read, some)) for m, some in by(there, name).items()
-            }
-            values = [(mean["value"], model) for model, mean in means.items() if mean]
-            if values:
+            models = by(there, name).items()
+            means = ((records.over_runs(map(metric.read, some)), model) for model, some in models)
+            if values := [(mean["value"], model) for mean, model in means if mean]:
                 best[at] = max(values)
         if not best:
             continue

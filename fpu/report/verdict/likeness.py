@@ -34,9 +34,8 @@ def fidelity(record: dict) -> Finding:
     if low(ours) >= real["value"] - CLOSE:
         return Finding("good", about, "As varied as real images", text)
     if high(ours) >= low(real):
-        return Finding(
-            "plain", about, doubt, f"{text} It may be as varied as they are, or far less."
-        )
+        text += " It may be as varied as they are, or far less."
+        return Finding("plain", about, doubt, text)
     share = ours["value"] / real["value"]
     title = f"Shows {100 * share:.0f} % of the variety of real images"
     return Finding("fair" if share >= 0.5 else "bad", about, title, text)

@@ -25,9 +25,8 @@ def guarantee(record: dict) -> Finding:
             f"Whoever made these images claims (ε = {spent(eps)}, δ = {spent(privacy['delta'])}). What that protects"
             " is not known, and it was not checked here: attacks that fail do not prove it."
         )
-        return Finding(
-            "plain", "Privacy, not proved", f"Claimed by its maker: ε = {spent(eps)}", text
-        )
+        title = f"Claimed by its maker: ε = {spent(eps)}"
+        return Finding("plain", "Privacy, not proved", title, text)
     if math.isinf(eps):
         text = "ε = ∞: the synthetic images may reveal anything that is in the real ones."
         return Finding("bad", about, "No privacy guarantee", text)

@@ -30,9 +30,8 @@ def utility(record: dict) -> Finding:
     guessing = 1 / record["data"]["n_classes"]
     if records.known(balanced) and low(balanced) <= guessing:
         if high(balanced) > (guessing + floor["value"]) / 2:
-            return Finding(
-                "plain", about, doubt, f"{text} The interval holds guessing and far better."
-            )
+            text += " The interval holds guessing and far better."
+            return Finding("plain", about, doubt, text)
         return Finding("bad", about, "No more useful than guessing", text)
     points = 100 * (floor["value"] - ours["value"])
     if high(ours) < low(floor):
