@@ -1,10 +1,9 @@
-"""Records as a pandas frame, one row per run; from it tables of a row per model, eps and number of members, and CSV."""
+"""Tables of records: a row per model, eps and number of members; and all runs as CSV, a line per run."""
 
-from __future__ import annotations
-
+import math
 import statistics
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import rankdata
@@ -13,11 +12,9 @@ from fpu.baselines import BASELINES
 from fpu.dp.rounding import rounded_up
 from fpu.models import MODELS
 from fpu.report import budget, records
-from fpu.report.metrics import COLUMNS, FIDELITY, UTILITY, Metric, find
+from fpu.report.metrics import COLUMNS, FIDELITY, UTILITY, find
+from fpu.report.settings import by
 from fpu.report.words import decimals, grid, interval, model_name, number, plural, shape_name, value
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 ORDER = (*MODELS, "", *BASELINES)  # "": any other model
 HEADER = ("model", "ε", "n", "runs", *(metric.column for metric in COLUMNS), "steps", "seconds")
@@ -28,7 +25,7 @@ LEGEND = (
     " members; over one-shot: points above draws of one release at the same ε, run by run."
     " attack AUC: of the strongest attack; 0.5 is guessing."
 )
-_ROW = ["dataset", "n", "rank", "model", "rounded"]  # runs that share these share a row
+_NAMES = ("dataset", "model", "eps", "delta", "n", "seed")  # columns of the CSV before metrics
 
 
 class Table(NamedTuple):
@@ -38,43 +35,6 @@ class Table(NamedTuple):
     header: tuple[str, ...]
     rows: list[list[str]]
     notes: list[str]
-
-
-def frame(runs: Sequence[dict]) -> pd.DataFrame:
-    """One row per run, sorted as tables are: by data set, n, model (baselines last) and eps (infinity last).
-
-    The index is the place in `runs`. A metric is three columns (NAME, NAME_low, NAME_high), NaN where it has no value.
-    """
-    rows = []
-    for run in runs:
-        config, data, cost = run["config"], run["data"], run["cost"]
-        metrics = {_name(metric): records.wide(metric.read(run)) for metric in COLUMNS}
-        rows.append(
-            {
-                "dataset": data["name"],
-                "model": model_name(config),
-                "eps": records.eps(run),
-                "delta": run["privacy"]["delta"],
-                "n": data["n_members"],
-                "seed": config.get("seed"),
-                **{
-                    name + end: metric.get(key)
-                    for name, metric in metrics.items()
-                    for end, key in (("", "value"), ("_low", "low"), ("_high", "high"))
-                },
-                "seconds": (cost.get("seconds") or {}).get("total"),
-                "steps": cost.get("steps") or 0,
-                "diverged": "diverged" in run,
-                "rank": rank(run),
-                "rounded": rounded(run),
-            }
-        )
-    import pandas as pd  # takes a second: only where tables are made
-
-    table = pd.DataFrame(rows).astype({"seed": "Int64"})
-    numeric = [name + end for name in map(_name, COLUMNS) for end in ("", "_low", "_high")]
-    table[[*numeric, "seconds"]] = table[[*numeric, "seconds"]].astype(float)
-    return table.sort_values([*_ROW, "seed"], kind="stable", na_position="first")
 
 
 def rounded(run: dict) -> float:
@@ -89,10 +49,40 @@ def rank(run: dict) -> int:
 
 
 def csv(runs: Sequence[dict]) -> str:
-    """One line for each run: what it is, and value, low and high of every metric of the tables."""
-    table = frame(runs)
-    table = table.drop(columns=["steps", "diverged", "rank", "rounded"])
+    """One line for each run, sorted as tables are: what it is, and value, low and high of each metric of the tables."""
+    import pandas as pd  # takes a second
+
+    table = pd.DataFrame(map(_facts, sorted(runs, key=_order)))
+    numeric = [column for column in table if column not in _NAMES]
+    table = table.astype({"seed": "Int64"} | dict.fromkeys(numeric, float))
     return table.to_csv(index=False, lineterminator="\n")
+
+
+def _facts(run: dict) -> dict:
+    """A run's line of the CSV. A metric is three columns (NAME, NAME_low, NAME_high), empty where it has no value."""
+    data, config = run["data"], run["config"]
+    about = data["name"], model_name(config), records.eps(run), run["privacy"]["delta"]
+    facts = dict(zip(_NAMES, (*about, data["n_members"], config.get("seed")), strict=True))
+    for metric in COLUMNS:
+        name, m = metric.column.removesuffix(" %").replace(" ", "_"), records.wide(metric.read(run))
+        facts |= {name: m.get("value"), f"{name}_low": m.get("low"), f"{name}_high": m.get("high")}
+    return facts | {"seconds": _seconds(run)}
+
+
+def _place(run: dict) -> tuple:
+    """By data set, n, model (baselines last) and eps (infinity last): runs that share it share a row of a table."""
+    data, model = run["data"], model_name(run["config"])
+    return data["name"], data["n_members"], rank(run), model, rounded(run)
+
+
+def _order(run: dict) -> tuple:
+    """The order of runs: by `_place`, then by seed, those without one first."""
+    seed = run["config"].get("seed")
+    return (*_place(run), -1 if seed is None else seed)
+
+
+def _seconds(run: dict) -> float | None:
+    return (run["cost"].get("seconds") or {}).get("total")
 
 
 def markdown(runs: Sequence[dict]) -> str:
@@ -109,48 +99,29 @@ def printed(head: Sequence[str], several: Sequence[Table], end: Sequence[str] = 
 
 
 def tables(runs: Sequence[dict]) -> list[Table]:
-    """One table per data set, sorted as `frame` is."""
+    """One table per data set: a row for each model, eps and number of members."""
     result = []
-    for name, rows in frame(runs).groupby("dataset"):
-        on_data = [runs[i] for i in rows.index]
-        data = on_data[0]["data"]
+    for name, some in by(sorted(runs, key=_order), lambda run: run["data"]["name"]).items():
+        data, rows = some[0]["data"], list(by(some, _place).values())
         classes = plural(data["n_classes"], "class", "classes")
-        notes = [
-            *_diverged(rows),
-            *_crossings(rows, runs),
-            *budget.notes(on_data),
-            *_agreement(on_data),
-        ]
+        notes = [*_diverged(rows), *_crossings(some), *budget.notes(some), *_agreement(some)]
         caption = f"{name}: {classes}, {shape_name(data['shape'])}"
-        body = [_row(cell, runs) for _, cell in rows.groupby(_ROW)]
-        result.append(Table(caption, HEADER, body, notes))
+        result.append(Table(caption, HEADER, list(map(_row, rows)), notes))
     return result
 
 
-def _name(metric: Metric) -> str:
-    """The column of a metric in the frame: 'accuracy', 'over_one-shot', 'KID'."""
-    return metric.column.removesuffix(" %").replace(" ", "_")
-
-
-def _row(rows: pd.DataFrame, runs: Sequence[dict]) -> list[str]:
-    """The cells of the runs that share a row. rows: theirs of `frame`."""
-    first, shown = rows.iloc[0], [runs[i] for i in rows.index]
-    metrics = [
-        _mean(list(map(metric.read, shown)), metric.column_scale or metric.scale)
-        for metric in COLUMNS
-    ]
-    steps = rows["steps"].to_list()
-    steps = "–".join(f"{count:,}" for count in sorted({min(steps), max(steps)}))
-    times = rows["seconds"].dropna().to_list()
-    seconds = f"{statistics.fmean(times):,.0f}" if times else "–"
+def _row(runs: Sequence[dict]) -> list[str]:
+    """The cells of the runs that share a row."""
+    steps = [run["cost"].get("steps") or 0 for run in runs]
+    times = [t for t in map(_seconds, runs) if t is not None and not math.isnan(t)]
     return [
-        first["model"],
-        number(first["rounded"]),
-        f"{first['n']:,}",
-        str(len(rows)),
-        *metrics,
-        steps,
-        seconds,
+        model_name(runs[0]["config"]),
+        number(rounded(runs[0])),
+        f"{runs[0]['data']['n_members']:,}",
+        str(len(runs)),
+        *(_mean(list(map(m.read, runs)), m.column_scale or m.scale) for m in COLUMNS),
+        "–".join(f"{count:,}" for count in sorted({min(steps), max(steps)})),
+        f"{statistics.fmean(times):,.0f}" if times else "–",
     ]
 
 
@@ -168,29 +139,26 @@ def _mean(metrics: list[dict], scale: float) -> str:
     return text if count == len(metrics) else f"{text} ({count} of {len(metrics)})"
 
 
-def _diverged(rows: pd.DataFrame) -> list[str]:
+def _diverged(rows: Sequence[Sequence[dict]]) -> list[str]:
     """A line for each row of the table that lacks runs which diverged: its mean is of the better runs alone."""
     lines = []
-    for _, cell in rows.groupby(_ROW):
-        if count := cell["diverged"].to_list().count(True):
-            first = cell.iloc[0]
+    for runs in rows:
+        if count := sum("diverged" in run for run in runs):
+            model, n = model_name(runs[0]["config"]), runs[0]["data"]["n_members"]
             lines.append(
-                f"{first['model']} at ε = {number(first['rounded'])}, n = {first['n']:,}:"
-                f" training diverged in {count} of {plural(len(cell), 'run')}, which made no images."
+                f"{model} at ε = {number(rounded(runs[0]))}, n = {n:,}:"
+                f" training diverged in {count} of {plural(len(runs), 'run')}, which made no images."
             )
     return lines
 
 
-def _crossings(rows: pd.DataFrame, runs: Sequence[dict]) -> list[str]:
+def _crossings(runs: Sequence[dict]) -> list[str]:
     """Where training pays: a line for each n and model that was compared with one-shot draws."""
-    lines = []
-    compared = rows.loc[np.isfinite(rows["over_one-shot"])]
-    gain = find(UTILITY, "over_one_shot").read
-    for (n, model), cells in compared.groupby(["n", "model"]):
-        gains = {
-            eps: records.over_runs(gain(runs[i]) for i in cell.index)
-            for eps, cell in cells.groupby("rounded")
-        }
+    lines, gain = [], find(UTILITY, "over_one_shot").read
+    compared = [run for run in runs if records.known(gain(run))]
+    models = by(compared, lambda run: (run["data"]["n_members"], model_name(run["config"])))
+    for (n, model), some in sorted(models.items()):
+        gains = {eps: records.over_runs(map(gain, cell)) for eps, cell in by(some, rounded).items()}
         ahead = [eps for eps, mean in gains.items() if mean and (mean["low"] or 0) > 0]
         first = f"first at ε = {min(ahead):g}" if ahead else "at none of them"
         lines.append(
