@@ -9,6 +9,7 @@ import math
 import pathlib
 import tempfile
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Any
 
 import jax
@@ -22,6 +23,7 @@ from fpu.dp.plan import Plan, Release
 from fpu.pipeline import generator, jobs, settings, workdir
 from fpu.privacy import audit
 from fpu.report import plots, words
+from fpu.report.settings import by
 
 PER_CLASS = (5, 10, 50)  # members
 SEEDS = (0, 1)
@@ -181,11 +183,10 @@ def figure(result: dict) -> Figure:
 
 
 def _panel(ax: Axes, rows: list[dict], private: bool) -> None:
-    for model, scratch in dict.fromkeys((r["model"], r["from_scratch"]) for r in rows):
+    for (model, scratch), some in by(rows, itemgetter("model", "from_scratch")).items():
         best: dict[int, float] = {}
-        for r in rows:
-            aucs = _values(r["auc"])
-            if (r["model"], r["from_scratch"]) == (model, scratch) and aucs:
+        for r in some:
+            if aucs := _values(r["auc"]):
                 best[r["n"]] = max(best.get(r["n"], 0.0), float(np.mean(aucs)))
         dashed = scratch and private
         ax.plot(

@@ -23,6 +23,7 @@ from collections.abc import Callable
 
 from fpu.pipeline import signals
 from fpu.report import words
+from fpu.report.settings import by
 
 MODELS = ("vae", "gan", "ddpm")
 KILLS = (signal.SIGKILL,) * 15 + (signal.SIGTERM,) * 3
@@ -140,9 +141,7 @@ def _release(files: dict[str, str]) -> dict[str, str]:
 def table(result: dict) -> str:
     """A row for each model and signal: kills, where they struck, and in how many of them all was right."""
     rows = []
-    kinds = dict.fromkeys((r["model"], r["signal"]) for r in result["rows"])
-    for model, kind in kinds:
-        trials = [r for r in result["rows"] if (r["model"], r["signal"]) == (model, kind)]
+    for (model, kind), trials in by(result["rows"], lambda r: (r["model"], r["signal"])).items():
         places = [r["place"] for r in trials]
         stopped = sum(r["message"] and r["code"] == signals.CODE for r in trials)
         rows.append(

@@ -12,6 +12,7 @@ import dataclasses
 import functools
 import time
 from collections.abc import Callable
+from operator import itemgetter
 
 import jax
 import numpy as np
@@ -21,6 +22,7 @@ from fpu.baselines import Baseline
 from fpu.fidelity import features
 from fpu.pipeline import draw, jobs, settings, train
 from fpu.report import words
+from fpu.report.settings import by
 from fpu.utility import protocols
 
 MODEL = "ddpm"
@@ -146,18 +148,11 @@ def _judge(job: jobs.Job) -> tuple[Callable, str]:
 
 def table(result: dict) -> str:
     """A row for each n, eps, share and kind: its accuracy, and the gain on the whole budget in the release."""
-    rows, base = result["rows"], {}
-    for one in rows:
-        if one["trained"] == "none":
-            base[one["seed"], one["n"], one["eps"]] = one
+    rows, block = result["rows"], itemgetter("seed", "n", "eps")
+    base = {block(one): one for one in rows if one["trained"] == "none"}
     shown = []
-    for kind in dict.fromkeys(tuple(one[name] for name in FACTS[1:]) for one in rows):
-        mine = [one for one in rows if tuple(one[name] for name in FACTS[1:]) == kind]
-        gains = [
-            [one[name] - base[one["seed"], one["n"], one["eps"]][name] for one in mine]
-            for name in METRICS
-        ]
-        n, eps, share, trained = kind
+    for (n, eps, share, trained), mine in by(rows, itemgetter(*FACTS[1:])).items():
+        gains = [[one[name] - base[block(one)][name] for one in mine] for name in METRICS]
         shown.append(
             [f"{n:,}", f"{eps:g}", f"{share:g}", trained, str(len(mine))]
             + [words.number(float(np.mean([one[name] for one in mine]))) for name in METRICS]

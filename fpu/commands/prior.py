@@ -12,7 +12,6 @@ import hashlib
 import pathlib
 import shutil
 import time
-from typing import Any
 
 import numpy as np
 from absl import flags
@@ -95,11 +94,8 @@ def clear() -> str:
 
 def main(_: list[str]) -> None:
     """Do what the flags say."""
-    given: Any = flags.FLAGS
-    if given["clear"].value:
+    given = flags.FLAGS
+    if given.clear:
         print(clear())
-        return
-    prior, side, steps, seed, out = (
-        given[name].value for name in ("prior", "side", "steps", "seed", "out")
-    )
-    print(train(prior, side, steps, seed, out))
+    else:
+        print(train(given.prior, given.side, given.steps, given.seed, given.out))

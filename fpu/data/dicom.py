@@ -45,10 +45,8 @@ def _pixels(pydicom, header) -> np.ndarray:
     stored = np.array([0, 2 ** int(header.BitsStored) - 1], float)
     stored -= signed * 2 ** (int(header.BitsStored) - 1)
     values = pydicom.pixels.apply_modality_lut(header.pixel_array, header).astype(float)
-    slope, intercept = (
-        float(header.get(f"Rescale{name}", default))
-        for name, default in (("Slope", 1), ("Intercept", 0))
-    )
+    slope = float(header.get("RescaleSlope", 1))
+    intercept = float(header.get("RescaleIntercept", 0))
     whole = np.sort(slope * stored + intercept)  # of all values that can be stored
     light = _windowed(values, *_window(header, whole))
     if header.PhotometricInterpretation == "MONOCHROME1":  # the lowest value is white

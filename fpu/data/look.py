@@ -3,8 +3,6 @@
 For the data holder alone: these lines are computed from the images without noise.
 """
 
-import collections
-
 import numpy as np
 
 from fpu.data.dataset import Dataset
@@ -55,20 +53,14 @@ def _copies(dataset: Dataset, split: Split, keys: np.ndarray) -> list[str]:
     members = split.members
     # A copy within a group is protected with it: of each group every image counts once.
     owner = members if dataset.groups is None else dataset.groups[members]
-    owners = collections.Counter(
-        key for key, _ in set(zip(keys[members].tolist(), owner.tolist(), strict=True))
-    )
-    copied = [count for count in owners.values() if count > 1]
-    if copied:
+    owners = _each(keys[members], owner)
+    if len(copied := owners[owners > 1]):
         lines.append(
             f"{len(copied):,} images are there more than once among the members, up to {max(copied):,} times. The "
             f"guarantee is for one {dataset.unit}: a person whose image is there {max(copied):,} times has "
             f"{max(copied):,} times the eps; remove copies, or give them one group"
         )
-    labels = collections.defaultdict(set)
-    for key, label in zip(keys.tolist(), dataset.labels.tolist(), strict=True):
-        labels[key].add(label)
-    if twofold := sum(len(some) > 1 for some in labels.values()):
+    if twofold := int((_each(keys, dataset.labels) > 1).sum()):
         lines.append(
             f"{twofold:,} images are there under several classes: what a class is, is unclear"
         )
@@ -80,6 +72,12 @@ def _copies(dataset: Dataset, split: Split, keys: np.ndarray) -> list[str]:
                 "there flatters the generator, and attacks look weaker than they are"
             )
     return lines
+
+
+def _each(keys: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """How many different values of `others` each distinct key stands beside."""
+    pairs = np.unique(np.stack([keys, others]), axis=1)
+    return np.unique(pairs[0], return_counts=True)[1]
 
 
 def _pixels(dataset: Dataset, split: Split) -> list[str]:
