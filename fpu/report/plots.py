@@ -7,6 +7,7 @@ it say what real images would give. Every model has its own colour and marker.
 import io
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from textwrap import fill, shorten
 
@@ -106,11 +107,11 @@ def figure(runs: Sequence[dict], against: str = "eps"):
       against: "eps", with a column for each n; or "n", with a column for each eps.
     """
     along, across = (rounded, count) if against == "eps" else (count, rounded)
-    columns = sorted({across(r) for r in runs})
+    columns = dict(sorted(by(runs, across).items()))
     if against == "n":  # a column with one count shows no dependence on it
-        counts = {c: len({along(r) for r in runs if across(r) == c}) for c in columns}
-        columns = [c for c in columns if counts[c] > 1] or columns
-        runs = [r for r in runs if across(r) in columns]
+        several = {c: some for c, some in columns.items() if len(set(map(along, some))) > 1}
+        columns = several or columns
+        runs = [r for some in columns.values() for r in some]
     names = [model for _, model in sorted({(rank(r), name(r)) for r in runs})]
     rows = [metric for metric in PLOTTED if any(records.known(metric.read(r)) for r in runs)]
     rows = rows or list(PLOTTED)[:1]  # where every run diverged: empty, but a picture
@@ -121,9 +122,8 @@ def figure(runs: Sequence[dict], against: str = "eps"):
     ticks = [*finite, *([end] if any(math.isinf(along(r)) for r in runs) else [])]
     step = min([1.06, *(math.exp(0.3 * math.log(b / a) / len(names)) for a, b in pairwise(ticks))])
     for metric, line in zip(rows, axes, strict=True):
-        for column, ax in zip(columns, line, strict=True):
-            shown = [r for r in runs if across(r) == column]
-            _panel(ax, metric, shown, names, (along, end), step)
+        for some, ax in zip(columns.values(), line, strict=True):
+            _panel(ax, metric, some, names, (along, end), step)
             log_axis(ax, ticks, [f"{t:,g}" if t in finite else "∞" for t in ticks])
             plain(ax)
         line[0].set_ylabel(f"{metric.axis}: {metric.plot}", fontsize=8)
@@ -138,20 +138,21 @@ def figure(runs: Sequence[dict], against: str = "eps"):
 
 def _panel(ax, metric: Metric, runs, names, place, step: float) -> None:
     """One metric in one column: a line per model, a step from the next, and what real images give."""
+    models = by(runs, name)
     for i, model in enumerate(names):
-        shown = [r for r in runs if name(r) == model]
-        if shown:
+        if some := models.get(model):
             shift = step ** (i - len(names) / 2)  # so that intervals do not hide each other
-            line(ax, shown, metric.read, metric.scale, (*place, shift), model, style(shown))
+            line(ax, some, metric.read, metric.scale, (*place, shift), model, style(some))
     if metric in AXES["utility"]:
         dotted = {"color": "#666666", "marker": "|", "ms": 5, "lw": 0.8, "ls": "-."}
-        rival = _row(metric, "private_classifier")
+        rival = partial(metric.read, row="private_classifier")
         line(ax, runs, rival, metric.scale, (*place, 1), "private classifier", dotted)
     dashes = {"members": "--", "all_real": ":", "real": (0, (5, 4))}
     for row, words in REFERENCES[metric.axis].items():
         real = {"color": DARK, "lw": 0.9, "ls": dashes[row]}
         if place[0] is count:  # what real images give depends on how many there are
-            line(ax, runs, _row(metric, row), metric.scale, (*place, 1), words, real)
+            read = partial(metric.read, row=row)
+            line(ax, runs, read, metric.scale, (*place, 1), words, real)
         elif mean := records.over_runs([metric.read(r, row) for r in runs]):
             ax.axhline(metric.scale * mean["value"], label=words, **real)
     if metric.axis == "privacy" and metric.chance:
@@ -159,10 +160,6 @@ def _panel(ax, metric: Metric, runs, names, place, step: float) -> None:
     if metric.key == "kid":
         ax.set_yscale("symlog", linthresh=0.1)
     ax.set_ylim(*metric.plot_ends)  # intervals of two runs are wide: they may leave the picture
-
-
-def _row(metric: Metric, row: str) -> Callable[[dict], dict]:
-    return lambda run: metric.read(run, row)
 
 
 def points(runs: Sequence[dict], read: Callable, along: Callable) -> list[tuple]:
