@@ -33,7 +33,8 @@ def measure(say: Callable[[str], None], name: str, data_dir: str | None) -> dict
             continue
         rows.append(ceiling(dataset))
         say(f"field: {rows[-1]['dataset']}: {rows[-1]['seconds']:.0f} s")
-    facts = {"dataset": name, "device": jax.devices()[0].device_kind}
+    whose = name if name == "all" else rows[0]["dataset"]  # not the path of a file
+    facts = {"dataset": whose, "device": jax.devices()[0].device_kind}
     return facts | {"steps": STEPS, "seeds": field.SEEDS, "rows": rows}
 
 

@@ -22,6 +22,7 @@ from fpu.priors import matched
 from fpu.training import warmup
 
 WARMUP, DP_SGD = "warmup", "0"  # names of the stages, and of their checkpoints' folders
+TONED = 500  # images by which the grey levels of a model are compared to those of its draws
 
 # Runs `fit(restore=...)` to its end and returns its last State: (stage, steps, fit).
 Follow = Callable[[str, int, Callable[..., Iterator[tuple[int, training.State]]]], training.State]
@@ -92,11 +93,14 @@ def train(
 
     say: called with one line before and in each long part but the training itself.
     """
-    plan, params, releases = tasks[0].plan, None, []
+    plan, params, releases, held = tasks[0].plan, None, [], {}
     if isinstance(plan.stages[0], Release):
         say("release: noised sums of the members")
         releases = [release(trainer.teacher, task) for task in tasks]
-        params = _averaged(_on_draws(trainer, tasks, releases, follow, mesh, say), len(tasks))
+        drawn = _drawn(trainer, tasks, releases, say)
+        params = _averaged(_on_draws(trainer, tasks, drawn, follow, mesh), len(tasks))
+        if trainer.prior is not None:
+            held = {"release": _toned(trainer, tasks, releases, drawn, params)}
     warmed, sgd = params, dpsgd(plan)
     if sgd is not None:
         fit = functools.partial(
@@ -110,8 +114,8 @@ def train(
             start=params,
         )
         params = _averaged(follow(DP_SGD, sgd.steps, fit), len(tasks))
-    warmed = None if sgd is None else _with_release(trainer, warmed, releases)
-    return Trained(_with_release(trainer, params, releases), releases, warmed)
+    warmed = None if sgd is None or warmed is None else {**warmed, **held}
+    return Trained({**params, **held}, releases, warmed)
 
 
 def sampler(trainer: Trainer, params: Any) -> Callable[[jax.Array, jax.Array], Any]:
@@ -125,11 +129,24 @@ def sampler(trainer: Trainer, params: Any) -> Callable[[jax.Array, jax.Array], A
     return functools.partial(matched.sample, trainer.prior, params["release"], sample)
 
 
-def _with_release(trainer: Trainer, params: Any, releases: list) -> Any:
-    """Parameters of a group and, where the model's images are matched to it, the release that taught each."""
-    if params is None or trainer.prior is None or not releases:
-        return params
-    return {**params, "release": stacked(releases)}
+def _toned(
+    trainer: Trainer, tasks: Sequence[Task], releases: list, drawn: list, params: Any
+) -> Any:
+    """The releases, stacked, each with the tones (matched.py) by which its model's images get those of its draws.
+
+    They are settled before DP-SGD, so that what it teaches of brightness is kept.
+    """
+    labels = np.arange(TONED, dtype=np.int32) % trainer.spec.n_classes
+    toned = []
+    for task, one, own, held in zip(tasks, drawn, each(params), releases, strict=True):
+        key = jax.random.fold_in(task.public_key, 7)
+        try:
+            images = draw.draw(draw.sampler(trainer.model, own), key, labels, draw.CHUNK)
+            tones = matched.tones(matched.histogram(images), matched.histogram(one.images))
+        except draw.Diverged:  # whoever draws next will tell
+            tones = np.linspace(0.0, 1.0, matched.LEVELS, dtype=np.float32)
+        toned.append({**held, "tones": tones})
+    return stacked(toned)
 
 
 def release(teacher: Baseline, task: Task) -> Any:
@@ -156,8 +173,8 @@ def noiseless(plan: Plan) -> DPSGD | None:
     return None if sgd is None else dataclasses.replace(sgd, noise_multiplier=0.0)
 
 
-def _on_draws(trainer, tasks, releases, follow, mesh, say) -> training.State:
-    publics = [task.public_key for task in tasks]
+def _drawn(trainer, tasks, releases, say) -> list[training.Pool]:
+    """Draws of each release."""
     teacher, classes, due = trainer.teacher, trainer.spec.n_classes, progress.clock()
     of = f" for each of {len(tasks)} models" if len(tasks) > 1 else ""
 
@@ -165,12 +182,15 @@ def _on_draws(trainer, tasks, releases, follow, mesh, say) -> training.State:
         if due(images == warmup.DRAWS):
             say(f"draws of the release: {images:,} of {warmup.DRAWS:,}{of}")
 
-    drawn = [
-        warmup.draws(teacher, one, classes, jax.random.fold_in(public, 5), done=done)
-        for one, public in zip(releases, publics, strict=True)
+    return [
+        warmup.draws(teacher, one, classes, jax.random.fold_in(task.public_key, 5), done=done)
+        for one, task in zip(releases, tasks, strict=True)
     ]
+
+
+def _on_draws(trainer, tasks, drawn, follow, mesh) -> training.State:
     pools = distributed.broadcast(stacked(drawn))
-    keys = jnp.stack([jax.random.fold_in(public, 4) for public in publics])
+    keys = jnp.stack([jax.random.fold_in(task.public_key, 4) for task in tasks])
     recipe, steps = trainer.draw_recipe, trainer.draw_steps
     fit = functools.partial(warmup.pretrain, trainer.model, recipe, pools, keys, steps, mesh=mesh)
     return follow(WARMUP, steps, fit)

@@ -148,6 +148,8 @@ def _check_release(generator: Generator, labels: jax.Array) -> None:
         codes = draws.codes(draws.on_host(held), jax.random.key(0), np.asarray(labels))
         if codes.shape != (2, len(generator.prior.within)):
             raise ValueError(f"its codes are {codes.shape[1:]}")
+        if held["tones"].shape != (matched.LEVELS,):
+            raise ValueError(f"its tones are {held['tones'].shape}")
 
 
 def _facts(path: Path, find: Find) -> Generator:

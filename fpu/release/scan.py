@@ -17,7 +17,7 @@ IMAGES, PICTURE, GUARANTEE = "synthetic.npz", "samples.png", card.GUARANTEE
 FILES = (IMAGES, formats.LABELS, PICTURE, generators.NUMBERS, generators.FACTS, GUARANTEE)
 TEXTS = ("PRIVACY.md", card.README, card.REGISTRY)
 # Of a model: its own, and the numbers of the release to which its images are matched.
-_OF_A_MODEL = ("private", "public", *(f"release/{name}" for name in MIXTURE))
+_OF_A_MODEL = ("private", "public", *(f"release/{name}" for name in (*MIXTURE, "tones")))
 
 
 def scan(folder: Path, find: generators.Find = generators.BUILT_IN) -> None:

@@ -107,7 +107,7 @@ def prior_name(config: dict) -> str:
 
 def lineage(config: dict) -> str:
     """What taught what: 'release of class means in the space of glyphs -> 10,000 draws -> DDPM, 1,000 steps; no
-    DP-SGD', and how many images are drawn for each that is kept;
+    DP-SGD', and where its images are matched, that they are;
     '' where no model was taught by draws, and none are handed out.
     """
     model, share = str(config["model"]), config.get("warmup_share") or 0
@@ -119,7 +119,9 @@ def lineage(config: dict) -> str:
     steps = f", {config['draw_steps']:,} steps" if config.get("draw_steps") else ""
     dpsgd = f"then {config['steps']:,} steps of DP-SGD" if config.get("steps") else "no DP-SGD"
     each = config.get("drawn_for_each")
-    kept = f"; {each} images drawn for each that is kept, by the release" if each else ""
+    kept = (
+        f"; grey levels as in the draws, {each} images drawn for each that is kept" if each else ""
+    )
     return f"{released(config)} -> {draws} -> {model.upper()}{steps}; {dpsgd}{kept}"
 
 

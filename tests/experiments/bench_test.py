@@ -26,6 +26,7 @@ from experiments.suites import (
     timing,
 )
 from fpu import InputError, models
+from fpu.data import npz
 from fpu.pipeline import cost
 
 
@@ -238,3 +239,11 @@ def test_field_has_a_ceiling_for_each_data_set(run_suite, monkeypatch):
     found = field.measure(lines.append, "all", None)
     assert [row["dataset"] for row in found["rows"]] == ["digits"]
     assert sum("left out" in line for line in lines) == 3
+
+
+def test_field_calls_a_file_by_its_name(tmp_path, monkeypatch):
+    arrays = {"images": np.zeros((20, 8, 8), np.uint8), "labels": np.arange(20) % 2}
+    splits = {f"{split}_{part}": x for split in npz.SPLITS for part, x in arrays.items()}
+    np.savez(tmp_path / "draws.npz", **splits)
+    monkeypatch.setattr(field, "ceiling", lambda dataset: {"dataset": dataset.name, "seconds": 0.0})
+    assert field.measure(print, str(tmp_path / "draws.npz"), None)["dataset"] == "draws"

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import linear_prior
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fpu.priors import draws, matched
 
@@ -23,9 +25,9 @@ def drawn(key, labels):
     return jnp.asarray(linear_prior.decode(codes), jnp.float32) / 255
 
 
-def kept(draw=drawn, labels=LABELS):
-    key = jax.random.key(3)
-    return np.asarray(matched.sample(linear_prior.make(), params(), draw, key, labels))
+def kept(draw=drawn, labels=LABELS, release=None):
+    key, release = jax.random.key(3), release or params()
+    return np.asarray(matched.sample(linear_prior.make(), release, draw, key, labels))
 
 
 def test_images_of_each_class_are_the_assignment_nearest_in_all():
@@ -67,6 +69,36 @@ def test_a_model_that_mixes_its_classes_up_is_put_right():
     codes = linear_prior.encode(np.round(255 * kept(mixed, labels)))
     nearest = codes[:, None] - linear_prior.encode(linear_prior.decode(means))
     assert (np.square(nearest).sum(2).argmin(1) == labels).mean() > 0.85
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 4))
+def test_tones_give_a_smooth_model_the_grey_levels_of_its_draws(seed, power):
+    rng = np.random.default_rng(seed)
+    drawn = np.where(rng.random(20_000) < 0.8, 0, rng.integers(0, 256, 20_000)).astype(np.uint8)
+    smooth = np.round(255 * (np.sort(drawn) / 255) ** (1 / power) * 0.9 + 9).astype(np.uint8)
+    tones = matched.tones(matched.histogram(smooth), matched.histogram(drawn))
+    assert (tones.shape, tones.dtype) == ((256,), np.float32)
+    assert (np.diff(tones) >= 0).all()
+    assert tones.min() >= 0
+    assert tones.max() <= 1
+    values, counts = np.unique(smooth, return_counts=True)
+    middle = (np.cumsum(counts) - counts / 2) / len(smooth)
+    oracle = np.quantile(drawn, middle, method="inverted_cdf")
+    np.testing.assert_array_equal(np.round(255 * tones[values]), oracle)
+
+
+def test_tones_of_equal_histograms_change_nothing():
+    levels = np.random.default_rng(0).integers(1, 9, 256)
+    np.testing.assert_array_equal(
+        np.round(255 * matched.tones(levels, levels)).astype(int), np.arange(256)
+    )
+
+
+def test_a_model_is_matched_by_its_images_in_the_tones_of_its_draws():
+    tones = np.linspace(1, 0, 256, dtype=np.float32)  # a negative, to be seen
+    images = kept(release=params() | {"tones": tones})
+    negatives = kept(lambda key, labels: 1 - np.round(255 * drawn(key, labels)) / np.float32(255))
+    np.testing.assert_allclose(images, negatives, atol=1e-6)
 
 
 def test_images_that_are_not_finite_are_given_back_to_be_told_of():

@@ -60,7 +60,8 @@ def taught(tmp_path, monkeypatch):
     """(folder, generator) of a VAE whose images are matched to the release that taught it."""
     tiny_prior.install(monkeypatch)
     codes, vae = made("prior"), made("vae")
-    generator = vae._replace(params={**vae.params, "release": codes.params}, prior=codes.prior)
+    held = codes.params | {"tones": jnp.linspace(0.0, 1.0, 256) ** 2}
+    generator = vae._replace(params={**vae.params, "release": held}, prior=codes.prior)
     generators.save(tmp_path, generator)
     return tmp_path, generator
 
@@ -86,7 +87,12 @@ def test_a_model_with_codes_and_no_prior_or_other_codes_is_refused(taught):
     (folder / generators.FACTS).write_text(json.dumps({**said, "prior": prior}))
     held = dict(np.load(folder / generators.NUMBERS))
     numbers = held["release/means"][..., :1]
-    np.savez(folder / generators.NUMBERS, **{**held, "release/means": numbers})
+    for name, wrong in (("release/means", numbers), ("release/tones", np.ones(3, np.float32))):
+        np.savez(folder / generators.NUMBERS, **{**held, name: wrong})
+        with pytest.raises(InputError, match=r"generator\.npz.*a vae of this shape"):
+            generators.load(folder)
+    del held["release/tones"]
+    np.savez(folder / generators.NUMBERS, **held)
     with pytest.raises(InputError, match=r"generator\.npz.*a vae of this shape"):
         generators.load(folder)
 

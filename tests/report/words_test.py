@@ -59,7 +59,7 @@ def test_what_taught_what_is_one_line():
         "100 steps of DP-SGD"
     )
     assert words.lineage(run | {"drawn_for_each": 3}).endswith(
-        "no DP-SGD; 3 images drawn for each that is kept, by the release"
+        "no DP-SGD; grey levels as in the draws, 3 images drawn for each that is kept"
     )
     draws = {"model": "prior", "prior": "glyphs", "warmup_share": 0.0}
     assert words.lineage(draws) == "release of class means in the space of glyphs -> draws"
