@@ -211,9 +211,8 @@ def test_attacks_on_groups_are_on_the_mean_of_a_group():
     assert seen == [600, 600]  # every image of every group
     assert together["nearest"]["auc"]["value"] > 0.99
     assert (alone["noisy"]["auc"]["n"], together["noisy"]["auc"]["n"]) == (300, 100)
-    assert (
-        together["noisy"]["auc"]["value"] > alone["noisy"]["auc"]["value"] + 0.05
-    )  # noise averages out
+    # Noise averages out.
+    assert together["noisy"]["auc"]["value"] > alone["noisy"]["auc"]["value"] + 0.05
     wide = [row["noisy"]["auc"]["high"] - row["noisy"]["auc"]["low"] for row in (alone, together)]
     assert wide[1] > 1.1 * wide[0]  # a third of the units
     assert together["broken"]["auc"]["reason"] == "1 of 200 scores are not finite"

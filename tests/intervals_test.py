@@ -131,9 +131,7 @@ def test_another_run_lies_in_the_interval_of_another_95_times_in_100(kind):
     rng, inside = np.random.default_rng(0), []
     for _ in range(400):
         made, other, *repeats = SCALES[kind](rng.normal(2.0, 0.3, 7))
-        repeats = SCALES[kind](
-            rng.normal(3.0, 0.3, 5)
-        )  # their centre is another, and does not matter
+        repeats = SCALES[kind](rng.normal(3.0, 0.3, 5))  # of another centre: it does not matter
         own = {"value": made, "low": made, "high": made, "n": 10**6}
         low, high = intervals.another(own, repeats, kind)["another"]
         inside.append(low <= other <= high)

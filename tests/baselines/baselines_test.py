@@ -21,9 +21,7 @@ def test_a_release_is_private_and_draws_any_class(name, monkeypatch):
     monkeypatch.setattr(baselines.merf, "STEPS", 2)
     small = dataclasses.replace(gan.SIZES["default"], width=64, depth=1)
     monkeypatch.setitem(gan.SIZES, "default", small)
-    baseline = baselines.BASELINES[name](
-        Spec((8, 8, 1), 2)
-    )  # compiled for this module's neighbours
+    baseline = baselines.BASELINES[name](Spec((8, 8, 1), 2))
     assert (baseline.source, baseline.private) == ("members", True)
     params = baseline.fit(tiny.pool(6, n_classes=2), 6.0, 1.0, jax.random.key(0))
     images = jax.eval_shape(baseline.sample, params, jax.random.key(1), jnp.array([0, 1]))

@@ -42,13 +42,8 @@ def toy(tmp_path_factory):
         (folder / "toy.py").write_text(source)
         enter = f"import sys; sys.path.insert(0, {str(folder)!r}); {before}\n"
         enter += "from fpu.commands import door; door.enter('toy')"
-        command = [
-            sys.executable,
-            "-B",
-            "-c",
-            enter,
-            *args,
-        ]  # -B: the file may change within a second
+        # -B: the file may change within a second.
+        command = [sys.executable, "-B", "-c", enter, *args]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     return program
@@ -192,7 +187,6 @@ def test_help_of_every_command_fits_a_screen(helps, name):
     if name == "run":
         fields = {field.name for field in dataclasses.fields(settings.Options)}
         assert set(flags_of(text)) == fields | {"tensorboard", "process", "dry_run"}
-        titles = [line for line in lines if not line.startswith(" ")]
         titles = " ".join(line for line in lines if not line.startswith(" "))
         wanted = "Common flags: Data: Privacy: Training: Evaluation: Several machines: Research:"
         assert titles == wanted

@@ -125,9 +125,8 @@ def test_without_noise_a_small_release_is_the_class_means():
 
 def test_without_noise_a_large_release_is_the_moments_of_each_class():
     images, labels = linear_prior.members(3000)
-    prior = make()._replace(
-        within=0.3 * np.eye(5, dtype=np.float32), radius=100.0
-    )  # nothing is clipped
+    # Nothing is clipped.
+    prior = make()._replace(within=0.3 * np.eye(5, dtype=np.float32), radius=100.0)
     params = fit(images, labels, prior=prior)
     assert params["means"].shape == (3, 11, 5)
     codes = release.encoded(prior, images)

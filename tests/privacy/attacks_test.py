@@ -103,9 +103,8 @@ def test_scores_that_are_not_finite_are_missing(bad):
 def test_the_rate_at_one_in_a_thousand_is_that_of_the_curve():
     members, others = scores(2.0, m=400, n=2500)
     found = membership(members, others)["tpr_at_01_fpr"]
-    assert found["value"] == np.mean(
-        members > np.sort(others)[-2]
-    )  # one of 2,500 above it, two past it
+    # One of 2,500 is above it, two are past it.
+    assert found["value"] == np.mean(members > np.sort(others)[-2])
     assert found["low"] < found["value"] < found["high"]
 
 

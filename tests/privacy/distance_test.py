@@ -63,8 +63,7 @@ def test_what_distances_cannot_carry_has_a_reason():
             assert reason in out[name]["reason"]
     copied = distance.ecdf(gamma(30, 0), np.zeros(30), rng)
     assert "copy" in copied["area"]["reason"]
-    nearly = distance.ecdf(
-        gamma(30, 0), np.append(np.zeros(24), 3.0), rng
-    )  # resamples of copies only
+    # Some resamples are of copies only.
+    nearly = distance.ecdf(gamma(30, 0), np.append(np.zeros(24), 3.0), rng)
     assert "copy" in nearly["area"]["reason"]
     assert copied["ks_farther"]["value"] == 1

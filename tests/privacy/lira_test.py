@@ -94,9 +94,8 @@ def test_a_score_that_is_no_number_gives_none():
         assert np.isfinite(np.delete(found, 2)).all()
     shadow[1, 4] = np.nan
     assert np.isnan(lira.ratio(target, shadow, inside)[4])
-    target, shadow, inside, _ = drawn(
-        64, 8, 1.0, np.random.default_rng(5)
-    )  # variances of their own
+    # Of so many shadows each has a variance of its own.
+    target, shadow, inside, _ = drawn(64, 8, 1.0, np.random.default_rng(5))
     for bad in (np.nan, np.inf):
         shadow[1, 4] = bad
         assert np.isfinite(np.delete(lira.ratio(target, shadow, inside), 4)).all()

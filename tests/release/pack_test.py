@@ -139,9 +139,8 @@ def test_eps_and_delta_are_rounded_up(eps, delta, words):
 def test_without_a_guarantee_the_release_says_so(tmp_path):
     text = (packed(tmp_path, plan=Plan(1e-3, ())) / "PRIVACY.md").read_text()
     assert text.startswith("# NOT private")
-    assert not texts.privacy(PLAN, True)[
-        "private"
-    ]  # whoever knows the noise seed can undo the noise
+    # Whoever knows the noise seed can undo the noise.
+    assert not texts.privacy(PLAN, True)["private"]
 
 
 def test_advice_that_rests_on_real_images_is_in_no_release(tmp_path):

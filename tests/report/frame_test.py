@@ -104,9 +104,8 @@ def test_where_training_first_pays_is_told_only_where_the_paired_interval_says_s
     (note,) = crossings(beside_one_shot(1.0, [-0.01, 0.05, 0.0]) + clear)
     assert "DDPM, n = 500" in note
     assert "first at ε = 10 (ε = 1, 10;" in note
-    (note,) = crossings(
-        beside_one_shot(1.0, [-0.01, 0.05, 0.0]) + clear[:1]
-    )  # one run proves nothing
+    # One run proves nothing.
+    (note,) = crossings(beside_one_shot(1.0, [-0.01, 0.05, 0.0]) + clear[:1])
     assert "at none of them" in note
     assert crossings([record(), record("gaussian")]) == []
 

@@ -129,10 +129,8 @@ def test_an_attack_is_judged_by_its_interval_and_by_the_guarantee():
     assert broken.title == "An attack does better than the guarantee allows"
     for change, says in (
         ({"eps": 0.1, "auc": 0.9}, "REFUTED: the attack loss .* AUC 0.900, .* eps = 0.1, allows"),
-        (
-            {"eps": 0.1, "auc": 0.6},
-            None,
-        ),  # two standard errors above: not at the level of the alarm
+        # Two standard errors above: not at the level of the alarm.
+        ({"eps": 0.1, "auc": 0.6}, None),
         ({"eps": "inf", "auc": 0.99}, None),
     ):
         line = verdict.exceeded(record(**change))

@@ -13,11 +13,6 @@ def everywhere(metric, real, fake, labels=None):
     return metric(real, fake, labels)(np.arange(len(real)), np.arange(len(fake)))
 
 
-def wave(n, d, phase):
-    """Scattered points that do not depend on numpy's random stream."""
-    return np.sin(np.arange(n * d, dtype=float).reshape(n, d) ** 1.5 + phase)
-
-
 def mixture(seed, classes=5, each=40, d=16):
     """Features of `classes` well-separated classes, and their labels."""
     labels = np.repeat(np.arange(classes), each)

@@ -42,6 +42,9 @@ _CACHE = "JAX_COMPILATION_CACHE_DIR"
 if _CACHE not in os.environ or Path(os.environ[_CACHE]).parent == FOLDER:
     os.environ[_CACHE] = str(FOLDER / os.environ.get("PYTEST_XDIST_WORKER", "xla"))
 
+# Tracing makes many objects and hardly a circle: to look for one every 700 objects takes a twentieth of the time.
+gc.set_threshold(20_000, 20, 20)
+
 if sys.dont_write_bytecode:  # each subprocess would compile every module that it imports
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(FOLDER / "bytecode")
@@ -60,7 +63,9 @@ def exchange() -> None:
                 os.link(source / name, target / name)
 
 
-ENOUGH = 700 * 2**20  # bytes that a process may hold between two files
+# Bytes that a process may hold between two files. With 700 MiB nearly every file began without any program, and a sixth
+# of the time went into small operations that were compiled again.
+ENOUGH = 1500 * 2**20
 
 
 def forget() -> None:

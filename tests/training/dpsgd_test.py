@@ -86,11 +86,6 @@ def test_the_clip_norm_is_that_of_the_trained_leaves(one_step):
     """A gradient that is longer is cut to C in those alone: not shorter, as by the norm of all, and not longer."""
     found = moment(one_step(0.0)[1])
     assert found["large"] is None
-    total = (
-        6
-        / (1 - training.Recipe().b1)
-        * np.concatenate(  # of the mean over q n = 6
-            [np.ravel(found[name]) for name in ("small", "more")]
-        )
-    )
+    mean = np.concatenate([np.ravel(found[name]) for name in ("small", "more")])
+    total = 6 * mean / (1 - training.Recipe().b1)  # q n = 6
     np.testing.assert_allclose(total, np.full(28, 0.05 / 28**0.5), rtol=1e-4)

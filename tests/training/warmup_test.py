@@ -30,9 +30,7 @@ def test_draws_take_classes_in_turn_and_are_images():
     assert tiny.same(pool, warmup.draws(TEACHER, release(), 3, jax.random.key(1), 2005))
 
 
-def test_a_step_is_that_of_adam_on_the_mean_loss_and_follows_with_the_public_part(
-    monkeypatch,
-):
+def test_a_step_is_that_of_adam_on_the_mean_loss_and_follows_with_the_public_part(monkeypatch):
     """Neither the mask nor the clip norm nor the noise of a cell means anything: draws are public."""
     monkeypatch.setattr(warmup, "BATCH", 4)
     model, recipe = tiny.duet(), training.Recipe(learning_rate=0.1, ema=0.5)
