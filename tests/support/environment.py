@@ -63,9 +63,9 @@ def exchange() -> None:
                 os.link(source / name, target / name)
 
 
-# Bytes that a process may hold between two files. With 700 MiB nearly every file began without any program, and a sixth
-# of the time went into small operations that were compiled again.
-ENOUGH = 1500 * 2**20
+# Bytes that a process may hold between two files. With a third of it nearly every file began without any program, and a
+# sixth of the time went into small operations that were compiled again.
+ENOUGH = 2000 * 2**20
 
 
 def forget() -> None:

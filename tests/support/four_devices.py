@@ -143,6 +143,17 @@ def test_shares_are_a_partition_of_the_batch(slots):
     assert len(units) == 4 * -(-slots // 4)
 
 
+@pytest.mark.parametrize("name", tiny.NAMES)
+def test_every_model_can_be_split_over_the_devices(name):
+    """Traced, not compiled. The values: a model's of few numbers and the sum of a DDPM's gradients below."""
+    program = tiny.program(name, MESH)
+    cell = tiny.first(tiny.cells([[True] * 6]))
+    state = jax.eval_shape(program.first, cell, None)
+    after = jax.eval_shape(program.jitted, tiny.pool(), cell, state, jnp.int32(0))
+    shapes = [[(x.shape, x.dtype) for x in jax.tree.leaves(each)] for each in (state, after)]
+    assert shapes[0] == shapes[1]
+
+
 @pytest.fixture(scope="module")
 def trained():
     """The last State of a training on the mesh. Each is equal to that of one device, up to f32 rounding."""
@@ -163,17 +174,6 @@ def test_every_device_ends_with_the_same_state(trained):
         first, *others = (np.asarray(shard.data) for shard in leaf.addressable_shards)
         assert len(others) == 3
         assert all(np.array_equal(first, other) for other in others)
-
-
-@pytest.mark.parametrize("name", tiny.NAMES)
-def test_every_model_can_be_split_over_the_devices(name):
-    """Traced, not compiled. The values: a model's of few numbers above, the sum of a DDPM's gradients below."""
-    program = tiny.program(name, MESH)
-    cell = tiny.first(tiny.cells([[True] * 6]))
-    state = jax.eval_shape(program.first, cell, None)
-    after = jax.eval_shape(program.jitted, tiny.pool(), cell, state, jnp.int32(0))
-    shapes = [[(x.shape, x.dtype) for x in jax.tree.leaves(each)] for each in (state, after)]
-    assert shapes[0] == shapes[1]
 
 
 def test_the_sum_is_that_of_one_device_and_one_example_moves_it_by_at_most_the_clip_norm():
@@ -220,30 +220,6 @@ def fit(masks=MASKS, recipe=tiny.RECIPE, **arguments):
 @pytest.fixture(scope="module")
 def one_by_one():
     return fit()
-
-
-@pytest.mark.parametrize(
-    ("cells", "side_by_side", "microbatch", "backend"), [(2, 2, 0, "cpu"), (2, 1, 1, "gpu")]
-)
-def test_cells_over_the_mesh_end_where_they_end_one_by_one(
-    cells, side_by_side, microbatch, backend, one_by_one, monkeypatch
-):
-    """Three cells, which neither divides; steps of the host, or a loop on the devices."""
-    monkeypatch.setattr(jax, "default_backend", lambda: backend)
-    if backend != "cpu":  # programs do not know for which backend they were made
-        training.compiled.cache_clear()
-    seen = []
-
-    def observe(number, step, state):
-        seen.append((number, step, len(state.step)))
-
-    recipe = dataclasses.replace(tiny.RECIPE, microbatch=microbatch)
-    ends = fit(
-        recipe=recipe, mesh=distributed.mesh(cells), slice_size=side_by_side, observe=observe
-    )
-    width = cells * side_by_side
-    assert seen == [(number, 4, width) for number in range(-(-3 // width))]
-    close(ends, one_by_one)
 
 
 def test_cells_with_pools_of_their_own_end_where_each_alone_ends():
@@ -325,3 +301,27 @@ def test_images_are_classified_by_all_devices_as_by_one():
 def test_a_mesh_must_divide_the_devices():
     with pytest.raises(InputError, match="cells=3: does not divide the 4 devices"):
         distributed.mesh(3)
+
+
+@pytest.mark.parametrize(
+    ("cells", "side_by_side", "microbatch", "backend"), [(2, 2, 0, "cpu"), (2, 1, 1, "gpu")]
+)
+def test_cells_over_the_mesh_end_where_they_end_one_by_one(
+    cells, side_by_side, microbatch, backend, one_by_one, monkeypatch
+):
+    """Three cells, which neither divides; steps of the host, or a loop on the devices (last: it forgets programs)."""
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    if backend != "cpu":  # programs do not know for which backend they were made
+        training.compiled.cache_clear()
+    seen = []
+
+    def observe(number, step, state):
+        seen.append((number, step, len(state.step)))
+
+    recipe = dataclasses.replace(tiny.RECIPE, microbatch=microbatch)
+    ends = fit(
+        recipe=recipe, mesh=distributed.mesh(cells), slice_size=side_by_side, observe=observe
+    )
+    width = cells * side_by_side
+    assert seen == [(number, 4, width) for number in range(-(-3 // width))]
+    close(ends, one_by_one)
