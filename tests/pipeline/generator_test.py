@@ -10,7 +10,7 @@ from quick_run import JUDGED, PNG, SECRET, killed_in_warmup, options, tells_the_
 
 from fpu import InputError, data, evaluation, report, training
 from fpu.baselines import OF_PRIOR, gaussian, merf_prior
-from fpu.pipeline import run
+from fpu.pipeline import run, workdir
 from fpu.priors import release
 from fpu.release import generators
 
@@ -29,6 +29,10 @@ def read(folder, name):
     return json.loads((folder / name).read_text())
 
 
+def logged(folder):
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
 def images(folder):
     return np.load(folder / "release" / "synthetic.npz")["train_images"]
 
@@ -37,6 +41,7 @@ def test_a_run_killed_while_draws_teach_it_goes_on_the_same(tmp_path, quick, mon
     folder = tmp_path / "killed"
     with killed_in_warmup():
         run.run(options(folder, **ON_DRAWS))
+    assert tells_the_secret(folder) == {workdir.SECRET}
     for change in ({"prior": "none"}, {"version": "2"}):
         with monkeypatch.context() as patch:
             tiny_prior.install(patch, change.pop("version", "1"))
@@ -54,8 +59,7 @@ def test_a_run_killed_while_draws_teach_it_goes_on_the_same(tmp_path, quick, mon
     record = read(folder, "record.json")
     assert 4.97 < record["privacy"]["eps"] <= 5.0
     assert [stage.get("steps") for stage in record["privacy"]["stages"]] == [None]
-    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    assert all("warmup/loss" in line for line in lines)
+    assert all("warmup/loss" in line for line in logged(folder))
     assert record["config"]["prior"] == "squares"
     knows = "no public images: squares drawn by a test"
     facts = {"name": "squares", "version": "1", "n_images": 60, "members_among_them": 0}
@@ -100,7 +104,12 @@ def test_release_rivals_and_dpsgd_have_secret_keys_of_their_own(tmp_path, quick,
     fit = training.fit
     monkeypatch.setattr(training, "fit", trained)
     monkeypatch.setattr(evaluation, "evaluate", judge)
-    run.run(options(tmp_path / "both", **ON_DRAWS | {"warmup_share": 0.5, "steps": 2}))
+    both = run.run(options(tmp_path / "both", **ON_DRAWS | {"warmup_share": 0.5, "steps": 2}))
+    privacy, lines = read(both, "record.json")["privacy"], logged(both)
+    assert 4.97 < privacy["eps"] <= 5.0
+    assert [stage.get("steps") for stage in privacy["stages"]] == [None, 2]
+    assert "warmup/loss" in lines[0]
+    assert "nonprivate/loss" in lines[-1]
     names = ["DP-SGD", "gaussian", "prior", "prior", "root"]
     assert sorted(name.split()[0] for name in keys) == names
     assert len({tuple(np.asarray(jax.random.key_data(key))) for key in keys.values()}) == 5

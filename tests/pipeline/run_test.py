@@ -7,7 +7,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from quick_run import PNG, SECRET, Killed, files, killed_in_warmup, options, tells_the_secret
+from quick_run import PNG, SECRET, Killed, files, options, tells_the_secret
 
 from fpu import InputError, distributed, evaluation, report, training
 from fpu.files import safe
@@ -127,25 +127,6 @@ def test_sigterm_saves_the_training_and_the_same_command_goes_on(tmp_path, quick
     assert "continuing from step 2" in capsys.readouterr().err
 
 
-def test_a_run_killed_in_its_warm_up_goes_on_with_the_same_release(tmp_path, quick, capsys):
-    flags = {"noise_multiplier": None, "eps": 5.0, "draw_steps": 3, "warmup_share": 0.5, "steps": 2}
-    folder = tmp_path / "killed"
-    with killed_in_warmup():
-        run.run(options(folder, **flags))
-    assert tells_the_secret(folder) == {workdir.SECRET}
-    run.run(options(folder, **flags))
-    assert "continuing from step 2" in capsys.readouterr().err
-    straight = run.run(options(tmp_path / "straight", **flags))
-    mine, theirs = (np.load(f / "release" / "synthetic.npz") for f in (folder, straight))
-    np.testing.assert_array_equal(mine["train_images"], theirs["train_images"])
-    privacy = json.loads((folder / "record.json").read_text())["privacy"]
-    assert 4.97 < privacy["eps"] <= 5.0
-    assert [stage.get("steps") for stage in privacy["stages"]] == [None, 2]
-    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    assert "warmup/loss" in lines[0]
-    assert "nonprivate/loss" in lines[-1]
-
-
 def test_all_devices_are_used(tmp_path, quick, monkeypatch):
     seen = []
 
@@ -162,7 +143,7 @@ def test_all_devices_are_used(tmp_path, quick, monkeypatch):
     assert seen == [None, "all"]
 
 
-def test_what_may_leave_the_house_shows_no_real_image(tmp_path, quick, monkeypatch):
+def test_a_one_shot_release_is_not_made_twice_and_shows_no_real_image(tmp_path, quick, monkeypatch):
     shown = {}
 
     def samples(path, images, labels, class_names, *members):
@@ -170,13 +151,9 @@ def test_what_may_leave_the_house_shows_no_real_image(tmp_path, quick, monkeypat
         path.write_bytes(PNG)
 
     monkeypatch.setattr(report, "samples_png", samples)
-    run.run(options(tmp_path / "run", model="gaussian", steps=None, set=()))
-    assert shown == {".release.part": 0, "run": 2}
-
-
-def test_a_one_shot_release_is_not_made_twice(tmp_path, quick):
-    flags = options(tmp_path, model="gaussian", steps=None, set=())
+    flags = options(tmp_path / "run", model="gaussian", steps=None, set=())
     folder = run.run(flags)
+    assert shown == {".release.part": 0, "run": 2}
     assert tells_the_secret(folder) == set()
     released = (folder / "release" / "synthetic.npz").read_bytes()
     (folder / "report.html").unlink()
