@@ -8,7 +8,7 @@ import pytest
 import toy
 from refusal import refused
 
-from fpu import evaluation, neighbours
+from fpu import evaluation
 from fpu.evaluation import likeness
 
 pytestmark = pytest.mark.usefixtures("short_training")
@@ -161,18 +161,6 @@ def test_a_data_set_with_nothing_to_compare_with_is_not_an_error():
     assert found["fidelity"]["synthetic"]["near_copies"]["value"] is None
     assert found["attacks"]["nearest"]["auc"]["reason"].startswith("0 members and 0 non-members")
     assert found["utility"]["synthetic"]["accuracy"]["value"] is not None
-
-
-def test_identical_images_have_no_fidelity():
-    dataset, split = digits(members=10, nonmembers=10, reference=12, test=10)
-    real, labels = sets(dataset, split), dataset.labels[split.members]
-    synthetic = np.full((100, 8, 8, 1), 9, np.uint8), labels
-    compared = likeness.compared(np.random.default_rng(0), real, synthetic, 10)
-    pixels = likeness.Networks("random", neighbours.flat, neighbours.flat, None, 0)
-    found = likeness.rows(real, synthetic, compared, pixels, 0, lambda line: None)
-    for name in ("kid", "precision", "recall", "density", "coverage"):
-        assert found["synthetic"][name]["reason"] == "all synthetic images are the same"
-        assert found["real"][name]["n"] == 100
 
 
 def in_groups(dataset, split, size=3):

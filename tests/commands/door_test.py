@@ -110,25 +110,21 @@ def test_sixty_four_bits_are_switched_off_with_a_line(toy):
     assert done.stderr == "JAX_ENABLE_X64 is ignored: fpu computes in 32 bits\n"
 
 
-def test_a_tilde_without_a_home_folder_is_one_line(toy):
-    failing = PROGRAM.replace(
-        "    print(flags",
-        "    raise RuntimeError('Could not determine home directory.')\n    print(flags",
-    )
-    done = toy(source=failing)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: ~: there is no home folder here; write the whole path\n"
+NO_HOME = "RuntimeError('Could not determine home directory.')"
 
 
-@pytest.mark.parametrize(("number", "words"), [(28, "free some space"), (30, "make it writable")])
-def test_a_full_or_read_only_disk_is_one_line(toy, number, words):
-    failing = PROGRAM.replace(
-        "    print(flags", f'    raise OSError({number}, "No", "/disk/file")\n    print(flags'
-    )
-    done = toy(source=failing)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"error: /disk/file: No; {words}, then give the same command")
-    assert done.stderr.count("\n") == 1
+@pytest.mark.parametrize(
+    ("failure", "line"),
+    [
+        (NO_HOME, "~: there is no home folder here; write the whole path"),
+        ("OSError(28, 'No', '/disk/file')", "/disk/file: No; free some space, then give the same"),
+        ("OSError(30, 'No', '/disk/file')", "/disk/file: No; make it writable, then give the same"),
+    ],
+)
+def test_no_home_folder_and_a_full_or_read_only_disk_are_one_line(toy, failure, line):
+    done = toy(source=PROGRAM.replace("    print(flags", f"    raise {failure}\n    print(flags"))
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith(f"error: {line}")
 
 
 COMMON = {

@@ -45,12 +45,6 @@ def test_it_is_the_sum_of_shortened_gradients():
     assert int(facts.dropped) == 0
 
 
-def test_without_a_clip_norm_it_is_the_gradient_of_the_sum():
-    total, facts = clipped(rows(), np.ones(5, bool), np.float32(np.inf))
-    np.testing.assert_allclose(flat(total), rows().sum(0), rtol=1e-5)
-    assert float(facts.clipped) == 0
-
-
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e30])
 def test_a_gradient_that_is_not_finite_counts_as_nothing(bad):
     x = rows()

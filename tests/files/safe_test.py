@@ -99,29 +99,6 @@ def test_zip_entry_that_lies_about_its_size_is_refused(tmp_path):
         npz.read(path)
 
 
-def test_any_damage_is_one_line(tmp_path):
-    path = tmp_path / "mine.npz"
-    pixels = np.random.default_rng(0).integers(0, 256, (6, 9, 9), np.uint8)
-    np.savez_compressed(path, train_images=pixels, train_labels=np.arange(6) % 3)
-    whole = path.read_bytes()
-    rng = np.random.default_rng(0)
-    refused = 0
-    for _ in range(150):
-        damaged = bytearray(whole)
-        if rng.random() < 0.3:
-            damaged = damaged[: rng.integers(len(whole))]
-        else:
-            for at in rng.integers(0, len(whole), 3):
-                damaged[at] = rng.integers(256)
-        path.write_bytes(damaged)
-        try:
-            npz.read(path)
-        except InputError as error:
-            refused += 1
-            assert "\n" not in str(error)  # noqa: PT017
-    assert refused > 100
-
-
 def test_failed_write_leaves_the_old_file(tmp_path):
     path = tmp_path / "x.npz"
     path.write_text("old")

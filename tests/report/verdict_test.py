@@ -95,6 +95,7 @@ def test_a_plans_group_of_images_is_a_group(name):
     assert "for each single group of images." in verdict.guarantee(run).text
     assert "a listed group contributed" in verdict.guarantee(run).text
     assert "in 120 groups" in verdict.made(run).text
+    assert "one group at a time" in report.page(run, b"\x89PNG")
 
 
 def test_a_strangers_claim_is_not_proved_and_an_unknown_one_is_not_eps_infinity():

@@ -99,19 +99,18 @@ def test_a_single_process_is_left_alone(started):
     assert started == []
 
 
-@pytest.mark.parametrize(("tasks", "calls"), [("1", []), ("4", [()])])
-def test_slurm_is_asked_where_it_has_started_several_tasks(started, monkeypatch, tasks, calls):
-    for name in distributed._SLURM:
+SHELL = ("SLURM_JOB_ID", "SLURM_NTASKS")  # what is set in a job, outside of its tasks
+
+
+@pytest.mark.parametrize(
+    ("names", "tasks", "calls"),
+    [(distributed._SLURM, "1", []), (distributed._SLURM, "4", [()]), (SHELL, "4", [])],
+)
+def test_slurm_is_asked_in_one_of_several_tasks(started, monkeypatch, names, tasks, calls):
+    for name in names:
         monkeypatch.setenv(name, tasks)
     distributed.initialize()
     assert started == calls
-
-
-def test_a_shell_inside_a_slurm_job_is_one_process(started, monkeypatch):
-    monkeypatch.setenv("SLURM_JOB_ID", "1")
-    monkeypatch.setenv("SLURM_NTASKS", "4")
-    distributed.initialize()
-    assert started == []
 
 
 def test_a_tpu_host_is_asked_and_its_library_alone_is_none(started, monkeypatch):
