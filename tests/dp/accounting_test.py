@@ -219,7 +219,9 @@ def test_where_nobody_is_drawn_with_probability_1_less_delta_eps_is_0():
     assert accounting.calibrate(sgd(40, 1e-6, 2000, 1 / 400), 5.0).epsilon() == 0
 
 
-def test_noise_too_little_for_a_grid_is_left_to_renyi():
+def test_what_no_grid_holds_is_left_to_renyi():
+    eps, accountant = accounting.spent([Steps(10**6, 0.5, 0.01)], 1e-3)
+    assert (math.isfinite(eps), accountant) == (True, "rdp")
     eps, accountant = accounting.spent([losses.Steps(10, 0.1, 1e-4)], 1e-5)
     assert accountant == "rdp"
     assert 1e8 < eps < math.inf
@@ -329,11 +331,6 @@ def test_a_smaller_data_set_which_truncates_less_is_covered_too(n, q, capacity, 
     truncated = accounting.spent(plan.accounted(), delta)[0]
     assert math.isfinite(truncated)
     assert truncated >= accounting.spent([Steps(1, q, noise)], delta)[0] > 3
-
-
-def test_losses_that_no_grid_holds_are_left_to_renyi():
-    eps, accountant = accounting.spent([Steps(10**6, 0.5, 0.01)], 1e-3)
-    assert (math.isfinite(eps), accountant) == (True, "rdp")
 
 
 def test_the_closed_form_holds_where_its_argument_cancels():

@@ -18,7 +18,6 @@ from fpu.dp import noise, sampling
 from fpu.dp.losses import Steps
 from fpu.dp.plan import DPSGD, Plan, Release, capacity, longest_move, poisson_plan, restored, shared
 from fpu.dp.rounding import rounded_up
-from fpu.models import Model
 
 SGD = DPSGD(n=100, sampling_rate=0.2, steps=30, noise_multiplier=1.5, capacity=40)
 
@@ -172,8 +171,8 @@ def test_what_a_step_runs_is_what_is_accounted(plan):
 
     def fpus_own(pool, cell):
         """A step of fpu's training."""
-        state = training.initial(linear(), plan, tiny.RECIPE, cell)
-        return training.step(linear(), plan, tiny.RECIPE, pool, cell, state, jnp.int32(0))
+        state = training.initial(tiny.duet(), plan, tiny.RECIPE, cell)
+        return training.step(tiny.duet(), plan, tiny.RECIPE, pool, cell, state, jnp.int32(0))
 
     with mock.patch.object(sampling, "poisson", poisson):  # traced, not compiled
         jax.eval_shape(own_loop, jax.random.key(0), jnp.zeros((n, 2)))
@@ -187,18 +186,6 @@ def test_what_a_step_runs_is_what_is_accounted(plan):
     assert 1 / float(first[0]) == pytest.approx(accounted.rate * n, rel=1e-6)
     assert jnp.isfinite(last).all()
     assert jnp.isnan(late).all()
-
-
-def linear():
-    """A model of two numbers."""
-
-    def loss(private, public, example, step, key):
-        return jnp.sum(private["w"]) * jnp.sum(example.image), {}
-
-    def init(key):
-        return {"private": {"w": jnp.ones(2)}, "public": {}}
-
-    return Model(init, loss, None, None, None)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import shared_run
 import tiny
 
 from fpu import models, training
@@ -69,18 +70,9 @@ def test_a_plan_with_noise_is_not_followed_by_steps_without():
         warmup.step(tiny.duet(), tiny.PLAN, tiny.RECIPE, tiny.pool(), cell, state, jnp.int32(0))
 
 
-def init(key):
-    return {"private": {"w": jax.random.uniform(key, tiny.SPEC.shape)}, "public": {}}
-
-
-def loss(private, public, example, step, key):
-    """A model of one image for all classes."""
-    return jnp.sum(jnp.square(private["w"] - example.image)), {}
-
-
 def test_a_model_learns_from_draws_and_dpsgd_begins_where_it_ended(monkeypatch):
     pool = warmup.draws(TEACHER, release(), 3, jax.random.key(1), 60)
-    model, losses, params = models.Model(init, loss, None, None, None), [], None
+    model, losses, params = shared_run.plain(None, tiny.SPEC), [], None
     monkeypatch.setattr(training.loop, "STEPS_PER_CALL", 10)
     recipe = training.Recipe(learning_rate=1e-2)
     keys = jax.random.key(2)[None]

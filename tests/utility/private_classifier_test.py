@@ -63,12 +63,12 @@ def test_it_learns_and_its_noise_is_its_own(prior, many, monkeypatch):
     monkeypatch.setattr(release, "ROOM", np.inf)
     members = images[:800], labels[:800]
     runs = [way.train(*members, secret=jax.random.key(1)) for _ in range(2)]
-    other = way.train(*members)
-    logits = [way.logits(params, images[800:1000]) for params in (*runs, other)]
-    assert (logits[0].argmax(1) == labels[800:1000]).mean() > 0.6
-    np.testing.assert_array_equal(logits[0], logits[1])
-    assert np.abs(logits[0] - logits[2]).max() > 0
-    assert way.logits(other, images[:0]).shape == (0, 10)
+    others = [way.train(*members) for _ in range(2)]
+    same, again, *fresh = (way.logits(params, images[800:1000]) for params in (*runs, *others))
+    assert (same.argmax(1) == labels[800:1000]).mean() > 0.6
+    np.testing.assert_array_equal(same, again)
+    assert len(np.unique([same, *fresh], axis=0)) == 3  # no two share their noise
+    assert way.logits(others[0], images[:0]).shape == (0, 10)
 
 
 def test_features_of_an_image_are_its_own(prior):
@@ -179,17 +179,6 @@ def test_the_weights_carry_the_noise_of_the_plan(repeatable):
     std = private_classifier.learning_rate(sgd, FREQUENCIES) * sgd.noise_multiplier / 200 * reach
     kernel = np.asarray(params["kernel"])[1:]  # without the mean, which 128 / 255 is not quite
     assert (kernel.std(), std) == (pytest.approx(std, rel=0.1), pytest.approx(0.4, rel=0.1))
-
-
-def test_two_trainings_never_share_their_noise():
-    images, labels = digits()
-    way = private_classifier.linear(FREQUENCIES, 50, 10, 1.0, 1e-3)
-    secret = jax.random.key(3)
-    keys = None, None, secret, secret
-    a, b, c, d = (way.train(images[:50], labels[:50], secret=key) for key in keys)
-    np.testing.assert_array_equal(c["kernel"], d["kernel"])
-    assert np.abs(np.asarray(c["kernel"]) - np.asarray(a["kernel"])).max() > 0
-    assert abs(np.corrcoef(np.ravel(a["kernel"]), np.ravel(b["kernel"]))[0, 1]) < 0.5
 
 
 def test_logits_are_linear_in_the_image_and_finite_without_any():
