@@ -5,6 +5,8 @@ what runs for hundreds of steps: the classifier. XLA_FLAGS="" uv run pytest: tha
 Hypothesis tries the same examples every time, and nothing is timed: a busy machine is no failure.
 """
 
+from unittest import mock
+
 import environment
 import hypothesis
 import jax
@@ -71,6 +73,18 @@ def _no_prior(monkeypatch):
     from fpu import priors
 
     monkeypatch.setattr(priors, "auto", lambda dataset, spec: "none")
+
+
+@pytest.fixture
+def calls_of(monkeypatch):
+    """(module, name) -> the calls, from then on, of a function that does what it always did."""
+
+    def watch(module, name):
+        watched = mock.Mock(wraps=getattr(module, name))
+        monkeypatch.setattr(module, name, watched)
+        return watched.call_args_list
+
+    return watch
 
 
 @pytest.fixture(scope="module")

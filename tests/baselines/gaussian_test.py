@@ -103,18 +103,7 @@ def test_draws_are_images_whatever_the_noise_and_the_members():
         assert 0 <= float(drawn.min()) <= float(drawn.max()) <= 1
 
 
-def test_a_group_counts_as_one_unit():
-    images, labels = blobs(6)
-    pool = pool_of(images, labels)._replace(
-        units=jnp.array([[0, 0, 0, 0], [1, 1, 1, 1], [2, 3, 4, 5]]), sizes=jnp.array([1, 1, 4])
-    )
-    seen = []
-
-    def spy(z, *rest):
-        seen.append(len(z))
-        return real(z, *rest)
-
-    real = moments.energies
-    with mock.patch.object(moments, "energies", spy):
-        gaussian.fit(SPEC, pool, 3.0, 1.0, jax.random.key(0))
-    assert seen == [3]
+def test_a_group_counts_as_one_unit(calls_of):
+    summed = calls_of(moments, "energies")
+    gaussian.fit(SPEC, release_checks.three_units(*blobs(6)), 3.0, 1.0, jax.random.key(0))
+    assert [len(call.args[0]) for call in summed] == [3]

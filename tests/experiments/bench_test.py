@@ -121,7 +121,7 @@ def test_metrics_are_calibrated_on_fresh_images(run_suite, monkeypatch):
     assert "| fd | null |" in table
 
 
-def test_a_stage_of_dpsgd_is_paired_with_the_whole_budget_in_the_release(run_suite, monkeypatch):
+def test_a_stage_of_dpsgd_is_paired_with_the_whole_budget(run_suite, monkeypatch, calls_of):
     tiny_prior.install(monkeypatch)
     learning = stage.jobs.defaults.defaults
     monkeypatch.setattr(
@@ -133,11 +133,7 @@ def test_a_stage_of_dpsgd_is_paired_with_the_whole_budget_in_the_release(run_sui
     protocols = stage.protocols.PROTOCOLS
     monkeypatch.setitem(protocols, "quick", protocols["quick"]._replace(steps=2))
     monkeypatch.setattr(stage.train.matched, "FACTOR", 1)
-    taught = []
-    pretrain = stage.train.warmup.pretrain
-    monkeypatch.setattr(
-        stage.train.warmup, "pretrain", lambda *a, **k: taught.append(a) or pretrain(*a, **k)
-    )
+    taught = calls_of(stage.train.warmup, "pretrain")
     sizes = {"EPS": (5.0,), "SHARES": (0.5,), "SEEDS": 1, "IMAGES": 100, "MODEL": "vae"}
     result, table = run_suite("stage", stage, PER_CLASS={"digits": (20,)}, **sizes)
     rows = [(one["share"], one["trained"]) for one in result["rows"]]

@@ -189,16 +189,11 @@ def test_a_refuted_run_keeps_its_record_and_ends_with_code_3(tmp_path, quick, mo
     assert (failed, [line.partition(":")[0] for line in refuted]) == (["bad"], ["broken"])
 
 
-def test_one_run_tosses_a_coin_for_each_member_and_repeats_itself(tmp_path, monkeypatch):
+def test_one_run_tosses_a_coin_for_each_member_and_repeats_itself(tmp_path, calls_of):
     job = jobs.prepare(flags(tmp_path, audit="one_run"))
-    seen, train = [], copies.train_masks
-
-    def watched(job, pool, masks, *keys):
-        seen.append(np.array(masks))
-        return train(job, pool, masks, *keys)
-
-    monkeypatch.setattr(copies, "train_masks", watched)
+    trained = calls_of(copies, "train_masks")
     found = [auditing.run(job, jax.random.key(i), jax.random.key(0)) for i in (3, 3, 4)]
+    seen = [masks for (_, _, masks, *_), _ in trained]
     assert found[0] == found[1]
     assert (seen[0] == seen[1]).all()
     assert (seen[0] != seen[2]).any()

@@ -56,10 +56,8 @@ def test_how_many_depends_on_what_they_cost():
         assert repeats.count(of) == wanted
 
 
-def test_a_model_is_trained_again_only_where_that_is_asked_for(monkeypatch):
-    trained = []
-    train = repeats.train.train
-    monkeypatch.setattr(repeats.train, "train", lambda *a: trained.append(1) or train(*a))
+def test_a_model_is_trained_again_only_where_that_is_asked_for(monkeypatch, calls_of):
+    trained = calls_of(repeats.train, "train")
     monkeypatch.setattr("fpu.training.warmup.DRAWS", 200)
     flags = {"model": "vae", "set": TINY, "draw_steps": 2}
     assert len(sets(job(**flags))) == repeats.DEFAULT

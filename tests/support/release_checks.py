@@ -79,12 +79,15 @@ def pool_of(images, labels):
     return training.Pool(jnp.asarray(images), labels, units, jnp.ones(n, jnp.int32))
 
 
+def three_units(images, labels):
+    """The pool of six images of three units, the last one of four images."""
+    units = jnp.array([[0, 0, 0, 0], [1, 1, 1, 1], [2, 3, 4, 5]])
+    return pool_of(images, labels)._replace(units=units, sizes=jnp.array([1, 1, 4]))
+
+
 def sums_of_three_units(module):
-    """What each noised sum adds up for six images of three units, the last one of four images."""
-    images, labels = linear_prior.members(6)
-    pool = pool_of(images, labels)._replace(
-        units=jnp.array([[0, 0, 0, 0], [1, 1, 1, 1], [2, 3, 4, 5]]), sizes=jnp.array([1, 1, 4])
-    )
+    """What each noised sum adds up for them."""
+    pool = three_units(*linear_prior.members(6))
     with seen() as calls:
         module.fit(linear_prior.make(), linear_prior.SPEC, pool, 3.0, 1.0, jax.random.key(0))
     return [summed for summed, *_ in calls]

@@ -120,7 +120,7 @@ def test_a_unit_gives_one_of_its_images_to_each_sum(steps, monkeypatch):
         np.testing.assert_allclose(lengths, rate / 4 * 0.5**0.5, rtol=1e-4)  # the bias has the rest
 
 
-def test_noise_and_denominators_follow_from_the_public_number(monkeypatch):
+def test_noise_and_denominators_follow_from_the_public_number(monkeypatch, calls_of):
     """Not from how many images there are; more than the public number are refused."""
     (images, labels), seen = digits(), []
     monkeypatch.setattr(
@@ -130,11 +130,10 @@ def test_noise_and_denominators_follow_from_the_public_number(monkeypatch):
     ((count, denominator, noise, _),) = seen
     assert (count, denominator, noise) == (50, 60.0, private_classifier.noise(60, 1.0, 1e-3))
 
-    plans, real = [], dp.poisson_plan
-    monkeypatch.setattr(dp, "poisson_plan", lambda *a, **b: plans.append(a[:2]) or real(*a, **b))
+    plans = calls_of(dp, "poisson_plan")
     way = private_classifier.choose(None, 60, 10, 1.0, 1e-3, SHAPE)
     params = way.train(images[:50], labels[:50])
-    assert plans == [(60, 60)]
+    assert [call.args[:2] for call in plans] == [(60, 60)]
     assert np.isfinite(way.logits(params, images[:5])).all()
     with pytest.raises(ValueError, match="n = 60 units, but the mask has 61"):
         way.train(images[:61], labels[:61])

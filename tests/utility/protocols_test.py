@@ -151,13 +151,12 @@ def test_what_cannot_be_asked_says_why(real):
     assert "delta" in reason(protocols._private(few, real["test"], 10, (1.0, 0.5), [0]))
 
 
-def test_a_group_counts_as_one_for_the_private_classifier(real, monkeypatch):
+def test_a_group_counts_as_one_for_the_private_classifier(real, calls_of):
     """Of 40 images in 20 groups n is 20; a public n that was named stays."""
-    seen, units = [], (np.arange(40).reshape(20, 2), np.full(20, 2))
+    units = np.arange(40).reshape(20, 2), np.full(20, 2)
     few = real["members"][0][:40], real["members"][1][:40]
-    choose = private_classifier.choose
-    monkeypatch.setattr(private_classifier, "choose", lambda *a: seen.append(a[1]) or choose(*a))
+    chosen = calls_of(private_classifier, "choose")
     for n in (None, 25):
         row = protocols._private(few, real["test"], 10, (1.0, 1e-3), [0], units, n=n)
         assert row["accuracy"]["value"] is not None
-    assert seen == [20, 25]
+    assert [call.args[1] for call in chosen] == [20, 25]
