@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import shared_run
 from PIL import Image
 from refusal import refused
 
@@ -52,7 +53,8 @@ def test_a_copycat_of_another_tool_is_caught_and_its_claim_is_told_as_a_claim(tm
     assert out.stat().st_mode & 0o77 == 0
 
 
-def test_a_run_judged_again_gets_the_numbers_it_had(tmp_path, calls_of):
+def test_a_run_judged_again_gets_the_numbers_it_had(tmp_path, calls_of, monkeypatch):
+    shared_run.replace_vae(monkeypatch)
     judged = calls_of(evaluation, "evaluate")
     options = RunOptions(
         model="vae", eps=float("inf"), n_per_class=30, steps=20, workdir=str(tmp_path / "run"),
@@ -66,7 +68,7 @@ def test_a_run_judged_again_gets_the_numbers_it_had(tmp_path, calls_of):
     for section in ("fidelity", "utility"):
         assert after[section] == before[section]
     assert after["privacy"]["attacks"] == before["privacy"]["attacks"]
-    assert {"elbo", "reconstruction"} <= set(after["privacy"]["attacks"])
+    assert "loss" in after["privacy"]["attacks"]
 
 
 @pytest.mark.parametrize(
