@@ -50,6 +50,7 @@ def test_a_run_killed_while_draws_teach_it_goes_on_the_same(tmp_path, quick, mon
     tiny_prior.install(monkeypatch)
     run.run(options(folder, **ON_DRAWS))
     told = capsys.readouterr().err
+    assert "continuing from step 2" in told
     assert "draws of the release: 200 of 200" in told
     chain = "release of class means in the space of squares -> 200 draws -> VAE, 3 steps; no DP-SGD"
     assert chain in told
