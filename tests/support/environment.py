@@ -42,9 +42,6 @@ _CACHE = "JAX_COMPILATION_CACHE_DIR"
 if _CACHE not in os.environ or Path(os.environ[_CACHE]).parent == FOLDER:
     os.environ[_CACHE] = str(FOLDER / os.environ.get("PYTEST_XDIST_WORKER", "xla"))
 
-# Tracing makes many objects and hardly a circle: to look for one every 700 objects takes a twentieth of the time.
-gc.set_threshold(20_000, 20, 20)
-
 if sys.dont_write_bytecode:  # each subprocess would compile every module that it imports
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(FOLDER / "bytecode")
