@@ -75,7 +75,7 @@ def test_all_tests_pass_in_two_processes_and_a_run_of_both_is_that_of_one(tmp_pa
     apart = np.abs(images[0].astype(int) - images[1])
     assert apart.max() <= 1
     assert (apart > 0).mean() < 0.01
-    scores = [np.load(f"{name}.npz") for name in (f"{one}.0", f"{two}.0", f"{two}.1")]
+    scores = [dict(np.load(f"{name}.npz")) for name in (f"{one}.0", f"{two}.0", f"{two}.1")]
     assert len(scores[0]) > 0
     for name, wanted in scores[0].items():
         for values in scores[1:]:
