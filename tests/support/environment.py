@@ -60,9 +60,7 @@ def exchange() -> None:
                 os.link(source / name, target / name)
 
 
-# Bytes that a process may hold between two files. With a third of it nearly every file began without any program, and a
-# sixth of the time went into small operations that were compiled again.
-ENOUGH = 2000 * 2**20
+ENOUGH = 1000 * 2**20  # bytes that a process may hold between two files; more of it saves time, and two hold 3 GB
 
 
 def forget() -> None:
