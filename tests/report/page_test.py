@@ -284,7 +284,7 @@ def test_a_private_classifier_that_is_clearly_better_is_named():
     run = record()
     for accuracy, named in ((0.83, False), (0.95, True)):
         run["utility"]["private_classifier"] = {"accuracy": m(accuracy, 0.03)}
-        assert ("release that one instead" in verdict.utility(run).text) == named
+        assert ("fpu.utility.private_classifier" in verdict.utility(run).text) == named
 
 
 def test_a_model_that_saw_no_image_is_said_to_have_seen_none():

@@ -20,7 +20,8 @@ def utility(record: dict) -> Finding:
     if records.known(rival) and low(rival) > high(ours):
         text += (
             f" A private classifier of the members, at the same ε, classifies {spoken(rival, 100)}"
-            " correctly. If this task is all you need, release that one instead."
+            " correctly. If this task is all you need, such a classifier is the better release; no command hands one"
+            " out, `fpu.utility.private_classifier` trains one in Python."
         )
     doubt = f"Cannot tell from {plural(ours.get('n') or 0, 'test image')}"
     if absent := _untested(record):
