@@ -15,7 +15,7 @@ from fpu.report import Section, compare
 from fpu.report.metrics import AXES
 from fpu.report.records import over_runs, point
 from fpu.report.settings import by
-from fpu.report.words import grid, number, plural
+from fpu.report.words import number, plural
 
 MARGIN = 0.05  # a loss of no more than this is "kept"; of accuracy, AUC or coverage, all in [0, 1]
 CHANCE = 0.05  # pairs that chance alone would order oppositely, at most
@@ -73,13 +73,6 @@ def section(tests: Sequence[Claim]) -> Section:
     """Summary and tests, for the page."""
     rows = [test[2:] for test in tests]
     return Section("Claims of arXiv:2606.07640", summary(tests), HEADER, rows, ABOUT)
-
-
-def markdown(tests: Sequence[Claim]) -> str:
-    """The same as markdown."""
-    title, lines, header, rows, note = section(tests)
-    bullets = "\n".join(f"* {line}" for line in lines)
-    return f"# {title}\n\n{bullets}\n\n{grid(header, rows, '---')}\n\n{note}\n"
 
 
 def _losses(runs) -> Iterator[tuple]:

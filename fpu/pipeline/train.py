@@ -93,7 +93,8 @@ def train(
 
     say: called with one line before and in each long part but the training itself.
     """
-    plan, params, releases, held = tasks[0].plan, None, [], {}
+    plan, releases, held = tasks[0].plan, [], {}
+    params: Any = None
     if isinstance(plan.stages[0], Release):
         say("release: noised sums of the members")
         releases = [release(trainer.teacher, task) for task in tasks]

@@ -6,7 +6,7 @@ import pytest
 from fake_records import m, record, runs
 
 from experiments import paper
-from experiments.paper import claims, figures
+from experiments.paper import claims, epsilons, figures
 from fpu import report
 
 
@@ -105,6 +105,22 @@ def test_nominal_noise_is_told_with_the_eps_it_buys():
     assert figures.title_of(runs[:1]) == "digits, n = 100, the paper's protocol"
 
 
+def test_the_papers_epsilon_stands_beside_the_eps_an_audit_and_attacks():
+    told, audited, other = nominal("vae", 0.4, [0.5, 0.6, 0.7], n=100)
+    told["privacy"]["empirical_epsilon"] = {"overall": {"as_coded": m(-0.05, 0.25)}}
+    bounds = {"loss": {"guesses": {"bound": 1.25}, "other": {"bound": -1.0}}}
+    audited["privacy"]["audit"] = {"scores": bounds}
+    other["config"]["model"] = "gan"  # neither
+    table = epsilons.section([told, audited, other, record()])
+    (row,) = table.rows
+    assert row[:4] == ["digits", "100", "VAE", "0.4"]
+    assert row[4:8] == ["1,000,000", "-0.05\xa0[-0.30,\xa00.20]", "1.25", row[7]]
+    assert row[8].startswith("55\xa0%")
+    assert epsilons.section([other]) is None
+    text = paper.extras([told, audited]).files["claims.md"].decode()
+    assert "| digits | 100 | VAE | 0.4 | 1,000,000 |" in text
+
+
 def test_both_are_added_to_a_comparison():
     more = [
         *runs("gan", 10.0, [0.9, 0.8]), *runs("gan", 1.0, [0.5, 0.5]), *nominal("vae", 0.1, [0.8])
@@ -114,4 +130,4 @@ def test_both_are_added_to_a_comparison():
     assert "digits-paper.png" in files
     assert files["claims.md"].decode().startswith("# Claims of arXiv:2606.07640")
     assert "GAN keeps its utility" in report.overview(shown)
-    assert paper.extras([record()]) == report.Extras([])
+    assert paper.extras([record()]) == report.Extras([], [])
