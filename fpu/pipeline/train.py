@@ -93,30 +93,34 @@ def train(
 
     say: called with one line before and in each long part but the training itself.
     """
-    plan, releases, held = tasks[0].plan, [], {}
+    plan, releases = tasks[0].plan, []
     params: Any = None
+    held: dict[str, Any] = {}  # beside a model's parameters
     if isinstance(plan.stages[0], Release):
         say("release: noised sums of the members")
         releases = [release(trainer.teacher, task) for task in tasks]
-        drawn = _drawn(trainer, tasks, releases, say)
+        drawn = distributed.broadcast(stacked(_drawn(trainer, tasks, releases, say)))
         params = _averaged(_on_draws(trainer, tasks, drawn, follow, mesh), len(tasks))
         if trainer.prior is not None:
             held = {"release": _toned(trainer, tasks, releases, drawn, params)}
-    warmed, sgd = params, dpsgd(plan)
-    if sgd is not None:
-        fit = functools.partial(
-            training.fit,
-            trainer.model,
-            _shared_plan(tasks),
-            trainer.recipe,
-            _shared_pool(tasks),
-            stacked([_cell(task) for task in tasks]),
-            mesh=mesh,
-            start=params,
-        )
-        params = _averaged(follow(DP_SGD, sgd.steps, fit), len(tasks))
-    warmed = None if sgd is None or warmed is None else {**warmed, **held}
-    return Trained({**params, **held}, releases, warmed)
+        del drawn
+    sgd = dpsgd(plan)
+    if sgd is None:
+        return Trained({**params, **held}, releases, None)
+    fit = functools.partial(
+        training.fit,
+        trainer.model,
+        _shared_plan(tasks),
+        trainer.recipe,
+        _shared_pool(tasks),
+        stacked([_cell(task) for task in tasks]),
+        mesh=mesh,
+        start=params,
+    )
+    trained = _averaged(follow(DP_SGD, sgd.steps, fit), len(tasks))
+    if held:  # the grey levels of draws are not those that DP-SGD taught
+        trained = {**trained, "release": stacked(releases)}
+    return Trained(trained, releases, {**params, **held} if releases else None)
 
 
 def sampler(trainer: Trainer, params: Any) -> Callable[[jax.Array, jax.Array], Any]:
@@ -131,19 +135,19 @@ def sampler(trainer: Trainer, params: Any) -> Callable[[jax.Array, jax.Array], A
 
 
 def _toned(
-    trainer: Trainer, tasks: Sequence[Task], releases: list, drawn: list, params: Any
+    trainer: Trainer, tasks: Sequence[Task], releases: list, drawn: training.Pool, params: Any
 ) -> Any:
     """The releases, stacked, each with the tones (matched.py) by which its model's images get those of its draws.
 
-    They are settled before DP-SGD, so that what it teaches of brightness is kept.
+    drawn: draws of each release, with a leading axis for the tasks.
     """
     labels = np.arange(TONED, dtype=np.int32) % trainer.spec.n_classes
     toned = []
-    for task, one, own, held in zip(tasks, drawn, each(params), releases, strict=True):
+    for task, one, own, held in zip(tasks, drawn.images, each(params), releases, strict=True):
         key = jax.random.fold_in(task.public_key, 7)
         try:
             images = draw.draw(draw.sampler(trainer.model, own), key, labels, draw.CHUNK)
-            tones = matched.tones(matched.histogram(images), matched.histogram(one.images))
+            tones = matched.tones(matched.histogram(images), matched.histogram(one))
         except draw.Diverged:  # whoever draws next will tell
             tones = np.linspace(0.0, 1.0, matched.LEVELS, dtype=np.float32)
         toned.append({**held, "tones": tones})
@@ -189,8 +193,7 @@ def _drawn(trainer, tasks, releases, say) -> list[training.Pool]:
     ]
 
 
-def _on_draws(trainer, tasks, drawn, follow, mesh) -> training.State:
-    pools = distributed.broadcast(stacked(drawn))
+def _on_draws(trainer, tasks, pools, follow, mesh) -> training.State:
     keys = jnp.stack([jax.random.fold_in(task.public_key, 4) for task in tasks])
     recipe, steps = trainer.draw_recipe, trainer.draw_steps
     fit = functools.partial(warmup.pretrain, trainer.model, recipe, pools, keys, steps, mesh=mesh)

@@ -46,10 +46,12 @@ def tones(model: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     Args: histograms of the model's images and of the draws that taught it.
 
     Level v becomes the lowest level of the draws up to which at least as large a share of their pixels lies as of the
-    model's below v, with half of those at v: F_drawn^-1((F(v - 1) + F(v)) / 2).
+    model's below v, with half of those at v: F_drawn^-1((F(v - 1) + F(v)) / 2). None becomes a level that is darker or
+    lighter than all of the draws.
     """
     below = (np.cumsum(model) - model / 2) / model.sum()
     levels = np.searchsorted(np.cumsum(drawn) / drawn.sum(), below)
+    levels = np.maximum(levels, np.flatnonzero(drawn)[0])
     return (np.minimum(levels, LEVELS - 1) / (LEVELS - 1)).astype(np.float32)
 
 

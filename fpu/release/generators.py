@@ -148,8 +148,9 @@ def _check_release(generator: Generator, labels: jax.Array) -> None:
         codes = draws.codes(draws.on_host(held), jax.random.key(0), np.asarray(labels))
         if codes.shape != (2, len(generator.prior.within)):
             raise ValueError(f"its codes are {codes.shape[1:]}")
-        if held["tones"].shape != (matched.LEVELS,):
-            raise ValueError(f"its tones are {held['tones'].shape}")
+        tones = held.get("tones", jnp.zeros(matched.LEVELS))
+        if tones.shape != (matched.LEVELS,) or not ((tones >= 0) & (tones <= 1)).all():
+            raise ValueError(f"its tones are not {matched.LEVELS} numbers in [0, 1]")
 
 
 def _facts(path: Path, find: Find) -> Generator:

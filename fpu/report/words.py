@@ -118,10 +118,10 @@ def lineage(config: dict) -> str:
     draws = f"{config['draws']:,} draws" if config.get("draws") else "draws"
     steps = f", {config['draw_steps']:,} steps" if config.get("draw_steps") else ""
     dpsgd = f"then {config['steps']:,} steps of DP-SGD" if config.get("steps") else "no DP-SGD"
-    each = config.get("drawn_for_each")
-    kept = (
-        f"; grey levels as in the draws, {each} images drawn for each that is kept" if each else ""
-    )
+    each, kept = config.get("drawn_for_each"), ""
+    if each:
+        levels = "" if config.get("steps") else "grey levels as in the draws, "
+        kept = f"; {levels}{each} images drawn for each that is kept"
     return f"{released(config)} -> {draws} -> {model.upper()}{steps}; {dpsgd}{kept}"
 
 

@@ -76,6 +76,8 @@ def test_a_run_killed_while_draws_teach_it_goes_on_the_same(tmp_path, quick, mon
     labels = np.load(folder / "release" / "synthetic.npz")["train_labels"][:50, 0]
     again = loaded.sample(jax.random.fold_in(jax.random.fold_in(jax.random.key(0), 2), 0), labels)
     np.testing.assert_array_equal(np.round(255 * again)[..., 0], images(folder)[:50])  # matched too
+    levels = np.round(255 * np.asarray(loaded.params["release"]["tones"]))
+    assert set(np.unique(images(folder))) <= set(levels)  # grey levels of the draws
     without = run.run(options(tmp_path / "without", **ON_DRAWS, prior="none"))
     assert "prior" not in read(without, "record.json")
     assert "prior" not in (without / "release" / "PRIVACY.md").read_text()
@@ -111,6 +113,9 @@ def test_release_rivals_and_dpsgd_have_secret_keys_of_their_own(tmp_path, quick,
     assert [stage.get("steps") for stage in privacy["stages"]] == [None, 2]
     assert "warmup/loss" in lines[0]
     assert "nonprivate/loss" in lines[-1]
+    # The grey levels that DP-SGD taught are kept.
+    held = np.load(both / "release" / "generator.npz").files
+    assert {"release/means", "release/tones"} & set(held) == {"release/means"}
     names = ["DP-SGD", "gaussian", "prior", "prior", "root"]
     assert sorted(name.split()[0] for name in keys) == names
     assert len({tuple(np.asarray(jax.random.key_data(key))) for key in keys.values()}) == 5

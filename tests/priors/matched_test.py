@@ -89,6 +89,15 @@ def test_tones_give_a_smooth_model_the_grey_levels_of_its_draws(seed, power):
     np.testing.assert_array_equal(np.round(255 * tones[values]), oracle)
 
 
+def test_no_tone_is_darker_or_lighter_than_all_of_the_draws():
+    model, drawn = (
+        np.bincount(range(60, 256), minlength=256),
+        np.bincount(range(90, 241), minlength=256),
+    )
+    tones = np.round(255 * matched.tones(model, drawn))
+    assert (tones.min(), tones.max()) == (90, 240)
+
+
 def test_tones_of_equal_histograms_change_nothing():
     levels = np.random.default_rng(0).integers(1, 9, 256)
     np.testing.assert_array_equal(

@@ -19,6 +19,7 @@ import tiny
 
 from fpu import InputError, distributed, training
 from fpu.commands import run as command
+from fpu.files import safe
 from fpu.pipeline import progress, run, workdir
 from fpu.training import checkpoint
 
@@ -79,8 +80,10 @@ def test_a_run_killed_and_started_again_by_both(monkeypatch, capfd):
     """Its end is compared with that of one process in distributed_test.py."""
     folder = FOLDER / "two"
     if ME:
-        for name in ("write_text", "secret_key", "destroy_secret"):
-            monkeypatch.setattr(workdir, name, refuse)
+        for module, name in (
+            (safe, "write_text"), (workdir, "secret_key"), (workdir, "destroy_secret")
+        ):  # fmt: skip
+            monkeypatch.setattr(module, name, refuse)
     with pytest.raises(shared_run.Killed):
         shared_run.do(folder, monkeypatch, killed_at=2)
     shared_run.do(folder, monkeypatch)
@@ -130,8 +133,10 @@ def test_all_leave_with_the_code_of_the_first(monkeypatch, tmp_path):
     monkeypatch.setattr(command, "flags", types.SimpleNamespace(FLAGS=flags))
     monkeypatch.setattr(command.settings, "from_flags", lambda: None)
     monkeypatch.setattr(run, "run", lambda *_, **__: tmp_path)
+    if ME == 0:
+        (tmp_path / "record.json").write_text("{}")
     monkeypatch.setattr(
-        run, "failure", lambda path: (run.REFUTED, "refuted") if ME == 0 else refuse()
+        run, "failure", lambda record: (run.REFUTED, "refuted") if ME == 0 else refuse()
     )
     assert command.main(["run"]) == run.REFUTED
 
