@@ -38,8 +38,11 @@ def running(*commands, **options):
             process.communicate()
 
 
-def passes(file, devices, *environments):
+def passes(folder, file, devices, *environments):
     """pytest on a file of tests/support passes in a process for each environment that sees so many devices.
+
+    Each has temporary files of its own in `folder`: where several make and remove numbered folders side by side, pytest
+    can leave the listing of them open, and tells it as a warning.
 
     One file after the other: together they would need twice the memory, and the cores are busy anyway.
     """
@@ -61,13 +64,13 @@ def passes(file, devices, *environments):
             assert process.returncode == 0, output[-6000:]
 
 
-def test_all_tests_pass_on_four_devices():
-    passes("four_devices.py", 4, {})
+def test_all_tests_pass_on_four_devices(tmp_path):
+    passes(tmp_path, "four_devices.py", 4, {})
 
 
 def test_all_tests_pass_in_two_processes_and_a_run_of_both_is_that_of_one(tmp_path, monkeypatch):
     shared = {"RUNS": str(tmp_path), "COORDINATOR": f"127.0.0.1:{free_port()}"}
-    passes("two_processes.py", 2, *(shared | {"PROCESS": str(i)} for i in range(2)))
+    passes(tmp_path, "two_processes.py", 2, *(shared | {"PROCESS": str(i)} for i in range(2)))
     two = tmp_path / "two"
     one = two.with_name("one")
     shared_run.do(one, monkeypatch)
