@@ -57,7 +57,12 @@ def passes(folder, file, devices, *environments):
     command = "-m", "pytest", "-x", "-p", "no:cacheprovider", str(SUPPORT / file)
     with contextlib.ExitStack() as held:
         each = [
-            running(command, env=settings | own, stderr=subprocess.STDOUT) for own in environments
+            running(
+                (*command, f"--basetemp={folder / f'files of {i}'}"),
+                env=settings | own,
+                stderr=subprocess.STDOUT,
+            )
+            for i, own in enumerate(environments)
         ]
         for (process,) in [held.enter_context(one) for one in each]:
             output, _ = process.communicate(timeout=1200)
