@@ -16,7 +16,7 @@ import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fpu import training
+from fpu import models, training
 from fpu.dp import clipping
 from fpu.models import Example
 
@@ -93,6 +93,42 @@ def test_one_example_moves_the_sum_by_at_most_the_clip_norm(name, data):
     images[~without], labels[~without] = 0.0, 0
     padded, _ = run(params, images, labels, without, clip)
     assert tiny.same(less, padded)
+
+
+@pytest.mark.parametrize("code", [np.nan, np.inf, -1e30, 1e3, 0.0])
+def test_whatever_the_code_of_an_example_it_moves_the_sum_by_at_most_the_clip_norm(code):
+    """Of a GAN: its fakes are made from the codes of examples, too."""
+    run, params = coded()
+    codes = np.random.default_rng(0).normal(size=(SLOTS, 2)).astype(np.float32)
+    codes[1, 0] = code
+    for clip in (np.float32(0.5), np.float32(1e4)):
+        more, less = (
+            run(params, *batch(), codes, np.arange(SLOTS) != out, clip)[0] for out in (0, 1)
+        )
+        full = run(params, *batch(), codes, np.ones(SLOTS, bool), clip)[0]
+        for one in (more, less):
+            assert all(np.isfinite(x).all() for x in tiny.leaves(one))
+            assert tiny.norm(tiny.difference(full, one)) <= clip * checks.MARGIN
+    other = codes.copy()
+    other[1] = 9.0  # the code of who is not there does not matter
+    assert tiny.same(less, run(params, *batch(), other, np.arange(SLOTS) != 1, clip)[0])
+
+
+@functools.cache
+def coded():
+    """(clipped_sum of a GAN that is conditioned on two numbers, compiled; its parameters)."""
+    model = models.load("gan").make(tiny.smallest("gan"), tiny.SPEC._replace(code=2))
+    params = tiny.random_like(jax.eval_shape(model.init, jax.random.key(0)))
+
+    def run(params, images, labels, codes, valid, clip):
+        def loss(private, example, key):
+            return model.loss(private, params["public"], example, 0, key)[0]
+
+        keys = jax.random.split(jax.random.key(3), SLOTS)
+        examples = Example(images, labels, codes), valid, keys, clip
+        return clipping.clipped_sum(loss, params["private"], *examples)
+
+    return jax.jit(run), params
 
 
 @pytest.mark.parametrize("name", tiny.NAMES)
@@ -185,7 +221,7 @@ def test_infinite_eps_is_the_same_program():
 
 def test_the_generator_of_a_gan_learns_of_examples_through_the_noised_critic_alone():
     names = list(inspect.signature(tiny.model("gan").public_loss).parameters)
-    assert names == ["public", "private", "key"]
+    assert names == ["public", "private", "key", "codes"]  # those of draws
     pool = tiny.pool()
     other = pool._replace(images=255 - pool.images, labels=2 - pool.labels)
     # A clip norm of 0 takes the critic's update away, and with it all that the generator may know.

@@ -51,7 +51,7 @@ MODEL = """
             error = jnp.square(private["means"][example.label] - example.image)
             return config.weight * jnp.sum(error), {}
 
-        def sample(params, key, labels):
+        def sample(params, key, labels, codes):
             noise = 0.1 * jax.random.normal(key, (len(labels), *spec.shape))
             return jnp.clip(params["private"]["means"][labels] + noise, 0.0, 1.0)
 

@@ -83,8 +83,8 @@ def _steps(
 
 def _draws(model: models.Model, devices: Sequence[Any]) -> Callable[[], Any]:
     """A call draws DRAWS images on these devices. Compiled."""
-    params, sample = model.init(jax.random.key(0)), jax.jit(model.sample)
-    labels = np.arange(DRAWS) % 10
+    params, labels = model.init(jax.random.key(0)), np.arange(DRAWS) % 10
+    sample = jax.jit(lambda params, key, labels: model.sample(params, key, labels, ()))
 
     def act() -> jax.Array:
         arguments = params, jax.random.key(1)

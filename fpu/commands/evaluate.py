@@ -10,7 +10,6 @@ real images and what was measured on them without noise: they are as private as 
 """
 
 import dataclasses
-import functools
 import hashlib
 import math
 import pathlib
@@ -23,7 +22,7 @@ import numpy as np
 from fpu import InputError, data, evaluation, models, record, report
 from fpu.data import folders, manifests
 from fpu.files import cache, safe
-from fpu.pipeline import draw, prior, progress, settings
+from fpu.pipeline import prior, progress, settings, train
 from fpu.training import checkpoint
 
 
@@ -199,10 +198,11 @@ def _scores(options: Options, run: dict, dataset: data.Dataset) -> Callable | No
     params = checkpoint.averaged(folder / "0") or checkpoint.averaged(folder / "warmup")
     if params is None:
         raise InputError(f"--model_dir={options.model_dir}: holds no checkpoint of its {name}")
-    module = models.load(name)
-    config = module.Config(**run["config"]["model_config"])
-    model = module.make(config, prior.spec(dataset))
-    return functools.partial(draw.scores, model, params, jax.random.key(run["config"]["seed"]))
+    module, spec, config = models.load(name), prior.spec(dataset), run["config"]
+    code = config.get("code") or 0
+    known = prior.load(config["prior"], spec, options.data_dir) if code else None
+    model = module.make(module.Config(**config["model_config"]), spec._replace(code=code))
+    return train.scorer(model, known, params, jax.random.key(config["seed"]))
 
 
 def _record(options, run, dataset, split, images, privacy, judged, seconds) -> dict:

@@ -28,6 +28,7 @@ class Spec(NamedTuple):
 
     shape: tuple[int, int, int]  # H, W, C; H, W >= 8, C in {1, 3}
     n_classes: int
+    code: int = 0  # numbers that say more of an image than its class (fpu/priors/conditioning.py)
 
 
 class Example(NamedTuple):
@@ -35,6 +36,7 @@ class Example(NamedTuple):
 
     image: jax.Array  # float32 [H, W, C] in [0, 1]
     label: jax.Array  # int32 scalar
+    code: Any = ()  # float32 [Spec.code]; () where that is 0
 
 
 class Model(NamedTuple):
@@ -43,9 +45,12 @@ class Model(NamedTuple):
     init(key) -> {'private': pytree, 'public': pytree}       {} where a part is not used
     loss(private, public, example, step, key) -> (scalar, aux)    ONE example, differentiated with
         respect to `private`, clipped and noised by the engine. No BatchNorm, no other example.
-    public_loss(public, private, key) -> scalar, or None     trains `public` without data
-    sample(params, key, labels [n]) -> images float32 [n, H, W, C] in [0, 1]
+    public_loss(public, private, key, codes) -> scalar, or None     trains `public` without data
+    sample(params, key, labels [n], codes [n, d]) -> images float32 [n, H, W, C] in [0, 1]
     scores(params, example, key) -> {name: scalar}           higher = more like a member
+
+    codes: of draws, so public; () where Spec.code is 0. Those of public_loss are [N, d], and row i is of class
+        i % n_classes.
     """
 
     init: Callable[..., dict[str, Params]]
@@ -100,6 +105,15 @@ def limits(config: Any) -> dict[str, tuple]:
     return {
         name: hint.__metadata__[0] for name, hint in hints.items() if hasattr(hint, "__metadata__")
     }
+
+
+def condition(spec: Spec, label: jax.Array, code: Any = ()) -> jax.Array:
+    """float32 [n_classes + code]: what one image is made from, its class as one_hot and its code."""
+    hot = one_hot(label, spec.n_classes)
+    if not spec.code:
+        return hot
+    chex.assert_shape(code, (spec.code,))
+    return jnp.concatenate([hot, code])
 
 
 def one_hot(label: jax.Array, n_classes: int) -> jax.Array:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fpu.models import Defaults, Model, Spec, layers, one_hot
+from fpu.models import Defaults, Model, Spec, condition, layers
 from fpu.models._unet import UNet
 
 
@@ -71,7 +71,7 @@ def make(config: Config, spec: Spec) -> Model:
     signal, noise_level = jnp.sqrt(bars), jnp.sqrt(1.0 - bars)
 
     def init(key):
-        label = jnp.zeros(spec.n_classes)
+        label = jnp.zeros(spec.n_classes + spec.code)
         return {"private": net.init(key, jnp.zeros(spec.shape), jnp.zeros(()), label), "public": {}}
 
     def predict(private, x, t, label):
@@ -104,19 +104,19 @@ def make(config: Config, spec: Spec) -> Model:
         times = jnp.clip(jnp.ceil(u * steps).astype(jnp.int32), 1, steps)
         noises = jax.random.normal(k_noise, (count, *spec.shape))
         keep = jax.random.bernoulli(k_drop, 1.0 - config.label_dropout, (count, 1))
-        labels = keep * one_hot(example.label, spec.n_classes)[None]
+        labels = keep * condition(spec, example.label, example.code)[None]
         image = 2 * example.image - 1
         errors = jax.vmap(lambda t, e, y: denoising_error(private, image, y, t, e))(
             times, noises, labels
         )
         return jnp.mean(errors), {}
 
-    def sample(params, key, labels):
+    def sample(params, key, labels, codes=()):
         private = params["private"]
         ends = np.linspace(config.diffusion_steps, 0, config.sampling_steps + 1)
         ends = ends.round().astype(np.int32)
         eta = {"ddim": 0.0, "ancestral": 1.0}[config.sampler]
-        hot = jax.vmap(lambda y: one_hot(y, spec.n_classes))(labels)
+        given = jax.vmap(lambda y, code: condition(spec, y, code))(labels, codes)
 
         def guided(x, t, label):
             x0, noise = predict(private, x, t, label)
@@ -129,7 +129,7 @@ def make(config: Config, spec: Spec) -> Model:
 
         def step(x, inputs):
             t, s, k = inputs  # from step t to the earlier step s
-            x0, noise = jax.vmap(guided, (0, None, 0))(x, t, hot)
+            x0, noise = jax.vmap(guided, (0, None, 0))(x, t, given)
             # arXiv:2010.02502 eq. 12 and 16: eta = 1 is the ancestral sampler.
             sigma = eta * noise_level[s] / noise_level[t]
             sigma = sigma * jnp.sqrt(jnp.maximum(1.0 - bars[t] / bars[s], 0.0))
@@ -156,7 +156,7 @@ def make(config: Config, spec: Spec) -> Model:
         that memorise a few images make equal errors twice on other images, and there members have the larger error.
         """
         private, steps = params["private"], config.diffusion_steps
-        label = one_hot(example.label, spec.n_classes)
+        label = condition(spec, example.label, example.code)
         image, early = 2 * example.image - 1, max(1, steps // 20)
         times = jnp.linspace(1, steps // 2, 16).astype(jnp.int32)
         noises = jax.random.normal(key, (16, *spec.shape))

@@ -1,7 +1,7 @@
 """Class-conditional GAN (arXiv:1406.2661): the critic is private, the generator never sees an example.
 
-The generator learns from the noised critic alone, so it is post-processing; its labels come from the
-public uniform prior. One step of the plan is one critic step.
+The generator learns from the noised critic alone, so it is post-processing; what its fakes are made from is public:
+labels of a uniform prior, or codes of draws. One step of the plan is one critic step.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fpu.models import Defaults, Model, Spec, layers, one_hot
+from fpu.models import Defaults, Model, Spec, condition, layers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,46 +52,53 @@ def make(config: Config, spec: Spec) -> Model:
     networks = {"mixer": (_MixerCritic, _MixerGenerator), "conv": (_ConvCritic, _ConvGenerator)}
     critic, generator = (network(config, spec) for network in networks[config.net])
 
+    def conditions(labels, codes):
+        return jax.vmap(lambda y, code: condition(spec, y, code))(labels, codes)
+
     def init(key):
         k1, k2 = jax.random.split(key)
-        label = jnp.zeros(spec.n_classes)
+        label = jnp.zeros(spec.n_classes + spec.code)
         return {
             "private": critic.init(k1, jnp.zeros(spec.shape), label),
             "public": generator.init(k2, jnp.zeros(config.latent), label),
         }
 
-    def generate(public, z, label):
-        return generator.apply(public, z, one_hot(label, spec.n_classes))
-
-    def judge(private, image, label):
-        return critic.apply(private, image, one_hot(label, spec.n_classes))
-
-    def draw(public, key):
-        """One fake and its label, from the public prior."""
+    def draw(public, key, of):
+        """One fake and what it is made from: `of`, or where there are no codes a class of the uniform prior."""
         k_label, k_z = jax.random.split(key)
-        label = jax.random.randint(k_label, (), 0, spec.n_classes)
-        return generate(public, jax.random.normal(k_z, (config.latent,)), label), label
+        if not spec.code:
+            of = condition(spec, jax.random.randint(k_label, (), 0, spec.n_classes))
+        return generator.apply(public, jax.random.normal(k_z, (config.latent,)), of), of
 
     def loss(private, public, example, step, key):
         del step
-        fake, fake_label = draw(public, key)
-        real_logit, slope = jax.value_and_grad(judge, 1)(private, example.image, example.label)
-        fake_logit = judge(private, fake, fake_label)
+        real = condition(spec, example.label, example.code)
+        fake, fakes = draw(public, key, real)
+        real_logit, slope = jax.value_and_grad(critic.apply, 1)(private, example.image, real)
+        fake_logit = critic.apply(private, fake, fakes)
         penalty = jnp.sum(jnp.square(slope)) if config.penalty else 0.0
         value = jax.nn.softplus(-real_logit) + jax.nn.softplus(fake_logit)
         return value + 0.5 * config.penalty * penalty, {"real": real_logit, "fake": fake_logit}
 
-    def public_loss(public, private, key):
+    def public_loss(public, private, key, codes=()):
         """Non-saturating loss of a batch of fakes."""
+        count = config.generator_batch
+        of = None
+        if spec.code:
+            key, k_rows = jax.random.split(key)
+            rows = jax.random.randint(k_rows, (count,), 0, len(codes))
+            of = conditions(rows % spec.n_classes, codes[rows])
 
-        def one(k):
-            return jax.nn.softplus(-judge(private, *draw(public, k)))
+        def one(k, of):
+            return jax.nn.softplus(-critic.apply(private, *draw(public, k, of)))
 
-        return jnp.mean(jax.vmap(one)(jax.random.split(key, config.generator_batch)))
+        return jnp.mean(jax.vmap(one)(jax.random.split(key, count), of))
 
-    def sample(params, key, labels):
+    def sample(params, key, labels, codes=()):
         z = jax.random.normal(key, (len(labels), config.latent))
-        return jax.vmap(lambda z, y: generate(params["public"], z, y))(z, labels)
+        return jax.vmap(generator.apply, (None, 0, 0))(
+            params["public"], z, conditions(labels, codes)
+        )
 
     def scores(params, example, key):
         """The critic's logit, and minus the squared error of the best image found in the generator.
@@ -101,16 +108,11 @@ def make(config: Config, spec: Spec) -> Model:
         more members.) Deterministic: the draws are the same for all examples.
         """
         del key
-        public, label = params["public"], example.label
+        public, of = params["public"], condition(spec, example.label, example.code)
         draws = jax.random.normal(jax.random.key(0), (64, config.latent))
-        # Of every class, so that they do not depend on the example: under vmap they are made once.
-        fakes = jax.vmap(lambda y: jax.vmap(lambda z: generate(public, z, y))(draws))(
-            jnp.arange(spec.n_classes)
-        )
-        distances = jnp.sum(jnp.square(fakes[label] - example.image[None]), (1, 2, 3))
 
         def error(z):
-            return jnp.sum(jnp.square(generate(public, z, label) - example.image))
+            return jnp.sum(jnp.square(generator.apply(public, z, of) - example.image))
 
         adam = optax.adam(0.1, b2=0.99)
 
@@ -123,9 +125,9 @@ def make(config: Config, spec: Spec) -> Model:
             (z, _), _ = jax.lax.scan(step, (z, adam.init(z)), length=20)
             return error(z)
 
-        nearest = draws[jnp.argsort(distances)[:2]]
+        nearest = draws[jnp.argsort(jax.vmap(error)(draws))[:2]]
         return {
-            "critic": judge(params["private"], example.image, label),
+            "critic": critic.apply(params["private"], example.image, of),
             "gan_leaks": -jnp.min(jax.vmap(improved)(nearest)),
         }
 

@@ -7,7 +7,7 @@ import flax.linen as linen
 import jax
 import jax.numpy as jnp
 
-from fpu.models import Defaults, Model, Spec, layers, one_hot
+from fpu.models import Defaults, Model, Spec, condition, layers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +43,7 @@ def make(config: Config, spec: Spec) -> Model:
 
     def init(key):
         k1, k2 = jax.random.split(key)
-        image, label = jnp.zeros(spec.shape), jnp.zeros(spec.n_classes)
+        image, label = jnp.zeros(spec.shape), jnp.zeros(spec.n_classes + spec.code)
         return {
             "private": {
                 "encoder": encoder.init(k1, image, label),
@@ -54,7 +54,7 @@ def make(config: Config, spec: Spec) -> Model:
 
     def terms(private, example, key):
         """Reconstruction cross-entropy and KL of one example, in nats."""
-        label = one_hot(example.label, spec.n_classes)
+        label = condition(spec, example.label, example.code)
         mean, logvar = encoder.apply(private["encoder"], example.image, label)
         z = mean + jnp.exp(0.5 * logvar) * jax.random.normal(key, mean.shape)
         logits = decoder.apply(private["decoder"], z, label)
@@ -69,15 +69,14 @@ def make(config: Config, spec: Spec) -> Model:
         beta = config.beta * jnp.minimum(1.0, (step + 1) / max(config.beta_steps, 1))
         return reconstruction + beta * kl, {"reconstruction": reconstruction / pixels, "kl": kl}
 
-    def sample(params, key, labels):
+    def sample(params, key, labels, codes=()):
         z = jax.random.normal(key, (len(labels), config.latent))
 
-        def decode(z, label):
-            return jax.nn.sigmoid(
-                decoder.apply(params["private"]["decoder"], z, one_hot(label, spec.n_classes))
-            )
+        def decode(z, label, code):
+            given = condition(spec, label, code)
+            return jax.nn.sigmoid(decoder.apply(params["private"]["decoder"], z, given))
 
-        return jax.vmap(decode)(z, labels)
+        return jax.vmap(decode)(z, labels, codes)
 
     def scores(params, example, key):
         """Minus errors that are low for members.
@@ -88,7 +87,7 @@ def make(config: Config, spec: Spec) -> Model:
         elbo: the loss, its mean over 8 draws.
         """
         private = params["private"]
-        label = one_hot(example.label, spec.n_classes)
+        label = condition(spec, example.label, example.code)
         mean, _ = encoder.apply(private["encoder"], example.image, label)
         decoded = jax.nn.sigmoid(decoder.apply(private["decoder"], mean, label))
         cross_entropy, kl = jax.vmap(lambda k: terms(private, example, k))(jax.random.split(key, 8))

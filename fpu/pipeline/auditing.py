@@ -170,7 +170,7 @@ def _one_run(job: Job, key: jax.Array, public: jax.Array) -> Sides:
     params = copies.train_masks(job, pool, coins[None], k_train, public)
     owner, _ = data.unit_of(job.dataset, job.split.members)
     images, labels = np.asarray(pool.images), np.asarray(pool.labels)
-    scores = draw.scores(job.trainer.model, next(train.each(params)), public, images, labels)
+    scores = job.scorer(next(train.each(params)), public)(images, labels)
     units = {name: attacks.means(values, owner, n) for name, values in scores.items()}
     return {name: (values[coins], values[~coins]) for name, values in units.items()}
 
@@ -189,7 +189,7 @@ def _canary_worlds(job: Job, key: jax.Array, public: jax.Array, runs: int, kind:
 
 
 def _by_model(job: Job, params, public, image, label) -> dict[str, float]:
-    values = draw.scores(job.trainer.model, params, public, image, label)
+    values = job.scorer(params, public)(image, label)
     return {name: float(value[0]) for name, value in values.items()}
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fpu import data, distributed, training
-from fpu.pipeline import draw, progress, train
+from fpu.pipeline import progress, train
 from fpu.pipeline.jobs import Job
 from fpu.privacy import attacks, lira
 from fpu.privacy.targets import Targets
@@ -48,8 +48,7 @@ def attack(
     masks = np.ones((count, len(pool.sizes)), bool)
     masks[:, unit_of_target] = inside
     params = train_masks(job, pool, masks, k_train, public)
-    model = job.trainer.model
-    shadow = [by_unit(draw.scores(model, one, public, *shown)) for one in train.each(params)]
+    shadow = [by_unit(job.scorer(one, public)(*shown)) for one in train.each(params)]
     return {
         f"lira_{name}": lira.ratio(values, np.stack([s[name] for s in shadow]), inside)[owner]
         for name, values in by_unit(scores(*shown)).items()

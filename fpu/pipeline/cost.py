@@ -52,8 +52,10 @@ def most(trainer: train.Trainer, plan: Plan, limit: float | None = None) -> int:
 
 
 def blank(n: int, spec: models.Spec) -> training.Pool:
-    """n black images, each a unit, of all classes in turn."""
-    return train.singles(jnp.zeros((n, *spec.shape), jnp.uint8), jnp.arange(n) % spec.n_classes)
+    """n black images, each a unit, of all classes in turn, with codes where a model is conditioned on them."""
+    codes = jnp.zeros((n, spec.code)) if spec.code else ()
+    pool = train.singles(jnp.zeros((n, *spec.shape), jnp.uint8), jnp.arange(n) % spec.n_classes)
+    return pool._replace(codes=codes)
 
 
 def price(
@@ -69,8 +71,9 @@ def price(
     pool = blank(sgd.n, spec)
     keys = jax.random.split(jax.random.key(0), (2, count))
     same = jnp.ones(count)
-    cells = training.Cell(jnp.ones((count, sgd.n), bool), same, same, *keys)
     pools = train.stacked([pool] * count)
+    members = jnp.ones((count, sgd.n), bool)
+    cells = training.Cell(members, same, same, *keys, codes=pools.codes)
     if count == 1:
         pools, cells = next(train.each((pools, cells)))
     made = training.compiled(model, Plan(0.5, (sgd,)), recipe, count > 1, None, True, step)

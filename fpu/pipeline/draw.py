@@ -46,20 +46,28 @@ def draw(
 
 
 def sampler(model: models.Model, params: Any) -> Callable[[jax.Array, jax.Array], jax.Array]:
-    """(key, labels) -> images of a model, drawn on all devices."""
+    """(key, labels) -> images of a model, drawn on all devices; (key, labels, codes) where codes condition it."""
 
-    def sample(key, labels):
-        return distributed.map_rows(_sampler(model), (params, key), labels)
+    def sample(key, labels, *codes):
+        return distributed.map_rows(_sampler(model), (params, key), labels, *codes)
 
     return sample
 
 
 def scores(
-    model: models.Model, params: Any, public: jax.Array, images: np.ndarray, labels: np.ndarray
+    model: models.Model,
+    params: Any,
+    public: jax.Array,
+    images: np.ndarray,
+    labels: np.ndarray,
+    *codes: np.ndarray,
 ) -> dict[str, np.ndarray]:
-    """The model's membership scores {name: float [n]}. Equal images at equal places have equal keys."""
+    """The model's membership scores {name: float [n]}. Equal images at equal places have equal keys.
+
+    codes: float32 [n, d] of the images, where the model is conditioned on them.
+    """
     keys = jax.random.split(jax.random.fold_in(public, 3), len(labels))
-    inputs = images, np.asarray(labels, np.int32), jax.random.key_data(keys)
+    inputs = images, np.asarray(labels, np.int32), jax.random.key_data(keys), *codes
     parts = [
         distributed.map_rows(_scorer(model), (params,), *chunk) for chunk in _chunks(CHUNK, *inputs)
     ]
@@ -71,14 +79,14 @@ def scores(
 
 @functools.lru_cache(maxsize=8)
 def _sampler(model):
-    return jax.jit(model.sample)
+    return jax.jit(lambda params, key, labels, codes=(): model.sample(params, key, labels, codes))
 
 
 @functools.lru_cache(maxsize=8)
 def _scorer(model):
     @jax.jit
-    def score(params, images, labels, keys):
-        examples = models.Example(images.astype(jnp.float32) / 255.0, labels)
+    def score(params, images, labels, keys, codes=()):
+        examples = models.Example(images.astype(jnp.float32) / 255.0, labels, codes)
         keys = jax.random.wrap_key_data(keys)  # they travel as words: the host can slice those
         return jax.vmap(model.scores, (None, 0, 0))(params, examples, keys)
 

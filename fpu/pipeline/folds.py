@@ -4,14 +4,13 @@ They are made where too few real images are left to test on. They are never rele
 goes into the private record alone.
 """
 
-import functools
 from collections.abc import Iterator
 
 import jax
 import numpy as np
 
 from fpu import crossfit, data
-from fpu.pipeline import copies, draw, progress, settings, train
+from fpu.pipeline import copies, progress, settings, train
 from fpu.pipeline.jobs import Job
 
 DEFAULT = 5
@@ -63,8 +62,7 @@ def judge(job: Job, labels: np.ndarray, key: jax.Array, public: jax.Array) -> di
 
 def _copies(job: Job, params, labels: np.ndarray, public: jax.Array) -> Iterator[crossfit.Copy]:
     """What each copy draws, and how it scores images where it is a model."""
-    model = job.trainer.model if job.trained else None
     for one in train.each(params):
         images = job.draw(job.sampler(one), labels, public)
-        scores = functools.partial(draw.scores, model, one, public) if model else None
+        scores = job.scorer(one, public) if job.trained else None
         yield crossfit.Copy(images, scores)

@@ -77,7 +77,7 @@ def trained(
         rivals |= _gaussian(job, key)
     if result.warmed is not None:
         rivals["warmup"] = train.sampler(trainer, next(train.each(result.warmed)))
-    score = functools.partial(draw.scores, trainer.model, params, public)
+    score = job.scorer(params, public)
     return Made(train.sampler(trainer, params), params, score, rivals)
 
 

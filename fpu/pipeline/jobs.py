@@ -17,7 +17,7 @@ from fpu.dp import plan as plans
 from fpu.dp.plan import DPSGD, Plan, Release
 from fpu.files import cache
 from fpu.pipeline import choices, defaults, draw, prior, refusals, settings, train
-from fpu.priors import matched, release
+from fpu.priors import conditioning, release
 from fpu.training import warmup
 
 _AT_ONCE = 10_000  # images that a one-shot generator draws at once
@@ -79,16 +79,16 @@ class Job(NamedTuple):
     @property
     def trainer(self) -> train.Trainer:
         """What a training of this job shares with others; equal jobs share one model object and its programs."""
-        name = self.options.model
+        name, code = self.options.model, self.config["code"] or 0
         config = models.load(name).Config(**self.config["model_config"])
         return train.Trainer(
-            model=_model(name, config, self.spec),
-            spec=self.spec,
+            model=_model(name, config, self.spec._replace(code=code)),
+            spec=self.spec._replace(code=code),
             teacher=self.teacher,
             recipe=training.Recipe(**self.config["recipe"]),
             draw_recipe=defaults.defaults(self.options.preset, name, 1, private=False).recipe,
             draw_steps=self.config["draw_steps"] or 0,
-            prior=self.prior if matched.fits(self.prior) else None,
+            prior=self.prior if code else None,
         )
 
     def sampler(self, params: Any) -> Callable[[jax.Array, jax.Array], Any]:
@@ -96,6 +96,10 @@ class Job(NamedTuple):
         if self.trained:
             return train.sampler(self.trainer, params)
         return functools.partial(self.baseline.sample, params)
+
+    def scorer(self, params: Any, public: jax.Array) -> Callable[..., dict]:
+        """(images, labels) -> {name: float [n]}, membership scores by the model of one training."""
+        return train.scorer(self.trainer.model, self.trainer.prior, params, public)
 
     def at_once(self, count: int) -> int:
         """How many of `count` images are drawn at once."""
@@ -150,8 +154,8 @@ def prepare(options: settings.Options) -> Job:
         public = job.prior, float(n), dataset.n_classes, noise
         config["components"] = made.components(*public)
         config["brightness"] = made is release and release.says_how_bright(*public)
-    if job.trained and matched.fits(job.prior):
-        config["drawn_for_each"] = matched.FACTOR
+    coded = job.trained and config["warmup_share"] and conditioning.fits(job.prior)
+    config["code"] = job.prior.codes.shape[1] if job.prior and coded else None
     return job
 
 

@@ -133,9 +133,9 @@ def _write_images(job: Job, folder: pathlib.Path, images, labels, params: Any) -
     """The release, and beside it, for the data holder alone, the picture and the manifest."""
     dataset, members = job.dataset, job.split.members
     names = tuple(map(str, dataset.class_names))
-    drawn = job.trainer.prior if job.trained else None
-    drawn = job.prior if job.options.model in OF_PRIOR else drawn
-    parts = job.options.model, job.config["model_config"], job.spec, names, params, drawn
+    drawn = job.prior if job.options.model in OF_PRIOR else None
+    spec = job.trainer.spec if job.trained else job.spec
+    parts = job.options.model, job.config["model_config"], spec, names, params, drawn
     pack.write(
         folder / "release",
         texts.privacy(job.plan, job.options.noise_seed is not None, job.prior),

@@ -18,7 +18,7 @@ from fpu import data, distributed, models, priors, training
 from fpu.baselines import Baseline
 from fpu.dp.plan import DPSGD, Plan, Release
 from fpu.pipeline import draw, progress
-from fpu.priors import matched
+from fpu.priors import conditioning
 from fpu.training import warmup
 
 WARMUP, DP_SGD = "warmup", "0"  # names of the stages, and of their checkpoints' folders
@@ -37,7 +37,7 @@ class Trainer(NamedTuple):
     recipe: training.Recipe  # of DP-SGD
     draw_recipe: training.Recipe  # of the training on draws
     draw_steps: int  # steps on draws
-    # To whose release the model's images are matched, where there is any.
+    # In whose space the images have the codes that the model is conditioned on, where it is on any.
     prior: priors.Prior | None = None
 
 
@@ -57,7 +57,7 @@ class Task(NamedTuple):
 class Trained(NamedTuple):
     """What a group learned. `params` as `sampler` takes them, with a leading axis [tasks]."""
 
-    params: Any  # of the model; beside them 'release', where its images are matched to it
+    params: Any  # of the model; beside them CODES and TONES (fpu/priors/conditioning.py), where it has codes
     releases: list  # of each task; none where the plan has no release
     warmed: Any  # the parameters DP-SGD began from; None where it began from scratch
 
@@ -102,56 +102,66 @@ def train(
         drawn = distributed.broadcast(stacked(_drawn(trainer, tasks, releases, say)))
         params = _averaged(_on_draws(trainer, tasks, drawn, follow, mesh), len(tasks))
         if trainer.prior is not None:
-            held = {"release": _toned(trainer, tasks, releases, drawn, params)}
+            held[conditioning.CODES] = drawn.codes
+            held[conditioning.TONES] = _tones(trainer, tasks, drawn, {**params, **held})
         del drawn
     sgd = dpsgd(plan)
+    warmed = {**params, **held} if releases else None
     if sgd is None:
-        return Trained({**params, **held}, releases, None)
+        return Trained(warmed, releases, None)
     fit = functools.partial(
         training.fit,
         trainer.model,
         _shared_plan(tasks),
         trainer.recipe,
-        _shared_pool(tasks),
-        stacked([_cell(task) for task in tasks]),
+        _shared_pool(trainer, tasks),
+        stacked([_cell(task) for task in tasks])._replace(codes=held.get(conditioning.CODES, ())),
         mesh=mesh,
         start=params,
     )
     trained = _averaged(follow(DP_SGD, sgd.steps, fit), len(tasks))
-    if held:  # the grey levels of draws are not those that DP-SGD taught
-        trained = {**trained, "release": stacked(releases)}
-    return Trained(trained, releases, {**params, **held} if releases else None)
+    held.pop(conditioning.TONES, None)  # the grey levels of draws are not those that DP-SGD taught
+    return Trained({**trained, **held}, releases, warmed)
 
 
 def sampler(trainer: Trainer, params: Any) -> Callable[[jax.Array, jax.Array], Any]:
-    """(key, labels) -> images of a trained generator, matched to its release where the trainer has a prior.
-
-    params: of one task, as in `Trained`.
-    """
+    """(key, labels) -> images of a trained generator. params: of one task, as in `Trained`."""
     sample = draw.sampler(trainer.model, params)
-    if trainer.prior is None or "release" not in params:
+    if trainer.prior is None:
         return sample
-    return functools.partial(matched.sample, trainer.prior, params["release"], sample)
+    return functools.partial(conditioning.sample, params, trainer.spec.n_classes, sample)
 
 
-def _toned(
-    trainer: Trainer, tasks: Sequence[Task], releases: list, drawn: training.Pool, params: Any
-) -> Any:
-    """The releases, stacked, each with the tones (matched.py) by which its model's images get those of its draws.
+def scorer(
+    model: models.Model, prior: priors.Prior | None, params: Any, public: jax.Array
+) -> Callable[..., dict]:
+    """(images, labels) -> {name: float [n]}, membership scores by a model of one task.
 
-    drawn: draws of each release, with a leading axis for the tasks.
+    prior: as in Trainer.
+    """
+
+    def scores(images, labels):
+        codes = () if prior is None else (conditioning.codes(prior, images),)
+        return draw.scores(model, params, public, images, labels, *codes)
+
+    return scores
+
+
+def _tones(trainer: Trainer, tasks: Sequence[Task], drawn: training.Pool, params: Any) -> Any:
+    """For each task the tones (conditioning.py) by which its model's images get those of its draws.
+
+    drawn, params: with a leading axis for the tasks.
     """
     labels = np.arange(TONED, dtype=np.int32) % trainer.spec.n_classes
-    toned = []
-    for task, one, own, held in zip(tasks, drawn.images, each(params), releases, strict=True):
-        key = jax.random.fold_in(task.public_key, 7)
+    found = []
+    for task, images, own in zip(tasks, drawn.images, each(params), strict=True):
         try:
-            images = draw.draw(draw.sampler(trainer.model, own), key, labels, draw.CHUNK)
-            tones = matched.tones(matched.histogram(images), matched.histogram(one))
+            key = jax.random.fold_in(task.public_key, 7)
+            made = draw.draw(sampler(trainer, own), key, labels, draw.CHUNK)
         except draw.Diverged:  # whoever draws next will tell
-            tones = np.linspace(0.0, 1.0, matched.LEVELS, dtype=np.float32)
-        toned.append({**held, "tones": tones})
-    return stacked(toned)
+            made = images
+        found.append(conditioning.tones(*map(conditioning.histogram, (made, images))))
+    return jnp.stack(found)
 
 
 def release(teacher: Baseline, task: Task) -> Any:
@@ -188,9 +198,20 @@ def _drawn(trainer, tasks, releases, say) -> list[training.Pool]:
             say(f"draws of the release: {images:,} of {warmup.DRAWS:,}{of}")
 
     return [
-        warmup.draws(teacher, one, classes, jax.random.fold_in(task.public_key, 5), done=done)
+        _coded(
+            trainer,
+            warmup.draws(teacher, one, classes, jax.random.fold_in(task.public_key, 5), done=done),
+        )
         for one, task in zip(releases, tasks, strict=True)
     ]
+
+
+def _coded(trainer: Trainer, pool: training.Pool) -> training.Pool:
+    """A pool with the codes of its images, where the model is conditioned on them."""
+    if trainer.prior is None:
+        return pool
+    codes = jnp.asarray(conditioning.codes(trainer.prior, pool.images))
+    return pool._replace(codes=distributed.broadcast(codes))  # another machine may round otherwise
 
 
 def _on_draws(trainer, tasks, pools, follow, mesh) -> training.State:
@@ -220,12 +241,12 @@ def _shared_plan(tasks: Sequence[Task]) -> Plan:
     return dataclasses.replace(plan, stages=(noiseless(plan),))
 
 
-def _shared_pool(tasks: Sequence[Task]) -> training.Pool:
+def _shared_pool(trainer: Trainer, tasks: Sequence[Task]) -> training.Pool:
     """The one pool of all tasks, or, with a leading axis, the pool of each."""
     first = tasks[0].pool
     if all(task.pool is first for task in tasks):
-        return first
-    return stacked([task.pool for task in tasks])
+        return _coded(trainer, first)
+    return stacked([_coded(trainer, task.pool) for task in tasks])
 
 
 def _averaged(state: training.State, count: int) -> Any:

@@ -21,7 +21,7 @@ from fpu import InputError, models, priors
 from fpu.baselines import BASELINES, OF_PRIOR, RELEASES
 from fpu.data import npz
 from fpu.files import safe
-from fpu.priors import brightness, draws, matched
+from fpu.priors import brightness, conditioning, draws
 
 NUMBERS, FACTS = "generator.npz", "generator.json"
 MOST = 10**5  # arrays of a generator; also the largest integer of a config
@@ -37,17 +37,16 @@ class Generator(NamedTuple):
     spec: models.Spec
     class_names: tuple[str, ...]
     params: Any
-    # Whose images are drawn, or to whose release a model's are matched.
-    prior: priors.Prior | None = None
+    prior: priors.Prior | None = None  # whose images are drawn
 
     def sample(self, key: jax.Array, labels: jax.Array) -> jax.Array:
         """float32 [n, H, W, C] in [0, 1] for labels [n]."""
         if self.model in OF_PRIOR:
             return BASELINES[self.model](self.spec, self.prior).sample(self.params, key, labels)
         draw = functools.partial(_sampler(self.model, _frozen(self.config), self.spec), self.params)
-        if self.prior is None:
+        if not self.spec.code:
             return draw(key, labels)
-        return matched.sample(self.prior, self.params["release"], draw, key, labels)
+        return conditioning.sample(self.params, self.spec.n_classes, draw, key, labels)
 
 
 # (name, spec) -> the prior; InputError where it is not to be used.
@@ -87,6 +86,8 @@ def save(folder: Path, generator: Generator) -> None:
         "n_classes": generator.spec.n_classes,
         "class_names": list(generator.class_names),
     }
+    if generator.spec.code:
+        facts["code"] = generator.spec.code
     if generator.prior is not None:
         facts["prior"] = {"name": generator.prior.name, "version": generator.prior.version}
     safe.write_json(folder / FACTS, facts)
@@ -120,9 +121,10 @@ def load(folder: Path, find: Find = BUILT_IN) -> Generator:
             _check_brightness(generator)
             images = generator.sample(jax.random.key(0), ends)
         else:
-            plain = generator._replace(prior=None).sample
-            images = jax.eval_shape(plain, jax.random.key(0), ends)
-            _check_release(generator, ends)
+            conditioning.check(generator.params, generator.spec)
+            codes = [generator.params[conditioning.CODES][:2]] if generator.spec.code else []
+            draw = _sampler(generator.model, _frozen(generator.config), generator.spec)
+            images = jax.eval_shape(draw, generator.params, jax.random.key(0), ends, *codes)
         if images.shape != (2, *facts.spec.shape):
             raise ValueError(f"it draws {images.shape[1:]}")
     return generator
@@ -139,30 +141,16 @@ def _check_brightness(generator: Generator) -> None:
         raise ValueError(f"its brightness is {found.shape}")
 
 
-def _check_release(generator: Generator, labels: jax.Array) -> None:
-    """ValueError where a model has a prior and no codes to match, or codes and no prior."""
-    held = generator.params.get("release")
-    if (held is None) != (generator.prior is None):
-        raise ValueError("a release of codes and its prior belong together")
-    if generator.prior is not None:
-        codes = draws.codes(draws.on_host(held), jax.random.key(0), np.asarray(labels))
-        if codes.shape != (2, len(generator.prior.within)):
-            raise ValueError(f"its codes are {codes.shape[1:]}")
-        tones = held.get("tones", jnp.zeros(matched.LEVELS))
-        if tones.shape != (matched.LEVELS,) or not ((tones >= 0) & (tones <= 1)).all():
-            raise ValueError(f"its tones are not {matched.LEVELS} numbers in [0, 1]")
-
-
 def _facts(path: Path, find: Find) -> Generator:
     """A Generator without params."""
     with safe.one_line(path, "what a release of fpu says of its generator"):
         facts = json.loads(safe.read_text(path, _FACTS_BYTES))
         model, config = facts["model"], facts["config"]
         height, width, channels = facts["shape"]
-        classes, names = facts["n_classes"], facts["class_names"]
+        classes, names, code = facts["n_classes"], facts["class_names"], facts.get("code", 0)
         if model not in (*models.MODELS, *RELEASES):
             raise ValueError(f"no model {model!r}")
-        sizes = [height, width, channels, classes, *(config or {}).values()]
+        sizes = [height, width, channels, classes, code, *(config or {}).values()]
         if any(type(v) is int and not 0 <= v <= MOST for v in sizes):
             raise ValueError("a size is out of bounds")
         sides = {height, width} <= set(range(npz.MIN_SIDE, npz.MAX_SIDE + 1))
@@ -170,13 +158,18 @@ def _facts(path: Path, find: Find) -> Generator:
             raise ValueError("no such images")
         if len(names) != classes or not all(type(name) is str for name in names):
             raise ValueError("class names and classes differ in number")
-        spec = models.Spec((height, width, channels), classes)
+        if type(code) is not int or (code and model not in models.MODELS):
+            raise ValueError("no such code")
+        if model in models.MODELS and "prior" in facts:
+            raise ValueError(
+                "it is of an earlier fpu, whose models were matched to a release: use the one that README.md names"
+            )
+        spec = models.Spec((height, width, channels), classes, code)
         made = Generator(model, config, spec, tuple(names), None)
         if model in OF_PRIOR and config is not None:
             raise ValueError("no such prior")
         if model not in OF_PRIOR:
             _sampler(model, _frozen(config), spec)
-        if model not in OF_PRIOR and not (model in models.MODELS and "prior" in facts):
             return made
         name, version = facts["prior"]["name"], facts["prior"]["version"]
         if not (type(name) is type(version) is str):
@@ -200,8 +193,9 @@ def _frozen(config: dict | None):
 
 @functools.lru_cache(maxsize=8)
 def _sampler(model: str, config, spec):
-    """(params, key, labels) -> images, compiled once."""
+    """(params, key, labels) -> images, compiled once; of a model that is conditioned on codes also with codes."""
     if model in RELEASES:
         return jax.jit(functools.partial(RELEASES[model].sample, spec))
     module = models.load(model)
-    return jax.jit(module.make(module.Config(**dict(config)), spec).sample)
+    sample = module.make(module.Config(**dict(config)), spec).sample
+    return jax.jit(lambda params, key, labels, codes=(): sample(params, key, labels, codes))

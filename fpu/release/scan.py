@@ -10,14 +10,13 @@ from fpu.baselines import RELEASES
 from fpu.data import npz
 from fpu.dp.plan import Plan
 from fpu.files import safe
-from fpu.priors.release import MIXTURE
+from fpu.priors import conditioning
 from fpu.release import card, formats, generators, registry, texts
 
 IMAGES, PICTURE, GUARANTEE = "synthetic.npz", "samples.png", card.GUARANTEE
 FILES = (IMAGES, formats.LABELS, PICTURE, generators.NUMBERS, generators.FACTS, GUARANTEE)
 TEXTS = ("PRIVACY.md", card.README, card.REGISTRY)
-# Of a model: its own, and the numbers of the release to which its images are matched.
-_OF_A_MODEL = ("private", "public", *(f"release/{name}" for name in (*MIXTURE, "tones")))
+_OF_A_MODEL = ("private", "public", conditioning.CODES, conditioning.TONES)
 
 
 def scan(folder: Path, find: generators.Find = generators.BUILT_IN) -> None:

@@ -110,7 +110,7 @@ _KINDS = (  # whether a value fits, and where it must
     (_number, "config.clip_norm config.sampling_rate config.warmup_share"),
     (_number, "privacy.noise_multiplier privacy.clip_norm privacy.sampling_rate"),
     (_count, "config.steps config.n_samples config.seed config.warmup_steps"),
-    (_count, "config.draws config.draw_steps config.components config.drawn_for_each"),
+    (_count, "config.draws config.draw_steps config.components config.code"),
     (_count, "prior.n_images prior.members_among_them"),
     (_count, "data.n_nonmembers data.n_reference data.n_test data.seed"),
     (_count, "privacy.capacity privacy.steps fidelity.features.n_reference"),

@@ -107,7 +107,7 @@ def prior_name(config: dict) -> str:
 
 def lineage(config: dict) -> str:
     """What taught what: 'release of class means in the space of glyphs -> 10,000 draws -> DDPM, 1,000 steps; no
-    DP-SGD', and where its images are matched, that they are;
+    DP-SGD', and where images are made from codes of draws, that they are;
     '' where no model was taught by draws, and none are handed out.
     """
     model, share = str(config["model"]), config.get("warmup_share") or 0
@@ -118,11 +118,11 @@ def lineage(config: dict) -> str:
     draws = f"{config['draws']:,} draws" if config.get("draws") else "draws"
     steps = f", {config['draw_steps']:,} steps" if config.get("draw_steps") else ""
     dpsgd = f"then {config['steps']:,} steps of DP-SGD" if config.get("steps") else "no DP-SGD"
-    each, kept = config.get("drawn_for_each"), ""
-    if each:
-        levels = "" if config.get("steps") else "grey levels as in the draws, "
-        kept = f"; {levels}{each} images drawn for each that is kept"
-    return f"{released(config)} -> {draws} -> {model.upper()}{steps}; {dpsgd}{kept}"
+    coded = ""
+    if config.get("code"):
+        levels = "" if config.get("steps") else ", in the grey levels of the draws"
+        coded = f"; each image made from the code of a draw{levels}"
+    return f"{released(config)} -> {draws} -> {model.upper()}{steps}; {dpsgd}{coded}"
 
 
 def released(config: dict) -> str:

@@ -46,6 +46,8 @@ class Pool(NamedTuple):
     labels: jax.Array  # int32 [M]
     units: jax.Array  # int32 [U, m], rows of the pool that belong to each privacy unit, padded
     sizes: jax.Array  # int32 [U]
+    # float32 [M, d], of each image (fpu/priors/conditioning.py); () where the model is conditioned on no code.
+    codes: Any = ()
 
 
 class Cell(NamedTuple):
@@ -57,6 +59,7 @@ class Cell(NamedTuple):
     # Typed key, as secret as the data: Poisson sampling, noise and per-example draws.
     secret: jax.Array
     public: jax.Array  # typed key: initialisation, and the draws of public losses
+    codes: Any = ()  # float32 [N, d], of draws, so public: what public losses are conditioned on
 
 
 class State(NamedTuple):
@@ -120,7 +123,7 @@ def step(
     is done by each of them alike.
     """
     private, public = state.params["private"], state.params["public"]
-    data = Example(pool.images, pool.labels)
+    data = Example(pool.images, pool.labels, pool.codes)
     key = jax.random.fold_in(cell.secret, now)
     batch = dp.sample(plan, key, data, mask=cell.mask, units=(pool.units, pool.sizes), axis=axis)
 
@@ -178,7 +181,7 @@ def _public_step(model: Model, recipe: Recipe, cell: Cell, private, state: State
     key = jax.random.fold_in(jax.random.fold_in(cell.public, 1), now)
 
     def one_step(public, opt):
-        grads = jax.grad(public_loss)(public, private, key)
+        grads = jax.grad(public_loss)(public, private, key, cell.codes)
         updates, opt = transformation.update(grads, opt, public)
         return optax.apply_updates(public, updates), opt
 

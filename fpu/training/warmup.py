@@ -76,6 +76,7 @@ def pretrain(
         noise_std=jnp.zeros(count),
         secret=purpose(keys, 0),
         public=purpose(keys, 1),
+        codes=pools.codes,
     )
     return loop.fit(model, no_privacy, recipe, pools, cells, step=step, **arguments)
 
@@ -109,7 +110,8 @@ def step(
     if axis is not None:
         slots, valid = sharding.share(jnp.arange(BATCH), valid, axis)
         rows, keys = rows[slots], keys[slots]
-    batch = Example(pool.images[rows].astype(jnp.float32) / 255.0, pool.labels[rows])
+    images, labels, codes = jax.tree.map(lambda x: x[rows], (pool.images, pool.labels, pool.codes))
+    batch = Example(images.astype(jnp.float32) / 255.0, labels, codes)
 
     def mean_loss(private):
         losses, _ = jax.vmap(model.loss, (None, None, 0, None, 0))(

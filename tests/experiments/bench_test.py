@@ -73,7 +73,7 @@ def linear(config, spec):
         del public, step, key
         return jnp.sum(jnp.square(example.image.reshape(1, -1) @ private["matrix"])), {}
 
-    def sample(params, key, labels):
+    def sample(params, key, labels, codes):
         noise = jax.random.normal(key, (len(labels), params["private"]["matrix"].shape[1]))
         return (noise @ params["private"]["matrix"].T).reshape(len(labels), *spec.shape)
 
@@ -132,7 +132,6 @@ def test_a_stage_of_dpsgd_is_paired_with_the_whole_budget(run_suite, monkeypatch
     monkeypatch.setattr(stage.train.warmup, "DRAWS", 60)
     protocols = stage.protocols.PROTOCOLS
     monkeypatch.setitem(protocols, "quick", protocols["quick"]._replace(steps=2))
-    monkeypatch.setattr(stage.train.matched, "FACTOR", 1)
     taught = calls_of(stage.train.warmup, "pretrain")
     sizes = {"EPS": (5.0,), "SHARES": (0.5,), "SEEDS": 1, "IMAGES": 100, "MODEL": "vae"}
     result, table = run_suite("stage", stage, PER_CLASS={"digits": (20,)}, **sizes)

@@ -28,23 +28,25 @@ def example(shape, label=1):
 def test_every_size_keeps_the_contract_on_every_shape(name, size, shape):
     module = models.load(name)
     keeps_the_contract(module.make(module.SIZES[size], Spec(shape, 5)), shape)
+    keeps_the_contract(module.make(module.SIZES[size], Spec(shape, 5, code=4)), shape, 4)
 
 
-def keeps_the_contract(model, shape):
+def keeps_the_contract(model, shape, code=0):
     """Shapes only: nothing is compiled."""
-    key, one = jax.random.key(0), example(shape)
+    key, codes = jax.random.key(0), jnp.zeros((3, code)) if code else ()
+    one = example(shape)._replace(code=codes[0] if code else ())
     params = jax.eval_shape(model.init, key)
     assert set(params) == {"private", "public"}
     assert bool(jax.tree.leaves(params["public"])) == (model.public_loss is not None)
     loss, _ = jax.eval_shape(model.loss, params["private"], params["public"], one, 0, key)
     assert (loss.shape, loss.dtype) == ((), jnp.float32)
-    images = jax.eval_shape(model.sample, params, key, jnp.zeros(3, jnp.int32))
+    images = jax.eval_shape(model.sample, params, key, jnp.zeros(3, jnp.int32), codes)
     assert (images.shape, images.dtype) == ((3, *shape), jnp.float32)
     scores = jax.eval_shape(model.scores, params, one, key)
     assert scores
     assert all(s.shape == () for s in scores.values())
     if model.public_loss is not None:
-        value = jax.eval_shape(model.public_loss, params["public"], params["private"], key)
+        value = jax.eval_shape(model.public_loss, params["public"], params["private"], key, codes)
         assert value.shape == ()
 
 

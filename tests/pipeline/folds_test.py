@@ -8,7 +8,7 @@ import tiny_prior
 from fpu import crossfit
 from fpu.pipeline import copies, draw, folds, jobs
 from fpu.pipeline.settings import Options
-from fpu.priors import matched
+from fpu.priors import conditioning
 
 LABELS = np.arange(20, dtype=np.int32) % 3
 
@@ -58,16 +58,16 @@ def test_every_member_is_held_out_once_and_classes_of_three_are_kept(few, monkey
     assert len({copy.images.tobytes() for copy in seen["copies"]}) == 5
 
 
-def test_images_of_a_copy_are_matched_to_its_release_as_the_released_ones_are(monkeypatch):
+def test_images_of_a_copy_are_made_from_its_own_codes_as_the_released_ones_are(monkeypatch):
     tiny_prior.install(monkeypatch)
     of, drawn = job("digits", model="vae", n_per_class=3, folds=2), []
-    params = {"private": {}, "public": {}, "release": {"number": np.arange(2)}}
+    params = {"private": {}, "public": {}, "codes": np.arange(2)}
     monkeypatch.setattr(copies, "train_masks", lambda *_: params)
     monkeypatch.setattr(draw, "draw", lambda sample, *_: drawn.append(sample))
     monkeypatch.setattr(crossfit, "judge", lambda members, made, *_, **__: {"n": len(list(made))})
     assert folds.judge(of, LABELS, jax.random.key(1), jax.random.key(0)) == {"n": 2}
-    assert [sample.func for sample in drawn] == [matched.sample] * 2
-    assert [sample.args[1]["number"] for sample in drawn] == [0, 1]
+    assert [sample.func for sample in drawn] == [conditioning.sample] * 2
+    assert [sample.args[0]["codes"] for sample in drawn] == [0, 1]
 
 
 def test_nobody_is_asked_where_enough_is_left(monkeypatch):

@@ -70,13 +70,14 @@ def test_a_run_killed_while_draws_teach_it_goes_on_the_same(tmp_path, quick, mon
         text = (folder / "release" / page).read_text()
         assert "`squares`, version 1" in text
         assert "squares drawn by a test" in text
-    assert read(folder, "release/generator.json")["prior"] == {"name": "squares", "version": "1"}
-    assert np.load(folder / "release" / "generator.npz")["release/means"].shape == (10, 1, 4)
+    facts = read(folder, "release/generator.json")
+    assert (facts["code"], "prior" in facts) == (4, False)  # more can be drawn without the prior
+    assert np.load(folder / "release" / "generator.npz")["codes"].shape[1:] == (4,)
     loaded = generators.load(folder / "release")
     labels = np.load(folder / "release" / "synthetic.npz")["train_labels"][:50, 0]
     again = loaded.sample(jax.random.fold_in(jax.random.fold_in(jax.random.key(0), 2), 0), labels)
-    np.testing.assert_array_equal(np.round(255 * again)[..., 0], images(folder)[:50])  # matched too
-    levels = np.round(255 * np.asarray(loaded.params["release"]["tones"]))
+    np.testing.assert_array_equal(np.round(255 * again)[..., 0], images(folder)[:50])
+    levels = np.round(255 * np.asarray(loaded.params["tones"]))
     assert set(np.unique(images(folder))) <= set(levels)  # grey levels of the draws
     without = run.run(options(tmp_path / "without", **ON_DRAWS, prior="none"))
     assert "prior" not in read(without, "record.json")
@@ -115,7 +116,7 @@ def test_release_rivals_and_dpsgd_have_secret_keys_of_their_own(tmp_path, quick,
     assert "nonprivate/loss" in lines[-1]
     # The grey levels that DP-SGD taught are kept.
     held = np.load(both / "release" / "generator.npz").files
-    assert {"release/means", "release/tones"} & set(held) == {"release/means"}
+    assert {"codes", "tones"} & set(held) == {"codes"}
     names = ["DP-SGD", "gaussian", "prior", "prior", "root"]
     assert sorted(name.split()[0] for name in keys) == names
     assert len({tuple(np.asarray(jax.random.key_data(key))) for key in keys.values()}) == 5

@@ -56,49 +56,64 @@ def test_what_is_loaded_draws_the_same_images(tmp_path, monkeypatch, name):
 
 
 @pytest.fixture
-def taught(tmp_path, monkeypatch):
-    """(folder, generator) of a VAE whose images are matched to the release that taught it."""
-    tiny_prior.install(monkeypatch)
-    codes, vae = made("prior"), made("vae")
-    held = codes.params | {"tones": jnp.linspace(0.0, 1.0, 256) ** 2}
-    generator = vae._replace(params={**vae.params, "release": held}, prior=codes.prior)
+def taught(tmp_path):
+    """(folder, generator) of a VAE that is conditioned on codes of draws."""
+    vae, spec = made("vae"), tiny.SPEC._replace(code=2)
+    params = (
+        models.load("vae")
+        .make(models.load("vae").Config(**vae.config), spec)
+        .init(jax.random.key(0))
+    )
+    held = {
+        "codes": jax.random.normal(jax.random.key(1), (9, 2)),
+        "tones": jnp.linspace(0.0, 1.0, 256) ** 2,
+    }
+    generator = vae._replace(params={**params, **held}, spec=spec)
     generators.save(tmp_path, generator)
     return tmp_path, generator
 
 
-def test_a_model_is_matched_to_its_release_after_loading_too(taught):
+def test_a_model_draws_from_its_codes_after_loading_too(taught):
     folder, generator = taught
     labels = jnp.array([0, 2, 2])
     images = generator.sample(jax.random.key(1), labels)
     np.testing.assert_array_equal(images, generators.load(folder).sample(jax.random.key(1), labels))
-    assert (images != generator._replace(prior=None).sample(jax.random.key(1), labels)).any()
+    others = {**generator.params, "codes": 1 - generator.params["codes"]}
+    assert (images != generator._replace(params=others).sample(jax.random.key(1), labels)).any()
 
 
-def test_a_model_with_codes_and_no_prior_or_other_codes_is_refused(taught):
+@pytest.mark.parametrize(
+    "change", [{"code": 0}, {"code": 3}, {"code": -1}, {"code": "2"}, {"code": True}]
+)
+def test_a_model_whose_codes_are_of_another_size_is_refused(taught, change):
     folder, _ = taught
-    said = json.loads((folder / generators.FACTS).read_text())
-    (folder / generators.FACTS).write_text(json.dumps({**said, "prior": "x"}))
-    with pytest.raises(InputError, match=r"generator\.json"):
+    (folder / generators.FACTS).write_text(facts(folder, **change))
+    with pytest.raises(InputError, match=r"generator\.(json|npz)"):
         generators.load(folder)
-    prior = said.pop("prior")
-    (folder / generators.FACTS).write_text(json.dumps(said))
-    with pytest.raises(InputError, match=r"generator\.npz.*a vae of this shape"):
+
+
+def test_a_model_of_an_earlier_fpu_is_refused_with_the_way_out(taught):
+    folder, _ = taught
+    (folder / generators.FACTS).write_text(facts(folder, prior={"name": "glyphs", "version": "6"}))
+    with pytest.raises(InputError, match=r"generator\.json.*an earlier fpu.*README\.md"):
         generators.load(folder)
-    (folder / generators.FACTS).write_text(json.dumps({**said, "prior": prior}))
+
+
+def test_codes_and_tones_that_do_not_fit_are_refused_and_a_model_after_dpsgd_has_no_tones(taught):
+    folder, _ = taught
     held = dict(np.load(folder / generators.NUMBERS))
-    numbers = held["release/means"][..., :1]
-    tones = held["release/tones"]
     wrongs = [
-        ("release/means", numbers),
-        *(("release/tones", t) for t in (tones[:3], 5 * tones, -tones)),
+        ("codes", held["codes"][:, :1]),
+        ("tones", held["tones"][:3]),
+        ("tones", -held["tones"]),
     ]
     for name, wrong in wrongs:
         np.savez(folder / generators.NUMBERS, **{**held, name: wrong})
         with pytest.raises(InputError, match=r"generator\.npz.*a vae of this shape"):
             generators.load(folder)
-    del held["release/tones"]  # as after DP-SGD
+    del held["tones"]
     np.savez(folder / generators.NUMBERS, **held)
-    assert "tones" not in generators.load(folder).params["release"]
+    assert "tones" not in generators.load(folder).params
 
 
 def facts(folder, **changes):

@@ -36,7 +36,7 @@ def plain(config, spec) -> Model:
     def loss(private, public, example, step, key):
         return jnp.sum(jnp.square(private["w"][example.label] - example.image)), {}
 
-    def sample(params, key, labels):
+    def sample(params, key, labels, codes=()):
         keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(len(labels)))
         noise = jax.vmap(lambda key: 0.1 * jax.random.normal(key, spec.shape))(keys)
         return jnp.clip(params["private"]["w"][labels] + noise, 0.0, 1.0)

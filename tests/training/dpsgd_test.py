@@ -9,7 +9,7 @@ import pytest
 import tiny
 
 from fpu import models, training
-from fpu.training import dpsgd
+from fpu.training import dpsgd, warmup
 
 ONE = np.ones((3, 6), bool)
 
@@ -89,3 +89,36 @@ def test_the_clip_norm_is_that_of_the_trained_leaves(one_step):
     mean = np.concatenate([np.ravel(found[name]) for name in ("small", "more")])
     total = 6 * mean / (1 - training.Recipe().b1)  # q n = 6
     np.testing.assert_allclose(total, np.full(28, 0.05 / 28**0.5), rtol=1e-4)
+
+
+@pytest.mark.parametrize("step", [training.step, warmup.step])
+def test_an_example_brings_its_own_code_and_public_losses_see_those_of_draws_alone(step):
+    def loss(private, public, example, step, key):
+        # The gradient is the code of the example, in the column of its label.
+        return example.code[0] * private["w"][example.label], {}
+
+    def public_loss(public, private, key, codes):
+        return jnp.sum(public["v"] * codes.mean())
+
+    model = models.Model(None, loss, public_loss, None, None)
+    own = jnp.array([2.0, -3.0, 5.0, 7.0, -11.0, 13.0])[:, None]
+    pool = tiny.pool()._replace(codes=own)
+    cell = tiny.first(tiny.cells([[True] * 6], clip=np.inf, std=0.0))._replace(codes=-own[:3])
+    start = {"private": {"w": jnp.zeros(3)}, "public": {"v": jnp.zeros(2)}}
+    noise = training.step is step
+    plan = tiny.plan(q=1.0, noise=0.0) if noise else warmup.Plan(0.5, (warmup.sgd(6, 3),))
+    recipe = training.Recipe()
+    state = training.initial(model, plan, recipe, cell, start)
+    ended = step(model, plan, recipe, pool, cell, state, jnp.int32(0))
+    mean = np.asarray(moment(ended)["w"]) / (1 - recipe.b1)
+    if noise:  # all members, once
+        np.testing.assert_allclose(mean, np.array([9.0, -14.0, 18.0]) / 6, rtol=1e-5)
+    else:  # a sample of them, with repetition
+        rows = jax.random.split(jax.random.fold_in(cell.secret, 0))[0]
+        rows = np.asarray(jax.random.randint(rows, (warmup.BATCH,), 0, 6))
+        wanted = [np.asarray(own)[rows, 0] @ (rows % 3 == k) / warmup.BATCH for k in range(3)]
+        np.testing.assert_allclose(mean, wanted, rtol=1e-5)
+    seen = float(ended.public_opt[0].mu["v"][0]) / (1 - recipe.b1)
+    np.testing.assert_allclose(seen, -4 / 3, rtol=1e-5)
+    nothing = step(model, plan, recipe, pool._replace(codes=-own), cell, state, jnp.int32(0))
+    assert tiny.same(nothing.params["public"], ended.params["public"])  # whatever the members' are

@@ -1,0 +1,128 @@
+"""fpu/priors/conditioning.py: the codes that a model is told, and the grey levels of its images."""
+
+import jax
+import jax.numpy as jnp
+import linear_prior
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fpu.models import Spec
+from fpu.priors import conditioning
+
+LABELS = np.array([0, 2, 0, 1])
+# Twelve draws of three classes in turn; the first number of a code tells which it is.
+CODES = jnp.arange(12.0)[:, None] * jnp.array([[1.0, 0.1]])
+
+
+def shown(labels, codes):
+    """An image of one grey level, that of the first number of the code."""
+    del labels
+    return jnp.ones((len(codes), 8, 8, 1)) * codes[:, :1, None, None] / 255
+
+
+def drawn(labels=LABELS, key=3, draw=shown, **params):
+    def of(key, labels, codes):
+        return draw(labels, codes)
+
+    params = {conditioning.CODES: CODES, **params}
+    return np.asarray(conditioning.sample(params, 3, of, jax.random.key(key), labels))
+
+
+def test_an_image_is_made_from_the_code_of_a_draw_of_its_class():
+    labels = np.tile(LABELS, 50)
+    rows = np.round(255 * drawn(labels)[:, 0, 0, 0]).astype(int)
+    np.testing.assert_array_equal(rows % 3, labels)
+    assert set(rows) == set(range(12))  # each draw has its turn
+    np.testing.assert_array_equal(drawn(labels), drawn(labels))
+    assert (drawn(labels) != drawn(labels, key=4)).any()
+
+
+def test_codes_are_of_each_image_alone_and_have_the_scale_of_the_pool():
+    prior = linear_prior.make()
+    images, _ = linear_prior.members(20)
+    codes = conditioning.codes(prior, images)
+    assert (codes.shape, codes.dtype) == ((20, linear_prior.D), np.float32)
+    for row in range(3):  # to the last bit
+        np.testing.assert_array_equal(
+            conditioning.codes(prior, images[row : row + 1])[0], codes[row]
+        )
+    pool = conditioning.codes(prior, prior.images)
+    np.testing.assert_allclose(pool.mean(0), 0.0, atol=1e-5)
+    np.testing.assert_allclose(np.square(pool).mean(), 1.0, atol=0.02)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 4))
+def test_tones_give_a_smooth_model_the_grey_levels_of_its_draws(seed, power):
+    rng = np.random.default_rng(seed)
+    drawn = np.where(rng.random(20_000) < 0.8, 0, rng.integers(0, 256, 20_000)).astype(np.uint8)
+    smooth = np.round(255 * (np.sort(drawn) / 255) ** (1 / power) * 0.9 + 9).astype(np.uint8)
+    tones = conditioning.tones(conditioning.histogram(smooth), conditioning.histogram(drawn))
+    assert (tones.shape, tones.dtype) == ((256,), np.float32)
+    assert (np.diff(tones) >= 0).all()
+    assert tones.min() >= 0
+    assert tones.max() <= 1
+    values, counts = np.unique(smooth, return_counts=True)
+    middle = np.ceil(np.cumsum(counts) - counts / 2).astype(
+        int
+    )  # rank of the middle pixel of each level
+    oracle = np.sort(drawn)[middle - 1]
+    np.testing.assert_array_equal(np.round(255 * tones[values]), oracle)
+
+
+def test_no_tone_is_darker_or_lighter_than_all_of_the_draws():
+    model, drawn = (
+        np.bincount(range(60, 256), minlength=256),
+        np.bincount(range(90, 241), minlength=256),
+    )
+    tones = np.round(255 * conditioning.tones(model, drawn))
+    assert (tones.min(), tones.max()) == (90, 240)
+
+
+def test_tones_of_equal_histograms_change_nothing():
+    levels = np.random.default_rng(0).integers(1, 9, 256)
+    np.testing.assert_array_equal(
+        np.round(255 * conditioning.tones(levels, levels)).astype(int), np.arange(256)
+    )
+
+
+def test_a_models_images_get_the_tones_of_its_draws():
+    tones = np.linspace(1, 0, 256, dtype=np.float32)  # a negative, to be seen
+    np.testing.assert_allclose(drawn(tones=tones), 1 - drawn(), atol=1e-6)
+
+
+@pytest.mark.filterwarnings("error")
+def test_images_that_are_not_finite_are_given_back_to_be_told_of():
+    def broken(labels, codes):
+        return shown(labels, codes).at[1].set(jnp.nan)
+
+    images = drawn(draw=broken, tones=np.linspace(1, 0, 256, dtype=np.float32))
+    assert np.isnan(images[1]).all()
+
+
+@pytest.mark.parametrize(
+    ("code", "params"),
+    [
+        (0, {"codes": CODES}),
+        (2, {}),
+        (0, {"tones": jnp.ones(256)}),
+        (3, {"codes": CODES}),
+        (2, {"codes": CODES[:2]}),
+        (2, {"codes": CODES[:, 0]}),
+        (2, {"codes": CODES, "tones": jnp.ones(3)}),
+        (2, {"codes": CODES, "tones": 2 * jnp.ones(256)}),
+    ],
+)
+def test_codes_and_tones_that_cannot_be_drawn_from_are_refused(code, params):
+    conditioning.check({"codes": CODES, "tones": jnp.ones(256)}, Spec((8, 8, 1), 3, 2))
+    with pytest.raises(ValueError, match=r"codes|tones"):
+        conditioning.check(params, Spec((8, 8, 1), 3, code))
+
+
+@pytest.mark.parametrize("decodes", [True, False])
+def test_models_are_conditioned_where_a_code_says_what_an_image_looks_like(decodes):
+    prior = linear_prior.make()
+    space = prior.space if decodes else prior.space._replace(decode=None)
+    assert conditioning.fits(prior._replace(space=space)) == decodes
+    assert not conditioning.fits(None)
