@@ -96,9 +96,9 @@ def test_one_example_moves_the_sum_by_at_most_the_clip_norm(name, data):
 
 
 @pytest.mark.parametrize("code", [np.nan, np.inf, -1e30, 1e3, 0.0])
-def test_whatever_the_code_of_an_example_it_moves_the_sum_by_at_most_the_clip_norm(code):
-    """Of a GAN: its fakes are made from the codes of examples, too."""
-    run, params = coded()
+@pytest.mark.parametrize("name", models.MODELS)
+def test_whatever_the_code_of_an_example_it_moves_the_sum_by_at_most_the_clip_norm(name, code):
+    run, params = coded(name)
     codes = np.random.default_rng(0).normal(size=(SLOTS, 2)).astype(np.float32)
     codes[1, 0] = code
     for clip in (np.float32(0.5), np.float32(1e4)):
@@ -115,9 +115,9 @@ def test_whatever_the_code_of_an_example_it_moves_the_sum_by_at_most_the_clip_no
 
 
 @functools.cache
-def coded():
-    """(clipped_sum of a GAN that is conditioned on two numbers, compiled; its parameters)."""
-    model = models.load("gan").make(tiny.smallest("gan"), tiny.SPEC._replace(code=2))
+def coded(name):
+    """(clipped_sum of a model that is conditioned on two numbers, compiled; its parameters)."""
+    model = models.load(name).make(tiny.smallest(name), tiny.SPEC._replace(code=2))
     params = tiny.random_like(jax.eval_shape(model.init, jax.random.key(0)))
 
     def run(params, images, labels, codes, valid, clip):

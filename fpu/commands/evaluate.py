@@ -19,7 +19,7 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from fpu import InputError, data, evaluation, models, record, report
+from fpu import InputError, data, evaluation, models, priors, record, report
 from fpu.data import folders, manifests
 from fpu.files import cache, safe
 from fpu.pipeline import prior, progress, settings, train
@@ -199,10 +199,25 @@ def _scores(options: Options, run: dict, dataset: data.Dataset) -> Callable | No
     if params is None:
         raise InputError(f"--model_dir={options.model_dir}: holds no checkpoint of its {name}")
     module, spec, config = models.load(name), prior.spec(dataset), run["config"]
-    code = config.get("code") or 0
-    known = prior.load(config["prior"], spec, options.data_dir) if code else None
+    code, known = config.get("code") or 0, None
+    if code:
+        known = _built_in(config.get("prior"), config.get("prior_version"), spec)
+        if known is None:
+            progress.say(
+                f"attacks by the model itself are left out: they need version {config.get('prior_version')} of the "
+                f"prior {config.get('prior')} that comes with fpu"
+            )
+            return None
     model = module.make(module.Config(**config["model_config"]), spec._replace(code=code))
     return train.scorer(model, known, params, jax.random.key(config["seed"]))
+
+
+def _built_in(name: str, version: str, spec: models.Spec) -> priors.Prior | None:
+    """A prior that comes with fpu, in the version of a record; None of others: a record alone does not decide that code
+    is run or files are read.
+    """
+    found = priors.load(name, spec, say=progress.say) if name in priors.PRIORS else None
+    return found if found and found.version == version else None
 
 
 def _record(options, run, dataset, split, images, privacy, judged, seconds) -> dict:

@@ -154,8 +154,8 @@ def prepare(options: settings.Options) -> Job:
         public = job.prior, float(n), dataset.n_classes, noise
         config["components"] = made.components(*public)
         config["brightness"] = made is release and release.says_how_bright(*public)
-    coded = job.trained and config["warmup_share"] and conditioning.fits(job.prior)
-    config["code"] = job.prior.codes.shape[1] if job.prior and coded else None
+    coded = job.trained and config["warmup_share"]
+    config["code"] = conditioning.size(job.prior) if job.prior and coded else None
     return job
 
 

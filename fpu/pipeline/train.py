@@ -103,7 +103,8 @@ def train(
         params = _averaged(_on_draws(trainer, tasks, drawn, follow, mesh), len(tasks))
         if trainer.prior is not None:
             held[conditioning.CODES] = drawn.codes
-            held[conditioning.TONES] = _tones(trainer, tasks, drawn, {**params, **held})
+            if trainer.prior.space.decode is not None:
+                held[conditioning.TONES] = _tones(trainer, tasks, drawn, {**params, **held})
         del drawn
     sgd = dpsgd(plan)
     warmed = {**params, **held} if releases else None

@@ -1,13 +1,14 @@
-"""What a model is told of an image beside its class: the image's code in the space of a prior.
+"""What a model is told of an image beside its class: a code that says what the image looks like.
 
-A class alone says little of an image, and a small model that knows nothing else smooths its draws and mixes them up.
-Its draws have codes. So a model is conditioned on (class, code), as in representation-conditioned generation
-(arXiv:2312.03701): it learns to make an image from its code, and makes new ones from the codes of its draws. What this
-gives on validation parts: README.md.
+A class alone says little of an image, and a small model that knows nothing else smooths its draws and mixes them up. So
+a model is conditioned on (class, code), as in representation-conditioned generation (arXiv:2312.03701): it learns to
+make an image from its code, and makes new ones from the codes of its draws. The code is that of the prior's space where
+the space decodes. Elsewhere, as in a space of power spectra, it would not say what the image looks like: there the code
+is the principal components of the prior's images, of their lowest frequencies. What this gives: README.md.
 
-After training on draws each grey level of the model's images becomes the level of the same rank among the pixels of the
-draws (histogram specification, R. C. Gonzalez and R. E. Woods, Digital Image Processing, section 3.3): a smooth model
-has wide grey edges where its draws have narrow ones.
+Where the space decodes, each grey level of the model's images then becomes the level of the same rank among the pixels
+of the draws (histogram specification, R. C. Gonzalez and R. E. Woods, Digital Image Processing, section 3.3): a smooth
+model has wide grey edges where strokes have narrow ones.
 
 **Guarantees.** Drawing is post-processing: codes are those of draws from a release, tones are of draws and of a model.
 The code of a member is used by the loss of that member alone, and does not depend on others, not even by rounding
@@ -22,24 +23,48 @@ import jax.numpy as jnp
 import numpy as np
 
 from fpu.dp.rows import each_alone
+from fpu.models import Spec, frequencies
 from fpu.priors import Prior
 
 LEVELS = 256  # grey levels of a pixel
+SIZE = 48  # principal components in a code, at most, where a space does not decode
+_FITTED = 2000  # images of a pool of which they are the principal components
+_FARTHEST = 1e6  # of a number of a code, in standard deviations of the pool
 CODES, TONES = "codes", "tones"  # of a model's parameters, beside 'private' and 'public'
 
 
-def fits(prior: Prior | None) -> bool:
-    """Whether models are conditioned on codes, a public rule: where a space decodes, so that a code says what an image
-    looks like. A GAN that was told codes of a spectrum collapsed (README.md).
-    """
-    return prior is not None and prior.space.decode is not None
+def size(prior: Prior) -> int:
+    """How many numbers a code has."""
+    return _map(prior)[1].shape[1]
 
 
 def codes(prior: Prior, images: Any) -> np.ndarray:
-    """float32 [n, d] of uint8 images [n, H, W, C]: codes, centred and scaled by those of the prior's pool."""
-    centre, scale = prior.codes.mean(0), prior.codes.std() + 1e-6
-    found = each_alone(prior.space.encode, np.asarray(images))
-    return ((found - centre) / scale).astype(np.float32)
+    """float32 [n, d] of uint8 images [n, H, W, C], centred and scaled by codes of the prior's pool.
+
+    A code that is not finite, or as far away as no image is, counts as 0.
+    """
+    encode, of_pool = _map(prior)
+    found = np.asarray(each_alone(encode, np.asarray(images)), np.float64)
+    found = (found - of_pool.mean(0)) / (of_pool.std() + 1e-6)
+    sound = (np.abs(found) < _FARTHEST).all(1)
+    return np.where(sound[:, None], found, 0.0).astype(np.float32)
+
+
+def _map(prior: Prior) -> tuple[Callable[[np.ndarray], np.ndarray], np.ndarray]:
+    """(images -> codes, codes of the pool), public."""
+    if prior.space.decode is not None:
+        return prior.space.encode, prior.codes
+    some = _lowest(prior.images[:_FITTED])
+    values, vectors = np.linalg.eigh(np.cov(some.T))
+    largest = slice(-1, -1 - SIZE, -1)  # eigh gives the smallest first
+    white = vectors[:, largest] / np.sqrt(np.maximum(values[largest], 1e-6 * values[-1]))
+    return lambda images: _lowest(images) @ white, some @ white
+
+
+def _lowest(images: np.ndarray) -> np.ndarray:
+    """float32 [n, D]: the lowest frequencies of uint8 [n, H, W, C]."""
+    rows = frequencies.basis(images.shape[1:]).rows
+    return (images / np.float32(255)).reshape(len(images), -1) @ rows.T
 
 
 def sample(
@@ -84,7 +109,7 @@ def tones(model: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     return (np.minimum(levels, LEVELS - 1) / (LEVELS - 1)).astype(np.float32)
 
 
-def check(params: Mapping[str, Any], spec: Any) -> None:
+def check(params: Mapping[str, Any], spec: Spec) -> None:
     """ValueError for parameters from which `sample` cannot draw images of a models.Spec."""
     known, levels = params.get(CODES), params.get(TONES)
     if (known is None) != (spec.code == 0):

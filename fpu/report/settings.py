@@ -71,10 +71,12 @@ def _name_contents(runs: Sequence[dict]) -> None:
 
 
 def _differing(runs: Sequence[dict]) -> set[str]:
-    """Names of the settings in which these runs differ. One that a record lacks differs from none."""
+    """Names of the settings in which these runs differ. One that a record lacks differs from none, but for a code:
+    before there were codes, models were conditioned on none.
+    """
     values: dict[str, set[str]] = {}
     for run in runs:
-        for name, value in _flat(run):
+        for name, value in (*_flat(run), ("code", run["config"].get("code"))):
             values.setdefault(name, set()).add(json.dumps(value, sort_keys=True))
     return {name for name, seen in values.items() if len(seen) > 1}
 

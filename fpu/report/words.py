@@ -120,8 +120,7 @@ def lineage(config: dict) -> str:
     dpsgd = f"then {config['steps']:,} steps of DP-SGD" if config.get("steps") else "no DP-SGD"
     coded = ""
     if config.get("code"):
-        levels = "" if config.get("steps") else ", in the grey levels of the draws"
-        coded = f"; each image made from the code of a draw{levels}"
+        coded = "; each image made from the code of a draw"
     return f"{released(config)} -> {draws} -> {model.upper()}{steps}; {dpsgd}{coded}"
 
 

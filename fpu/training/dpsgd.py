@@ -32,7 +32,7 @@ class Recipe:
     critic_steps: Annotated[int, (1, 1000)] = 1  # private steps for each public one
     # Examples differentiated at once; 0 = the whole batch.
     microbatch: Annotated[int, (0, 10**6)] = 0
-    # Private leaves: all, or few: those of at most FEW numbers (biases, scales, class embeddings).
+    # Private leaves: all, or few: those of at most FEW numbers (biases, scales; class embeddings without codes).
     trained: Annotated[str, ("all", "few")] = "all"
 
 

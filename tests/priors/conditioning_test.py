@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn import decomposition
 
 from fpu.models import Spec
 from fpu.priors import conditioning
@@ -120,9 +121,24 @@ def test_codes_and_tones_that_cannot_be_drawn_from_are_refused(code, params):
         conditioning.check(params, Spec((8, 8, 1), 3, code))
 
 
-@pytest.mark.parametrize("decodes", [True, False])
-def test_models_are_conditioned_where_a_code_says_what_an_image_looks_like(decodes):
+def test_a_code_that_is_not_finite_counts_as_0_and_those_beside_it_are_as_they_were():
+    images, _, prior = linear_prior.with_a_strange_member(0, 0, np.nan)
+    codes = conditioning.codes(prior, images)
+    np.testing.assert_array_equal(codes[0], 0)
+    np.testing.assert_array_equal(codes[1:], conditioning.codes(linear_prior.make(), images)[1:])
+    far = linear_prior.with_a_strange_member(0, 0, 1e30)
+    np.testing.assert_array_equal(conditioning.codes(far[2], far[0]), codes)
+
+
+def test_where_nothing_decodes_the_code_is_of_principal_components_that_show_the_image():
     prior = linear_prior.make()
-    space = prior.space if decodes else prior.space._replace(decode=None)
-    assert conditioning.fits(prior._replace(space=space)) == decodes
-    assert not conditioning.fits(None)
+    blind = prior._replace(space=prior.space._replace(decode=None))
+    assert conditioning.size(prior) == linear_prior.D
+    pool = conditioning.codes(blind, prior.images)
+    assert pool.shape[1] == conditioning.size(blind) == conditioning.SIZE
+    pixels = prior.images.reshape(len(pool), -1) / 255.0
+    oracle = decomposition.PCA(linear_prior.D, whiten=True).fit_transform(pixels)
+    # Of an 8x8 image all frequencies are kept, so they span what the components of the pixels do.
+    first = pool[:, : linear_prior.D] / pool[:, : linear_prior.D].std(0)
+    alike = np.linalg.svd(first.T @ oracle / len(pool), compute_uv=False)
+    np.testing.assert_allclose(alike, 1.0, atol=0.01)

@@ -58,10 +58,8 @@ def test_what_taught_what_is_one_line():
         "release of a mixture of 12 normals a class in the space of glyphs -> 10,000 draws -> DDPM, 1,000 steps; then "
         "100 steps of DP-SGD"
     )
-    assert words.lineage(run | {"code": 48}).endswith(
-        "no DP-SGD; each image made from the code of a draw, in the grey levels of the draws"
-    )
-    assert words.lineage(both | {"code": 48}).endswith("each image made from the code of a draw")
+    told = "DP-SGD; each image made from the code of a draw"
+    assert words.lineage(both | {"code": 48}).endswith(told)
     draws = {"model": "prior", "prior": "glyphs", "warmup_share": 0.0}
     assert words.lineage(draws) == "release of class means in the space of glyphs -> draws"
     bright = words.lineage(draws | {"brightness": True})
