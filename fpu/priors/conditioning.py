@@ -4,7 +4,7 @@ A class alone says little of an image, and a small model that knows nothing else
 a model is conditioned on (class, code), as in representation-conditioned generation (arXiv:2312.03701): it learns to
 make an image from its code, and makes new ones from the codes of its draws. The code is that of the prior's space where
 the space decodes. Elsewhere, as in a space of power spectra, it would not say what the image looks like: there the code
-is the principal components of the prior's images, of their lowest frequencies. What this gives: README.md.
+is the principal components of the prior's images. What this gives: README.md.
 
 Where the space decodes, each grey level of the model's images then becomes the level of the same rank among the pixels
 of the draws (histogram specification, R. C. Gonzalez and R. E. Woods, Digital Image Processing, section 3.3): a smooth
@@ -21,13 +21,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from sklearn import decomposition
 
 from fpu.dp.rows import each_alone
-from fpu.models import Spec, frequencies
+from fpu.models import Spec
 from fpu.priors import Prior
 
 LEVELS = 256  # grey levels of a pixel
-SIZE = 48  # principal components in a code, at most, where a space does not decode
+SIZE = 48  # principal components in a code, where a space does not decode
 _FITTED = 2000  # images of a pool of which they are the principal components
 _FARTHEST = 1e6  # of a number of a code, in standard deviations of the pool
 CODES, TONES = "codes", "tones"  # of a model's parameters, beside 'private' and 'public'
@@ -54,17 +55,14 @@ def _map(prior: Prior) -> tuple[Callable[[np.ndarray], np.ndarray], np.ndarray]:
     """(images -> codes, codes of the pool), public."""
     if prior.space.decode is not None:
         return prior.space.encode, prior.codes
-    some = _lowest(prior.images[:_FITTED])
-    values, vectors = np.linalg.eigh(np.cov(some.T))
-    largest = slice(-1, -1 - SIZE, -1)  # eigh gives the smallest first
-    white = vectors[:, largest] / np.sqrt(np.maximum(values[largest], 1e-6 * values[-1]))
-    return lambda images: _lowest(images) @ white, some @ white
+    some = _pixels(prior.images[:_FITTED])
+    least = min(SIZE, *some.shape)
+    pca = decomposition.PCA(least, whiten=True, svd_solver="randomized", random_state=0).fit(some)
+    return lambda images: pca.transform(_pixels(images)), pca.transform(some)
 
 
-def _lowest(images: np.ndarray) -> np.ndarray:
-    """float32 [n, D]: the lowest frequencies of uint8 [n, H, W, C]."""
-    rows = frequencies.basis(images.shape[1:]).rows
-    return (images / np.float32(255)).reshape(len(images), -1) @ rows.T
+def _pixels(images: np.ndarray) -> np.ndarray:
+    return images.reshape(len(images), -1) / np.float32(255)
 
 
 def sample(

@@ -138,7 +138,7 @@ def test_where_nothing_decodes_the_code_is_of_principal_components_that_show_the
     assert pool.shape[1] == conditioning.size(blind) == conditioning.SIZE
     pixels = prior.images.reshape(len(pool), -1) / 255.0
     oracle = decomposition.PCA(linear_prior.D, whiten=True).fit_transform(pixels)
-    # Of an 8x8 image all frequencies are kept, so they span what the components of the pixels do.
+    # The five directions of the pool vary alike, so their components are known up to a rotation.
     first = pool[:, : linear_prior.D] / pool[:, : linear_prior.D].std(0)
     alike = np.linalg.svd(first.T @ oracle / len(pool), compute_uv=False)
     np.testing.assert_allclose(alike, 1.0, atol=0.01)
