@@ -7,7 +7,7 @@ returns noised sums. To add a prior, write one file here and add its name to PRI
     make(rng, n, spec)               -> (uint8 [n, H, W, C], int32 [n] classes of its own, or None)
     vary(key, images, spec)          other public images close to these; absent where there is no such thing
     space(images, classes, spec)     -> Space; absent: the space of spectrum.py. Where it decodes, models are
-                                     conditioned on its codes
+                                     conditioned on its codes (conditioning.py)
     COLOUR                           True where it makes RGB too; absent: grey images only
     PLAUSIBLE                        the share of its images that can be like the members, 1 where all are of one kind;
                                      absent: .1, of a mixture of many kinds
