@@ -125,9 +125,8 @@ def make(config: Config, spec: Spec) -> Model:
             (z, _), _ = jax.lax.scan(step, (z, adam.init(z)), length=20)
             return error(z)
 
-        errors = jax.lax.map(
-            error, draws, batch_size=4
-        )  # few at once: all examples are scored together
+        # Few at once: all examples are scored together.
+        errors = jax.lax.map(error, draws, batch_size=4)
         nearest = draws[jnp.argsort(errors)[:2]]
         return {
             "critic": critic.apply(params["private"], example.image, of),

@@ -6,6 +6,8 @@ import json
 import numpy as np
 import pytest
 import shared_run
+import tiny
+import tiny_prior
 from PIL import Image
 from refusal import refused
 
@@ -126,3 +128,12 @@ def test_a_folder_is_read_as_an_npz_is_and_a_copycat_in_it_is_caught(tmp_path, m
     assert found["privacy"]["attacks"]["nearest"]["auc"]["value"] > 0.95
     assert any("scaled to 8x8" in line for line in found["data"]["look"])
     assert "scaled to 8x8" in (out / "report.html").read_text()
+
+
+def test_a_record_alone_does_not_decide_that_code_of_a_prior_is_run(monkeypatch):
+    tiny_prior.install(monkeypatch)
+    known = evaluate._built_in("squares", "1", tiny.SPEC)
+    assert known is not None
+    assert known.name == "squares"
+    assert evaluate._built_in("squares", "2", tiny.SPEC) is None
+    assert evaluate._built_in("os:system", "1", tiny.SPEC) is None
