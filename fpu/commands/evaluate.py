@@ -216,7 +216,7 @@ def _built_in(name: str, version: str, spec: models.Spec) -> priors.Prior | None
     """A prior that comes with fpu, in the version of a record; None of others: a record alone does not decide that code
     is run or files are read.
     """
-    found = priors.load(name, spec, say=progress.say) if name in priors.PRIORS else None
+    found = prior.load(name, spec, None) if name in priors.PRIORS else None
     return found if found and found.version == version else None
 
 
