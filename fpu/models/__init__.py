@@ -116,6 +116,11 @@ def condition(spec: Spec, label: jax.Array, code: Any = ()) -> jax.Array:
     return jnp.concatenate([hot, code])
 
 
+def conditions(spec: Spec, labels: jax.Array, codes: Any = ()) -> jax.Array:
+    """The `condition` of each of n images: float32 [n, n_classes + code] of labels [n] and codes [n, code]."""
+    return jax.vmap(lambda label, code: condition(spec, label, code))(labels, codes)
+
+
 def one_hot(label: jax.Array, n_classes: int) -> jax.Array:
     """float32 [n_classes] of one label; all zero for label = n_classes, the null label of guidance."""
     chex.assert_rank(label, 0)  # an array of n_classes labels would be compared one by one

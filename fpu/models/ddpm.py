@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fpu.models import Defaults, Model, Spec, condition, layers
+from fpu.models import Defaults, Model, Spec, condition, conditions, layers
 from fpu.models._unet import UNet
 
 
@@ -116,7 +116,7 @@ def make(config: Config, spec: Spec) -> Model:
         ends = np.linspace(config.diffusion_steps, 0, config.sampling_steps + 1)
         ends = ends.round().astype(np.int32)
         eta = {"ddim": 0.0, "ancestral": 1.0}[config.sampler]
-        given = jax.vmap(lambda y, code: condition(spec, y, code))(labels, codes)
+        given = conditions(spec, labels, codes)
 
         def guided(x, t, label):
             x0, noise = predict(private, x, t, label)

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fpu.models import Defaults, Model, Spec, condition, layers
+from fpu.models import Defaults, Model, Spec, condition, conditions, layers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,9 +52,6 @@ def make(config: Config, spec: Spec) -> Model:
     networks = {"mixer": (_MixerCritic, _MixerGenerator), "conv": (_ConvCritic, _ConvGenerator)}
     critic, generator = (network(config, spec) for network in networks[config.net])
 
-    def conditions(labels, codes):
-        return jax.vmap(lambda y, code: condition(spec, y, code))(labels, codes)
-
     def init(key):
         k1, k2 = jax.random.split(key)
         label = jnp.zeros(spec.n_classes + spec.code)
@@ -87,7 +84,7 @@ def make(config: Config, spec: Spec) -> Model:
         if spec.code:
             key, k_rows = jax.random.split(key)
             rows = jax.random.randint(k_rows, (count,), 0, len(codes))
-            of = conditions(rows % spec.n_classes, codes[rows])
+            of = conditions(spec, rows % spec.n_classes, codes[rows])
 
         def one(k, of):
             return jax.nn.softplus(-critic.apply(private, *draw(public, k, of)))
@@ -96,9 +93,8 @@ def make(config: Config, spec: Spec) -> Model:
 
     def sample(params, key, labels, codes=()):
         z = jax.random.normal(key, (len(labels), config.latent))
-        return jax.vmap(generator.apply, (None, 0, 0))(
-            params["public"], z, conditions(labels, codes)
-        )
+        of = conditions(spec, labels, codes)
+        return jax.vmap(generator.apply, (None, 0, 0))(params["public"], z, of)
 
     def scores(params, example, key):
         """The critic's logit, and minus the squared error of the best image found in the generator.

@@ -7,7 +7,7 @@ import flax.linen as linen
 import jax
 import jax.numpy as jnp
 
-from fpu.models import Defaults, Model, Spec, condition, layers
+from fpu.models import Defaults, Model, Spec, condition, conditions, layers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,11 +72,10 @@ def make(config: Config, spec: Spec) -> Model:
     def sample(params, key, labels, codes=()):
         z = jax.random.normal(key, (len(labels), config.latent))
 
-        def decode(z, label, code):
-            given = condition(spec, label, code)
+        def decode(z, given):
             return jax.nn.sigmoid(decoder.apply(params["private"]["decoder"], z, given))
 
-        return jax.vmap(decode)(z, labels, codes)
+        return jax.vmap(decode)(z, conditions(spec, labels, codes))
 
     def scores(params, example, key):
         """Minus errors that are low for members.

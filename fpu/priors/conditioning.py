@@ -15,6 +15,7 @@ The code of a member is used by the loss of that member alone, and does not depe
 (dp.rows).
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -36,7 +37,10 @@ CODES, TONES = "codes", "tones"  # of a model's parameters, beside 'private' and
 
 def size(prior: Prior) -> int:
     """How many numbers a code has."""
-    return _map(prior)[1].shape[1]
+    if prior.space.decode is not None:
+        return prior.codes.shape[1]
+    count, *shape = prior.images[:_FITTED].shape
+    return min(SIZE, count, math.prod(shape))
 
 
 def codes(prior: Prior, images: Any) -> np.ndarray:
@@ -56,8 +60,8 @@ def _map(prior: Prior) -> tuple[Callable[[np.ndarray], np.ndarray], np.ndarray]:
     if prior.space.decode is not None:
         return prior.space.encode, prior.codes
     some = _pixels(prior.images[:_FITTED])
-    least = min(SIZE, *some.shape)
-    pca = decomposition.PCA(least, whiten=True, svd_solver="randomized", random_state=0).fit(some)
+    of = {"whiten": True, "svd_solver": "randomized", "random_state": 0}
+    pca = decomposition.PCA(size(prior), **of).fit(some)
     return lambda images: pca.transform(_pixels(images)), pca.transform(some)
 
 

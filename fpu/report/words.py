@@ -118,9 +118,7 @@ def lineage(config: dict) -> str:
     draws = f"{config['draws']:,} draws" if config.get("draws") else "draws"
     steps = f", {config['draw_steps']:,} steps" if config.get("draw_steps") else ""
     dpsgd = f"then {config['steps']:,} steps of DP-SGD" if config.get("steps") else "no DP-SGD"
-    coded = ""
-    if config.get("code"):
-        coded = "; each image made from the code of a draw"
+    coded = "; each image made from the code of a draw" if config.get("code") else ""
     return f"{released(config)} -> {draws} -> {model.upper()}{steps}; {dpsgd}{coded}"
 
 

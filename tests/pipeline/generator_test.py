@@ -8,7 +8,7 @@ import pytest
 import tiny_prior
 from quick_run import JUDGED, PNG, SECRET, killed_in_warmup, options, tells_the_secret
 
-from fpu import InputError, data, evaluation, report, training
+from fpu import InputError, data, evaluation, models, report, training
 from fpu.baselines import OF_PRIOR, gaussian, merf_prior
 from fpu.pipeline import run, workdir
 from fpu.priors import release
@@ -87,6 +87,7 @@ def test_a_run_killed_while_draws_teach_it_goes_on_the_same(tmp_path, quick, mon
 
 def test_release_rivals_and_dpsgd_have_secret_keys_of_their_own(tmp_path, quick, monkeypatch):
     keys, beside = {"root": jax.random.wrap_key_data(np.frombuffer(SECRET, np.uint32))}, []
+    told = []
 
     def kept(name, fit):
         def fitted(*arguments):
@@ -97,6 +98,7 @@ def test_release_rivals_and_dpsgd_have_secret_keys_of_their_own(tmp_path, quick,
 
     def trained(model, plan, recipe, pool, cells, **more):
         keys["DP-SGD"] = cells.secret[0]
+        told.append((pool, cells))
         return fit(model, plan, recipe, pool, cells, **more)
 
     def judge(*_, **arguments):
@@ -117,6 +119,13 @@ def test_release_rivals_and_dpsgd_have_secret_keys_of_their_own(tmp_path, quick,
     # The grey levels that DP-SGD taught are kept.
     held = np.load(both / "release" / "generator.npz").files
     assert {"codes", "tones"} & set(held) == {"codes"}
+    # Public losses see the codes of draws, which are released; the loss of a member sees its own.
+    ((pool, cells),) = told
+    released = np.load(both / "release" / "generator.npz")["codes"]
+    np.testing.assert_array_equal(cells.codes[0], released)
+    prior = tiny_prior.prior(models.Spec(pool.images.shape[1:], 10))
+    own = tiny_prior.encode(np.asarray(pool.images)) - prior.codes.mean(0)
+    np.testing.assert_allclose(pool.codes, own / prior.codes.std(), rtol=1e-3, atol=1e-5)
     names = ["DP-SGD", "gaussian", "prior", "prior", "root"]
     assert sorted(name.split()[0] for name in keys) == names
     assert len({tuple(np.asarray(jax.random.key_data(key))) for key in keys.values()}) == 5

@@ -42,6 +42,11 @@ def test_an_image_is_made_from_the_code_of_a_draw_of_its_class():
 
 def test_codes_are_of_each_image_alone_and_have_the_scale_of_the_pool():
     prior = linear_prior.make()
+
+    def encode(images):  # rounds by how many images there are
+        return linear_prior.encode(images) + np.float32(1e-9 * len(images))
+
+    prior = prior._replace(space=prior.space._replace(encode=encode))
     images, _ = linear_prior.members(20)
     codes = conditioning.codes(prior, images)
     assert (codes.shape, codes.dtype) == ((20, linear_prior.D), np.float32)
