@@ -221,7 +221,7 @@ def test_infinite_eps_is_the_same_program():
 
 def test_the_generator_of_a_gan_learns_of_examples_through_the_noised_critic_alone():
     names = list(inspect.signature(tiny.model("gan").public_loss).parameters)
-    assert names == ["public", "private", "key", "codes"]  # those of draws
+    assert names == ["public", "private", "key", "draws"]  # which are public
     pool = tiny.pool()
     other = pool._replace(images=255 - pool.images, labels=2 - pool.labels)
     # A clip norm of 0 takes the critic's update away, and with it all that the generator may know.

@@ -45,12 +45,12 @@ class Model(NamedTuple):
     init(key) -> {'private': pytree, 'public': pytree}       {} where a part is not used
     loss(private, public, example, step, key) -> (scalar, aux)    ONE example, differentiated with
         respect to `private`, clipped and noised by the engine. No BatchNorm, no other example.
-    public_loss(public, private, key, codes) -> scalar, or None     trains `public` without data
+    public_loss(public, private, key, draws) -> scalar, or None     trains `public` without data
     sample(params, key, labels [n], codes [n, d]) -> images float32 [n, H, W, C] in [0, 1]
     scores(params, example, key) -> {name: scalar}           higher = more like a member
 
-    codes: of draws, so public; () where Spec.code is 0. Those of public_loss are [N, d], and row i is of class
-        i % n_classes.
+    codes: of draws, so public; () where Spec.code is 0.
+    draws: an Example of uint8 images [N, H, W, C], labels [N] and codes [N, d], all public; () where Spec.code is 0.
     """
 
     init: Callable[..., dict[str, Params]]

@@ -1,7 +1,9 @@
 """Class-conditional GAN (arXiv:1406.2661): the critic is private, the generator never sees an example.
 
-The generator learns from the noised critic alone, so it is post-processing; what its fakes are made from is public:
-labels of a uniform prior, or codes of draws. One step of the plan is one critic step.
+The generator learns from the noised critic and from public draws alone, so it is post-processing. What its fakes are
+made from is public: labels of a uniform prior, or codes of draws. A fake of a draw's code should also be near to that
+draw, as in pix2pix (arXiv:1611.07004): for whoever knows the code, a critic alone lets much noise pass. One step of the
+plan is one critic step.
 """
 
 import dataclasses
@@ -29,6 +31,8 @@ class Config:
     # Weight of R1 (arXiv:1801.04406): |grad_x critic(x)|^2 on the real one.
     penalty: Annotated[float, (0.0, 1e3)] = 1.0
     generator_batch: Annotated[int, (1, 4096)] = 64
+    # Weight of the mean absolute error between a fake and the draw of the same code (arXiv:1611.07004, eq. 3 and 4).
+    reconstruction: Annotated[float, (0.0, 1e4)] = 10.0
 
 
 SIZES = {
@@ -77,19 +81,23 @@ def make(config: Config, spec: Spec) -> Model:
         value = jax.nn.softplus(-real_logit) + jax.nn.softplus(fake_logit)
         return value + 0.5 * config.penalty * penalty, {"real": real_logit, "fake": fake_logit}
 
-    def public_loss(public, private, key, codes=()):
-        """Non-saturating loss of a batch of fakes."""
+    def public_loss(public, private, key, draws=()):
+        """Non-saturating loss of a batch of fakes, and how far those of a draw's code are from that draw."""
         count = config.generator_batch
-        of = None
-        if spec.code:
-            key, k_rows = jax.random.split(key)
-            rows = jax.random.randint(k_rows, (count,), 0, len(codes))
-            of = conditions(spec, rows % spec.n_classes, codes[rows])
 
-        def one(k, of):
-            return jax.nn.softplus(-critic.apply(private, *draw(public, k, of)))
+        def one(key, of=None):
+            fake, of = draw(public, key, of)
+            return jax.nn.softplus(-critic.apply(private, fake, of)), fake
 
-        return jnp.mean(jax.vmap(one)(jax.random.split(key, count), of))
+        if not spec.code:
+            return jnp.mean(jax.vmap(one)(jax.random.split(key, count))[0])
+        key, k_rows = jax.random.split(key)
+        rows = jax.random.randint(k_rows, (count,), 0, len(draws.label))
+        some = jax.tree.map(lambda x: x[rows], draws)
+        of = conditions(spec, some.label, some.code)
+        losses, fakes = jax.vmap(one)(jax.random.split(key, count), of)
+        error = jnp.mean(jnp.abs(fakes - some.image.astype(jnp.float32) / 255.0))
+        return jnp.mean(losses) + config.reconstruction * error
 
     def sample(params, key, labels, codes=()):
         z = jax.random.normal(key, (len(labels), config.latent))

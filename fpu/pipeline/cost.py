@@ -73,7 +73,7 @@ def price(
     same = jnp.ones(count)
     pools = train.stacked([pool] * count)
     members = jnp.ones((count, sgd.n), bool)
-    cells = training.Cell(members, same, same, *keys, codes=pools.codes)
+    cells = training.Cell(members, same, same, *keys, draws=warmup.seen(model, pools))
     if count == 1:
         pools, cells = next(train.each((pools, cells)))
     made = training.compiled(model, Plan(0.5, (sgd,)), recipe, count > 1, None, True, step)

@@ -96,6 +96,7 @@ def train(
     plan, releases = tasks[0].plan, []
     params: Any = None
     held: dict[str, Any] = {}  # beside a model's parameters
+    draws: Any = ()  # for public losses
     if isinstance(plan.stages[0], Release):
         say("release: noised sums of the members")
         releases = [release(trainer.teacher, task) for task in tasks]
@@ -103,6 +104,7 @@ def train(
         params = _averaged(_on_draws(trainer, tasks, drawn, follow, mesh), len(tasks))
         if trainer.prior is not None:
             held[conditioning.CODES] = drawn.codes
+            draws = warmup.seen(trainer.model, drawn)
             if trainer.prior.space.decode is not None:
                 held[conditioning.TONES] = _tones(trainer, tasks, drawn, {**params, **held})
         del drawn
@@ -116,7 +118,7 @@ def train(
         _shared_plan(tasks),
         trainer.recipe,
         _shared_pool(trainer, tasks),
-        stacked([_cell(task) for task in tasks])._replace(codes=held.get(conditioning.CODES, ())),
+        stacked([_cell(task) for task in tasks])._replace(draws=draws),
         mesh=mesh,
         start=params,
     )

@@ -59,7 +59,7 @@ class Cell(NamedTuple):
     # Typed key, as secret as the data: Poisson sampling, noise and per-example draws.
     secret: jax.Array
     public: jax.Array  # typed key: initialisation, and the draws of public losses
-    codes: Any = ()  # float32 [N, d], of draws, so public: what public losses are conditioned on
+    draws: Any = ()  # what public losses see: public images with codes (warmup.seen), or ()
 
 
 class State(NamedTuple):
@@ -181,7 +181,7 @@ def _public_step(model: Model, recipe: Recipe, cell: Cell, private, state: State
     key = jax.random.fold_in(jax.random.fold_in(cell.public, 1), now)
 
     def one_step(public, opt):
-        grads = jax.grad(public_loss)(public, private, key, cell.codes)
+        grads = jax.grad(public_loss)(public, private, key, cell.draws)
         updates, opt = transformation.update(grads, opt, public)
         return optax.apply_updates(public, updates), opt
 

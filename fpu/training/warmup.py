@@ -50,6 +50,12 @@ def draws(
     return Pool(jnp.concatenate(parts), labels, numbers[:, None], jnp.ones_like(numbers))
 
 
+def seen(model: Model, draws: Pool) -> Any:
+    """Of public draws what a model's public loss sees: an Example of them all; () where it sees none."""
+    coded = model.public_loss is not None and not isinstance(draws.codes, tuple)
+    return Example(draws.images, draws.labels, draws.codes) if coded else ()
+
+
 def sgd(count: int, steps: int) -> DPSGD:
     """The steps of a warm-up on `count` draws, as a stage without noise."""
     rate = min(1.0, BATCH / count)
@@ -76,7 +82,7 @@ def pretrain(
         noise_std=jnp.zeros(count),
         secret=purpose(keys, 0),
         public=purpose(keys, 1),
-        codes=pools.codes,
+        draws=seen(model, pools),
     )
     return loop.fit(model, no_privacy, recipe, pools, cells, step=step, **arguments)
 

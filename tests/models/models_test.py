@@ -46,7 +46,9 @@ def keeps_the_contract(model, shape, code=0):
     assert scores
     assert all(s.shape == () for s in scores.values())
     if model.public_loss is not None:
-        value = jax.eval_shape(model.public_loss, params["public"], params["private"], key, codes)
+        images = jnp.zeros((3, *shape), jnp.uint8)
+        draws = models.Example(images, jnp.arange(3), codes) if code else ()
+        value = jax.eval_shape(model.public_loss, params["public"], params["private"], key, draws)
         assert value.shape == ()
 
 
@@ -59,6 +61,31 @@ def test_the_smallest_of_every_size_keeps_the_contract(name):
         more = {"sampling_steps": 1} if name == "ddpm" else {}
         config = module.Config(net=net, patch=3, **least | more)
         keeps_the_contract(module.make(config, Spec((8, 9, 1), 2)), (8, 9, 1))
+
+
+def test_a_generator_learns_from_each_code_the_draw_that_has_it_whatever_the_critic_says():
+    """The critic is of zeros and says nothing. Two draws of one class: one is 1/5 everywhere, one is 4/5."""
+    gan, spec = models.load("gan"), Spec((8, 8, 1), 2, code=1)
+    model = gan.make(gan.Config(width=8, depth=1, latent=2, generator_batch=8), spec)
+    pixels, codes = jnp.array([51, 204], jnp.uint8), jnp.array([[-1.0], [1.0]])
+    images = jnp.broadcast_to(pixels[:, None, None, None], (2, *spec.shape))
+    draws = Example(images, jnp.zeros(2, jnp.int32), codes)
+    params = model.init(jax.random.key(0))
+    critic, adam = jax.tree.map(jnp.zeros_like, params["private"]), optax.adam(1e-2)
+
+    @jax.jit
+    def learned(public):
+        def step(state, key):
+            grads = jax.grad(model.public_loss)(state[0], critic, key, draws)
+            updates, moments = adam.update(grads, state[1])
+            return (optax.apply_updates(state[0], updates), moments), None
+
+        keys = jax.random.split(jax.random.key(1), 200)
+        return jax.lax.scan(step, (public, adam.init(public)), keys)[0][0]
+
+    params = {"private": critic, "public": learned(params["public"])}
+    made = model.sample(params, jax.random.key(2), draws.label, codes)
+    np.testing.assert_allclose(made.mean((1, 2, 3)), [0.2, 0.8], atol=0.05)
 
 
 @pytest.mark.parametrize("name", models.MODELS)

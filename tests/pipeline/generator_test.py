@@ -110,7 +110,8 @@ def test_release_rivals_and_dpsgd_have_secret_keys_of_their_own(tmp_path, quick,
     fit = training.fit
     monkeypatch.setattr(training, "fit", trained)
     monkeypatch.setattr(evaluation, "evaluate", judge)
-    both = run.run(options(tmp_path / "both", **ON_DRAWS | {"warmup_share": 0.5, "steps": 2}))
+    gan = {"model": "gan", "warmup_share": 0.5, "steps": 2}
+    both = run.run(options(tmp_path / "both", **ON_DRAWS | gan))
     privacy, lines = read(both, "record.json")["privacy"], logged(both)
     assert 4.97 < privacy["eps"] <= 5.0
     assert [stage.get("steps") for stage in privacy["stages"]] == [None, 2]
@@ -119,13 +120,14 @@ def test_release_rivals_and_dpsgd_have_secret_keys_of_their_own(tmp_path, quick,
     # The grey levels that DP-SGD taught are kept.
     held = np.load(both / "release" / "generator.npz").files
     assert {"codes", "tones"} & set(held) == {"codes"}
-    # Public losses see the codes of draws, which are released; the loss of a member sees its own.
+    # Public losses see draws, whose codes are released, and no other images; the loss of a member sees its own code.
     ((pool, cells),) = told
     released = np.load(both / "release" / "generator.npz")["codes"]
-    np.testing.assert_array_equal(cells.codes[0], released)
+    np.testing.assert_array_equal(cells.draws.code[0], released)
     prior = tiny_prior.prior(models.Spec(pool.images.shape[1:], 10))
-    own = tiny_prior.encode(np.asarray(pool.images)) - prior.codes.mean(0)
-    np.testing.assert_allclose(pool.codes, own / prior.codes.std(), rtol=1e-3, atol=1e-5)
+    for images, codes in ((pool.images, pool.codes), (cells.draws.image[0], released)):
+        own = tiny_prior.encode(np.asarray(images)) - prior.codes.mean(0)
+        np.testing.assert_allclose(codes, own / prior.codes.std(), rtol=1e-3, atol=1e-5)
     names = ["DP-SGD", "gaussian", "prior", "prior", "root"]
     assert sorted(name.split()[0] for name in keys) == names
     assert len({tuple(np.asarray(jax.random.key_data(key))) for key in keys.values()}) == 5

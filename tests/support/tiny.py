@@ -77,7 +77,7 @@ def duet() -> models.Model:
         seen = jnp.sum(private["w"] * (example.image + 0.1 * jax.random.normal(key, SPEC.shape)))
         return jnp.tanh(seen - jnp.sum(public["v"] * private["w"])) + step * seen, {}
 
-    def public_loss(public, private, key, codes):
+    def public_loss(public, private, key, draws):
         return jnp.sum(public["v"] * private["w"] * jax.random.normal(key, SPEC.shape))
 
     return models.Model(init, loss, public_loss, None, None)

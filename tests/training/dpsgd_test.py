@@ -97,13 +97,14 @@ def test_an_example_brings_its_own_code_and_public_losses_see_those_of_draws_alo
         # The gradient is the code of the example, in the column of its label.
         return example.code[0] * private["w"][example.label], {}
 
-    def public_loss(public, private, key, codes):
-        return jnp.sum(public["v"] * codes.mean())
+    def public_loss(public, private, key, draws):
+        return jnp.sum(public["v"] * draws.code.mean())
 
     model = models.Model(None, loss, public_loss, None, None)
     own = jnp.array([2.0, -3.0, 5.0, 7.0, -11.0, 13.0])[:, None]
     pool = tiny.pool()._replace(codes=own)
-    cell = tiny.first(tiny.cells([[True] * 6], clip=np.inf, std=0.0))._replace(codes=-own[:3])
+    cell = tiny.first(tiny.cells([[True] * 6], clip=np.inf, std=0.0))
+    cell = cell._replace(draws=warmup.seen(model, pool._replace(codes=-own[:3])))
     start = {"private": {"w": jnp.zeros(3)}, "public": {"v": jnp.zeros(2)}}
     noise = training.step is step
     plan = tiny.plan(q=1.0, noise=0.0) if noise else warmup.Plan(0.5, (warmup.sgd(6, 3),))
