@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from fpu import models, training
 from fpu.dp import clipping
 from fpu.models import Example
+from fpu.training import warmup
 
 CHECKS = [
     checks.poisson_sampling,
@@ -230,3 +231,23 @@ def test_the_generator_of_a_gan_learns_of_examples_through_the_noised_critic_alo
         assert tiny.same(mine["private"], theirs["private"]) != known
         assert tiny.same(mine["public"], theirs["public"]) != known
     assert not tiny.same(mine["public"], tiny.fitted("gan")[0].params["public"])
+
+
+def test_the_generator_of_a_gan_with_codes_learns_of_its_draws_and_of_no_other_images():
+    spec = tiny.SPEC._replace(code=2)
+    gan = models.load("gan")
+    model = gan.make(gan.Config(width=4, depth=1, latent=2, generator_batch=4), spec)
+    pool = tiny.pool()
+    pool = pool._replace(codes=jnp.ones((len(pool.labels), 2)))
+    other = pool._replace(images=255 - pool.images, labels=2 - pool.labels, codes=-pool.codes)
+    cell = tiny.first(tiny.cells([[True] * 6], clip=0.0, std=0.0))
+    plan, recipe = tiny.plan(q=1.0, noise=0.0), training.Recipe()
+    made = training.compiled(model, plan, recipe, False, None, True, training.step)
+
+    def learned(members, draws):
+        seen = cell._replace(draws=warmup.seen(model, draws))
+        return made.run(members, seen, made.first(seen, None), jnp.int32(1)).params["public"]
+
+    mine = learned(pool, pool)
+    assert tiny.same(mine, learned(other, pool))
+    assert not tiny.same(mine, learned(pool, other))

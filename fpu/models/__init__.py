@@ -39,6 +39,14 @@ class Example(NamedTuple):
     code: Any = ()  # float32 [Spec.code]; () where that is 0
 
 
+class Draws(NamedTuple):
+    """Public images, drawn from a release, and their codes."""
+
+    image: jax.Array  # uint8 [N, H, W, C]
+    label: jax.Array  # int32 [N]
+    code: jax.Array  # float32 [N, Spec.code]
+
+
 class Model(NamedTuple):
     """Pure functions. Privacy by type: only `loss` trains on an example; what takes none cannot leak.
 
@@ -50,7 +58,7 @@ class Model(NamedTuple):
     scores(params, example, key) -> {name: scalar}           higher = more like a member
 
     codes: of draws, so public; () where Spec.code is 0.
-    draws: an Example of uint8 images [N, H, W, C], labels [N] and codes [N, d], all public; () where Spec.code is 0.
+    draws: Draws; () where Spec.code is 0.
     """
 
     init: Callable[..., dict[str, Params]]

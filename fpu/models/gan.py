@@ -1,9 +1,9 @@
 """Class-conditional GAN (arXiv:1406.2661): the critic is private, the generator never sees an example.
 
-The generator learns from the noised critic and from public draws alone, so it is post-processing. What its fakes are
-made from is public: labels of a uniform prior, or codes of draws. A fake of a draw's code should also be near to that
-draw, as in pix2pix (arXiv:1611.07004): for whoever knows the code, a critic alone lets much noise pass. One step of the
-plan is one critic step.
+The generator learns from the noised critic and from public draws alone, so it is post-processing: it is shown fakes of
+labels of a uniform prior, or of codes of draws. A fake of a draw's code should also be near to that draw, as in pix2pix
+(arXiv:1611.07004): for whoever knows the code, a critic alone lets much noise pass. Where there are codes, the fake in
+the critic's loss of a member has that member's label and code. One step of the plan is one critic step.
 """
 
 import dataclasses

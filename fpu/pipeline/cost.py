@@ -73,7 +73,8 @@ def price(
     same = jnp.ones(count)
     pools = train.stacked([pool] * count)
     members = jnp.ones((count, sgd.n), bool)
-    cells = training.Cell(members, same, same, *keys, draws=warmup.seen(model, pools))
+    draws = train.stacked([warmup.seen(model, blank(warmup.DRAWS, spec))] * count)
+    cells = training.Cell(members, same, same, *keys, draws=draws)
     if count == 1:
         pools, cells = next(train.each((pools, cells)))
     made = training.compiled(model, Plan(0.5, (sgd,)), recipe, count > 1, None, True, step)

@@ -31,7 +31,7 @@ _MECHANISM = (
     "release",
     "training",
 )
-_PACKAGES = ("jax", "jaxlib", "numpy", "scipy", "flax", "optax")
+_PACKAGES = ("jax", "jaxlib", "numpy", "scipy", "scikit-learn", "flax", "optax")
 _FLAGS = ("jax_threefry_partitionable", "jax_default_prng_impl", "jax_enable_x64")
 _NOTE = "side_by_side.json"
 

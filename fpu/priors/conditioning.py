@@ -4,15 +4,15 @@ A class alone says little of an image, and a small model that knows nothing else
 a model is conditioned on (class, code), as in representation-conditioned generation (arXiv:2312.03701): it learns to
 make an image from its code, and makes new ones from the codes of its draws. The code is that of the prior's space where
 the space decodes. Elsewhere, as in a space of power spectra, it would not say what the image looks like: there the code
-is the principal components of the prior's images. What this gives: README.md.
+is how much of each principal component of the prior's images it has. What this gives: README.md.
 
 Where the space decodes, each grey level of the model's images then becomes the level of the same rank among the pixels
 of the draws (histogram specification, R. C. Gonzalez and R. E. Woods, Digital Image Processing, section 3.3): a smooth
 model has wide grey edges where strokes have narrow ones.
 
 **Guarantees.** Drawing is post-processing: codes are those of draws from a release, tones are of draws and of a model.
-The code of a member is used by the loss of that member alone, and does not depend on others, not even by rounding
-(dp.rows).
+In training the code of a member is used by the loss of that member alone, and does not depend on others, not even by
+rounding (dp.rows).
 """
 
 import math
@@ -31,6 +31,7 @@ from fpu.priors import Prior
 LEVELS = 256  # grey levels of a pixel
 SIZE = 48  # principal components in a code, where a space does not decode
 _FITTED = 2000  # images of a pool of which they are the principal components
+_LEAST = 1e-4  # of the first component's variance, by which codes are scaled at least
 _FARTHEST = 1e6  # of a number of a code, in standard deviations of the pool
 CODES, TONES = "codes", "tones"  # of a model's parameters, beside 'private' and 'public'
 
@@ -59,14 +60,22 @@ def _map(prior: Prior) -> tuple[Callable[[np.ndarray], np.ndarray], np.ndarray]:
     """(images -> codes, codes of the pool), public."""
     if prior.space.decode is not None:
         return prior.space.encode, prior.codes
-    some = _pixels(prior.images[:_FITTED])
-    of = {"whiten": True, "svd_solver": "randomized", "random_state": 0}
-    pca = decomposition.PCA(size(prior), **of).fit(some)
-    return lambda images: pca.transform(_pixels(images)), pca.transform(some)
+    # At random: a folder's images are sorted by class.
+    rows = np.random.default_rng(0).permutation(len(prior.images))[:_FITTED]
+    some = _pixels(prior.images[rows])
+    pca = decomposition.PCA(size(prior), svd_solver="randomized", random_state=0).fit(some)
+    variance = pca.explained_variance_
+    scale = np.sqrt(np.maximum(variance, _LEAST * variance[0]) + 1e-12)
+
+    def encode(images: np.ndarray) -> np.ndarray:
+        return pca.transform(_pixels(images)) / scale
+
+    return encode, encode(some)
 
 
 def _pixels(images: np.ndarray) -> np.ndarray:
-    return images.reshape(len(images), -1) / np.float32(255)
+    """In 64 bits: how a machine orders its sums then says nothing in a code of 32."""
+    return images.reshape(len(images), -1) / 255.0
 
 
 def sample(

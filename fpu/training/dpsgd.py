@@ -59,7 +59,7 @@ class Cell(NamedTuple):
     # Typed key, as secret as the data: Poisson sampling, noise and per-example draws.
     secret: jax.Array
     public: jax.Array  # typed key: initialisation, and the draws of public losses
-    draws: Any = ()  # what public losses see: public images with codes (warmup.seen), or ()
+    draws: Any = ()  # what public losses see: models.Draws (warmup.seen), or ()
 
 
 class State(NamedTuple):

@@ -15,7 +15,7 @@ import optax
 from fpu.baselines import Baseline
 from fpu.dp import plan, sharding
 from fpu.dp.plan import DPSGD, Plan
-from fpu.models import Example, Model
+from fpu.models import Draws, Example, Model
 from fpu.training import dpsgd, loop
 from fpu.training.dpsgd import Cell, Pool, Recipe, State
 
@@ -51,9 +51,10 @@ def draws(
 
 
 def seen(model: Model, draws: Pool) -> Any:
-    """Of public draws what a model's public loss sees: an Example of them all; () where it sees none."""
-    coded = model.public_loss is not None and not isinstance(draws.codes, tuple)
-    return Example(draws.images, draws.labels, draws.codes) if coded else ()
+    """Of public draws what a model's public loss sees: all of them; () where it sees none."""
+    if model.public_loss is None or isinstance(draws.codes, tuple):
+        return ()
+    return Draws(draws.images, draws.labels, draws.codes)
 
 
 def sgd(count: int, steps: int) -> DPSGD:
@@ -82,7 +83,6 @@ def pretrain(
         noise_std=jnp.zeros(count),
         secret=purpose(keys, 0),
         public=purpose(keys, 1),
-        draws=seen(model, pools),
     )
     return loop.fit(model, no_privacy, recipe, pools, cells, step=step, **arguments)
 
@@ -135,4 +135,5 @@ def step(
         private_opt=(noise, moments), diagnostics=state.diagnostics._replace(loss=loss)
     )
     private = optax.apply_updates(private, updates)
-    return dpsgd.finished(model, recipe, cell, stepped, private, now)
+    shown = cell._replace(draws=seen(model, pool))
+    return dpsgd.finished(model, recipe, shown, stepped, private, now)

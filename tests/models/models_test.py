@@ -47,7 +47,7 @@ def keeps_the_contract(model, shape, code=0):
     assert all(s.shape == () for s in scores.values())
     if model.public_loss is not None:
         images = jnp.zeros((3, *shape), jnp.uint8)
-        draws = models.Example(images, jnp.arange(3), codes) if code else ()
+        draws = models.Draws(images, jnp.arange(3), codes) if code else ()
         value = jax.eval_shape(model.public_loss, params["public"], params["private"], key, draws)
         assert value.shape == ()
 
@@ -69,7 +69,7 @@ def test_a_generator_learns_from_each_code_the_draw_that_has_it_whatever_the_cri
     model = gan.make(gan.Config(width=8, depth=1, latent=2, generator_batch=8), spec)
     pixels, codes = jnp.array([51, 204], jnp.uint8), jnp.array([[-1.0], [1.0]])
     images = jnp.broadcast_to(pixels[:, None, None, None], (2, *spec.shape))
-    draws = Example(images, jnp.zeros(2, jnp.int32), codes)
+    draws = models.Draws(images, jnp.zeros(2, jnp.int32), codes)
     params = model.init(jax.random.key(0))
     critic, adam = jax.tree.map(jnp.zeros_like, params["private"]), optax.adam(1e-2)
 

@@ -147,3 +147,25 @@ def test_where_nothing_decodes_the_code_is_of_principal_components_that_show_the
     first = pool[:, : linear_prior.D] / pool[:, : linear_prior.D].std(0)
     alike = np.linalg.svd(first.T @ oracle / len(pool), compute_uv=False)
     np.testing.assert_allclose(alike, 1.0, atol=0.01)
+
+
+def test_components_are_of_the_whole_pool_though_it_is_sorted_and_few_of_it_are_fitted(monkeypatch):
+    """Images of the first class vary on the left alone, those of the second on the right."""
+    monkeypatch.setattr(conditioning, "_FITTED", 100)
+    prior = linear_prior.make()
+    images = np.random.default_rng(0).integers(0, 256, (400, 8, 8, 1), np.uint8)
+    images[:200, :, 4:] = images[200:, :, :4] = 0
+    blind = prior._replace(images=images, space=prior.space._replace(decode=None))
+    codes = conditioning.codes(blind, images)
+    first, second = codes[:200].std(0).mean(), codes[200:].std(0).mean()
+    assert 0.7 < first / second < 1.4
+
+
+def test_a_direction_in_which_the_pool_hardly_varies_says_little():
+    """What is not among the prior's images is no large code, and not the code 0 either."""
+    prior = linear_prior.make()
+    blind = prior._replace(space=prior.space._replace(decode=None))
+    strange = np.random.default_rng(0).integers(0, 256, (50, *prior.images.shape[1:]), np.uint8)
+    found = conditioning.codes(blind, strange)
+    assert np.abs(found).max() < 1e4
+    assert np.abs(found).max(1).all()
