@@ -162,10 +162,11 @@ def test_components_are_of_the_whole_pool_though_it_is_sorted_and_few_of_it_are_
 
 
 def test_a_direction_in_which_the_pool_hardly_varies_says_little():
-    """What is not among the prior's images is no large code, and not the code 0 either."""
-    prior = linear_prior.make()
-    blind = prior._replace(space=prior.space._replace(decode=None))
-    strange = np.random.default_rng(0).integers(0, 256, (50, *prior.images.shape[1:]), np.uint8)
+    """The pool's images differ in brightness alone. Others have no large code, and not the code 0 either."""
+    prior, rng = linear_prior.make(), np.random.default_rng(0)
+    images = np.broadcast_to(rng.integers(0, 256, (400, 1, 1, 1), np.uint8), (400, 8, 8, 1))
+    blind = prior._replace(images=images, space=prior.space._replace(decode=None))
+    strange = rng.integers(0, 256, (50, 8, 8, 1), np.uint8)
     found = conditioning.codes(blind, strange)
     assert np.abs(found).max() < 1e4
     assert np.abs(found).max(1).all()
