@@ -3,16 +3,19 @@
     python -m experiments.collect FOLDER... STUDY.jsonl
 
 Lines are sorted by data set, number of members, model, eps, noise and seed, so that a new record changes no other
-line. A record that the study holds already is not added again. `experiments.report STUDY.jsonl` reads the file.
+line. A record that the study holds already is not added again. Of the paths of data no folder is kept: a study is
+made to be handed on. `experiments.report STUDY.jsonl` reads the file.
 """
 
 import json
+import re
 
 from fpu import InputError
 from fpu.commands import door
 from fpu.files import storage
 from fpu.report import records
 
+_FOLDERS = re.compile(r"[^:]*[/\\](?=.)")  # of a path, or of images:PATH
 WORDS = ""  # takes folders and a file
 
 
@@ -37,13 +40,17 @@ def main(argv: list[str]) -> None:
 
 def merged(runs: list[dict]) -> list[str]:
     """The JSON text of each different record, in the order of a study. `runs` are as `records.read` gives them."""
-    # The members come from the manifest beside a record: they are private, and not part of it.
-    stripped = [
-        run | {"data": {k: v for k, v in run["data"].items() if k != "members"}} for run in runs
-    ]
-    different = {json.dumps(run, sort_keys=True): run for run in stripped}
+    different = {json.dumps(run, sort_keys=True): run for run in map(_public, runs)}
     ordered = sorted(different.items(), key=lambda item: (*_key(item[1]), item[0]))
     return [json.dumps(run, separators=(",", ":"), ensure_ascii=False) for _, run in ordered]
+
+
+def _public(run: dict) -> dict:
+    """The record without what belongs to its owner alone: the members, of the manifest beside it, and folders."""
+    paths = {k: v for k, v in run["config"].items() if k in ("dataset", "prior") and v}
+    names = {k: _FOLDERS.sub("", v) for k, v in paths.items()}
+    data = {k: v for k, v in run["data"].items() if k != "members"}
+    return run | {"config": run["config"] | names, "data": data}
 
 
 def _key(run: dict) -> tuple:

@@ -235,6 +235,17 @@ def test_records_are_added_to_a_study_once_and_in_order(tmp_path, capsys):
     assert [json.loads(line) for line in study.read_text().splitlines()] == [first, second, later]
 
 
+def test_no_folder_of_the_data_is_kept(tmp_path):
+    runs = [fake_records.record(eps=1.0, seed=seed) for seed in range(2)]
+    runs[0]["config"] |= {"dataset": "/home/me/scans/", "prior": "images:gs://public/a.npz"}
+    runs[1]["config"] |= {"dataset": r"C:\me\oct.npz", "prior": "glyphs"}
+    study = tmp_path / "study.jsonl"
+    collect.main(["", write(tmp_path / "a", *runs), str(study)])
+    kept = [json.loads(line)["config"] for line in study.read_text().splitlines()]
+    assert [run["dataset"] for run in kept] == ["scans/", "C:oct.npz"]
+    assert [run["prior"] for run in kept] == ["images:gs:a.npz", "glyphs"]
+
+
 def test_what_is_no_record_or_no_study_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"FOLDER... STUDY.jsonl"):
         collect.main(["", str(tmp_path)])
