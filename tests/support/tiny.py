@@ -25,9 +25,10 @@ def smallest(name: str):
 
 
 @functools.cache
-def model(name: str) -> models.Model:
-    """The model of this name at its smallest, or `duet`."""
-    return duet() if name == "duet" else models.load(name).make(smallest(name), SPEC)
+def model(name: str, code=0) -> models.Model:
+    """The model of this name at its smallest, conditioned on so many numbers, or `duet`."""
+    spec = SPEC._replace(code=code)
+    return duet() if name == "duet" else models.load(name).make(smallest(name), spec)
 
 
 def random_like(shapes, seed=1):
@@ -37,9 +38,9 @@ def random_like(shapes, seed=1):
 
 
 @functools.cache
-def params(name: str, seed=1):
+def params(name: str, seed=1, code=0):
     """Random parameters of the model of this name: nothing is compiled."""
-    return random_like(jax.eval_shape(model(name).init, jax.random.key(0)), seed)
+    return random_like(jax.eval_shape(model(name, code).init, jax.random.key(0)), seed)
 
 
 def plan(n=6, q=0.5, steps=4, noise=1.0, slots=None) -> Plan:
