@@ -165,9 +165,8 @@ def in_groups(dataset, split, size=3):
     return SimpleNamespace(**vars(dataset) | {"groups": groups})
 
 
-def attack(dataset, split, scores=None, lines=None, shadows=None):
+def attack(dataset, split, scores=None, say=lambda line: None, shadows=None):
     """The attacks alone, on a release of the members."""
-    say = (lambda line: None) if lines is None else lines.append
     released = release(dataset, split.members)
     return evaluation.attacked(dataset, split, released, scores, shadows, 0, "quick", say)
 
@@ -185,7 +184,7 @@ def test_attacks_on_groups_are_on_the_mean_of_a_group():
         fifth = np.arange(len(images)) == 4
         return {"noisy": knows + noise, "broken": np.where(fifth, np.nan, 0.0)}
 
-    alone, together = (attack(d, split, scores, lines) for d in (dataset, grouped))
+    alone, together = (attack(d, split, scores, lines.append) for d in (dataset, grouped))
     whole, grouped = "300 members and 300 non-members", "100 members and 100 non-members (groups)"
     assert lines == [f"attacks on {whole}", f"attacks on {grouped}"]
     assert seen == [600, 600]  # every image of every group

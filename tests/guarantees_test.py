@@ -7,6 +7,7 @@ import functools
 import inspect
 
 import checks
+import chex
 import golden
 import jax
 import jax.numpy as jnp
@@ -181,8 +182,7 @@ def test_cells_side_by_side_end_where_they_end_one_by_one():
     masks = np.array([[1, 1, 1, 1, 1, 1], [1, 1, 0, 0, 0, 0]])
     shared = tiny.duet(), tiny.PLAN, tiny.RECIPE, tiny.pool(), tiny.cells(masks)
     ends = [training.fit_all(*shared, slice_size=size) for size in (1, 2)]
-    for a, b in zip(*map(tiny.leaves, ends), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+    chex.assert_trees_all_close(*ends, rtol=1e-4, atol=1e-5)
     for part in ("private", "public"):
         first, second = (jax.tree.map(lambda x, i=i: x[i], ends[0].params[part]) for i in (0, 1))
         assert not tiny.same(first, second)

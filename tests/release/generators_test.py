@@ -60,11 +60,7 @@ def test_what_is_loaded_draws_the_same_images(tmp_path, monkeypatch, name):
 def taught(tmp_path):
     """(folder, generator) of a VAE that is conditioned on codes of draws."""
     vae, spec = made("vae"), tiny.SPEC._replace(code=2)
-    params = (
-        models.load("vae")
-        .make(models.load("vae").Config(**vae.config), spec)
-        .init(jax.random.key(0))
-    )
+    params = tiny.model("vae", code=2).init(jax.random.key(0))
     held = {
         "codes": jax.random.normal(jax.random.key(1), (9, 2)),
         "tones": jnp.linspace(0.0, 1.0, 256) ** 2,

@@ -8,6 +8,7 @@ import functools
 from unittest import mock
 
 import checks
+import chex
 import faults_test
 import jax
 import jax.numpy as jnp
@@ -61,11 +62,7 @@ def sharded(check, check_vma=False):
         check()
 
 
-def close(ends, others):
-    for a, b in zip(*map(tiny.leaves, (ends, others)), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
-
-
+close = functools.partial(chex.assert_trees_all_close, rtol=1e-4, atol=1e-5)
 NAMES = "uniform_truncation", "noise_scale", "public_denominator", "sensitivity"
 CHECKS = [getattr(checks, name) for name in (*NAMES, "group_sensitivity")]
 
@@ -161,9 +158,8 @@ def test_a_training_is_that_of_one_device_and_every_device_ends_with_the_same_st
         assert int(state.step) == step
         assert all(leaf.is_fully_replicated for leaf in jax.tree.leaves(state))
         both = state, tiny.fitted("duet")[step]
-        ours, theirs = (tiny.leaves((s.params, s.ema, s.diagnostics)) for s in both)
-        for leaf, wanted in zip(ours, theirs, strict=True):
-            np.testing.assert_allclose(leaf, wanted, rtol=2e-4, atol=2e-5)
+        ours, theirs = ((s.params, s.ema, s.diagnostics) for s in both)
+        chex.assert_trees_all_close(ours, theirs, rtol=2e-4, atol=2e-5)
 
     ends = tiny.first(tiny.fit("duet", mesh=MESH, observe=observe))
     for leaf in jax.tree.leaves(ends):
