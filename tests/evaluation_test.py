@@ -13,6 +13,7 @@ from fpu.evaluation import evaluate, likeness
 
 pytestmark = pytest.mark.usefixtures("short_training")
 TRAINING_STEPS = 100
+SETS = ("members", "nonmembers", "reference", "test")
 DISTANCES = {"kid", "fd", "fd_inf", "precision", "recall", "density", "coverage", "vendi"}
 CONTROL = {"kid_random", "fd_random"}
 MEMORISATION = {"near_copies", "authenticity", "data_copying"}
@@ -27,8 +28,7 @@ def digits(members=30, nonmembers=30, reference=60, test=45):
     sets = [np.sort(np.concatenate(each)) for each in zip(*parts, strict=True)]
     facts = {"name": "digits", "n_classes": 10, "shape": (8, 8, 1), "groups": None}
     dataset = SimpleNamespace(images=images, labels=labels, **facts)
-    names = ("members", "nonmembers", "reference", "test")
-    return dataset, SimpleNamespace(**dict(zip(names, sets, strict=True)), notes={})
+    return dataset, SimpleNamespace(**dict(zip(SETS, sets, strict=True)), notes={})
 
 
 def release(dataset, index):
@@ -223,8 +223,7 @@ def test_large_groups_are_sampled(monkeypatch):
 
 def test_the_feature_network_never_sees_what_is_compared():
     dataset, split = digits(nonmembers=10, reference=80)
-    sets = ("members", "nonmembers", "reference", "test")
-    real = {name: release(dataset, getattr(split, name)) for name in sets}
+    real = {name: release(dataset, getattr(split, name)) for name in SETS}
     synthetic = real["members"]
     fake, test, line, reference = likeness.compared(np.random.default_rng(0), real, synthetic, 10)
     assert np.bincount(test[1]).tolist() == [30] * 10

@@ -34,15 +34,13 @@ ROOMS["commands"] = set(ROOMS)
 
 def imports(path):
     """Names of the project's modules that a file imports, anywhere in it."""
-    package = path.relative_to(ROOT).with_suffix("").parts[:-1]
     names = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            base = ".".join(package[: len(package) + 1 - node.level]) if node.level else ""
-            base = ".".join(filter(None, (base, node.module)))
-            names |= {base} | {f"{base}.{alias.name}" for alias in node.names}
+            assert not node.level, f"{path} imports by a relative name"
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
     return {name for name in names if name.split(".")[0] in ("fpu", "experiments", "tests")}
 
 

@@ -2,6 +2,7 @@
 that are there by then, and no folder that two runs share. The example of "As a library" runs as it stands.
 """
 
+import dataclasses
 import importlib.util
 import os
 import pathlib
@@ -10,12 +11,10 @@ import shlex
 import types
 
 import dp_accounting as dpa
-import numpy as np
 import pytest
+import toy
 from dp_accounting import pld
 
-from fpu import data
-from fpu.data import subsets
 from fpu.dp.plan import longest_move
 from fpu.pipeline import forecast, jobs, places, refusals, settings, sweep
 
@@ -61,21 +60,19 @@ def flags_of(name, monkeypatch):
 
 
 @pytest.fixture
-def toy(monkeypatch):
+def small_data(monkeypatch):
     """Every data set is a small one of its name; priors are not made."""
-    labels = np.arange(400, dtype=np.int32) % 2
-    images = np.random.default_rng(0).integers(0, 256, (400, 8, 8, 1), np.uint8)
-    split = np.where(np.arange(400) < 300, subsets.TRAIN, subsets.TEST).astype(np.int8)
+    small = toy.dataset([150, 150], test=[50, 50])
 
     def load(name, *_, **__):
-        return data.Dataset(pathlib.Path(name).stem, images, labels, split, None, ("a", "b"), "toy")
+        return dataclasses.replace(small, name=pathlib.Path(name).stem)
 
     monkeypatch.setattr(jobs.data, "load", load)
     monkeypatch.setattr(jobs.prior, "load", lambda *_: None)
 
 
 @pytest.mark.parametrize("path", TEXTS)
-def test_blocks_work_when_pasted_one_after_the_other(path, toy, monkeypatch):
+def test_blocks_work_when_pasted_one_after_the_other(path, small_data, monkeypatch):
     there, folders, seen = set(YOURS), [], 0
     for name, given, rest in commands((ROOT / path).read_text(encoding="utf-8")):
         seen += 1

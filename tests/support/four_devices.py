@@ -27,11 +27,11 @@ from fpu.utility import classifier
 
 MESH = distributed.mesh()
 TRACE, STEP, JIT = checks.trace, training.step, jax.jit
-SHARD_MAP, ADD_UP = jax.shard_map, sharding.add_up
 
 
 def on_mesh(function, *out, check_vma=False, mesh=MESH):
-    return JIT(SHARD_MAP(function, mesh=mesh, in_specs=P(), out_specs=P(*out), check_vma=check_vma))
+    specs = {"in_specs": P(), "out_specs": P(*out)}
+    return JIT(jax.shard_map(function, mesh=mesh, **specs, check_vma=check_vma))
 
 
 def on_every_device(function, check_vma=False):

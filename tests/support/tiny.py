@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -119,11 +120,8 @@ def draw(name: str):
 
 def fit(name: str, masks=((True,) * 6,), **arguments):
     """training.fit_all of the shared set-up, one step a call."""
-    kept, training.loop.STEPS_PER_CALL = training.loop.STEPS_PER_CALL, 1
-    try:
+    with mock.patch.object(training.loop, "STEPS_PER_CALL", 1):
         return training.fit_all(model(name), PLAN, RECIPE, pool(), cells(masks), **arguments)
-    finally:
-        training.loop.STEPS_PER_CALL = kept
 
 
 def stacked(*trees):
