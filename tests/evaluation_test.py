@@ -9,10 +9,11 @@ import toy
 from refusal import refused
 
 from fpu import evaluation
-from fpu.evaluation import likeness
+from fpu.evaluation import evaluate, likeness
 
 pytestmark = pytest.mark.usefixtures("short_training")
 TRAINING_STEPS = 100
+SETS = ("members", "nonmembers", "reference", "test")
 DISTANCES = {"kid", "fd", "fd_inf", "precision", "recall", "density", "coverage", "vendi"}
 CONTROL = {"kid_random", "fd_random"}
 MEMORISATION = {"near_copies", "authenticity", "data_copying"}
@@ -27,20 +28,11 @@ def digits(members=30, nonmembers=30, reference=60, test=45):
     sets = [np.sort(np.concatenate(each)) for each in zip(*parts, strict=True)]
     facts = {"name": "digits", "n_classes": 10, "shape": (8, 8, 1), "groups": None}
     dataset = SimpleNamespace(images=images, labels=labels, **facts)
-    names = ("members", "nonmembers", "reference", "test")
-    return dataset, SimpleNamespace(**dict(zip(names, sets, strict=True)), notes={})
-
-
-def judge(dataset, split, images, labels, **more):
-    return evaluation.evaluate(dataset, split, images, labels, **more)
+    return dataset, SimpleNamespace(**dict(zip(SETS, sets, strict=True)), notes={})
 
 
 def release(dataset, index):
     return dataset.images[index], dataset.labels[index]
-
-
-def sets(dataset, split):
-    return {name: release(dataset, rows) for name, rows in vars(split).items() if name != "notes"}
 
 
 @pytest.fixture(scope="module")
@@ -52,13 +44,13 @@ def copycat():
         knows = np.array([image.tobytes() in known for image in images], float)
         return {"oracle": knows, "broken": np.where(labels == 3, np.nan, knows)}
 
-    return judge(dataset, split, *release(dataset, split.members), scores=scores)
+    return evaluate(dataset, split, *release(dataset, split.members), scores=scores)
 
 
 @pytest.fixture(scope="module")
 def fresh():
     dataset, split = digits()
-    return judge(dataset, split, *release(dataset, split.nonmembers))
+    return evaluate(dataset, split, *release(dataset, split.nonmembers))
 
 
 def leaves(tree):
@@ -127,7 +119,7 @@ def test_noise_is_seen_and_the_same_seed_repeats_it(fresh):
     noise = np.random.default_rng(0).integers(0, 256, (300, 8, 8, 1), dtype=np.uint8)
     labels = dataset.labels[split.nonmembers]
     lines = []
-    found = judge(dataset, split, noise, labels, progress=lines.append)
+    found = evaluate(dataset, split, noise, labels, progress=lines.append)
     assert found["fidelity"]["synthetic"]["kid"]["low"] > fresh["fidelity"]["real"]["kid"]["high"]
     assert found["fidelity"]["synthetic"]["coverage"]["value"] < 0.5
     assert found["utility"]["synthetic"]["accuracy"]["value"] < 0.4
@@ -141,7 +133,7 @@ def test_noise_is_seen_and_the_same_seed_repeats_it(fresh):
 def test_poor_data_give_reasons_and_random_features():
     dataset, split = digits(members=5, nonmembers=5, reference=5, test=6)
     constant = np.zeros((60, 8, 8, 1), np.uint8), np.repeat(np.arange(6), 10)
-    found = judge(dataset, split, *constant)
+    found = evaluate(dataset, split, *constant)
     assert found["fidelity"]["features"]["network"] == "random"
     for row in ("synthetic", "real"):
         for name in DISTANCES | {"near_copies"}:
@@ -154,7 +146,7 @@ def test_poor_data_give_reasons_and_random_features():
 def test_a_data_set_with_nothing_to_compare_with_is_not_an_error():
     dataset, split = digits(nonmembers=0, reference=0)
     images, labels = release(dataset, split.members)
-    found = judge(dataset, split, images[labels > 0], labels[labels > 0])
+    found = evaluate(dataset, split, images[labels > 0], labels[labels > 0])
     assert found["fidelity"]["features"] == {"network": "random", "n_reference": 0}
     assert found["fidelity"]["synthetic"]["kid"]["n"] == 270
     assert found["fidelity"]["real"]["kid"]["reason"].startswith("0 unseen real images")
@@ -173,9 +165,8 @@ def in_groups(dataset, split, size=3):
     return SimpleNamespace(**vars(dataset) | {"groups": groups})
 
 
-def attack(dataset, split, scores=None, lines=None, shadows=None):
+def attack(dataset, split, scores=None, say=lambda line: None, shadows=None):
     """The attacks alone, on a release of the members."""
-    say = (lambda line: None) if lines is None else lines.append
     released = release(dataset, split.members)
     return evaluation.attacked(dataset, split, released, scores, shadows, 0, "quick", say)
 
@@ -193,7 +184,7 @@ def test_attacks_on_groups_are_on_the_mean_of_a_group():
         fifth = np.arange(len(images)) == 4
         return {"noisy": knows + noise, "broken": np.where(fifth, np.nan, 0.0)}
 
-    alone, together = (attack(d, split, scores, lines) for d in (dataset, grouped))
+    alone, together = (attack(d, split, scores, lines.append) for d in (dataset, grouped))
     whole, grouped = "300 members and 300 non-members", "100 members and 100 non-members (groups)"
     assert lines == [f"attacks on {whole}", f"attacks on {grouped}"]
     assert seen == [600, 600]  # every image of every group
@@ -232,7 +223,7 @@ def test_large_groups_are_sampled(monkeypatch):
 
 def test_the_feature_network_never_sees_what_is_compared():
     dataset, split = digits(nonmembers=10, reference=80)
-    real = sets(dataset, split)
+    real = {name: release(dataset, getattr(split, name)) for name in SETS}
     synthetic = real["members"]
     fake, test, line, reference = likeness.compared(np.random.default_rng(0), real, synthetic, 10)
     assert np.bincount(test[1]).tolist() == [30] * 10
@@ -275,4 +266,4 @@ def test_shadow_models_attack_the_targets_of_the_others():
 def test_bad_input_is_one_line(shape, labels, words):
     *shape, kind = shape
     with refused(words):
-        judge(*digits(), np.zeros(shape, kind), np.array(labels or np.zeros(0, int)))
+        evaluate(*digits(), np.zeros(shape, kind), np.array(labels or np.zeros(0, int)))

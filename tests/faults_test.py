@@ -7,9 +7,9 @@ test that is named is run with the fault in place.
 
 import contextlib
 import functools
-import importlib.util
 import math
 import pathlib
+import runpy
 from unittest import mock
 
 import checks
@@ -34,7 +34,6 @@ from fpu.utility import private_classifier
 
 REAL_NOISE, REAL_POISSON = noise.gaussian, sampling.poisson
 ROOT = pathlib.Path(__file__).parents[1]
-GUARANTEES = "tests/guarantees_test.py::test_one_step_keeps"  # with the check that FAULTS names
 NOTHING = Diagnostics(jnp.float32(0), jnp.float32(0), jnp.int32(0))
 
 
@@ -177,16 +176,26 @@ def test_is_caught(name, check):
 
 def assert_caught(module, name, fault, check):
     """The check fails where `fault` stands in for module.name."""
-    # jax would refuse the reused keys by itself, but only under this flag.
-    unchecked = jax.debug_key_reuse(False)
-    with mock.patch.object(module, name, fault), unchecked, pytest.raises(AssertionError):
+    with (
+        mock.patch.object(module, name, fault),
+        jax.debug_key_reuse(False),  # else jax would refuse reused keys by itself
+        np.errstate(all="ignore"),  # what is not finite fails an assertion
+        pytest.raises((AssertionError, ExceptionGroup)),  # hypothesis groups several
+    ):
         check()
+
+
+def named(test):
+    """What is named FILE::NAME, in the names of the file run anew."""
+    path, _, name = test.partition("::")
+    return runpy.run_path(str(ROOT / path))[name]
 
 
 # One-shot releases: every sum of moments.py, and the sums in a prior's space that shape one another.
 
 REAL_ENCODED, REAL_CLIPPED = release.encoded, moments._clipped
 REAL_VOTES = moments.votes
+ONE_UNIT = "tests/dp/moments_test.py::test_one_unit_moves_a_release_by_at_most_one"
 REAL_TERMS, REAL_BRIGHTNESS = brightness._terms, brightness.fit
 
 
@@ -246,6 +255,7 @@ OF_RELEASES = {
     "two votes": (moments, "votes", a_vote_for_each_of_two, release_checks.vote_neighbours),
     "each round": (
         moments, "votes", lambda *a: REAL_VOTES(*a[:-1], a[-1] / pe.ROUNDS**0.5), release_checks.vote_budget),
+    "one key for all rounds": (jax.random, "split", lambda key, count=2: [key] * count, release_checks.budget),
     **{share: (release, share, 1.0, release_checks.budget) for share in ("MEANS", "ROUNDS", "LAST")},
 }
 # fmt: on
@@ -256,28 +266,12 @@ OF_RELEASES = {
 def test_is_caught_in_every_sum_of_a_release(fault, summed):
     if fault == "in every class" and summed == "energies":
         pytest.skip("has no classes")
-    check = functools.partial(release_checks.any_row, summed)
-    check()
-    with np.errstate(all="ignore"):
-        assert_caught(moments, *OF_ROWS[fault], check)
+    assert_caught(moments, *OF_ROWS[fault], functools.partial(named(ONE_UNIT), summed))
 
 
 @pytest.mark.parametrize("fault", OF_RELEASES)
 def test_a_row_that_sees_others_votes_too_much_or_spends_too_much_is_caught(fault):
     assert_caught(*OF_RELEASES[fault])
-
-
-def test_one_key_for_all_rounds_is_caught():
-    class Repeated:
-        split = staticmethod(lambda key, count=2: [key] * count)
-
-        def __getattr__(self, name):
-            return getattr(jax.random, name)
-
-    class Jax:
-        random = Repeated()
-
-    assert_caught(release, "jax", Jax(), release_checks.budget)
 
 
 @pytest.mark.parametrize("check", [checks.sensitivity, checks.public_denominator])
@@ -304,7 +298,7 @@ MEANS = (
 NAMED = {
     "steps counted once": (
         accounting, "_merged", lambda steps: REAL_MERGED([part._replace(count=1) for part in steps]),
-        CLOSED_FORM, (Steps(20_000, 1.0, 60.0), 1e-9, 16.4189)),
+        CLOSED_FORM, Steps(20_000, 1.0, 60.0), 1e-9, 16.4189),
     "noise added up without squares": (
         accounting, "_mu", lambda steps: sum(part.count / part.noise for part in steps) ** 0.5,
         f"{TEST}_stages_that_are_gaussian_compose_to_one"),
@@ -322,7 +316,7 @@ NAMED = {
         rounding, "_rounded", lambda x, digits, _: f"{x:.{digits}g}",
         f"{PLAN}_a_statement_never_names_less_than_is_spent"),
     "rows not clipped": (
-        moments, "_clipped", lambda rows: rows, f"{MOMENTS}_one_unit_moves_a_release_by_at_most_one", ("energies",)),
+        moments, "_clipped", lambda rows: rows, ONE_UNIT, "energies"),
     "counted in every class": (
         moments, "_one_hot", counted_in_every_class,
         f"{MOMENTS}_a_row_as_long_as_allowed_uses_all_of_the_sensitivity"),
@@ -337,7 +331,7 @@ NAMED = {
         f"{NOISE}_a_release_adds_its_noise_before_it_rounds"),
     "draws that are not rounded": (
         noise, "gaussian", NOISES["one_key_for_all_leaves"],
-        f"{NOISE}_no_low_bit_tells_what_was_noised", (0.7123457,)),
+        f"{NOISE}_no_low_bit_tells_what_was_noised", 0.7123457),
     "codes on the members' scale": (release, "encoded", codes_on_the_members_scale, MEANS),
     "noise left out": (moments, "_noised", lambda sums, key, std: sums, MEANS),
     "noise of twice the eps": (
@@ -346,46 +340,24 @@ NAMED = {
 # fmt: on
 
 
-def test_of(name):
-    """The function of a test, by its file and name; its file is loaded anew."""
-    path, _, function = name.partition("::")
-    spec = importlib.util.spec_from_file_location("caught_by", ROOT / path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return getattr(module, function)
-
-
-test_of.__test__ = False
-
-
-@pytest.mark.parametrize("named", NAMED)
-def test_is_caught_by_the_test_that_is_named(named):
-    module, name, fault, test, *arguments = NAMED[named]
-    check, caught = test_of(test), (AssertionError, ExceptionGroup)
+@pytest.mark.parametrize("case", NAMED)
+def test_is_caught_by_the_test_that_is_named(case):
+    module, name, fault, test, *arguments = NAMED[case]
+    check = functools.partial(named(test), *arguments)
     accounting._spent.cache_clear()
     try:
-        with (
-            mock.patch.object(module, name, fault),
-            jax.debug_key_reuse(False),
-            np.errstate(all="ignore"),  # what is not finite fails an assertion
-            pytest.raises(caught),
-        ):
-            check(*(arguments[0] if arguments else ()))
+        assert_caught(module, name, fault, check)
     finally:
         accounting._spent.cache_clear()
 
 
-def test_every_fault_names_the_test_that_catches_it():
+def test_faults_are_many_and_their_checks_are_run_on_the_real_step():
     """At least 20, in each of sampler, clip, noise, accountant and release."""
-    checked = test_of(GUARANTEES.partition("::")[0] + "::CHECKS")
-    seen = {getattr(check, "func", check) for check in checked}
-    named = [(faulty(name)[0], name, check in seen) for name, check in FAULTS]
-    named += [(fault[0], name, callable(test_of(fault[3]))) for name, fault in NAMED.items()]
-    assert all(found for *_, found in named)
-    assert len({name for _, name, _ in named}) >= 20
-    assert {sampling, clipping, noise, accounting, moments} <= {module for module, *_ in named}
+    checked = {getattr(check, "func", check) for check in named("tests/guarantees_test.py::CHECKS")}
+    assert {check for _, check in FAULTS} <= checked
+    assert len(dict(FAULTS) | NAMED) >= 20
+    modules = {faulty(name)[0] for name, _ in FAULTS} | {fault[0] for fault in NAMED.values()}
+    assert {sampling, clipping, noise, accounting, moments} <= modules
 
 
 # Faults that change the distribution are seen from outside too, by the scores of an attack alone. Both

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import toy
 from fake_records import record
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fpu import InputError, report, training
@@ -23,7 +23,11 @@ from fpu.pipeline import sweep, workdir
 from fpu.report import frame, records
 from fpu.training import checkpoint
 
-SOME = settings(max_examples=60)
+# All examples of a test share its folder: each writes its own content over the last.
+SOME = settings(
+    max_examples=60,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
@@ -65,17 +69,12 @@ FILES = {
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_bent_files_of_images(tmp_path_factory, name):
+@SOME
+@given(data=st.data())
+def test_bent_files_of_images(tmp_path, name, data):
     content, read = FILES[name]
-    path = tmp_path_factory.mktemp("bent") / name
-
-    @SOME
-    @given(bent(content))
-    def check(changed):
-        path.write_bytes(changed)
-        read_or_refused(read, path)
-
-    check()
+    (tmp_path / name).write_bytes(data.draw(bent(content)))
+    read_or_refused(read, tmp_path / name)
 
 
 def places(value, at=()):
@@ -98,37 +97,36 @@ def put(value, at, new):
     return value
 
 
-def test_bent_records_make_tables_and_pages_or_are_refused(tmp_path):
-    path, whole = tmp_path / "record.json", record()
-    everywhere = st.sampled_from(list(places(whole)))
-
-    @SOME
-    @given(everywhere, JSON)
-    def check(at, new):
-        path.write_text(json.dumps(put(whole, at, new)))
-        if runs := read_or_refused(records.read, [path]):
-            frame.markdown(runs)
-            frame.csv(runs)
-            report.page(runs[0], b"a picture")
-
-    check()
+def bent_json(whole):
+    """`whole` with another value at one place, as text."""
+    changed = st.builds(put, st.just(whole), st.sampled_from(list(places(whole))), JSON)
+    return changed.map(json.dumps)
 
 
-def test_a_bent_description_of_a_run(tmp_path):
-    whole = {"fingerprint": "0" * 64, "config": {"model": "vae", "steps": 3}}
+@SOME
+@given(text=bent_json(record()))
+def test_bent_records_make_tables_and_pages_or_are_refused(tmp_path, text):
+    path = tmp_path / "record.json"
+    path.write_text(text)
+    if runs := read_or_refused(records.read, [path]):
+        frame.markdown(runs)
+        frame.csv(runs)
+        report.page(runs[0], b"a picture")
 
-    @SOME
-    @given(st.sampled_from(list(places(whole))), JSON)
-    def check(at, new):
-        (tmp_path / "config.json").write_text(json.dumps(put(whole, at, new)))
 
-        def enter():
-            with workdir.opened(tmp_path, {"model": "vae", "steps": 3}):
-                pass
+CONFIG = {"model": "vae", "steps": 3}
 
-        read_or_refused(enter)
 
-    check()
+@SOME
+@given(text=bent_json({"fingerprint": "0" * 64, "config": CONFIG}))
+def test_a_bent_description_of_a_run(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+
+    def enter():
+        with workdir.opened(tmp_path, CONFIG):
+            pass
+
+    read_or_refused(enter)
 
 
 TEXT = st.text(st.sampled_from("0123456789,.=/-einfatrsodml_ \0é"), max_size=12)
@@ -137,9 +135,8 @@ TEXT = st.text(st.sampled_from("0123456789,.=/-einfatrsodml_ \0é"), max_size=12
 @SOME
 @given(TEXT)
 def test_bent_flags(text):
-    axes = sweep.cells, [f"seed={text}"]
     for read, *arguments in (
-        axes,
+        (sweep.cells, [f"seed={text}"]),
         (sweep.cells, [text]),
         (sweep.cells, [f"eps={text}"]),
         (sweep.shard, text, [1, 2, 3]),
@@ -160,41 +157,36 @@ def checkpoints(tmp_path):
     return {step: (s, (tmp_path / f"{step}.ckpt").read_bytes()) for step, s in states.items()}
 
 
-def test_bent_checkpoints_are_passed_over(tmp_path, checkpoints):
+@SOME
+@given(data=st.data(), step=st.sampled_from([1, 2]))
+def test_bent_checkpoints_are_passed_over(tmp_path, checkpoints, data, step):
     """Whatever one file holds: a state as it was saved comes back, and the other file is readable."""
-
-    @SOME
-    @given(st.data(), st.sampled_from([1, 2]))
-    def check(data, step):
-        content = checkpoints[step][1]
-        changed = data.draw(bent(content))
-        (tmp_path / f"{step}.ckpt").write_bytes(changed)
-        read, state, layout = checkpoint.restore(tmp_path, checkpoints[1][0])
-        (tmp_path / f"{step}.ckpt").write_bytes(content)
-        assert read == (1 if step == 2 and changed != content else 2)
-        np.testing.assert_array_equal(state["ema"], checkpoints[read][0]["ema"])
-        assert layout == {"devices": 1}
-
-    check()
+    content = checkpoints[step][1]
+    changed = data.draw(bent(content))
+    (tmp_path / f"{step}.ckpt").write_bytes(changed)
+    read, state, layout = checkpoint.restore(tmp_path, checkpoints[1][0])
+    (tmp_path / f"{step}.ckpt").write_bytes(content)
+    assert read == (1 if step == 2 and changed != content else 2)
+    np.testing.assert_array_equal(state["ema"], checkpoints[read][0]["ema"])
+    assert layout == {"devices": 1}
 
 
-def test_bent_content_of_a_checkpoint_under_a_right_digest(tmp_path, checkpoints):
+@SOME
+@given(data=st.data(), of_metadata=st.booleans())
+def test_bent_content_of_a_checkpoint_under_a_right_digest(
+    tmp_path, checkpoints, data, of_metadata
+):
     """What no accident makes: it is a state of the right shape, or refused in one line."""
     like, content = checkpoints[2]
     start = checkpoint._HEADER.size + checkpoint._DIGEST
     size = checkpoint._HEADER.unpack(content[: checkpoint._HEADER.size])[2]
-    (tmp_path / "1.ckpt").unlink()
-
-    @SOME
-    @given(bent(content[start : start + size]), bent(content[start + size :]), st.booleans())
-    def check(metadata, payload, of_metadata):
-        if of_metadata:
-            payload = content[start + size :]
-        else:
-            metadata = content[start : start + size]
-        (tmp_path / "2.ckpt").write_bytes(checkpoint._framed(metadata, payload))
-        read = read_or_refused(checkpoint.restore, tmp_path, like)
-        assert read is None or read[1]["ema"].shape == (4, 4)
-        read_or_refused(checkpoint.averaged, tmp_path)
-
-    check()
+    metadata, payload = content[start : start + size], content[start + size :]
+    if of_metadata:
+        metadata = data.draw(bent(metadata))
+    else:
+        payload = data.draw(bent(payload))
+    (tmp_path / "1.ckpt").unlink(missing_ok=True)
+    (tmp_path / "2.ckpt").write_bytes(checkpoint._framed(metadata, payload))
+    read = read_or_refused(checkpoint.restore, tmp_path, like)
+    assert read is None or read[1]["ema"].shape == (4, 4)
+    read_or_refused(checkpoint.averaged, tmp_path)

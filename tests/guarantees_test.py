@@ -7,6 +7,7 @@ import functools
 import inspect
 
 import checks
+import chex
 import golden
 import jax
 import jax.numpy as jnp
@@ -45,16 +46,16 @@ CONTENT = [np.nan, np.inf, -np.inf, 1e30, -1e30, 3e-42, 0.0, 1.0, 0.3]
 
 
 @functools.cache
-def summed(name, microbatch=None):
+def summed(name, microbatch=None, code=0):
     """clipped_sum of a model at step 0, compiled."""
-    model = tiny.model(name)
+    model = tiny.model(name, code)
 
-    def run(params, images, labels, valid, clip):
+    def run(params, images, labels, valid, clip, codes=()):
         def loss(private, example, key):
             return model.loss(private, params["public"], example, 0, key)[0]
 
         keys = jax.random.split(jax.random.key(3), SLOTS)
-        examples = Example(images, labels), valid, keys, clip, microbatch
+        examples = Example(images, labels, codes), valid, keys, clip, microbatch
         return clipping.clipped_sum(loss, params["private"], *examples)
 
     return jax.jit(run)
@@ -99,37 +100,21 @@ def test_one_example_moves_the_sum_by_at_most_the_clip_norm(name, data):
 @pytest.mark.parametrize("code", [np.nan, np.inf, -1e30, 1e3, 0.0])
 @pytest.mark.parametrize("name", models.MODELS)
 def test_whatever_the_code_of_an_example_it_moves_the_sum_by_at_most_the_clip_norm(name, code):
-    run, params = coded(name)
     codes = np.random.default_rng(0).normal(size=(SLOTS, 2)).astype(np.float32)
     codes[1, 0] = code
+
+    def run(valid, clip, codes=codes):
+        return summed(name, code=2)(tiny.params(name, code=2), *batch(), valid, clip, codes)[0]
+
     for clip in (np.float32(0.5), np.float32(1e4)):
-        more, less = (
-            run(params, *batch(), codes, np.arange(SLOTS) != out, clip)[0] for out in (0, 1)
-        )
-        full = run(params, *batch(), codes, np.ones(SLOTS, bool), clip)[0]
-        for one in (more, less):
-            assert all(np.isfinite(x).all() for x in tiny.leaves(one))
-            assert tiny.norm(tiny.difference(full, one)) <= clip * checks.MARGIN
+        full = run(np.ones(SLOTS, bool), clip)
+        for out in (0, 1):
+            less = run(np.arange(SLOTS) != out, clip)
+            assert all(np.isfinite(x).all() for x in tiny.leaves(less))
+            assert tiny.norm(tiny.difference(full, less)) <= clip * checks.MARGIN
     other = codes.copy()
     other[1] = 9.0  # the code of who is not there does not matter
-    assert tiny.same(less, run(params, *batch(), other, np.arange(SLOTS) != 1, clip)[0])
-
-
-@functools.cache
-def coded(name):
-    """(clipped_sum of a model that is conditioned on two numbers, compiled; its parameters)."""
-    model = models.load(name).make(tiny.smallest(name), tiny.SPEC._replace(code=2))
-    params = tiny.random_like(jax.eval_shape(model.init, jax.random.key(0)))
-
-    def run(params, images, labels, codes, valid, clip):
-        def loss(private, example, key):
-            return model.loss(private, params["public"], example, 0, key)[0]
-
-        keys = jax.random.split(jax.random.key(3), SLOTS)
-        examples = Example(images, labels, codes), valid, keys, clip
-        return clipping.clipped_sum(loss, params["private"], *examples)
-
-    return jax.jit(run), params
+    assert tiny.same(less, run(np.arange(SLOTS) != 1, clip, other))
 
 
 @pytest.mark.parametrize("name", tiny.NAMES)
@@ -197,8 +182,7 @@ def test_cells_side_by_side_end_where_they_end_one_by_one():
     masks = np.array([[1, 1, 1, 1, 1, 1], [1, 1, 0, 0, 0, 0]])
     shared = tiny.duet(), tiny.PLAN, tiny.RECIPE, tiny.pool(), tiny.cells(masks)
     ends = [training.fit_all(*shared, slice_size=size) for size in (1, 2)]
-    for a, b in zip(*map(tiny.leaves, ends), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+    chex.assert_trees_all_close(*ends, rtol=1e-4, atol=1e-5)
     for part in ("private", "public"):
         first, second = (jax.tree.map(lambda x, i=i: x[i], ends[0].params[part]) for i in (0, 1))
         assert not tiny.same(first, second)
@@ -234,10 +218,7 @@ def test_the_generator_of_a_gan_learns_of_examples_through_the_noised_critic_alo
 
 
 def test_the_generator_of_a_gan_with_codes_learns_of_its_draws_and_of_no_other_images():
-    spec = tiny.SPEC._replace(code=2)
-    gan = models.load("gan")
-    model = gan.make(gan.Config(width=4, depth=1, latent=2, generator_batch=4), spec)
-    pool = tiny.pool()
+    model, pool = tiny.model("gan", code=2), tiny.pool()
     pool = pool._replace(codes=jnp.ones((len(pool.labels), 2)))
     other = pool._replace(images=255 - pool.images, labels=2 - pool.labels, codes=-pool.codes)
     cell = tiny.first(tiny.cells([[True] * 6], clip=0.0, std=0.0))

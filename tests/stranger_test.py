@@ -77,8 +77,6 @@ BASELINE = """
     def sample(spec, params, key, labels):
         return params["grey"] * jax.random.uniform(key, (len(labels), *spec.shape))
 """
-
-
 PRIOR = """
     import numpy as np
 
@@ -131,14 +129,12 @@ def stripes(data_dir):
 @pytest.fixture
 def additions(monkeypatch, tmp_path):
     monkeypatch.setattr(warmup, "DRAWS", 200)
-    for name in ("models", "baselines"):
-        (tmp_path / name).mkdir()
-    module(models, "class_means", MODEL, tmp_path / "models", monkeypatch)
+    module(models, "class_means", MODEL, tmp_path, monkeypatch)
     monkeypatch.setattr(models, "MODELS", (*models.MODELS, "class_means"))
-    release = module(baselines, "grey", BASELINE, tmp_path / "baselines", monkeypatch)
+    release = module(baselines, "grey", BASELINE, tmp_path, monkeypatch)
     monkeypatch.setitem(baselines.RELEASES, "grey", release)
-    one_shot = {"grey": lambda spec: baselines.one_shot(release, spec)}
-    monkeypatch.setitem(baselines.BASELINES, *one_shot.popitem())
+    one_shot = functools.partial(baselines.one_shot, release)
+    monkeypatch.setitem(baselines.BASELINES, "grey", one_shot)
     metric = fidelity.Metric(brightness, (-np.inf, np.inf))
     monkeypatch.setitem(fidelity.FIDELITY, "brightness", metric)
     monkeypatch.setitem(metrics.UTILITY, "worst_class", metrics.Metric(worst_class))

@@ -1,7 +1,5 @@
 """fpu/baselines/merf_prior.py: one sum of one noise multiplier, neighbouring sets, and codes that fit without noise."""
 
-import functools
-
 import hypothesis
 import jax
 import linear_prior
@@ -9,13 +7,11 @@ import numpy as np
 import pytest
 import release_checks
 from hypothesis import strategies as st
+from linear_prior import SPEC, make
 
 from fpu.baselines import merf_prior
 from fpu.dp import moments
 from fpu.priors import release
-
-SPEC = linear_prior.SPEC
-make = functools.cache(linear_prior.make)
 
 
 @pytest.fixture(autouse=True, scope="module")

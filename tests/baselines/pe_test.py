@@ -1,7 +1,5 @@
 """fpu/baselines/pe.py: votes that share one budget, neighbouring sets, plain shares without noise, variations."""
 
-import functools
-
 import hypothesis
 import jax
 import linear_prior
@@ -9,12 +7,10 @@ import numpy as np
 import pytest
 import release_checks
 from hypothesis import strategies as st
+from linear_prior import SPEC, make
 
 from fpu.baselines import pe
 from fpu.priors import release
-
-SPEC = linear_prior.SPEC
-make = functools.cache(linear_prior.make)
 
 
 def fit(images, labels, sigma=0.0):

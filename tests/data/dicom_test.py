@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+from refusal import refused
 
 from fpu import InputError, data
 
@@ -106,9 +107,8 @@ def test_files_without_a_patient_are_said_or_refused(tmp_path):
     ],
 )
 def test_a_strange_header_is_one_line(tmp_path, header, says):
-    with pytest.raises(InputError, match=says) as told:
+    with refused(says):
         middle(tmp_path, 0, **header)
-    assert "\n" not in str(told.value)
 
 
 def test_without_pydicom_the_extra_is_named(tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ import unicodedata
 import numpy as np
 import pytest
 from PIL import Image
+from refusal import refused
 
 from fpu import InputError, data
 from fpu.data import folders, pictures
@@ -90,9 +91,8 @@ def test_a_table_names_file_label_group_and_split(tmp_path):
 def test_a_bad_table_is_one_line(tmp_path, change, says):
     grey(tmp_path, ["2.png", "x/1.png", "3.png"])
     (tmp_path / "scans.csv").write_text(TABLE.replace(*change), encoding="utf-8")
-    with pytest.raises(InputError, match=says) as told:
+    with refused(match=says):
         data.load(tmp_path)
-    assert "\n" not in str(told.value)
 
 
 def test_names_match_however_their_accents_are_stored(tmp_path):

@@ -37,6 +37,10 @@ NUMBERS |= st.floats(-3, 3, width=32)
 @hypothesis.settings(max_examples=40)
 @hypothesis.example(row=[HALF, 0.0, 0.0, 0.0], label=0)  # the longest row there is
 @hypothesis.example(row=[1.0, 1.0, 1.0, 1.0], label=2)
+@hypothesis.example(row=[9.0, -9.0, 9.0, 9.0], label=2)
+@hypothesis.example(row=[1e30] * D, label=0)
+@hypothesis.example(row=[np.nan, 0.0, 0.0, 0.0], label=2)
+@hypothesis.example(row=[np.inf] * D, label=0)
 @hypothesis.given(row=st.lists(NUMBERS, min_size=D, max_size=D), label=st.integers(0, 2))
 def test_one_unit_moves_a_release_by_at_most_one(name, row, label):
     z = jnp.asarray(np.random.default_rng(0).normal(size=(5, D)), jnp.float32)

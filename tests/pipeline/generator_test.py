@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 import tiny_prior
-from quick_run import JUDGED, PNG, SECRET, killed_in_warmup, options, tells_the_secret
+from quick_run import JUDGED, PNG, SECRET, killed_in, options, tells_the_secret
 
 from fpu import InputError, data, evaluation, models, report, training
 from fpu.baselines import OF_PRIOR, gaussian, merf_prior
@@ -39,7 +39,7 @@ def images(folder):
 
 def test_a_run_killed_while_draws_teach_it_goes_on_the_same(tmp_path, quick, monkeypatch, capsys):
     folder = tmp_path / "killed"
-    with killed_in_warmup():
+    with killed_in("warmup"):
         run.run(options(folder, **ON_DRAWS))
     assert tells_the_secret(folder) == {workdir.SECRET}
     for change in ({"prior": "none"}, {"version": "2"}):

@@ -7,14 +7,13 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from quick_run import PNG, SECRET, Killed, files, options, tells_the_secret
+from quick_run import PNG, SECRET, Killed, files, killed_in, options, tells_the_secret
 
 from fpu import InputError, distributed, evaluation, report, training
 from fpu.files import safe
 from fpu.pipeline import generator, keep, run, workdir
 from fpu.pipeline.settings import Options
 from fpu.release import scan
-from fpu.training import checkpoint
 
 pytestmark = pytest.mark.usefixtures("plain")
 
@@ -27,17 +26,10 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_work(tmp_path, mo
 
 
 def test_a_killed_run_goes_on_and_ends_bitwise_where_it_would_have_ended(tmp_path, quick, capsys):
-    save = checkpoint.save
-
-    def save_and_die(folder, step, state, layout):
-        save(folder, step, state, layout)
-        if step == 2:
-            raise Killed
-
     folder = tmp_path / "killed"
     before = {"slice_size": 1, "devices": 1}
     elsewhere = mock.patch.object(distributed, "layout", return_value=before)
-    with mock.patch.object(checkpoint, "save", save_and_die), elsewhere, pytest.raises(Killed):
+    with killed_in("0"), elsewhere:
         run.run(options(folder))
     assert tells_the_secret(folder) == {workdir.SECRET}
     assert (folder / workdir.SECRET).stat().st_mode & 0o777 == 0o600

@@ -6,12 +6,12 @@ import jax
 import linear_prior
 import numpy as np
 import pytest
+from linear_prior import SPEC, make
 
 from fpu.priors import draws
 
-SPEC, COUNT = linear_prior.SPEC, 620
+COUNT = 620
 LABELS = np.arange(COUNT) % 3
-make = functools.cache(linear_prior.make)
 
 
 @functools.cache

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from PIL import Image
+from refusal import refused
 
 from fpu import InputError, priors
 from fpu.data import save_folder, save_npz
@@ -103,9 +104,8 @@ def test_what_is_no_pool_is_refused_in_one_line(tmp_path, monkeypatch, what, wor
     (tmp_path / "empty").mkdir()
     save_npz(tmp_path / "few.npz", *some(999), 3)
     np.savez(tmp_path / "floats.npz", train_images=np.zeros((1000, 8, 8)))
-    with pytest.raises(InputError, match=words) as caught:
+    with refused(words):
         images.named(what)
-    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

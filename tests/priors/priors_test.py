@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+from refusal import refused
 
 from fpu import InputError, priors
 from fpu.files import cache
@@ -66,9 +67,8 @@ def test_names_that_can_be_a_prior(name):
     ],
 )
 def test_an_unknown_prior_is_one_line_that_names_the_nearest(name, hint):
-    with pytest.raises(InputError, match=hint) as error:
+    with refused(hint):
         priors.check(name)
-    assert "\n" not in str(error.value)
     with pytest.raises(InputError):
         priors.load(name, GREY)
 
@@ -199,9 +199,8 @@ def draw(rng, n, spec):
 )
 def test_a_simulator_that_is_wrong_is_refused_in_one_line(module, body, words):
     module(body + "\n")
-    with pytest.raises(InputError, match=words) as error:
+    with refused("--prior=simulator_of_mine:draw", match=words):
         priors.load("simulator_of_mine:draw", GREY)
-    assert "--prior=simulator_of_mine:draw" in str(error.value)
 
 
 MIXING = """

@@ -1,7 +1,5 @@
 """fpu/priors/release.py: its budget, neighbouring sets, plain quantities without noise."""
 
-import functools
-
 import hypothesis
 import jax
 import linear_prior
@@ -9,13 +7,11 @@ import numpy as np
 import pytest
 import release_checks
 from hypothesis import strategies as st
+from linear_prior import SPEC, make
 
 from fpu import priors
 from fpu.dp import rows
 from fpu.priors import draws, release
-
-SPEC = linear_prior.SPEC
-make = functools.cache(linear_prior.make)
 
 
 def fit(images, labels, sigma=0.0, n=None, prior=None, key=None):

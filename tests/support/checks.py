@@ -51,16 +51,12 @@ def trace(table, plan, pool, cells, steps, recipe=training.Recipe()):  # noqa: B
         return jax.tree.map(np.asarray, jax.jit(every)(cells, jnp.arange(steps)))
 
 
-def everyone(n, **arguments):
-    """One cell with n members."""
-    return tiny.cells(np.ones((1, n)), **arguments)
-
-
 def drawn(n, q, slots, steps):
     """Who was sampled: bool [steps, n]."""
     plan = tiny.plan(n, q, steps, slots=slots)
     pool = tiny.pool(n, shape=(1, 1, 1), n_classes=n)
-    sums = trace(np.ones(n), plan, pool, everyone(n, clip=np.inf, std=0.0), steps)["b"][0]
+    everyone = tiny.cells(np.ones((1, n)), clip=np.inf, std=0.0)
+    sums = trace(np.ones(n), plan, pool, everyone, steps)["b"][0]
     np.testing.assert_allclose(sums, np.round(sums), atol=1e-4)  # each one counts as one
     return np.round(sums)
 
@@ -122,16 +118,15 @@ def public_denominator():
     np.testing.assert_allclose(sums, np.repeat(masks[:, None].astype(float), 2, 1), rtol=1e-6)
 
 
-def sensitivity(noise=0.0):
+def sensitivity():
     """Adding one unit, whatever it holds, moves every step's sum by at most the clip norm."""
     table = [1e-3, 2.0, 50.0, 1e30, np.nan, np.inf, 3e-42, 0.0, -3e3]
     n, clip = len(table), 0.7
     # Every unit on top of the first one, of the first two, ...: against few and against many.
-    with_it = [[j < k or j == i for j in range(n)] for i in range(n) for k in range(i + 1)]
-    with_it = np.array(with_it)
-    without = with_it.copy()
-    without[np.arange(len(with_it)), [i for i in range(n) for _ in range(i + 1)]] = False
-    cells = tiny.cells(np.concatenate([with_it, without]), clip=clip, std=noise)
+    one, count = (x[:, None] for x in np.tril_indices(n))
+    without = np.arange(n) < count
+    with_it = without | (np.arange(n) == one)
+    cells = tiny.cells(np.concatenate([with_it, without]), clip=clip, std=0.0)
     sums = trace(table, tiny.plan(n, 0.7), tiny.pool(n, n_classes=n), cells, 6)
     assert all(np.isfinite(x).all() for x in sums.values())
     flat = [x.reshape(*x.shape[:2], -1) for x in sums.values()]
@@ -161,7 +156,7 @@ def secret_key_alone():
     cells = tiny.cells(np.ones((3, 6)), clip=np.inf, std=0.0)._replace(
         secret=keys[jnp.array([0, 0, 1])], public=keys[jnp.array([0, 1, 0])]
     )
-    silent = cells._replace(noise_std=jnp.ones(3))._replace(mask=jnp.zeros((3, 6), bool))
+    silent = cells._replace(noise_std=jnp.ones(3), mask=jnp.zeros((3, 6), bool))
     for group in (cells, silent):
         a, b, c = trace(np.ones(6), tiny.plan(6, 0.5), tiny.pool(6, n_classes=6), group, 8)["b"]
         np.testing.assert_array_equal(a, b)

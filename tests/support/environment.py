@@ -60,9 +60,8 @@ def exchange() -> None:
                 os.link(source / name, target / name)
 
 
-ENOUGH = (
-    1000 * 2**20
-)  # bytes that a process may hold between two files; more of it saves time, and two hold 3 GB
+# Bytes that a process may hold between two files; more of it saves time, and two hold 3 GB.
+ENOUGH = 1000 * 2**20
 
 
 def forget() -> None:

@@ -8,6 +8,7 @@ import functools
 from unittest import mock
 
 import checks
+import chex
 import faults_test
 import jax
 import jax.numpy as jnp
@@ -26,11 +27,11 @@ from fpu.utility import classifier
 
 MESH = distributed.mesh()
 TRACE, STEP, JIT = checks.trace, training.step, jax.jit
-SHARD_MAP, ADD_UP = jax.shard_map, sharding.add_up
 
 
 def on_mesh(function, *out, check_vma=False, mesh=MESH):
-    return JIT(SHARD_MAP(function, mesh=mesh, in_specs=P(), out_specs=P(*out), check_vma=check_vma))
+    specs = {"in_specs": P(), "out_specs": P(*out)}
+    return JIT(jax.shard_map(function, mesh=mesh, **specs, check_vma=check_vma))
 
 
 def on_every_device(function, check_vma=False):
@@ -61,11 +62,7 @@ def sharded(check, check_vma=False):
         check()
 
 
-def close(ends, others):
-    for a, b in zip(*map(tiny.leaves, (ends, others)), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
-
-
+close = functools.partial(chex.assert_trees_all_close, rtol=1e-4, atol=1e-5)
 NAMES = "uniform_truncation", "noise_scale", "public_denominator", "sensitivity"
 CHECKS = [getattr(checks, name) for name in (*NAMES, "group_sensitivity")]
 
@@ -154,23 +151,18 @@ def test_every_model_can_be_split_over_the_devices(name):
     assert shapes[0] == shapes[1]
 
 
-@pytest.fixture(scope="module")
-def trained():
-    """The last State of a training on the mesh. Each is equal to that of one device, up to f32 rounding."""
+def test_a_training_is_that_of_one_device_and_every_device_ends_with_the_same_state():
+    """Each State on the mesh is equal to that of one device, up to f32 rounding."""
 
     def observe(number, step, state):
         assert int(state.step) == step
         assert all(leaf.is_fully_replicated for leaf in jax.tree.leaves(state))
         both = state, tiny.fitted("duet")[step]
-        ours, theirs = (tiny.leaves((s.params, s.ema, s.diagnostics)) for s in both)
-        for leaf, wanted in zip(ours, theirs, strict=True):
-            np.testing.assert_allclose(leaf, wanted, rtol=2e-4, atol=2e-5)
+        ours, theirs = ((s.params, s.ema, s.diagnostics) for s in both)
+        chex.assert_trees_all_close(ours, theirs, rtol=2e-4, atol=2e-5)
 
-    return tiny.first(tiny.fit("duet", mesh=MESH, observe=observe))
-
-
-def test_every_device_ends_with_the_same_state(trained):
-    for leaf in jax.tree.leaves(trained):
+    ends = tiny.first(tiny.fit("duet", mesh=MESH, observe=observe))
+    for leaf in jax.tree.leaves(ends):
         first, *others = (np.asarray(shard.data) for shard in leaf.addressable_shards)
         assert len(others) == 3
         assert all(np.array_equal(first, other) for other in others)

@@ -1,5 +1,7 @@
 """A stand-in for a public prior: random images in a random linear space of five directions. Made at once."""
 
+import functools
+
 import jax
 import numpy as np
 
@@ -24,9 +26,10 @@ def vary(key, images):
     return np.clip(moved, 0, 255).astype(np.uint8)
 
 
-def make(count=400) -> Prior:
-    """The prior with a pool of `count` images."""
-    images = decode(np.random.default_rng(1).normal(size=(count, D)) * 0.8)
+@functools.cache
+def make() -> Prior:
+    """The prior, with a pool of 400 images."""
+    images = decode(np.random.default_rng(1).normal(size=(400, D)) * 0.8)
     codes = encode(images)
     radius = 1.1 * float(np.median(np.linalg.norm(codes, axis=1)))
     within = (0.3 * np.cov(codes.T)).astype(np.float32)
@@ -34,11 +37,11 @@ def make(count=400) -> Prior:
     return Prior("linear", "1", "Nothing.", images, codes, space, radius, within, vary)
 
 
-def members(count, seed=2, spread=0.15):
+def members(count):
     """Images [count, 8, 8, 1] of three classes, each of two bumps, and labels."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(2)
     labels, centres = np.arange(count) % 3, np.random.default_rng(3).normal(size=(3, 2, D)) * 0.4
-    codes = centres[labels, rng.integers(0, 2, count)] + spread * rng.normal(size=(count, D))
+    codes = centres[labels, rng.integers(0, 2, count)] + 0.15 * rng.normal(size=(count, D))
     return decode(codes), labels
 
 

@@ -6,6 +6,7 @@ import os
 from unittest import mock
 
 import pytest
+from tiny_release import PNG
 
 from fpu import evaluation, report, training
 from fpu.models import vae
@@ -18,37 +19,39 @@ SECRET = b"\x8f\x13\xa7\xe2\x5b\x90\x01\xcc"
 JUDGED = {"fidelity": {}, "utility": {}, "attacks": {}, "seconds": {}}
 
 
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(4) + b"IEND" + bytes(4)  # of no pixels
-
-
 class Killed(BaseException):
     """What SIGKILL does, as far as a test can tell."""
 
 
 @contextlib.contextmanager
-def killed_in_warmup():
-    """What is run here dies when it has saved step 2 of the training on draws."""
+def killed_in(part):
+    """What is run here dies when it has saved step 2 of this part: "warmup" (on draws) or "0" (on members)."""
     save = checkpoint.save
 
     def save_and_die(folder, step, state, layout):
         save(folder, step, state, layout)
-        if (folder.name, step) == ("warmup", 2):
+        if (folder.name, step) == (part, 2):
             raise Killed
 
     with mock.patch.object(checkpoint, "save", save_and_die), pytest.raises(Killed):
         yield
 
 
+def install(patch):
+    """No judges, no pages, one step a call, a checkpoint after each."""
+    patch.setattr(evaluation, "evaluate", lambda *_, **__: dict(JUDGED))
+    patch.setattr(report, "page", lambda record, picture: "<html></html>")
+    patch.setattr(report, "samples_png", lambda path, *_: path.write_bytes(PNG))
+    patch.setattr(keep, "SECONDS", -1.0)
+    patch.setattr(draw, "CHUNK", 50)
+    patch.setattr(training.loop, "STEPS_PER_CALL", 1)
+    patch.setattr(warmup, "DRAWS", 200)
+
+
 @pytest.fixture
 def quick(monkeypatch):
-    """No judges, no pages, one step a call, a checkpoint after each."""
-    monkeypatch.setattr(evaluation, "evaluate", lambda *_, **__: dict(JUDGED))
-    monkeypatch.setattr(report, "page", lambda record, picture: "<html></html>")
-    monkeypatch.setattr(report, "samples_png", lambda path, *_: path.write_bytes(PNG))
-    monkeypatch.setattr(keep, "SECONDS", -1.0)
-    monkeypatch.setattr(draw, "CHUNK", 50)
-    monkeypatch.setattr(training.loop, "STEPS_PER_CALL", 1)
-    monkeypatch.setattr(warmup, "DRAWS", 200)
+    """A quick run, whose key is SECRET."""
+    install(monkeypatch)
     monkeypatch.setattr(os, "urandom", lambda count: SECRET[:count])
 
 

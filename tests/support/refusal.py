@@ -8,9 +8,9 @@ from fpu import InputError
 
 
 @contextlib.contextmanager
-def refused(*words):
-    """What is done here is refused, in one line with these words."""
-    with pytest.raises(InputError) as told:
+def refused(*words, match=None):
+    """What is done here is refused, in one line with these words, in which the pattern `match` is found."""
+    with pytest.raises(InputError, match=match) as told:
         yield
     line = str(told.value)
     assert "\n" not in line

@@ -5,24 +5,22 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import quick_run
 import tiny_prior
 import toy
-from quick_run import PNG, TINY, Killed
+from quick_run import TINY, Killed
 
 from fpu import data, distributed, evaluation, report, training
 from fpu.models import Model, vae
-from fpu.pipeline import draw, generator, jobs, keep, processes, run
+from fpu.pipeline import generator, jobs, processes, run
 from fpu.pipeline.settings import Options
 from fpu.release import generators
-from fpu.training import checkpoint, warmup
+from fpu.training import checkpoint
 
-
-def options(folder, **change) -> Options:
-    flags = {
-        "model": "vae", "set": TINY, "eps": 5.0, "warmup_share": 0.5,
-        "draw_steps": 3, "steps": 4, "n_per_class": 10, "n_samples": 70, "noise_seed": 7,
-    }  # fmt: skip
-    return Options(**(flags | {"workdir": str(folder)} | change))
+FLAGS = {
+    "model": "vae", "set": TINY, "eps": 5.0, "warmup_share": 0.5,
+    "draw_steps": 3, "steps": 4, "n_per_class": 10, "n_samples": 70, "noise_seed": 7,
+}  # fmt: skip
 
 
 @functools.cache  # one program for all runs
@@ -80,18 +78,14 @@ def do(folder, monkeypatch, killed_at: int | None = None, **change) -> None:
             raise Killed
 
     with monkeypatch.context() as patch:
+        quick_run.install(patch)
         patch.setattr(data, "load", lambda *_, **__: toy.dataset([20] * 3, test=[50] * 3))
         patch.setattr(generator, "_gaussian", lambda job, key: {})  # no rival
         patch.setattr(evaluation, "evaluate", judge)
-        patch.setattr(report, "page", lambda record, picture: "<html></html>")
-        patch.setattr(report, "samples_png", lambda path, *_: path.write_bytes(PNG))
         patch.setattr(report, "thumbnails", lambda images, labels: "")
         replace_vae(patch)
         patch.setattr(checkpoint, "save", save)
         patch.setattr(processes, "save", together_save)
-        patch.setattr(keep, "SECONDS", -1.0)
-        patch.setattr(draw, "CHUNK", 50)
-        patch.setattr(warmup, "DRAWS", 200)
         patch.setattr(training.loop, "STEPS_PER_CALL", 2)
         tiny_prior.install(patch)
-        run.run(options(folder, **change))
+        run.run(Options(**FLAGS | {"workdir": str(folder)} | change))

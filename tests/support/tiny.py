@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -25,9 +26,10 @@ def smallest(name: str):
 
 
 @functools.cache
-def model(name: str) -> models.Model:
-    """The model of this name at its smallest, or `duet`."""
-    return duet() if name == "duet" else models.load(name).make(smallest(name), SPEC)
+def model(name: str, code=0) -> models.Model:
+    """The model of this name at its smallest, conditioned on so many numbers, or `duet`."""
+    spec = SPEC._replace(code=code)
+    return duet() if name == "duet" else models.load(name).make(smallest(name), spec)
 
 
 def random_like(shapes, seed=1):
@@ -37,9 +39,9 @@ def random_like(shapes, seed=1):
 
 
 @functools.cache
-def params(name: str, seed=1):
+def params(name: str, seed=1, code=0):
     """Random parameters of the model of this name: nothing is compiled."""
-    return random_like(jax.eval_shape(model(name).init, jax.random.key(0)), seed)
+    return random_like(jax.eval_shape(model(name, code).init, jax.random.key(0)), seed)
 
 
 def plan(n=6, q=0.5, steps=4, noise=1.0, slots=None) -> Plan:
@@ -118,11 +120,8 @@ def draw(name: str):
 
 def fit(name: str, masks=((True,) * 6,), **arguments):
     """training.fit_all of the shared set-up, one step a call."""
-    kept, training.loop.STEPS_PER_CALL = training.loop.STEPS_PER_CALL, 1
-    try:
+    with mock.patch.object(training.loop, "STEPS_PER_CALL", 1):
         return training.fit_all(model(name), PLAN, RECIPE, pool(), cells(masks), **arguments)
-    finally:
-        training.loop.STEPS_PER_CALL = kept
 
 
 def stacked(*trees):

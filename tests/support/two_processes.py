@@ -4,6 +4,7 @@ Not collected by itself: distributed_test.py runs it in both processes.
 """
 
 import contextlib
+import functools
 import os
 import pathlib
 import signal
@@ -27,17 +28,13 @@ ME = int(os.environ["PROCESS"])
 FOLDER = pathlib.Path(os.environ["RUNS"])  # of both processes
 distributed.initialize(os.environ["COORDINATOR"], ME, 2)
 
-DUET = tiny.duet()
+fit = functools.partial(training.fit_all, tiny.duet(), tiny.PLAN, tiny.RECIPE, tiny.pool())
 
 
 def cells(secret):
     """Two cells."""
     one = tiny.cells([[1, 1, 1, 1, 1, 1], [1, 1, 0, 0, 0, 0]])
     return one._replace(secret=jax.vmap(jax.random.fold_in, (None, 0))(secret, jnp.arange(2)))
-
-
-def fit(cells, **arguments):
-    return training.fit_all(DUET, tiny.PLAN, tiny.RECIPE, tiny.pool(), cells, **arguments)
 
 
 def test_both_see_all_devices():

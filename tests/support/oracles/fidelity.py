@@ -2,7 +2,7 @@
 
     uv venv /tmp/oracle
     uv pip install --python /tmp/oracle/bin/python torch-fidelity==0.4.0 prdc==0.2 vendi-score==0.0.3
-    /tmp/oracle/bin/python tests/oracles/fidelity.py
+    /tmp/oracle/bin/python tests/support/oracles/fidelity.py
 
 Writes fidelity.json beside this file.
 """
