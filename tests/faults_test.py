@@ -180,9 +180,11 @@ def assert_caught(module, name, fault, check):
         mock.patch.object(module, name, fault),
         jax.debug_key_reuse(False),  # else jax would refuse reused keys by itself
         np.errstate(all="ignore"),  # what is not finite fails an assertion
-        pytest.raises((AssertionError, ExceptionGroup)),  # hypothesis groups several
+        pytest.raises((AssertionError, ExceptionGroup)) as caught,  # hypothesis groups several
     ):
         check()
+    several = isinstance(caught.value, ExceptionGroup)
+    assert not several or caught.value.split(AssertionError)[1] is None  # and nothing else
 
 
 def named(test):
