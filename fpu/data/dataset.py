@@ -3,16 +3,25 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from fpu import InputError
-from fpu.data import npz
-from fpu.data.subsets import SPLITS, TRAIN
 
+SPLITS = ("train", "val", "test")
+TRAIN, VAL, TEST = 0, 1, 2  # positions in SPLITS
 _SHARED = (
     "{:,} groups are in train and in val or test: what is measured there flatters the generator"
 )
+
+
+class Part(NamedTuple):
+    """One split of a file."""
+
+    images: np.ndarray  # uint8 [N, H, W, C]
+    labels: np.ndarray  # int32 [N], 0 or more; or text [N]
+    groups: np.ndarray | None  # text [N]
 
 
 @dataclass(frozen=True)
@@ -49,7 +58,7 @@ class Dataset:
 
 def join(
     name: str,
-    parts: Mapping[str, npz.Part],
+    parts: Mapping[str, Part],
     class_names: tuple[str, ...],
     source: str,
     lines: Sequence[str] = (),

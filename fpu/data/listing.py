@@ -12,8 +12,9 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from fpu import InputError
-from fpu.data import pictures, suspects
-from fpu.data.subsets import SPLITS
+from fpu.data import pictures
+from fpu.data.dataset import SPLITS
+from fpu.data.groups import refuse_patients
 from fpu.files import tables
 
 _SPLITS_BY_NAME = {name: name for name in SPLITS} | {"valid": "val", "validation": "val"}
@@ -161,7 +162,7 @@ def _columns(path: Path, columns: Sequence[str]) -> dict[str, str]:
                 "optionally group and split"
             )
     if "group" not in meant:
-        suspects.refuse(path, [c for c in columns if c not in meant.values()], "column", "group")
+        refuse_patients(path, [c for c in columns if c not in meant.values()], "column", "group")
     return meant
 
 

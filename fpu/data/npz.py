@@ -7,28 +7,20 @@ names the file, the field and the fix.
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from fpu import InputError
-from fpu.data import sizes, suspects
+from fpu.data import sizes
+from fpu.data.dataset import SPLITS, Part
+from fpu.data.groups import refuse_patients
 from fpu.data.sizes import MAX_SIDE, MIN_SIDE, by
-from fpu.data.subsets import SPLITS
 from fpu.files import safe
 
 _MOST_ARRAYS = 1000
 _FIELDS = tuple(f"{s}_{part}" for s in SPLITS for part in ("images", "labels", "groups"))
 _ROWS = 1000  # images read and converted at once
 _MOST_BYTES = 2**35  # of images in a file; MedMNIST's largest are half as large
-
-
-class Part(NamedTuple):
-    """One split."""
-
-    images: np.ndarray  # uint8 [N, H, W, C]
-    labels: np.ndarray  # int32 [N], 0 or more; or text [N]
-    groups: np.ndarray | None  # text [N]
 
 
 def read(
@@ -52,7 +44,7 @@ def read(
     unknown = [name for name in names if name not in _FIELDS]
     if "train_groups" not in headers:
         groups = [name for name in headers if name.endswith("_groups")]
-        suspects.refuse(path, [*unknown, *groups], "array", "train_groups")
+        refuse_patients(path, [*unknown, *groups], "array", "train_groups")
     lines = [f"{path}: not used: {', '.join(unknown)}"] if unknown else []
     shapes = {}
     for split in splits:

@@ -1,4 +1,4 @@
-"""fpu/data/own.py, listing.py, folders.py, pictures.py: a folder of images becomes the same Dataset as an .npz."""
+"""fpu/data/datasets.py, listing.py, folders.py, pictures.py: a folder of images becomes the same Dataset as an .npz."""
 
 import unicodedata
 
