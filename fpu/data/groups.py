@@ -39,9 +39,13 @@ def read(path: Path, split: np.ndarray, names: Sequence[str] | None = None) -> n
         raise InputError(
             f"--groups={path}: needs the columns {wanted} and group; it has {', '.join(columns)}"
         )
-    places = (
-        {(name,): i for i, name in enumerate(names or ())} if by == "file" else _by_index(split)
-    )
+    places = {
+        (name, i): place
+        for s, name in enumerate(SPLITS)
+        for i, place in enumerate(np.flatnonzero(split == s))
+    }
+    if by == "file":
+        places = {(name,): i for i, name in enumerate(names or ())}
     ids = np.full(len(split), "", object)
     for number, row in rows:
         where = f"--groups={path}, line {number}"
@@ -81,14 +85,6 @@ def _key(row: dict[str, str], by: str) -> tuple:
         return (unicodedata.normalize("NFC", row["file"].replace("\\", "/")),)
     text = row["index"]
     return row.get("split") or "train", int(text) if text.isdecimal() and len(text) < 10 else text
-
-
-def _by_index(split: np.ndarray) -> dict[tuple, int]:
-    return {
-        (name, i): int(place)
-        for s, name in enumerate(SPLITS)
-        for i, place in enumerate(np.flatnonzero(split == s))
-    }
 
 
 def refuse_patients(path: str | Path, names: Sequence[str], kind: str, wanted: str) -> None:

@@ -149,12 +149,8 @@ def _of_table(folder: Path, path: Path, files: dict[str, Path]) -> tuple[list[En
 
 def _columns(path: Path, columns: Sequence[str]) -> dict[str, str]:
     """{meaning: column}. InputError where one is missing, and where patients may stand in one of another name."""
-    meant = {
-        meaning: column
-        for meaning, names in _MEANINGS.items()
-        for column in [next((name for name in names if name in columns), None)]
-        if column is not None
-    }
+    found = {meaning: [n for n in names if n in columns] for meaning, names in _MEANINGS.items()}
+    meant = {meaning: some[0] for meaning, some in found.items() if some}
     for meaning in ("file", "label"):
         if meaning not in meant:
             raise InputError(

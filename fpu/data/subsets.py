@@ -204,16 +204,12 @@ def _refuse_too_many(queues: list[np.ndarray], dataset: Dataset, n_per_class: in
     """InputError, naming the class that lacks units, where some class has fewer than `n_per_class`."""
     if n_per_class < 1:
         raise InputError(f"--n_per_class={n_per_class}: must be at least 1")
-    unit = "images" if dataset.groups is None else "groups"
-    fewest = min(map(len, queues))
+    instead = "merge that class with another"
+    if fewest := min(map(len, queues)):
+        instead = f"--n_per_class={fewest} is possible; without the flag each class gives what it has, up to 50"
     for c, queue in enumerate(queues):
         if n_per_class > len(queue):
             raise InputError(
-                f"--n_per_class={n_per_class} needs {n_per_class} training {unit} of class {c} "
-                f"({dataset.class_names[c]}), {dataset.name} has {len(queue)}; "
-                + (
-                    f"--n_per_class={fewest} is possible; without the flag each class gives what it has, up to 50"
-                    if fewest
-                    else "merge that class with another"
-                )
+                f"--n_per_class={n_per_class} needs {n_per_class} training {dataset.unit}s of class {c} "
+                f"({dataset.class_names[c]}), {dataset.name} has {len(queue)}; {instead}"
             )
