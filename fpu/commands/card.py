@@ -16,7 +16,6 @@ from fpu import InputError
 
 
 def define_flags() -> None:
-    """Of this command alone."""
     flags.DEFINE_string("release", None, "folder: release/ of a run")
     flags.DEFINE_string("card", None, "YAML file: the card that this command prints, filled in")
 

@@ -26,7 +26,6 @@ WORDS = "write --set FLAG=VALUES"
 
 
 def define_flags() -> None:
-    """Of this command alone: a test may import it beside another that has an --out too."""
     flags.DEFINE_string(
         "out", None, "folder for the records, which are private; here or gs://BUCKET/..."
     )
