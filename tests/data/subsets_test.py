@@ -64,11 +64,6 @@ def test_nonmembers_match_members_or_two_thirds_of_the_rest():
     assert split.notes == {"nonmembers": "class 2 has 4 for 20 members"}
 
 
-def test_without_a_number_all_of_train_are_members():
-    ds = toy.dataset([30, 20, 30], test=[5, 5, 5])
-    assert per_class(ds, data.partition(ds).members) == [30, 20, 30]
-
-
 def test_seeds_differ_smaller_draws_nest_and_first_is_the_file_order():
     ds = toy.dataset([60] * 3, test=[5] * 3)
     draws = [data.partition(ds, n_per_class=10, seed=s) for s in range(3)]
