@@ -11,9 +11,6 @@ from fpu import InputError
 
 SPLITS = ("train", "val", "test")
 TRAIN, VAL, TEST = 0, 1, 2  # positions in SPLITS
-_SHARED = (
-    "{:,} groups are in train and in val or test: what is measured there flatters the generator"
-)
 
 
 class Part(NamedTuple):
@@ -106,9 +103,11 @@ def numbered(
 def grouped(dataset: Dataset, ids: np.ndarray) -> Dataset:
     """The data set with groups. ids: text [N], "" where unknown; numbers follow the first appearance in train."""
     train = dataset.split == TRAIN
-    shared = len(np.setdiff1d(np.intersect1d(ids[train], ids[~train]), [""]))
-    lines = [_SHARED.format(shared)] if shared else []
+    notes = dataset.notes
+    if shared := len(np.setdiff1d(np.intersect1d(ids[train], ids[~train]), [""])):
+        told = "in train and in val or test: what is measured there flatters the generator"
+        notes = (*notes, f"{shared:,} groups are {told}")
     groups = np.full(len(ids), -1, np.int32)
     _, first, inverse = np.unique(ids[train], return_index=True, return_inverse=True)
     groups[train] = np.argsort(np.argsort(first))[inverse]
-    return replace(dataset, groups=groups, notes=(*dataset.notes, *lines))
+    return replace(dataset, groups=groups, notes=notes)

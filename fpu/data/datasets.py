@@ -49,14 +49,15 @@ def load(
     if side is not None and not sizes.MIN_SIDE <= side <= sizes.MAX_SIDE:
         raise InputError(f"--side={side}: must be {sizes.MIN_SIDE} to {sizes.MAX_SIDE} pixels")
     of_groups = None if groups is None else Path(groups).expanduser()
+    path = Path(name).expanduser()
     if name in sources.MEDMNIST_NAMES:
         dataset = _medmnist(name, folder, side)
     elif name in DATASETS:
         dataset = DATASETS[name](folder)
-    elif Path(name).expanduser().is_dir() and name:
-        return _folder(Path(name).expanduser(), side, skip_unreadable, of_groups)
-    elif name.endswith(".npz") or Path(name).expanduser().is_file():
-        dataset = _own_npz(Path(name).expanduser(), side)
+    elif path.is_dir() and name:
+        return _folder(path, side, skip_unreadable, of_groups)
+    elif name.endswith(".npz") or path.is_file():
+        dataset = _own_npz(path, side)
     else:
         raise InputError(_unknown(name))
     if side is not None and dataset.shape[:2] != (side, side):
