@@ -77,14 +77,6 @@ def test_seeds_differ_smaller_draws_nest_and_first_is_the_file_order():
     assert not np.array_equal(first[0].nonmembers, first[1].nonmembers)
 
 
-def test_every_image_is_drawn_equally_often():
-    ds = toy.dataset([10, 20], test=[5, 5])
-    counts = np.zeros(30)
-    for seed in range(400):
-        counts[data.partition(ds, n_per_class=5, seed=seed).members] += 1
-    assert np.abs(counts - np.where(ds.labels[:30] == 0, 200, 100)).max() < 5 * np.sqrt(100)
-
-
 @pytest.mark.parametrize(
     ("asked", "says"),
     [
