@@ -8,7 +8,7 @@ import dataclasses
 import math
 import pathlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -57,19 +57,19 @@ def powers(name: str, data_dir: str | None, say: Callable[[str], None]) -> list[
                 model, name, data_dir, n_per_class=per_class, eps=eps, steps=steps
             )
             runs = [attacked(dataclasses.replace(options, seed=seed)) for seed in SEEDS]
+            counts, results = zip(*runs, strict=True)
             setting = {
-                "n": runs[0][0],
+                "n": counts[0],
                 "model": model,
                 "eps": "inf" if math.isinf(eps) else eps,
                 "from_scratch": steps is not None,
             }
-            results = [result for _, result in runs]
             rows += [setting | _power(attack, results) for attack in results[0]]
             say(f"attacks: {model}, eps {eps:g}, {per_class} a class: {_strongest(rows, setting)}")
     return rows
 
 
-def _power(attack: str, results: list[dict]) -> dict:
+def _power(attack: str, results: Sequence[dict]) -> dict:
     """One attack's row: a value and an interval of each metric for each seed."""
     row: dict[str, Any] = {"attack": attack}
     for key in ("auc", "tpr_at_1_fpr"):
