@@ -37,7 +37,6 @@ def test_digits_are_whole_and_split_for_good():
     ("name", "says"),
     [
         ("octmnst", "octmnist"),
-        ("digit", "digits"),
         ("zzz", "known are digits, mnist"),
         ("chestmnist", "multi-label"),
         ("chestmnist_64", "multi-label"),
@@ -156,6 +155,8 @@ def test_floats_sixteen_bits_alpha_and_large_images_are_accepted_and_said(tmp_pa
     assert (large.shape, large.images.min(), large.images.max()) == ((28, 28, 1), 9, 9)
     assert any("224x224 pixels were scaled to 28x28" in line for line in large.notes)
     assert load(np.zeros((12, 7, 9), np.uint8), side=8).shape == (8, 8, 1)
+    with pytest.raises(InputError, match="0x9 pixels"):
+        load(np.zeros((12, 0, 9), np.uint8), side=8)
     for wrong in (eight * 1.0, np.where(eight == 0, np.nan, eight / 255), eight / 255 - 1e-3):
         with pytest.raises(InputError, match=r"float64 and not in \[0, 1\]"):
             load(wrong)
