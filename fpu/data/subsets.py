@@ -66,9 +66,8 @@ def partition(
     the units of train whose hash is in the lowest fifth of all hashes.
 
     **Guarantees.** Of images read at one size and bit depth: a row of train more or less, and whatever else is in val
-    and test, changes the set of members, as
-    contents, by that unit alone where n_per_class is None; else one unit may go and one may come, and no more. With
-    "random" the order of rows changes nothing.
+    and test, changes the set of members, as contents, by that unit alone where n_per_class is None; else one unit may
+    go and one may come, and no more. With "random" the order of rows changes nothing.
 
     Raises InputError, naming the flag, for more members than there are.
     """
