@@ -23,7 +23,6 @@ _ON_IMAGES = ("fidelity", "attacks", "field", "stage")
 
 
 def define_flags() -> None:
-    """Of this command alone: a test may import it beside another that has an --out too."""
     flags.DEFINE_string("suite", "engine", f"what to measure: {', '.join(SUITES)}")
     flags.DEFINE_string("out", None, "folder for SUITE.json, SUITE.md and SUITE.png")
     flags.DEFINE_string("dataset", "digits", f"images of the suites {', '.join(_ON_IMAGES)}")

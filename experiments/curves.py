@@ -52,11 +52,8 @@ def table(runs: list[dict]) -> str:
 
 def figure(runs: Sequence[dict]):
     """A matplotlib Figure of records: a row for each of EPS, a column for each of SETS, what is learned against n."""
-    shown = [
-        r
-        for r in runs
-        if r["config"]["evaluation"] == "quick" and _model(r) in ("prior", "gaussian")
-    ]
+    quick = [r for r in runs if r["config"]["evaluation"] == "quick"]
+    shown = [r for r in quick if _model(r) in ("prior", "gaussian")]
     drawn = plots.sheet(11, 7)
     axes = drawn.subplots(len(EPS), len(SETS), sharex="col", sharey="col")
     for eps, line in zip(EPS, axes, strict=True):

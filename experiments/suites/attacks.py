@@ -8,7 +8,7 @@ import dataclasses
 import math
 import pathlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -57,19 +57,19 @@ def powers(name: str, data_dir: str | None, say: Callable[[str], None]) -> list[
                 model, name, data_dir, n_per_class=per_class, eps=eps, steps=steps
             )
             runs = [attacked(dataclasses.replace(options, seed=seed)) for seed in SEEDS]
+            counts, results = zip(*runs, strict=True)
             setting = {
-                "n": runs[0][0],
+                "n": counts[0],
                 "model": model,
                 "eps": "inf" if math.isinf(eps) else eps,
                 "from_scratch": steps is not None,
             }
-            results = [result for _, result in runs]
             rows += [setting | _power(attack, results) for attack in results[0]]
             say(f"attacks: {model}, eps {eps:g}, {per_class} a class: {_strongest(rows, setting)}")
     return rows
 
 
-def _power(attack: str, results: list[dict]) -> dict:
+def _power(attack: str, results: Sequence[dict]) -> dict:
     """One attack's row: a value and an interval of each metric for each seed."""
     row: dict[str, Any] = {"attack": attack}
     for key in ("auc", "tpr_at_1_fpr"):
@@ -88,24 +88,18 @@ def _strongest(rows: list[dict], setting: dict) -> str:
 
 def attacked(options: settings.Options) -> tuple[int, dict]:
     """(number of members, {attack: what targets.judge says}) of one generator, trained as experiments.run does."""
-    job, images, labels, scores = generated(options)
-    made, seed = (images, labels), options.seed
-    judged = evaluation.attacked(
-        job.dataset, job.split, made, scores, None, seed, "quick", lambda line: None
-    )
-    return len(job.split.members), judged
-
-
-def generated(options: settings.Options) -> tuple[jobs.Job, np.ndarray, np.ndarray, Any]:
-    """(job, images uint8 [IMAGES, H, W, C], their labels [IMAGES], membership scores of the model or None)."""
-    job = jobs.prepare(options)
-    public = jax.random.key(options.seed)
+    job, seed = jobs.prepare(options), options.seed
+    public = jax.random.key(seed)
     labels = np.arange(IMAGES) % job.dataset.n_classes
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         key = workdir.secret_key(folder, options.noise_seed)
         made = generator.made(job, folder, key, public)
-    return job, job.draw(made.sample, labels, public), labels, made.scores
+    drawn = job.draw(made.sample, labels, public), labels
+    judged = evaluation.attacked(
+        job.dataset, job.split, drawn, made.scores, None, seed, "quick", lambda line: None
+    )
+    return len(job.split.members), judged
 
 
 def ceilings(say: Callable[[str], None]) -> list[dict]:
@@ -120,8 +114,7 @@ def ceilings(say: Callable[[str], None]) -> list[dict]:
                 ("one run", audit.one_run, size // 2),
             ):
                 facts = {"claim": eps, "delta": DELTA, "kind": kind, "size": size}
-                perfect = np.ones(side), np.zeros(side)
-                for method, row in judge(perfect[0], perfect[1], claim).items():
+                for method, row in judge(np.ones(side), np.zeros(side), claim).items():
                     bounds = {key: row[key] for key in ("ceiling", "limit")}
                     rows.append(facts | {"method": method} | bounds)
         say(f"attacks: ceilings of audits at eps {eps:g}")

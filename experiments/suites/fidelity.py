@@ -21,19 +21,14 @@ REFERENCE = 2000  # images that the feature network learns from, at most a third
 
 
 def measure(say: Callable[[str], None], name: str, data_dir: str | None) -> dict:
-    """{'dataset', 'source', 'repeats', 'rows'} of one data set; see `fresh`."""
-    dataset = data.load(name, data_dir)
-    facts = {"dataset": dataset.name, "source": dataset.source, "repeats": REPEATS}
-    return facts | {"rows": fresh(dataset, say)}
+    """{'dataset', 'source', 'repeats', 'rows'} of one data set: a row for each count and metric.
 
-
-def fresh(dataset: data.Dataset, say: Callable[[str], None]) -> list[dict]:
-    """For each count and metric: mean, standard deviation and stated error over REPEATS pairs of real samples.
-
-    Each repeat draws, class by class, n images for the test set, n for the synthetic set, and for memorisation n
-    members and n unseen images. 'stated' is the mean half-width of the intervals over 1.96, 'covering' the share of
-    them that cover the mean of all repeats, 'null' the share of repeats in which the metric is null.
+    'mean' and 'sd' are over REPEATS pairs of real samples. Each repeat draws, class by class, n images for the test
+    set, n for the synthetic set, and for memorisation n members and n unseen images. 'stated' is the mean half-width of
+    the intervals over 1.96, 'covering' the share of them that cover the mean of all repeats, 'null' the share of
+    repeats in which the metric is null.
     """
+    dataset = data.load(name, data_dir)
     order = np.random.default_rng(0).permutation(len(dataset.labels))
     cut = min(REFERENCE, len(order) // 3)
     reference, rest = order[:cut], order[cut:]
@@ -59,9 +54,10 @@ def fresh(dataset: data.Dataset, say: Callable[[str], None]) -> list[dict]:
             sets = [images[sample] for sample in samples]
             repeats.append(_metrics(sets, labels[samples[0]], domain, plain, rng))
         say(f"fidelity: fresh images, n = {n}: {len(repeats)} repeats")
-        for name in repeats[0] if repeats else ():
-            rows.append({"n": n, "metric": name} | _spread([metrics[name] for metrics in repeats]))
-    return rows
+        for metric in repeats[0] if repeats else ():
+            rows.append({"n": n, "metric": metric} | _spread([one[metric] for one in repeats]))
+    facts = {"dataset": dataset.name, "source": dataset.source, "repeats": REPEATS}
+    return facts | {"rows": rows}
 
 
 def _metrics(

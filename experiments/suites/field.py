@@ -83,6 +83,5 @@ def table(result: dict) -> str:
 
 
 def _percent(metric):
-    return " ".join(
-        [f"{100 * metric['value']:.2f}", f"[{100 * metric['low']:.2f}, {100 * metric['high']:.2f}]"]
-    )
+    value, low, high = (100 * metric[key] for key in ("value", "low", "high"))
+    return f"{value:.2f} [{low:.2f}, {high:.2f}]"

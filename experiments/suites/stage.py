@@ -10,6 +10,7 @@ Blocks of one seed, n and eps are measured until SECONDS have passed; a block th
 
 import dataclasses
 import functools
+import itertools
 import time
 from collections.abc import Callable
 from operator import itemgetter
@@ -41,24 +42,15 @@ def measure(say: Callable[[str], None], dataset: str, data_dir: str | None) -> d
     """{'model', 'dataset', 'judged_on', 'rows'}: rows of each block, JSON-able."""
     begun, rows, place = time.monotonic(), [], {}
     prior = "glyphs" if dataset in STROKES else "scans"
-    for seed in range(SEEDS):
-        for per_class in PER_CLASS.get(dataset, (0,)):
-            for eps in EPS:
-                if rows and time.monotonic() - begun > SECONDS:
-                    break
-                flags = {"dataset": dataset, "data_dir": data_dir, "n_per_class": per_class}
-                options = settings.Options(
-                    model=MODEL,
-                    prior=prior,
-                    eps=eps,
-                    delta=1e-5,
-                    seed=seed,
-                    warmup_share=1.0,
-                    **flags,
-                )
-                found, place = _block(options)
-                rows += found
-                say(f"stage: seed {seed}, n = {rows[-1]['n']:,}, eps = {eps:g} done")
+    base = settings.Options(MODEL, dataset, data_dir, prior=prior, delta=1e-5, warmup_share=1.0)
+    blocks = itertools.product(range(SEEDS), PER_CLASS.get(dataset, (0,)), EPS)
+    for seed, per_class, eps in blocks:
+        if rows and time.monotonic() - begun > SECONDS:
+            break
+        options = dataclasses.replace(base, seed=seed, n_per_class=per_class, eps=eps)
+        found, place = _block(options)
+        rows += found
+        say(f"stage: seed {seed}, n = {rows[-1]['n']:,}, eps = {eps:g} done")
     return {"model": MODEL, **place, "rows": rows}
 
 

@@ -8,7 +8,6 @@ in place of an earlier one. Images, generator and guarantee stay as they are, an
 """
 
 import pathlib
-from typing import Any
 
 from absl import flags
 
@@ -16,7 +15,6 @@ from fpu import InputError
 
 
 def define_flags() -> None:
-    """Of this command alone."""
     flags.DEFINE_string("release", None, "folder: release/ of a run")
     flags.DEFINE_string("card", None, "YAML file: the card that this command prints, filled in")
 
@@ -37,8 +35,7 @@ def put(release: str, path: str) -> pathlib.Path:
 
 def main(_: list[str]) -> None:
     """Do what the flags say."""
-    given: Any = flags.FLAGS
-    release, path = given["release"].value, given["card"].value
+    release, path = flags.FLAGS.release, flags.FLAGS.card
     if (release is None) != (path is None):
         raise InputError("give both --release=FOLDER and --card=FILE, or neither for an empty card")
     if release is None:

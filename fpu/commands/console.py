@@ -35,6 +35,5 @@ def _overview() -> str:
         source = (pathlib.Path(__file__).parent / f"{name}.py").read_text(encoding="utf-8")
         summary = (ast.get_docstring(ast.parse(source)) or "").splitlines()[0]
         lines.append(f"  fpu {name:10}{summary}")
-    return "\n".join(
-        [*lines, "", "fpu COMMAND --help lists its flags. Example: fpu run --model=ddpm --eps=1"]
-    )
+    lines += ["", "fpu COMMAND --help lists its flags. Example: fpu run --model=ddpm --eps=1"]
+    return "\n".join(lines)

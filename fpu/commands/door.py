@@ -1,9 +1,10 @@
 """The door of every command: flags and --help in, an exit code out, bad input in one line.
 
-A command is a module with `define_flags()` and `main(argv) -> exit code or None`. Its docstring begins with one line
-that says what it does; the first indented line of it is an example. GROUPS, {title: names of flags}, orders --help;
-REPLACED, {old flag: what to write instead}, refuses flags that are gone; HINTS, of the same form, flags
-that never were; WORDS says what to write instead of a word that is no flag, "" where the command takes words.
+A command is a module with `define_flags()` and `main(argv) -> exit code or None`. Importing it defines no flag: several
+have an --out, and a test may import two. Its docstring begins with one line that says what it does; the first indented
+line of it is an example. GROUPS, {title: names of flags}, orders --help; REPLACED, {old flag: what to write instead},
+refuses flags that are gone; HINTS, of the same form, flags that never were; WORDS says what to write instead of a word
+that is no flag, "" where the command takes words.
 """
 
 import difflib

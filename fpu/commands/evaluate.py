@@ -147,16 +147,16 @@ def _check(options: Options) -> None:
     if eps is not None and delta is not None and not (eps > 0 and 0 < delta < 1):
         raise InputError(f"--eps={eps:g} --delta={delta:g}: need eps > 0 and delta between 0 and 1")
     settings.whole("seed", options.seed, *settings.SEEDS)
-    if "://" in options.out:
-        raise InputError(
-            f"--out={options.out}: the report shows real images; name a folder of this machine"
-        )
-    folders.refuse_full(pathlib.Path(options.out).expanduser())
 
 
 def _folder(options: Options) -> pathlib.Path:
     """The folder of --out, made before the long work, not after it."""
+    if "://" in options.out:
+        raise InputError(
+            f"--out={options.out}: the report shows real images; name a folder of this machine"
+        )
     out = pathlib.Path(options.out).expanduser()
+    folders.refuse_full(out)
     try:
         out.mkdir(parents=True, exist_ok=True)
         out.chmod(0o700)

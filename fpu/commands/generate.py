@@ -27,7 +27,6 @@ GROUPS = {"Common flags": ("release", "out", "n"), "Others": ("format", "labels"
 
 
 def define_flags() -> None:
-    """Of this command alone: a test may import it beside another that has an --out too."""
     flags.DEFINE_string("release", None, "folder: release/ of a run")
     flags.DEFINE_string("out", None, "file to write, as more.npz; for png and tfds a new folder")
     flags.DEFINE_integer("n", 1000, "number of images (default 1000)")

@@ -24,7 +24,6 @@ _MOST = 5  # values of --eps: one screen
 
 
 def define_flags() -> None:
-    """Of this command alone: a test may import it beside another that has a --dataset too."""
     flags.DEFINE_string("dataset", None, "a name, or the path of a folder or an .npz, as for a run")
     flags.DEFINE_integer("n_per_class", 0, "members of each class (default 0: all)")
     flags.DEFINE_string("data_dir", None, "folder that already holds the data set's files")

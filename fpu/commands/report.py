@@ -22,7 +22,6 @@ WORDS = ""  # takes files and folders
 
 
 def define_flags() -> None:
-    """Of this command alone: a test may import it beside another that has an --out too."""
     flags.DEFINE_string(
         "out", None, "write tables and figures as one self-contained HTML page to this file"
     )

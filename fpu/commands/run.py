@@ -36,12 +36,10 @@ GROUPS = {
 REPLACED = settings.REPLACED | dict.fromkeys(
     ("coordinator", "process_id", "num_processes"), "write --process=HOST:PORT/i/k"
 )
-
 HINTS = settings.HINTS
 
 
 def define_flags() -> None:
-    """Of this command alone, beside those of every run."""
     settings.define_flags()
     flags.DEFINE_bool("tensorboard", False, "also write TensorBoard logs (extra: tensorboard)")
     flags.DEFINE_bool("dry_run", False, "say plan, noise, minutes and folder; start nothing")

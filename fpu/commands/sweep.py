@@ -26,7 +26,6 @@ WORDS = "write --set FLAG=VALUES"
 
 
 def define_flags() -> None:
-    """Of this command alone: a test may import it beside another that has an --out too."""
     flags.DEFINE_string(
         "out", None, "folder for the records, which are private; here or gs://BUCKET/..."
     )
@@ -47,21 +46,21 @@ def define_flags() -> None:
 
 def main(_: list[str]) -> int:
     """Run what the flags say; exit code 3 where an audit refutes a claim, else 1 where a run failed."""
-    wanted = sweep.cells(flags.FLAGS.set, flags.FLAGS.preset)
+    given = flags.FLAGS
+    wanted = sweep.cells(given.set, given.preset)
     if not wanted:
         raise InputError(
             f"--set: no run is left ({', '.join(filter(settings.unprotected, BASELINES))} need eps=inf)"
         )
-    count, wanted = len(wanted), sweep.shard(flags.FLAGS.shard, wanted)
-    if flags.FLAGS.dry_run:
-        print("\n".join(forecast.lines(wanted, flags.FLAGS.cells_at_once)))
+    count, wanted = len(wanted), sweep.shard(given.shard, wanted)
+    if given.dry_run:
+        print("\n".join(forecast.lines(wanted, given.cells_at_once)))
         return 0
-    if flags.FLAGS.out is None:
+    if given.out is None:
         raise InputError("--out is missing: name a folder for the records")
-    failed, refuted = sweep.sweep(
-        wanted, storage.place(flags.FLAGS.out), count, flags.FLAGS.cells_at_once
-    )
-    print(sweep.table(wanted, storage.place(flags.FLAGS.out)), end="")
+    out = storage.place(given.out)
+    failed, refuted = sweep.sweep(wanted, out, count, given.cells_at_once)
+    print(sweep.table(wanted, out), end="")
     for label in failed:
         progress.say(f"failed: {label}")
     for line in refuted:

@@ -3,16 +3,22 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from fpu import InputError
-from fpu.data import npz
-from fpu.data.subsets import SPLITS, TRAIN
 
-_SHARED = (
-    "{:,} groups are in train and in val or test: what is measured there flatters the generator"
-)
+SPLITS = ("train", "val", "test")
+TRAIN, VAL, TEST = 0, 1, 2  # positions in SPLITS
+
+
+class Part(NamedTuple):
+    """One split of a file."""
+
+    images: np.ndarray  # uint8 [N, H, W, C]
+    labels: np.ndarray  # int32 [N], 0 or more; or text [N]
+    groups: np.ndarray | None  # text [N]
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,7 @@ class Dataset:
 
 def join(
     name: str,
-    parts: Mapping[str, npz.Part],
+    parts: Mapping[str, Part],
     class_names: tuple[str, ...],
     source: str,
     lines: Sequence[str] = (),
@@ -97,9 +103,11 @@ def numbered(
 def grouped(dataset: Dataset, ids: np.ndarray) -> Dataset:
     """The data set with groups. ids: text [N], "" where unknown; numbers follow the first appearance in train."""
     train = dataset.split == TRAIN
-    shared = len(np.setdiff1d(np.intersect1d(ids[train], ids[~train]), [""]))
-    lines = [_SHARED.format(shared)] if shared else []
+    notes = dataset.notes
+    if shared := len(np.setdiff1d(np.intersect1d(ids[train], ids[~train]), [""])):
+        told = "in train and in val or test: what is measured there flatters the generator"
+        notes = (*notes, f"{shared:,} groups are {told}")
     groups = np.full(len(ids), -1, np.int32)
     _, first, inverse = np.unique(ids[train], return_index=True, return_inverse=True)
     groups[train] = np.argsort(np.argsort(first))[inverse]
-    return replace(dataset, groups=groups, notes=(*dataset.notes, *lines))
+    return replace(dataset, groups=groups, notes=notes)

@@ -6,6 +6,7 @@ data set, write a function data_dir -> Dataset and give it a line in DATASETS.
 
 import difflib
 import functools
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from fpu import InputError
+from fpu.data import folders, npz, sizes, sources
 from fpu.data import groups as group_files
-from fpu.data import npz, own, sizes, sources
-from fpu.data.dataset import Dataset, grouped, join
-from fpu.data.subsets import TEST, TRAIN
-
-__all__ = ["DATASETS", "Dataset", "load"]
+from fpu.data.dataset import SPLITS, TEST, TRAIN, Dataset, Part, grouped, join, numbered
+from fpu.files import safe
 
 
 def load(
@@ -50,14 +49,15 @@ def load(
     if side is not None and not sizes.MIN_SIDE <= side <= sizes.MAX_SIDE:
         raise InputError(f"--side={side}: must be {sizes.MIN_SIDE} to {sizes.MAX_SIDE} pixels")
     of_groups = None if groups is None else Path(groups).expanduser()
+    path = Path(name).expanduser()
     if name in sources.MEDMNIST_NAMES:
         dataset = _medmnist(name, folder, side)
     elif name in DATASETS:
         dataset = DATASETS[name](folder)
-    elif Path(name).expanduser().is_dir() and name:
-        return own.read_folder(Path(name).expanduser(), side, skip_unreadable, of_groups)
-    elif name.endswith(".npz") or Path(name).expanduser().is_file():
-        dataset = own.read_npz(Path(name).expanduser(), side)
+    elif path.is_dir() and name:
+        return _folder(path, side, skip_unreadable, of_groups)
+    elif name.endswith(".npz") or path.is_file():
+        dataset = _own_npz(path, side)
     else:
         raise InputError(_unknown(name))
     if side is not None and dataset.shape[:2] != (side, side):
@@ -94,6 +94,59 @@ def _unknown(name: str) -> str:
     return f"--dataset={name} is unknown: {known}; the path of a folder or an .npz file works too"
 
 
+def _own_npz(path: Path, side: int | None) -> Dataset:
+    """An .npz by its path; with the official md5 of a set of MedMNIST it is that set."""
+    parts, lines = npz.read(path, size=None if side is None else (side, side))
+    md5 = safe.file_md5(path)
+    if path.stem in sources.MEDMNIST_NAMES and md5 == sources.facts(path.stem)["md5"]:
+        facts = sources.facts(path.stem)
+        return join(path.stem, parts, facts["class_names"], facts["citation"], lines)
+    labels = {split: part.labels for split, part in parts.items()}
+    names, numbers = numbered(path, labels, "{}_labels")
+    parts = {split: part._replace(labels=numbers[split]) for split, part in parts.items()}
+    return join(path.stem, parts, names, f"own file {path.name}, md5 {md5}", lines)
+
+
+def _folder(
+    path: Path, side: int | None, skip_unreadable: bool, groups_file: Path | None
+) -> Dataset:
+    """The images of a folder. Groups are those of --groups, else of its CSV, else the patients of DICOM files."""
+    side = side or sizes.DEFAULT_SIDE
+    read = folders.read(path, side, side, skip_unreadable)
+    split = np.array([SPLITS.index(entry.split) for entry in read.entries], np.int8)
+    labels = np.array([entry.label for entry in read.entries])
+    by_split = {name: labels[split == s] for s, name in enumerate(SPLITS) if (split == s).any()}
+    names, numbers = numbered(path, by_split, "{}")
+    name = path.resolve().name or "folder"
+    digest = hashlib.sha256(read.images.data).hexdigest()[:16]
+    source = f"own folder {name}, SHA-256 of its pixels {digest}..."
+    labels = np.concatenate(list(numbers.values()))
+    counts = zip(names, np.bincount(labels), strict=True)
+    total = f"{len(split):,} images in {name}: {', '.join(f'{k} {n:,}' for k, n in counts)}"
+    notes = (total, *read.lines)
+    dataset = Dataset(name, read.images, labels, split, None, names, source, notes)
+    if groups_file is not None:
+        files = [entry.name for entry in read.entries]
+        return grouped(dataset, group_files.read(groups_file, split, files))
+    both = zip(read.entries, read.patients, strict=True)
+    return _with_patients(path, dataset, [entry.group or patient for entry, patient in both])
+
+
+def _with_patients(path: Path, dataset: Dataset, ids: list[str | None]) -> Dataset:
+    """The data set with the groups that a CSV or DICOM headers name, where they name one for every train image."""
+    if not any(ids):
+        dicom = [i for i in ids if i is not None]
+        line = "no DICOM file has a PatientID: every image counts as another patient, unless --groups names them"
+        return replace(dataset, notes=(*dataset.notes, line)) if dicom else dataset
+    lacking = sum(not i for i, s in zip(ids, dataset.split, strict=True) if s == TRAIN)
+    if lacking:
+        raise InputError(
+            f"{path}: {lacking:,} train images have no patient (group, or PatientID of DICOM), others have; name them "
+            "all with --groups=FILE.csv"
+        )
+    return grouped(dataset, np.array([i or "" for i in ids]))
+
+
 def _digits(data_dir: Path | None) -> Dataset:
     del data_dir  # scikit-learn carries the images
     from sklearn.datasets import load_digits
@@ -115,7 +168,7 @@ def _digits(data_dir: Path | None) -> Dataset:
 def _mnist(data_dir: Path | None) -> Dataset:
     arrays = sources.mnist(data_dir)
     parts = {
-        split: npz.Part(arrays[f"{split}_images"][..., None], arrays[f"{split}_labels"], None)
+        split: Part(arrays[f"{split}_images"][..., None], arrays[f"{split}_labels"], None)
         for split in ("train", "test")
     }
     source = "MNIST (Y. LeCun, C. Cortes and C. J. C. Burges), CC BY-SA 3.0"

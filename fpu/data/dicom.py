@@ -48,7 +48,12 @@ def _pixels(pydicom, header) -> np.ndarray:
     slope = float(header.get("RescaleSlope", 1))
     intercept = float(header.get("RescaleIntercept", 0))
     whole = np.sort(slope * stored + intercept)  # of all values that can be stored
-    light = _windowed(values, *_window(header, whole))
+    centre, width = _window(header, whole)
+    # In [0, 1]: PS3.3, C.11.2.1.2.1, the linear window.
+    if width == 1:
+        light = (values > centre - 0.5).astype(float)
+    else:
+        light = np.clip((values - (centre - 0.5)) / (width - 1) + 0.5, 0.0, 1.0)
     if header.PhotometricInterpretation == "MONOCHROME1":  # the lowest value is white
         light = 1.0 - light
     return np.round(255 * light).astype(np.uint8)[..., None]
@@ -61,10 +66,3 @@ def _window(header, whole: np.ndarray) -> tuple[float, float]:
         return float(whole.sum() + 1) / 2, float(whole[1] - whole[0]) + 1
     first = [float(np.atleast_1d(value)[0]) for value in (centre, width)]  # there may be several
     return first[0], max(1.0, first[1])
-
-
-def _windowed(values: np.ndarray, centre: float, width: float) -> np.ndarray:
-    """In [0, 1]: PS3.3, C.11.2.1.2.1, the linear window."""
-    if width == 1:
-        return (values > centre - 0.5).astype(float)
-    return np.clip((values - (centre - 0.5)) / (width - 1) + 0.5, 0.0, 1.0)

@@ -13,10 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from fpu import InputError
-from fpu.data.subsets import SPLITS
+from fpu.data.dataset import SPLITS
 from fpu.files import tables
 
 _ORGAN = re.compile(r"(\w+-\d+)-\d+-(?:axial|coronal|sagittal)-\d+")
+_LOOKS_LIKE_GROUPS = re.compile(
+    r"group|patient|subject|person|participant|individual|scan|study|series|volume|case|(^|_)(p|s|u)id(s|$)|mrn",
+    re.IGNORECASE,
+)
 
 
 def read(path: Path, split: np.ndarray, names: Sequence[str] | None = None) -> np.ndarray:
@@ -35,9 +39,13 @@ def read(path: Path, split: np.ndarray, names: Sequence[str] | None = None) -> n
         raise InputError(
             f"--groups={path}: needs the columns {wanted} and group; it has {', '.join(columns)}"
         )
-    places = (
-        {(name,): i for i, name in enumerate(names or ())} if by == "file" else _by_index(split)
-    )
+    places = {
+        (name, i): place
+        for s, name in enumerate(SPLITS)
+        for i, place in enumerate(np.flatnonzero(split == s))
+    }
+    if by == "file":
+        places = {(name,): i for i, name in enumerate(names or ())}
     ids = np.full(len(split), "", object)
     for number, row in rows:
         where = f"--groups={path}, line {number}"
@@ -79,9 +87,17 @@ def _key(row: dict[str, str], by: str) -> tuple:
     return row.get("split") or "train", int(text) if text.isdecimal() and len(text) < 10 else text
 
 
-def _by_index(split: np.ndarray) -> dict[tuple, int]:
-    return {
-        (name, i): int(place)
-        for s, name in enumerate(SPLITS)
-        for i, place in enumerate(np.flatnonzero(split == s))
-    }
+def refuse_patients(path: str | Path, names: Sequence[str], kind: str, wanted: str) -> None:
+    """InputError for the first of `names` that looks like groups: ignored, it would change the guarantee.
+
+    Args:
+      names: of what a file holds and is not read.
+      kind: "array" or "column".
+      wanted: the name under which groups are read.
+    """
+    for name in names:
+        if _LOOKS_LIKE_GROUPS.search(name):
+            raise InputError(
+                f"{path}: its {kind} {name} looks like patients, and is not read under that name: several images of "
+                f"one patient would not be protected together; rename it to {wanted}, or remove it"
+            )

@@ -12,8 +12,9 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from fpu import InputError
-from fpu.data import pictures, suspects
-from fpu.data.subsets import SPLITS
+from fpu.data import pictures
+from fpu.data.dataset import SPLITS
+from fpu.data.groups import refuse_patients
 from fpu.files import tables
 
 _SPLITS_BY_NAME = {name: name for name in SPLITS} | {"valid": "val", "validation": "val"}
@@ -148,12 +149,8 @@ def _of_table(folder: Path, path: Path, files: dict[str, Path]) -> tuple[list[En
 
 def _columns(path: Path, columns: Sequence[str]) -> dict[str, str]:
     """{meaning: column}. InputError where one is missing, and where patients may stand in one of another name."""
-    meant = {
-        meaning: column
-        for meaning, names in _MEANINGS.items()
-        for column in [next((name for name in names if name in columns), None)]
-        if column is not None
-    }
+    found = {meaning: [n for n in names if n in columns] for meaning, names in _MEANINGS.items()}
+    meant = {meaning: some[0] for meaning, some in found.items() if some}
     for meaning in ("file", "label"):
         if meaning not in meant:
             raise InputError(
@@ -161,7 +158,7 @@ def _columns(path: Path, columns: Sequence[str]) -> dict[str, str]:
                 "optionally group and split"
             )
     if "group" not in meant:
-        suspects.refuse(path, [c for c in columns if c not in meant.values()], "column", "group")
+        refuse_patients(path, [c for c in columns if c not in meant.values()], "column", "group")
     return meant
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from fpu import InputError
-from fpu.data.datasets import Dataset
+from fpu.data.dataset import Dataset
 from fpu.data.privacy_units import units
 from fpu.data.subsets import Split
 from fpu.files import safe

@@ -7,28 +7,20 @@ names the file, the field and the fix.
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from fpu import InputError
-from fpu.data import sizes, suspects
+from fpu.data import sizes
+from fpu.data.dataset import SPLITS, Part
+from fpu.data.groups import refuse_patients
 from fpu.data.sizes import MAX_SIDE, MIN_SIDE, by
-from fpu.data.subsets import SPLITS
 from fpu.files import safe
 
 _MOST_ARRAYS = 1000
 _FIELDS = tuple(f"{s}_{part}" for s in SPLITS for part in ("images", "labels", "groups"))
 _ROWS = 1000  # images read and converted at once
 _MOST_BYTES = 2**35  # of images in a file; MedMNIST's largest are half as large
-
-
-class Part(NamedTuple):
-    """One split."""
-
-    images: np.ndarray  # uint8 [N, H, W, C]
-    labels: np.ndarray  # int32 [N], 0 or more; or text [N]
-    groups: np.ndarray | None  # text [N]
 
 
 def read(
@@ -52,7 +44,7 @@ def read(
     unknown = [name for name in names if name not in _FIELDS]
     if "train_groups" not in headers:
         groups = [name for name in headers if name.endswith("_groups")]
-        suspects.refuse(path, [*unknown, *groups], "array", "train_groups")
+        refuse_patients(path, [*unknown, *groups], "array", "train_groups")
     lines = [f"{path}: not used: {', '.join(unknown)}"] if unknown else []
     shapes = {}
     for split in splits:
@@ -169,7 +161,7 @@ def _parts(path: str | Path, shapes: dict, size, headers) -> tuple[dict[str, Par
             f"{path}: images of {height}x{width} pixels were scaled to {by(kept[:2])}, whole, on black where their "
             "shape is another"
         )
-    groups = _groups(path, [split for split in shapes if f"{split}_groups" in headers], headers)
+    groups = {s: _groups(path, s, headers) for s in shapes if f"{s}_groups" in headers}
     parts = {}
     for split in shapes:
         images, first = np.empty((headers[f"{split}_images"][0][0], *kept), np.uint8), 0
@@ -215,18 +207,16 @@ def _text(path: str | Path, field: str, values: np.ndarray) -> np.ndarray:
     return np.char.strip(values.astype(str))
 
 
-def _groups(path: str | Path, splits: Sequence[str], headers) -> dict[str, np.ndarray]:
-    ids = {}
-    for split in splits:
-        (shape, dtype), n = headers[f"{split}_groups"], headers[f"{split}_images"][0][0]
-        if dtype.kind not in "iuSU" or shape not in ((n,), (n, 1)):
-            raise InputError(
-                f"{path}: {split}_groups is {dtype} {list(shape)}; need one integer or text id for "
-                f"each of the {n} {split}_images"
-            )
-        ids[split] = _text(path, f"{split}_groups", safe.npz_array(path, f"{split}_groups").ravel())
-        if (ids[split] == "").any():
-            raise InputError(
-                f"{path}: {split}_groups holds an empty id: one patient of several; give each image an id"
-            )
+def _groups(path: str | Path, split: str, headers) -> np.ndarray:
+    field = f"{split}_groups"
+    (shape, dtype), n = headers[field], headers[f"{split}_images"][0][0]
+    if dtype.kind not in "iuSU" or shape not in ((n,), (n, 1)):
+        raise InputError(
+            f"{path}: {field} is {dtype} {list(shape)}; need one integer or text id for each of the {n} {split}_images"
+        )
+    ids = _text(path, field, safe.npz_array(path, field).ravel())
+    if (ids == "").any():
+        raise InputError(
+            f"{path}: {field} holds an empty id: one patient of several; give each image an id"
+        )
     return ids

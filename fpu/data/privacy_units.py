@@ -1,15 +1,13 @@
 """Privacy units: the images or, where the data have groups (patients, say), the groups. Their numbers and hashes."""
 
 import hashlib
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:  # at run time dataset.py imports subsets.py, and that imports this file
-    from fpu.data.dataset import Dataset
+from fpu.data.dataset import Dataset
 
 
-def units(dataset: "Dataset", indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def units(dataset: Dataset, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The privacy units among `indices`, in the form that the sampler needs.
 
     Returns (table int32 [U, m], sizes int32 [U]): row u holds the positions in `indices` (not in
@@ -25,7 +23,7 @@ def units(dataset: "Dataset", indices: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return order[starts[:, None] + column], sizes
 
 
-def unit_of(dataset: "Dataset", indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def unit_of(dataset: Dataset, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(unit of each image [n], class of each unit [U]): units numbered from 0 in file order.
 
     A group's class is its most frequent label, the lowest on a tie. An image without a group (in val and test) is a
@@ -43,7 +41,7 @@ def unit_of(dataset: "Dataset", indices: np.ndarray) -> tuple[np.ndarray, np.nda
     return unit, counts.argmax(axis=1)
 
 
-def hashes(dataset: "Dataset", indices: np.ndarray, key: str) -> np.ndarray:
+def hashes(dataset: Dataset, indices: np.ndarray, key: str) -> np.ndarray:
     """uint64 [U]: the hash of each unit among `indices`, numbered as in `unit_of`.
 
     That of an image is BLAKE2b, under a public key, of its label and pixels; that of a group, of the hashes of its

@@ -14,18 +14,13 @@ class, the classes, that each has as many units as are asked, and which rows are
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fpu import InputError
+from fpu.data.dataset import TEST, TRAIN, VAL, Dataset
 from fpu.data.privacy_units import hashes, unit_of
 
-if TYPE_CHECKING:  # at run time dataset.py imports this file
-    from fpu.data.dataset import Dataset
-
-SPLITS = ("train", "val", "test")
-TRAIN, VAL, TEST = 0, 1, 2  # positions in SPLITS
 _NONMEMBERS_PER_CLASS = 5  # on average; fewer are too few for a membership attack
 _REFERENCE_PER_CLASS = 10  # on average; fewer are too few to fit a feature network
 
@@ -46,7 +41,7 @@ class Split:
 
 
 def partition(
-    dataset: "Dataset",
+    dataset: Dataset,
     *,
     n_per_class: int | None = None,
     seed: int = 0,
@@ -71,9 +66,8 @@ def partition(
     the units of train whose hash is in the lowest fifth of all hashes.
 
     **Guarantees.** Of images read at one size and bit depth: a row of train more or less, and whatever else is in val
-    and test, changes the set of members, as
-    contents, by that unit alone where n_per_class is None; else one unit may go and one may come, and no more. With
-    "random" the order of rows changes nothing.
+    and test, changes the set of members, as contents, by that unit alone where n_per_class is None; else one unit may
+    go and one may come, and no more. With "random" the order of rows changes nothing.
 
     Raises InputError, naming the flag, for more members than there are.
     """
@@ -92,7 +86,7 @@ def partition(
 
 
 def around(
-    dataset: "Dataset", members: np.ndarray, nonmembers: np.ndarray | None = None, *, seed: int = 0
+    dataset: Dataset, members: np.ndarray, nonmembers: np.ndarray | None = None, *, seed: int = 0
 ) -> Split:
     """The four sets where the members are given; the other three are drawn as in `partition`.
 
@@ -117,7 +111,7 @@ def around(
     return _top_up(dataset, Split(members, nonmembers, reference, test, notes), val, seed)
 
 
-def _official(dataset: "Dataset") -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, str]]:
+def _official(dataset: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, str]]:
     """(train, val, test, notes): the official splits; where there is no test split a part of train is one."""
     train, val, test = (np.flatnonzero(dataset.split == s) for s in (TRAIN, VAL, TEST))
     if len(test):
@@ -143,16 +137,14 @@ def class_matched(rng: np.random.Generator, *labels: np.ndarray, most: int) -> l
     ]
 
 
-def _queues(dataset: "Dataset", indices: np.ndarray, seed: int) -> list[np.ndarray]:
+def _queues(dataset: Dataset, indices: np.ndarray, seed: int) -> list[np.ndarray]:
     """For each class its units by ascending hash, so that a smaller draw is part of a larger one."""
     _, unit_class = unit_of(dataset, indices)
     order = np.argsort(hashes(dataset, indices, f"members {seed}"), kind="stable")
     return [order[unit_class[order] == c] for c in range(dataset.n_classes)]
 
 
-def _set_aside(
-    dataset: "Dataset", indices: np.ndarray, parts: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _set_aside(dataset: Dataset, indices: np.ndarray, parts: int) -> tuple[np.ndarray, np.ndarray]:
     """(kept, aside): aside are the units whose hash is in the lowest of `parts` equal ranges, whoever else there is."""
     unit, _ = unit_of(dataset, indices)
     aside = (hashes(dataset, indices, f"one in {parts}") < 2**64 // parts)[unit]
@@ -168,7 +160,7 @@ def _share(
     return matched, [q[n:] for q, n in zip(queues, counts, strict=True)]
 
 
-def _top_up(dataset: "Dataset", split: Split, val: np.ndarray, seed: int) -> Split:
+def _top_up(dataset: Dataset, split: Split, val: np.ndarray, seed: int) -> Split:
     """The split, with images of val and then of half of test added to sets that are too small, and its notes."""
     n_classes = dataset.n_classes
     nonmembers, reference, test = split.nonmembers, split.reference, split.test
@@ -207,20 +199,16 @@ def _top_up(dataset: "Dataset", split: Split, val: np.ndarray, seed: int) -> Spl
     return Split(split.members, nonmembers, reference, test, notes)
 
 
-def _refuse_too_many(queues: list[np.ndarray], dataset: "Dataset", n_per_class: int) -> None:
+def _refuse_too_many(queues: list[np.ndarray], dataset: Dataset, n_per_class: int) -> None:
     """InputError, naming the class that lacks units, where some class has fewer than `n_per_class`."""
     if n_per_class < 1:
         raise InputError(f"--n_per_class={n_per_class}: must be at least 1")
-    unit = "images" if dataset.groups is None else "groups"
-    fewest = min(map(len, queues))
+    instead = "merge that class with another"
+    if fewest := min(map(len, queues)):
+        instead = f"--n_per_class={fewest} is possible; without the flag each class gives what it has, up to 50"
     for c, queue in enumerate(queues):
         if n_per_class > len(queue):
             raise InputError(
-                f"--n_per_class={n_per_class} needs {n_per_class} training {unit} of class {c} "
-                f"({dataset.class_names[c]}), {dataset.name} has {len(queue)}; "
-                + (
-                    f"--n_per_class={fewest} is possible; without the flag each class gives what it has, up to 50"
-                    if fewest
-                    else "merge that class with another"
-                )
+                f"--n_per_class={n_per_class} needs {n_per_class} training {dataset.unit}s of class {c} "
+                f"({dataset.class_names[c]}), {dataset.name} has {len(queue)}; {instead}"
             )

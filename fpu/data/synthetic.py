@@ -46,7 +46,7 @@ def _positions(path: Path, labels: np.ndarray, class_names: tuple[str, ...]) -> 
     if labels.dtype.kind != "U":
         return labels
     known = {folders.subfolder(k, class_names): k for k in range(len(class_names))}
-    known = known | {str(k): k for k in range(len(class_names))}
+    known |= {str(k): k for k in range(len(class_names))}
     known |= {unicodedata.normalize("NFC", name): k for k, name in enumerate(class_names)}
     kinds, place = np.unique(labels, return_inverse=True)
     if unknown := [str(kind) for kind in kinds if kind not in known]:

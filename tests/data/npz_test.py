@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import toy
+from refusal import refused
 
 from fpu import InputError
 from fpu.data import npz
@@ -19,20 +20,21 @@ def _but(**changes):
         (_but(train_images=None), "no array train_images"),
         (_but(train_labels=None), "no array train_labels"),
         (_but(val_labels=None), "no array val_labels"),
-        (_but(train_images=np.full((12, 9, 9), np.nan, np.float32)), r"type|uint8"),
+        (
+            _but(train_images=np.full((12, 9, 9), np.nan, np.float32)),
+            "all splits need one size and type",
+        ),
         (
             lambda made: {
                 k: np.full(v.shape, np.nan, np.float32) if "images" in k else v
                 for k, v in made.items()
             },
-            r"float32 and not in \[0, 1\]; store uint8.*NaN",
+            "float32 and not in [0, 1]; store uint8 pixels, 0 to 255, without NaN",
         ),
         (_but(train_images=np.zeros((12, 9, 9), np.int64)), "int64; store uint8"),
-        (_but(train_images=np.zeros((12, 9), np.uint8)), r"shape \[12, 9\]; need"),
-        (_but(train_images=np.zeros((12, 3, 9, 9), np.uint8)), r"need \[N, H, W\]"),
-        (_but(train_images=np.zeros((12, 9, 9, 5), np.uint8)), r"need \[N, H, W\]"),
+        (_but(train_images=np.zeros((12, 9), np.uint8)), "shape [12, 9]; need"),
+        (_but(train_images=np.zeros((12, 3, 9, 9), np.uint8)), "need [N, H, W]"),
         (_but(train_images=np.zeros((12, 7, 9), np.uint8)), "resize"),
-        (_but(train_images=np.zeros((12, 0, 9), np.uint8)), "resize"),
         (_but(train_images=np.zeros((0, 9, 9), np.uint8)), "train_images is empty"),
         (_but(test_images=np.zeros((6, 9, 10), np.uint8)), "test_images are 9x10x1"),
         (_but(test_images=np.zeros((6, 9, 9, 3), np.uint8)), "test_images are 9x9x3"),
@@ -49,10 +51,8 @@ def _but(**changes):
 def test_bad_npz_is_one_line_naming_file_and_field(tmp_path, change, says):
     path = tmp_path / "mine.npz"
     np.savez_compressed(path, **change(toy.arrays()))
-    with pytest.raises(InputError, match=says) as caught:
+    with refused(says, "mine.npz"):
         npz.read(path)
-    assert "mine.npz" in str(caught.value)
-    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -1,4 +1,4 @@
-"""fpu/data/own.py, listing.py, folders.py, pictures.py: a folder of images becomes the same Dataset as an .npz."""
+"""fpu/data/datasets.py, listing.py, folders.py, pictures.py: a folder of images becomes the same Dataset as an .npz."""
 
 import unicodedata
 
@@ -123,9 +123,9 @@ def test_shrinking_averages():
     assert np.abs(sizes.fit(checks, 16, 16)[2:-2, 2:-2] - 100).max() < 1
 
 
-def formats(folder):
+def test_grey_of_every_depth_is_the_same_grey(tmp_path):
     eight = np.random.default_rng(0).integers(0, 256, (28, 28), np.uint8)
-    return eight, {
+    made = {
         "grey.png": Image.fromarray(eight),
         "sixteen.png": Image.fromarray(eight.astype(np.uint16) * 257),
         "sixteen.tif": Image.fromarray(eight.astype(np.uint16) * 257),
@@ -133,10 +133,6 @@ def formats(folder):
         "bits.png": Image.fromarray(eight > 127),
         "alpha.png": Image.merge("LA", [Image.fromarray(eight)] * 2),
     }
-
-
-def test_grey_of_every_depth_is_the_same_grey(tmp_path):
-    eight, made = formats(tmp_path)
     for name, image in made.items():
         (tmp_path / name).mkdir()
         image.save(tmp_path / name / name)

@@ -23,13 +23,6 @@ IDX = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _own_home(tmp_path, monkeypatch):
-    """Each test has an empty home folder and an empty cache."""
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
 def test_every_set_of_medmnist_with_one_label_an_image_is_known(capsys):
     info = sources._info()
     single = [k for k, v in info.items() if "multi-label" not in v["task"] and "3d" not in k]

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -12,13 +13,8 @@ from fpu.files import cache
 ANSWER = {"members": {"accuracy": {"value": 1 / 3, "low": 0.1, "high": 0.7, "n": 9}}}
 
 
-class Solver:
-    def __init__(self, answer=ANSWER):
-        self.calls, self.answer = 0, answer
-
-    def __call__(self):
-        self.calls += 1
-        return self.answer
+def solver():
+    return mock.Mock(return_value=ANSWER)
 
 
 @pytest.fixture
@@ -56,18 +52,18 @@ def test_without_a_folder_there_is_one_line_and_work_goes_on(tmp_path, monkeypat
     line = capsys.readouterr().err
     assert line.startswith("no cache (")
     assert line.endswith("set XDG_CACHE_HOME to a folder you may write to\n")
-    assert (line.count("\n"), cache.remembered(cache.folder("a"), {}, Solver())) == (1, ANSWER)
+    assert (line.count("\n"), cache.remembered(cache.folder("a"), {}, solver())) == (1, ANSWER)
 
 
 def test_a_question_is_solved_once(folder):
-    solve = Solver()
+    solve = solver()
     answers = [cache.remembered(folder, {"n": 1}, solve) for _ in range(3)]
-    assert (answers, solve.calls) == ([ANSWER] * 3, 1)
-    assert cache.remembered(folder, {"n": 2}, Solver({"other": None})) == {"other": None}
+    assert (answers, solve.call_count) == ([ANSWER] * 3, 1)
+    assert cache.remembered(folder, {"n": 2}, lambda: {"other": None}) == {"other": None}
 
 
 def test_the_folder_is_the_users_alone(folder):
-    cache.remembered(folder, {}, Solver())
+    cache.remembered(folder, {}, solver())
     assert folder.stat().st_mode & 0o777 == 0o700
     assert [file.suffix for file in folder.iterdir()] == [".json"]
 
@@ -84,21 +80,21 @@ def test_the_folder_is_the_users_alone(folder):
     ],
 )
 def test_a_damaged_file_is_solved_and_written_again(folder, damage):
-    cache.remembered(folder, {"n": 1}, Solver())
+    cache.remembered(folder, {"n": 1}, solver())
     (file,) = folder.iterdir()
     whole = file.read_text()
     file.write_bytes(damage(whole).encode("latin-1"))
-    solve = Solver()
-    assert (cache.remembered(folder, {"n": 1}, solve), solve.calls) == (ANSWER, 1)
+    solve = solver()
+    assert (cache.remembered(folder, {"n": 1}, solve), solve.call_count) == (ANSWER, 1)
     assert file.read_text() == whole
 
 
 def test_no_folder_and_a_folder_that_cannot_be_cost_time_only(tmp_path):
     (tmp_path / "file").write_text("")
     for folder in (None, tmp_path / "file" / "kept"):
-        solve = Solver()
+        solve = solver()
         assert [cache.remembered(folder, {}, solve) for _ in range(2)] == [ANSWER] * 2
-        assert solve.calls == 2
+        assert solve.call_count == 2
 
 
 def test_the_digest_sees_every_pixel_the_shape_and_the_type():
