@@ -42,12 +42,10 @@ def initialize(
       InputError: some of the three are given, not all, or they are impossible.
       RuntimeError: jax has been used before this call.
     """
-    names = ("coordinator", "process_id", "num_processes")
-    values = coordinator, process_id, num_processes
-    missing = [name for name, value in zip(names, values, strict=True) if value is None]
-    if len(missing) == len(names):
-        _detected()
-        return
+    given = {"coordinator": coordinator, "process_id": process_id, "num_processes": num_processes}
+    missing = [name for name, value in given.items() if value is None]
+    if len(missing) == len(given):
+        return _detected()
     if coordinator is None or process_id is None or num_processes is None:
         raise InputError(
             f"{' and '.join(missing)}: missing; coordinator (host:port), process_id and num_processes "

@@ -52,18 +52,12 @@ def evaluate(
       scores: None, or the generator's membership scores: (images uint8 [n, H, W, C], labels [n]) ->
         {name: float [n]}, higher = more like a member.
       shadows: None, or an attack by shadow models: (targets.Targets, scores) -> {name: float [n]}.
-      beside: {name: (images, labels)} of other synthetic sets; each has a row of its own in 'utility'.
       again: sets of images, each with these labels, as other runs at the same settings would release them: what
         metrics say of them gives the interval of another draw, 'another' (see intervals.another).
-      budget: (eps, delta) of a classifier trained privately on the members; None for no such row.
-      n: the public number of units among the members, for that classifier; None: how many there are.
-      prior: public images in whose space that classifier works; None: on the frequencies of the image.
+      beside, budget, n, prior, secret, cache: as for protocols.rows.
       seed: public.
-      secret: None, or a typed key as secret as the data, for the noise of the private classifier; without it that
-        noise is new each time.
       protocol: of protocols.PROTOCOLS. quick: one classifier of 400 steps; full: three of 1,200, and five times as many
         targets; field: three residual networks, trained to the end, and as many targets.
-      cache: folder for the numbers of floors and ceilings, or None. It holds no image and no network.
       progress: called with one line before each long part.
 
     Returns: the record's 'fidelity', 'attacks', 'distance_to_closest_record' and 'utility', every metric

@@ -106,10 +106,8 @@ def _distances(test, images, networks, rng):
 
 def closest(real, synthetic, seed):
     """distance.ecdf of the synthetic images and as many unseen real ones of their classes, to the members."""
-    rng, pool = (
-        np.random.default_rng([seed, 3]),
-        protocols.join(real["nonmembers"], real["reference"]),
-    )
+    rng = np.random.default_rng([seed, 3])
+    pool = protocols.join(real["nonmembers"], real["reference"])
     fake, unseen = class_matched(rng, synthetic[1], pool[1], most=_IMAGES)
     members = real["members"][0]
     sides = [neighbours.distance(x, members) for x in (synthetic[0][fake], pool[0][unseen])]

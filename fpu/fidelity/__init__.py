@@ -5,9 +5,3 @@ from fpu.fidelity.diversity import vendi
 from fpu.fidelity.manifold import coverage, coverage_ceiling, density, precision, recall
 from fpu.fidelity.memorisation import authenticity, data_copying, near_copies
 from fpu.fidelity.metrics import FIDELITY, Metric, compare, control, values
-
-__all__ = [
-    "FIDELITY", "Metric", "authenticity", "compare", "control", "coverage", "coverage_ceiling",
-    "data_copying", "density", "fd", "fd_inf", "frechet", "kid", "near_copies", "precision",
-    "recall", "values", "vendi",
-]  # fmt: skip

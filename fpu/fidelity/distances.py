@@ -57,7 +57,6 @@ def fd(real: np.ndarray, fake: np.ndarray, labels: np.ndarray) -> Callable:
     Biased upwards by about a constant over n: compare only at equal counts, and with the real line.
     The interval is that of FD at this n, not of its limit.
     """
-    del labels
     return lambda i, j: _fitted(real[i], fake[j])
 
 

@@ -34,14 +34,12 @@ def _balls(centres, points):
 
 def precision(real: np.ndarray, fake: np.ndarray, labels: np.ndarray) -> Callable:
     """The share of synthetic images inside the real manifold (arXiv:1904.06991, k = 5)."""
-    del labels
     inside, _ = _balls(real, fake)
     return lambda i, j: inside(i, j).any(0).mean()
 
 
 def recall(real: np.ndarray, fake: np.ndarray, labels: np.ndarray) -> Callable:
     """The share of real images inside the synthetic manifold (arXiv:1904.06991, k = 5)."""
-    del labels
     inside, _ = _balls(fake, real)
     return lambda i, j: inside(j, i).any(0).mean()
 
@@ -53,7 +51,6 @@ def density(real: np.ndarray, fake: np.ndarray, labels: np.ndarray) -> Callable:
     tie, a ball holds another number of real images than k, and counts k over that number: a set against its own
     copy has density 1 whatever its ties.
     """
-    del labels
     inside, sizes = _balls(real, fake)
     return lambda i, j: (inside(i, j).mean(1) / sizes(i)).sum()
 
@@ -63,7 +60,6 @@ def coverage(real: np.ndarray, fake: np.ndarray, labels: np.ndarray) -> Callable
 
     `coverage_ceiling` on average for one and the same distribution, about 1 - 2^-k = .969.
     """
-    del labels
     inside, _ = _balls(real, fake)
     return lambda i, j: inside(i, j).any(1).mean()
 

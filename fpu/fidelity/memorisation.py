@@ -68,7 +68,6 @@ def authenticity(
     where two members are equal. For fresh images it is not 1 but about a half (an image and a
     member are each other's nearest neighbours half of the time): compare with the real line.
     """
-    del unseen, rng
     if reason := _lacks(members, images):
         return missing(reason)
     distances, rows = (each[:, 0] for each in neighbours.nearest(images, members))

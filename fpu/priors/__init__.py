@@ -197,14 +197,10 @@ def _own(name: str, module: str, function: str) -> types.SimpleNamespace:
             "module (or set PYTHONPATH)"
         ) from error
     own = {
-        field: getattr(imported, field)
-        for field in ("vary", "space", "PLAUSIBLE", "BRIGHTNESS")
-        if hasattr(imported, field)
+        "VERSION": hashlib.sha256(code).hexdigest()[:12],
+        "KNOWS": f"what the user's own simulator {name} draws",
     }
-    return types.SimpleNamespace(
-        make=make,
-        VERSION=getattr(imported, "VERSION", hashlib.sha256(code).hexdigest()[:12]),
-        KNOWS=getattr(imported, "KNOWS", f"what the user's own simulator {name} draws"),
-        COLOUR=True,
-        **own,
-    )
+    for field in ("VERSION", "KNOWS", "vary", "space", "PLAUSIBLE", "BRIGHTNESS"):
+        if hasattr(imported, field):
+            own[field] = getattr(imported, field)
+    return types.SimpleNamespace(make=make, COLOUR=True, **own)

@@ -34,9 +34,7 @@ _NEAREST = 200  # codes that are compared to the whole pool at once: 100 MB
 
 
 def default(prior: Prior, components: int = 1) -> str:
-    """The way of a prior's draws, a public rule: by margin where nothing decodes; varied where there are class means
-    alone and it can vary; half otherwise.
-    """
+    """The way of a prior's draws, a public rule of the prior and of how many components a class has."""
     if prior.space.decode is None:
         return "margin"
     return "half" if components > 1 or prior.vary is None else "varied"

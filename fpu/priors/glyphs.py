@@ -77,7 +77,6 @@ def vary(key: jax.Array, images: np.ndarray, spec: Spec) -> np.ndarray:
 
 def space(images: np.ndarray, classes: np.ndarray | None, spec: Spec):
     """The shipped network's space; it was trained on this prior, so the pool is not needed."""
-    del images, classes
     return network.space("glyphs", spec)
 
 

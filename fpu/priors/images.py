@@ -37,30 +37,16 @@ def named(what: str, data_dir: str | Path | None = None) -> types.SimpleNamespac
     path = Path(what).expanduser()
     if what in data.DATASETS:
         held = data.load(what, data_dir)
-        pick, classes, digest = _of_arrays(what, held.images, held.labels)
-        title = what
+        pick, classes, (digest, count) = _of_arrays(what, held.images, held.labels)
     elif path.is_dir():
-        pick, classes, digest = _of_files(what, path)
-        title = path.name
+        pick, classes, (digest, count) = _of_files(what, path)
     elif path.suffix == ".npz":
-        pick, classes, digest = _of_arrays(what, *_npz(what, path))
-        title = path.name
+        pick, classes, (digest, count) = _of_arrays(what, *_npz(what, path))
     else:
         raise InputError(
             f"--prior=images:{what}: no data set, .npz file or folder of this name; data sets are "
             f"{', '.join(data.DATASETS)}"
         )
-    return types.SimpleNamespace(
-        make=_maker(what, pick, classes, digest[1]),
-        VERSION=digest[0],
-        KNOWS=f"{digest[1]:,} public images that the user named: {title}",
-        COLOUR=True,
-        CACHED=False,
-    )
-
-
-def _maker(what, pick, classes, count):
-    """make(rng, n, spec) of `count` images, or InputError for fewer than LEAST."""
     if count < LEAST:
         raise InputError(
             f"--prior=images:{what} has {count:,} images; {LEAST:,} or more are needed: name more, or --prior=none"
@@ -72,7 +58,13 @@ def _maker(what, pick, classes, count):
         own = None if classes is None else classes[rows].astype(np.int32)
         return pick(rows, spec), own
 
-    return make
+    title = what if what in data.DATASETS else path.name
+    return types.SimpleNamespace(
+        make=make,
+        VERSION=digest,
+        KNOWS=f"{count:,} public images that the user named: {title}",
+        COLOUR=True,
+    )
 
 
 def _npz(what, path):

@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fpu.dp.rows import each_alone
+
 _STEPS = 40
 _LEAST = 10  # steps of the shortest path
 _CHUNK = 500
@@ -19,17 +21,15 @@ def draw(rng: np.random.Generator, n: int, side: int) -> np.ndarray:
     """float32 [n, side, side] in [0, 1]: n programmes, the longer side (side - 8) pixels, in the middle."""
     points, drawn = _paths(rng, n)
     points = _fitted(points, drawn, side - 8) + side / 2
-    nib = np.clip(rng.lognormal(np.log(2.2), 0.3, n), 1.2, 4.0).astype(
-        np.float32
-    )  # half width, pixels
+    # Half its width, in pixels.
+    nib = np.clip(rng.lognormal(np.log(2.2), 0.3, n), 1.2, 4.0).astype(np.float32)
     # A segment is drawn where both of its ends are: the last point of a piece has none.
     points, segments = points.astype(np.float32), drawn.astype(np.float32)
-    size = min(_CHUNK, n)
-    parts = []
-    for first in range(0, n, size):
-        rows = np.arange(first, first + size) % n
-        parts.append(np.asarray(_ink(side, points[rows], segments[rows], nib[rows])))
-    return np.concatenate(parts)[:n]
+
+    def some(rows):
+        return np.asarray(_ink(side, points[rows], segments[rows], nib[rows]))
+
+    return each_alone(some, np.arange(n), min(_CHUNK, n))
 
 
 def _paths(rng, n):

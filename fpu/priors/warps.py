@@ -18,6 +18,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fpu.dp.rows import each_alone
+
 SIDES = (8, 28)  # of the two designs
 # Pixels: the canvas, and the longer side of a picture drawn there before it is warped.
 _CANVAS, _BOX = 32, 20
@@ -119,20 +121,18 @@ def _all(rng, pictures, which, density, strength, side, own_width):
     n = len(which)
     normal = rng.standard_normal((n, _NORMAL), np.float32)
     uniform = rng.random((n, 2), np.float32)
-    parts = []
-    for first in range(0, n, _CHUNK):
-        rows = np.arange(first, first + _CHUNK) % n  # the last chunk is filled up
+
+    def some(rows):
         given = normal[rows], uniform[rows], pictures[which[rows]]
-        parts.append(np.asarray(_chunk(*given, density, strength, side, own_width)))
-    return np.concatenate(parts)[:n, ..., None]
+        return np.asarray(_chunk(*given, density, strength, side, own_width))
+
+    return each_alone(some, np.arange(n), _CHUNK)[..., None]
 
 
 @functools.partial(jax.jit, static_argnums=(3, 4, 5, 6))
 def _chunk(normal, uniform, pictures, density, strength, side, own_width):
-    def one(normal, uniform, picture):
-        return _one(normal, uniform, picture, density, strength, side, own_width)
-
-    made = jax.vmap(one)(normal, uniform, pictures)
+    one = jax.vmap(_one, in_axes=(0, 0, 0, None, None, None, None))
+    made = one(normal, uniform, pictures, density, strength, side, own_width)
     return jnp.round(255.0 * made).astype(jnp.uint8)
 
 
@@ -190,11 +190,6 @@ def _box(canvas, axis):
     return first, jnp.maximum(len(ink) - jnp.argmax(ink[::-1]) - first, 1)
 
 
-def _stretched(canvas, rows, columns):
-    """The canvas resampled, rows and columns apart: weights [side, 32] each."""
-    return rows @ canvas @ columns.T
-
-
 def _tent(start, step, side):
     """[side, 32] weights: pixel i of the result looks at start + (i + 1/2) step, over a width of a step or more."""
     centre = start + (jnp.arange(side) + 0.5) * step
@@ -215,7 +210,7 @@ def _frame_28(canvas):
         before = jnp.round(SIDES[1] / 2 - (centre - first) / step)  # pixels before the box
         return _tent(first - before * step, step, SIDES[1])
 
-    framed = _stretched(canvas, weights(0, top), weights(1, left))
+    framed = weights(0, top) @ canvas @ weights(1, left).T
     framed = framed / jnp.maximum(jnp.max(framed), 1e-3)
     return jnp.clip((framed - _EDGE[0]) / (_EDGE[1] - _EDGE[0]), 0.0, 1.0)
 
@@ -223,9 +218,8 @@ def _frame_28(canvas):
 def with_edges(images: np.ndarray) -> np.ndarray:
     """uint8 [n, H, W, 1]: pictures of strokes that were resampled, with edges about as narrow as those of design 28."""
     paper, ink = _WIDE_EDGE
-    return np.round(255.0 * np.clip((images / 255.0 - paper) / (ink - paper), 0.0, 1.0)).astype(
-        np.uint8
-    )
+    share = np.clip((images / 255.0 - paper) / (ink - paper), 0.0, 1.0)
+    return np.round(255.0 * share).astype(np.uint8)
 
 
 def _frame_8(normal, canvas, own_width):
@@ -241,5 +235,5 @@ def _frame_8(normal, canvas, own_width):
     before = jnp.clip(jnp.round(before), 0, _CANVAS - wide)
     rows = _tent(top, height / _CANVAS, _CANVAS)
     columns = _tent(left - before * width / wide, width / wide, _CANVAS)
-    binary = (_stretched(canvas, rows, columns) > _BINARY).astype(jnp.float32)
+    binary = (rows @ canvas @ columns.T > _BINARY).astype(jnp.float32)
     return jnp.mean(binary.reshape(8, 4, 8, 4), axis=(1, 3))

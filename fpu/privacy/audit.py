@@ -187,12 +187,7 @@ def _two_world_design(n, m, claim, alpha):
 
     With the threshold at the (f + 1)-th highest of m scores outside, f of them lie above it, and the mean of the
     true false positive rate there, an order statistic, is (f + 1) / (m + 1). An optimal attack on the claimed
-    mechanism then finds n TPR((f + 1) / (m + 1)) of n canaries on average. The ceiling at f is the exact bound at
-    these counts,
-
-        log( (TPR_low - delta) / FPR_high ),   Clopper-Pearson bounds of found / n and f / m at alpha / 2 each,
-
-    the limit is the bound at n found; f is chosen by (limit refutes the claim, ceiling, fewest false positives).
+    mechanism then finds n TPR((f + 1) / (m + 1)) of n canaries on average.
     """
 
     def exact(found, false):
@@ -220,9 +215,7 @@ def _one_run_design(method, m, claim, alpha):
 
         m / 2 (TPR(x) + x) = g,
 
-    and g - m / 2 x of its guesses are right on average. The ceiling at g is the bound at that count, the limit
-    the bound at g right guesses; g is chosen by (limit refutes the claim, ceiling, limit where no ceiling is
-    above 0, fewest guesses).
+    and g - m / 2 x of its guesses are right on average.
     """
 
     def bound(right, guesses):

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special, stats
 
+from fpu import neighbours
 from fpu.intervals import metric, missing
 
 K = 20  # the neighbour whose distance is the radius
@@ -92,9 +93,7 @@ def embedding(images: np.ndarray, labels: ArrayLike) -> Embedding:
 
 
 def _flat(images):
-    return (
-        images.reshape(len(images), np.prod(images.shape[1:], dtype=int)).astype(np.float32) / 255
-    )
+    return neighbours.flat(images).astype(np.float32) / 255
 
 
 def log_ratio(

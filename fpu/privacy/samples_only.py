@@ -35,14 +35,9 @@ def scores(
     images: np.ndarray, labels: np.ndarray, known: Known
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """({name: scores float [n]}, {name: why there are none}): every attack is in one of the two."""
-    values, reasons = {}, {}
-    for name, attack in SAMPLES_ONLY.items():
-        reason = _lacking(name, known)
-        if reason:
-            reasons[name] = reason
-        else:
-            values[name] = attack(images, labels, known)
-    return values, reasons
+    reasons = {name: reason for name in SAMPLES_ONLY if (reason := _lacking(name, known))}
+    tried = {name: attack for name, attack in SAMPLES_ONLY.items() if name not in reasons}
+    return {name: attack(images, labels, known) for name, attack in tried.items()}, reasons
 
 
 def _lacking(name: str, known: Known) -> str | None:
@@ -93,7 +88,6 @@ def monte_carlo(images: np.ndarray, labels: np.ndarray, known: Known) -> np.ndar
     components, here those of the synthetic images; eps is the median over the attacked images of the
     distance to their closest synthetic image. It needs no label.
     """
-    del labels
     project = _principal(flat(_thinned(known.synthetic)), _PCA)
     attacked, pool = neighbours.on_distinct(project, flat(images), flat(known.synthetic))
     eps = np.median(np.concatenate([squares.min(1) for squares in _squares(attacked, pool)]))
@@ -108,7 +102,6 @@ def domias(images: np.ndarray, labels: np.ndarray, known: Known) -> np.ndarray:
     sets, at most 40. (Measured on digits: power grows with d up to there, and features of a network
     carry less of it than pixels.) It needs no label.
     """
-    del labels
     fake, real = (flat(_thinned(x)) for x in (known.synthetic, known.reference))
     project = _principal(real, min(_PCA, min(len(fake), len(real)) // _PER_DIMENSION))
     attacked, fake, real = (project(x) for x in (flat(images), fake, real))

@@ -68,12 +68,12 @@ def rows(
       budget: (eps, delta) of the run, or None where it is not private: no private_classifier then.
       n: the public number of units among the members, for the private classifier; None: how many there are.
       units: what the budget protects, as data.units of the members; None: each image.
-      prior: public images in whose space the private classifier works, or None.
+      prior: public images in whose space the private classifier works; None: on the frequencies of the image.
       network: parameters of classifier.train on unseen real images with `seed`: the feature network
         of the fidelity metrics, so that it is trained once. None: too few images are unseen.
       seed: public. Network i takes seed + i.
       secret: None, or the private classifier's key: see private_classifier.Way.
-      cache: a folder for the metrics of rows without synthetic images, or None.
+      cache: a folder for the metrics of rows without synthetic images, or None. It holds no image and no network.
       progress: called with one line before each training.
 
     Returns: {row: metrics.judge of it}, or the reason why a row has none.
@@ -92,11 +92,7 @@ def rows(
     def train(name, data):
         progress(f"utility: training on {len(data[0])} {name.replace('_', ' ')} images")
         return metrics.train_and_test(
-            *(data, test, n_classes),
-            seed=seed,
-            seeds=how.seeds,
-            steps=how.steps,
-            network=how.network,
+            data, test, n_classes, seed=seed, seeds=how.seeds, steps=how.steps, network=how.network
         )
 
     def probe(data):

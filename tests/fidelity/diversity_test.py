@@ -1,4 +1,4 @@
-"""fpu/fidelity/diversity.py: closed forms, monotonicity, the interval."""
+"""fpu/fidelity/diversity.py: closed forms, the interval."""
 
 import numpy as np
 import pytest
@@ -26,16 +26,6 @@ def test_classes_are_averaged_and_rare_ones_left_out():
     assert score(np.concatenate([a, b, rare]), labels) == pytest.approx(3)
 
 
-def test_what_moves_it():
-    fake, labels = mixture(0)
-    base = score(fake, labels)
-    assert score(fake[rng().permutation(len(fake))], labels) > 2 * base  # swapped labels
-    assert score(fake + rng(1).standard_normal(fake.shape), labels) > 1.2 * base
-    few = np.concatenate([np.flatnonzero(labels == k)[np.arange(40) % 3] for k in range(5)])
-    assert score(fake[few], labels) < base
-    assert score(fake[labels * 40], labels) == pytest.approx(1)  # one image a class
-
-
 def test_the_standard_error_is_the_spread_over_samples():
     values, errors = [], []
     for seed in range(60):
@@ -43,10 +33,3 @@ def test_the_standard_error_is_the_spread_over_samples():
         values.append(score(fake, labels))
         errors.append(vendi_error(None, fake, labels))
     assert 0.75 < np.mean(errors) / np.std(values) < 1.3
-
-
-def test_it_is_missing_where_no_class_has_enough():
-    (real, labels), (fake, _) = mixture(0, classes=8, each=10), mixture(1, classes=8, each=10)
-    found = fidelity.compare(real, fake, labels, rng())
-    assert found["vendi"]["reason"] == "fewer than 20 images in every class"
-    assert found["kid"]["value"] is not None

@@ -182,17 +182,11 @@ def draw(rng, n, spec):
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ("def draw(*_): return np.zeros((2000, 9, 9, 1), np.uint8), None", r"\[9, 9, 1\]"),
-        ("def draw(rng, n, spec): return np.zeros((2000, 8, 8, 1)), None", "float64"),
-        ("def draw(rng, n, spec): return np.zeros((9, 8, 8, 1), np.uint8), None", "1,000"),
-        (
-            "def draw(*_): return np.zeros((2000, 8, 8, 1), np.uint8), np.ones(3, int)",
-            "one integer",
-        ),
-        (
-            "PLAUSIBLE = 0\ndef draw(rng, n, spec): return np.zeros((2000, 8, 8, 1), np.uint8), None",
-            "PLAUSIBLE is a share above 0",
-        ),
+        ("draw = lambda *_: (np.zeros((2000, 9, 9, 1), np.uint8), None)", r"\[9, 9, 1\]"),
+        ("draw = lambda *_: (np.zeros((2000, 8, 8, 1)), None)", "float64"),
+        ("draw = lambda *_: (np.zeros((9, 8, 8, 1), np.uint8), None)", "1,000"),
+        ("draw = lambda *_: (np.zeros((2000, 8, 8, 1), 'u1'), np.ones(3, int))", "one integer"),
+        (SIMULATOR + "PLAUSIBLE = 0", "PLAUSIBLE is a share above 0"),
         ("def drawn(): pass", "module:function"),
         ("1 +", "module:function"),
     ],

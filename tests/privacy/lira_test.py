@@ -1,4 +1,4 @@
-"""fpu/privacy/lira.py: masks by their properties, ratios against scipy.stats and the ideal attack."""
+"""fpu/privacy/lira.py: masks by their properties, ratios against scipy.stats."""
 
 import numpy as np
 import pytest
@@ -32,16 +32,16 @@ def test_an_odd_number_of_shadows_is_refused():
 
 
 def drawn(shadows, n, gap, rng):
-    """Scores of `n` units, of mean and, where inside, `gap` more; (target, shadow, inside, member)."""
-    easy, member = rng.normal(0, 5, n), np.arange(n) < n // 2
+    """Scores of `n` units, of mean and, where inside, `gap` more; (target, shadow, inside)."""
+    easy = rng.normal(0, 5, n)
     inside = lira.masks(n, shadows, rng)
     shadow = easy + gap * inside + rng.normal(size=(shadows, n))
-    return easy + gap * member + rng.normal(size=n), shadow, inside, member
+    return easy + gap * (np.arange(n) < n // 2) + rng.normal(size=n), shadow, inside
 
 
 @pytest.mark.parametrize("shadows", [4, 62, 64, 80])
 def test_a_ratio_is_what_two_normal_densities_say(shadows):
-    target, shadow, inside, _ = drawn(shadows, 7, 2.0, np.random.default_rng(shadows))
+    target, shadow, inside = drawn(shadows, 7, 2.0, np.random.default_rng(shadows))
     wanted = []
     for unit in range(7):
         logs = []
@@ -51,27 +51,6 @@ def test_a_ratio_is_what_two_normal_densities_say(shadows):
             logs.append(stats.norm.logpdf(target[unit], shadow[side[:, unit], unit].mean(), own))
         wanted.append(logs[0] - logs[1])
     np.testing.assert_allclose(lira.ratio(target, shadow, inside), wanted, rtol=1e-9)
-
-
-def auc(scores, member):
-    a, b = scores[member], scores[~member]
-    return stats.mannwhitneyu(a, b).statistic / (len(a) * len(b))
-
-
-def test_what_hides_a_member_is_taken_out_and_more_shadows_take_out_more():
-    rng, found = np.random.default_rng(3), {}
-    for shadows in (4, 16, 128):
-        target, shadow, inside, member = drawn(shadows, 4000, 1.5, rng)
-        found[shadows] = auc(lira.ratio(target, shadow, inside), member)
-    plain = auc(target, member)
-    best = stats.norm.cdf(1.5 / np.sqrt(2))  # of an attacker who knows what each score is like
-    assert plain + 0.1 < found[4] < found[16] < found[128] < best + 0.02
-    assert found[128] > best - 0.02
-
-
-def test_shadows_that_learn_nothing_tell_nothing():
-    target, shadow, inside, member = drawn(16, 4000, 0.0, np.random.default_rng(4))
-    assert abs(auc(lira.ratio(target, shadow, inside), member) - 0.5) < 0.04
 
 
 def test_constant_scores_tell_nothing_and_perfect_ones_stay_finite():
@@ -85,7 +64,7 @@ def test_constant_scores_tell_nothing_and_perfect_ones_stay_finite():
 
 
 def test_a_score_that_is_no_number_gives_none():
-    target, shadow, inside, _ = drawn(8, 6, 1.0, np.random.default_rng(5))
+    target, shadow, inside = drawn(8, 6, 1.0, np.random.default_rng(5))
     for bad in (np.nan, np.inf):
         broken = target.copy()
         broken[2] = bad
@@ -95,7 +74,7 @@ def test_a_score_that_is_no_number_gives_none():
     shadow[1, 4] = np.nan
     assert np.isnan(lira.ratio(target, shadow, inside)[4])
     # Of so many shadows each has a variance of its own.
-    target, shadow, inside, _ = drawn(64, 8, 1.0, np.random.default_rng(5))
+    target, shadow, inside = drawn(64, 8, 1.0, np.random.default_rng(5))
     for bad in (np.nan, np.inf):
         shadow[1, 4] = bad
         assert np.isfinite(np.delete(lira.ratio(target, shadow, inside), 4)).all()

@@ -26,7 +26,7 @@ def encode(images):
 
 
 @functools.cache
-def made():
+def prior():
     """Digits of nobody, as public images; some pixels for codes, and squares of all for the layer before them."""
     images, labels = digits()
     codes = encode(images[1000:])
@@ -36,28 +36,25 @@ def made():
     return priors.Prior("pixels", "1", "test", images[1000:], codes, space, radius, within, None)
 
 
-@pytest.fixture
-def prior():
-    return made()
+def chosen(public, n, eps=1.0):
+    return private_classifier.choose(public, n, 10, eps, 1e-6, SHAPE).name
 
 
-def chosen(prior, n, eps=1.0):
-    return private_classifier.choose(prior, n, 10, eps, 1e-6, SHAPE).name
-
-
-def test_the_rule_is_of_public_numbers(prior):
+def test_the_rule_is_of_public_numbers():
     assert chosen(None, 60_000) == "linear in frequencies of the image"
-    assert chosen(prior, 1000) == "nearest noised class mean in the space of pixels"
-    assert chosen(prior, 60_000).startswith("linear in codes in the space of pixels and the layer")
+    assert chosen(prior(), 1000) == "nearest noised class mean in the space of pixels"
+    assert chosen(prior(), 60_000).startswith(
+        "linear in codes in the space of pixels and the layer"
+    )
     with pytest.raises(ValueError, match="delta"):
-        private_classifier.choose(prior, 100, 10, 1.0, 0.5, SHAPE)
+        private_classifier.choose(prior(), 100, 10, 1.0, 0.5, SHAPE)
 
 
 @pytest.mark.parametrize("many", [False, True])
-def test_it_learns_and_its_noise_is_its_own(prior, many, monkeypatch):
+def test_it_learns_and_its_noise_is_its_own(many, monkeypatch):
     monkeypatch.setattr(release, "ROOM", 0.0 if many else np.inf)
     images, labels = digits()
-    way = private_classifier.choose(prior, 800, 10, 5.0, 1e-5, SHAPE)
+    way = private_classifier.choose(prior(), 800, 10, 5.0, 1e-5, SHAPE)
     if not many:
         assert "nearest" in way.name
     monkeypatch.setattr(release, "ROOM", np.inf)
@@ -71,20 +68,22 @@ def test_it_learns_and_its_noise_is_its_own(prior, many, monkeypatch):
     assert way.logits(others[0], images[:0]).shape == (0, 10)
 
 
-def test_features_of_an_image_are_its_own(prior):
+def test_features_of_an_image_are_its_own():
     """To the last bit, whoever else is there: else the term of one image would move those of others."""
     images, _ = digits()
-    for features in (private_features.of_prior(prior), private_features.of_frequencies(SHAPE)):
+    for features in (private_features.of_prior(prior()), private_features.of_frequencies(SHAPE)):
         alone, among = features.encode(images[5:6]), features.encode(images[:1200])
         np.testing.assert_array_equal(alone[0], among[5])
-    assert np.linalg.norm(private_features.of_prior(prior).encode(images), axis=1).max() <= 1 + 1e-6
+    assert (
+        np.linalg.norm(private_features.of_prior(prior()).encode(images), axis=1).max() <= 1 + 1e-6
+    )
 
 
 def test_a_member_tells_no_more_of_the_means_than_the_plan_accounts_for():
     """What noise is added to, with and without one unit, in units of that noise; and the noise that was drawn."""
     images, labels = digits()
     others, budget = images[:49] // 3, (1.0, 1e-3)  # codes well within the radius
-    way = private_classifier.nearest_mean(made(), 50, Spec(SHAPE, 10), *budget)
+    way = private_classifier.nearest_mean(prior(), 50, Spec(SHAPE, 10), *budget)
     alone = np.arange(49)[:, None], np.ones(49, int)
     group = np.concatenate([np.repeat(alone[0], 3, 1), [[49, 50, 51]]]), np.append(alone[1], 3)
     for one in (np.full((1, *SHAPE), 255, np.uint8), images[49:50], images[49:50] * 0):
@@ -126,7 +125,7 @@ def test_noise_and_denominators_follow_from_the_public_number(monkeypatch, calls
     monkeypatch.setattr(
         release, "fit", lambda prior, spec, members, *rest: seen.append((len(members.sizes), *rest))
     )
-    private_classifier.choose(made(), 60, 10, 1.0, 1e-3, SHAPE).train(images[:50], labels[:50])
+    private_classifier.choose(prior(), 60, 10, 1.0, 1e-3, SHAPE).train(images[:50], labels[:50])
     ((count, denominator, noise, _),) = seen
     assert (count, denominator, noise) == (50, 60.0, private_classifier.noise(60, 1.0, 1e-3))
 
@@ -139,9 +138,9 @@ def test_noise_and_denominators_follow_from_the_public_number(monkeypatch, calls
         way.train(images[:61], labels[:61])
 
 
-def test_a_budget_without_a_plan_is_refused(prior):
+def test_a_budget_without_a_plan_is_refused():
     (images, labels), spec = digits(), Spec(SHAPE, 10)
-    means = private_classifier.nearest_mean(prior, 50, spec, 1.0, 0.5)
+    means = private_classifier.nearest_mean(prior(), 50, spec, 1.0, 0.5)
     for way in (means, private_classifier.linear(FREQUENCIES, 50, 10, 1.0, 0.5)):
         with pytest.raises(ValueError, match="delta"):
             way.train(images[:50], labels[:50])
@@ -193,8 +192,8 @@ def test_logits_are_linear_in_the_image_and_finite_without_any():
     assert way.logits(params, images[:0]).shape == (0, 3)
 
 
-def test_the_learning_rate_falls_with_the_noise_and_has_a_limit(prior):
-    for features in (private_features.of_prior(prior), FREQUENCIES):
+def test_the_learning_rate_falls_with_the_noise_and_has_a_limit():
+    for features in (private_features.of_prior(prior()), FREQUENCIES):
 
         def rate(noise, features=features):
             sgd = dp.DPSGD(500, 1.0, features.steps, noise, 500)
