@@ -17,6 +17,12 @@ def fresh():
     return real, fake, labels, values(real, fake, labels)
 
 
+def test_a_line_of_the_register_is_the_function_of_its_name():
+    assert [metric.function.__name__ for metric in fidelity.FIDELITY.values()] == [
+        *fidelity.FIDELITY
+    ]
+
+
 def test_a_dropped_class_costs_recall_and_coverage_and_not_precision(fresh):
     real, fake, labels, base = fresh
     fake = np.where((labels == 0)[:, None], fake[np.flatnonzero(labels == 1)[0]], fake)
