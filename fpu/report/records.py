@@ -147,10 +147,8 @@ def known(*metrics: dict) -> bool:
 
 def attacks(run: dict) -> list[tuple[str, dict]]:
     """(name, AUC) of every membership attack with an AUC, the strongest first."""
-    aucs = [
-        (name, metric(run, "privacy", "attacks", name, "auc"))
-        for name in run["privacy"].get("attacks") or {}
-    ]
+    tried = run["privacy"].get("attacks") or {}
+    aucs = [(name, metric(attack, "auc")) for name, attack in tried.items()]
     return sorted((a for a in aucs if known(a[1])), key=lambda a: -a[1]["value"])
 
 
