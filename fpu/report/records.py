@@ -106,9 +106,7 @@ def eps(run: dict) -> float:
 
 def metric(run: dict, *path: str) -> dict:
     """The metric at `path`, as in metric(run, "utility", "synthetic", "accuracy")."""
-    node = run
-    for key in path:
-        node = node.get(key) if isinstance(node, dict) else None
+    node = schema.at(run, *path)
     if isinstance(node, dict) and "value" in node:
         return node
     return intervals.missing("not in this record")

@@ -30,12 +30,10 @@ def samples_png(
 ) -> None:
     """Write a PNG with a row per class: four real images, if given, beside ten synthetic ones.
 
-    Below them, if given, a row of the public prior's images.
-
     Args:
       path: of the file; written whole or not at all.
       synthetic_images, real_images: uint8 [N, H, W, C], C in {1, 3}, with labels int [N]; drawn without smoothing.
-      prior_images: uint8 [m, H, W, C], of which some from first to last are shown.
+      prior_images: uint8 [m, H, W, C] of the public prior; some, from first to last, are a row below the others.
 
     The first images of each class are shown, not chosen ones; of many classes the first 100. Without real
     images the sheet may be shared as the synthetic images may. With few classes a class takes several lines of tiles.
