@@ -39,12 +39,11 @@ _HEAD = ("license", "pretty_name", "tags", "task_categories", "configs")
 
 def template() -> str:
     """An empty card."""
-    lines = [f"{name}: ''  # {told}" for name, told in FIELDS.items()]
+    fields = "".join(f"{name}: ''  # {told}\n" for name, told in FIELDS.items())
     return (
         "# What you say of a release. All of it is handed out as it stands, and no guarantee covers it:\n"
         "# name no patient and no result of looking at single images. Leave '' where you say nothing.\n"
-        + "\n".join(lines)
-        + "\n"
+        f"{fields}"
     )
 
 
@@ -81,17 +80,13 @@ def readme(title: str, tags: Sequence[str], body: str) -> str:
 
     The head says which files are the images: without it samples.png would be one of them.
     """
+    images = [{"split": "train", "path": "images/train/**"}]
     head = {
         "license": "unknown",
         "pretty_name": title,
         "tags": list(tags),
         "task_categories": ["image-classification"],
-        "configs": [
-            {
-                "config_name": "default",
-                "data_files": [{"split": "train", "path": "images/train/**"}],
-            }
-        ],
+        "configs": [{"config_name": "default", "data_files": images}],
     }
     return f"---\n{dumped(head)}---\n\n{body.rstrip()}\n{_SECTION}{_NOTHING}"
 
@@ -114,15 +109,11 @@ _Dumper.add_representer(str, _text)
 
 
 def merge(folder: Path, said: dict[str, str]) -> None:
-    """Put a card into the README.md and, where there is one, the privacy.yaml of a release."""
+    """Put what `read` returned into the README.md and, where there is one, the privacy.yaml of a release."""
     head, body = split(folder)
     head["license"] = said.get("licence", "unknown").lower()
-    lines = [
-        f"* **{name.replace('_', ' ').capitalize()}**: {said[name]}"
-        for name in FIELDS
-        if name in said
-    ]
-    section = "\n".join(lines) + "\n" if lines else _NOTHING
+    lines = [f"* **{name.replace('_', ' ').capitalize()}**: {said[name]}\n" for name in said]
+    section = "".join(lines) or _NOTHING
     texts = {README: f"---\n{dumped(head)}---\n{body.partition(_SECTION)[0]}{_SECTION}{section}"}
     if (folder / REGISTRY).exists():
         texts[REGISTRY] = dumped(_registered(folder, said))

@@ -43,7 +43,7 @@ class Generator(NamedTuple):
         """float32 [n, H, W, C] in [0, 1] for labels [n]."""
         if self.model in OF_PRIOR:
             return BASELINES[self.model](self.spec, self.prior).sample(self.params, key, labels)
-        draw = functools.partial(_sampler(self.model, _frozen(self.config), self.spec), self.params)
+        draw = functools.partial(_sampler_of(self), self.params)
         if not self.spec.code:
             return draw(key, labels)
         return conditioning.sample(self.params, self.spec.n_classes, draw, key, labels)
@@ -60,13 +60,11 @@ def named(given: str | None, name: str, spec: models.Spec) -> priors.Prior:
     """
     if name in priors.PRIORS:
         return priors.load(name, spec)
-    kind = name.partition(":")[0]
-    if given is None or (given != name if kind != "images" else not given.startswith("images:")):
-        way = (
-            "images:WHAT with the same images"
-            if kind == "images"
-            else f"{name}, if you trust that code"
-        )
+    if name.partition(":")[0] == "images":
+        fits, way = str(given).startswith("images:"), "images:WHAT with the same images"
+    else:
+        fits, way = given == name, f"{name}, if you trust that code"
+    if given is None or not fits:
         raise InputError(f"this release draws images of the prior {name}: add --prior={way}")
     return priors.load(given, spec)
 
@@ -77,8 +75,7 @@ BUILT_IN: Find = functools.partial(named, None)
 def save(folder: Path, generator: Generator) -> None:
     """Write both files."""
     flat = traverse_util.flatten_dict(generator.params, sep="/")
-    arrays = {name: np.asarray(leaf) for name, leaf in flat.items()}
-    safe.write_npz(folder / NUMBERS, arrays)
+    safe.write_npz(folder / NUMBERS, {name: np.asarray(leaf) for name, leaf in flat.items()})
     facts = {
         "model": generator.model,
         "config": generator.config,
@@ -123,8 +120,8 @@ def load(folder: Path, find: Find = BUILT_IN) -> Generator:
         else:
             conditioning.check(generator.params, generator.spec)
             codes = [generator.params[conditioning.CODES][:2]] if generator.spec.code else []
-            draw = _sampler(generator.model, _frozen(generator.config), generator.spec)
-            images = jax.eval_shape(draw, generator.params, jax.random.key(0), ends, *codes)
+            parts = generator.params, jax.random.key(0), ends, *codes
+            images = jax.eval_shape(_sampler_of(generator), *parts)
         if images.shape != (2, *facts.spec.shape):
             raise ValueError(f"it draws {images.shape[1:]}")
     return generator
@@ -169,26 +166,25 @@ def _facts(path: Path, find: Find) -> Generator:
         if model in OF_PRIOR and config is not None:
             raise ValueError("no such prior")
         if model not in OF_PRIOR:
-            _sampler(model, _frozen(config), spec)
+            _sampler_of(made)
             return made
         name, version = facts["prior"]["name"], facts["prior"]["version"]
         if not (type(name) is type(version) is str):
             raise ValueError("no such prior")
     prior = find(name, spec)
     if prior.version != version:
+        way = "use the fpu that README.md names"
+        if ":" in name:
+            way = "name the images or code it was made with"
         raise InputError(
-            f"{path}: draws images of the prior {name}, version {version}, and here is version {prior.version}: "
-            + (
-                "name the images or code it was made with"
-                if ":" in name
-                else "use the fpu that README.md names"
-            )
+            f"{path}: draws images of the prior {name}, version {version}, and here is version {prior.version}: {way}"
         )
     return made._replace(prior=prior)
 
 
-def _frozen(config: dict | None):
-    return None if config is None else tuple(sorted(config.items()))
+def _sampler_of(made: Generator):
+    config = None if made.config is None else tuple(sorted(made.config.items()))
+    return _sampler(made.model, config, made.spec)
 
 
 @functools.lru_cache(maxsize=8)

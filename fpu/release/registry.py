@@ -16,7 +16,8 @@ USE = (
     "diagnosis; no expert has judged them. They may miss rare kinds of images and repeat the biases of the real ones."
 )
 _NO_DATE = "1900-01-01"  # what the registry's own template has
-_HOLDERS = ("basic", "administrative")  # parts that a card fills in
+# Parts that a card fills in, and the fields that it may add.
+_HOLDERS = {"basic": ("data_product_sector",), "administrative": ()}
 
 
 def draft(guarantee: dict, title: str, description: str) -> dict[str, Any]:
@@ -51,22 +52,17 @@ def agrees(record: Any, guarantee: dict) -> bool:
     if not _same_keys(record, like) or not _same_keys(record["deployment"], like["deployment"]):
         return False
     own, other = record["deployment"], like["deployment"]
-    if any(own[part] != other[part] for part in other if part not in _HOLDERS):
-        return False
-    allowed = {"basic": {*other["basic"], "data_product_sector"}}
-    for part in _HOLDERS:
+    for part, more in _HOLDERS.items():
         if not isinstance(own[part], dict):
             return False
-        if not set(other[part]) <= set(own[part]) <= allowed.get(part, set(other[part])):
+        if not set(other[part]) <= set(own[part]) <= {*other[part], *more}:
             return False
-        for value in own[part].values():
-            texts = value if isinstance(value, list) else [value]
-            if not all(isinstance(text, str) for text in texts):
-                return False
-    return isinstance(record["url_slug"], str) and (record["status"], record["tier"]) == (
-        "Draft",
-        3,
-    )
+        values = [v if isinstance(v, list) else [v] for v in own[part].values()]
+        if not all(isinstance(text, str) for texts in values for text in texts):
+            return False
+    stated = {part: own[part] for part in _HOLDERS}
+    said = {"url_slug": record["url_slug"], "deployment": other | stated}
+    return isinstance(record["url_slug"], str) and record == like | said
 
 
 def _same_keys(record: Any, like: dict) -> bool:
@@ -75,13 +71,10 @@ def _same_keys(record: Any, like: dict) -> bool:
 
 def _guaranteed(guarantee: dict) -> dict[str, Any]:
     """What follows from the guarantee alone."""
-    unit = guarantee["unit"]
-    prior = guarantee.get("prior")
-    public = [*guarantee["public"]]
-    if prior:
-        public.append(
-            f"What the public prior {prior['name']}, version {prior['version']}, knows: {prior['knows']}."
-        )
+    unit, public = guarantee["unit"], [*guarantee["public"]]
+    if prior := guarantee.get("prior"):
+        told = "What the public prior {name}, version {version}, knows: {knows}."
+        public.append(told.format(**prior))
     return {
         "dp_variant": {
             "variant_name": "Approximate DP",
@@ -124,10 +117,8 @@ def _guaranteed(guarantee: dict) -> dict[str, Any]:
 
 
 def _mechanism(facts: dict) -> str:
-    rest = ", ".join(
-        f"{key.replace('_', ' ')} {value}" for key, value in facts.items() if key != "mechanism"
-    )
-    return f"{facts['mechanism']}: {rest}"
+    rest = (f"{key.replace('_', ' ')} {facts[key]}" for key in facts if key != "mechanism")
+    return f"{facts['mechanism']}: {', '.join(rest)}"
 
 
 def _listed(head: str, lines: list[str]) -> str:

@@ -45,12 +45,11 @@ def about(prior: Prior) -> dict:
 
 
 def _mechanism(stage: DPSGD | Release) -> dict:
-    facts = {"noise_multiplier": stage.noise_multiplier}
+    noise = {"noise_multiplier": stage.noise_multiplier}
     if not isinstance(stage, DPSGD):
-        return {
-            "mechanism": "Gaussian noise on one or several adaptive sums, together one release"
-        } | facts
-    return facts | {
+        name = "Gaussian noise on one or several adaptive sums, together one release"
+        return {"mechanism": name} | noise
+    return noise | {
         "mechanism": "DP-SGD",
         "sampling": "Poisson",
         "sampling_rate": stage.sampling_rate,
@@ -104,10 +103,9 @@ def filed(guarantee: dict, count: int, dataset: Dataset, model: str | None) -> s
     """privacy.yaml; None where nothing is guaranteed, so that there is nothing to file."""
     if not guarantee["private"]:
         return None
-    about = (
-        f"{count:,} {_kind(dataset)} images and the generator that drew them, {_made_by(model)}."
-    )
-    return card.dumped(registry.draft(guarantee, _title(dataset, model), about))
+    what = f"{count:,} {_kind(dataset)} images and the generator that drew them"
+    draft = registry.draft(guarantee, _title(dataset, model), f"{what}, {_made_by(model)}.")
+    return card.dumped(draft)
 
 
 def datasheet(
@@ -126,23 +124,18 @@ def datasheet(
       with_prior: whether that generator needs the public prior to draw.
     """
     counts = np.bincount(labels, minlength=dataset.n_classes)
-    guard = "PRIVACY.md" if guarantee["private"] else "PRIVACY.md: NOT private"
-    title = _title(dataset, model)
-    missing = "" if counts.all() else _MISSING
+    title, names = _title(dataset, model), dataset.class_names
+    rows = [f"| {k} | {name} | {counts[k]:,} |" for k, name in enumerate(names)]
     sheet = _DATASHEET.format(
         title=title,
         count=len(labels),
         side=_kind(dataset),
         made=_made_by(model),
-        guard=guard,
-        rows="\n".join(
-            f"| {k} | {name} | {counts[k]:,} |" for k, name in enumerate(dataset.class_names)
-        ),
-        missing=missing,
+        guard="PRIVACY.md" if guarantee["private"] else "PRIVACY.md: NOT private",
+        rows="\n".join(rows),
+        missing="" if counts.all() else _MISSING,
         prior=_knows(guarantee),
-        more=_more(guarantee, with_prior)
-        if model
-        else "No generator is in this folder: the images are copies, or noise.",
+        more=_more(guarantee, with_prior) if model else _NONE,
         purpose=_SYNTHETIC if model else _BASELINE,
     )
     tags = ("synthetic",) * bool(model) + (card.PRIVATE,) * guarantee["private"]
@@ -180,10 +173,8 @@ def _more(guarantee: dict, with_prior: bool) -> str:
     if not (prior and with_prior):
         return _MORE
     own = f" --prior={prior['name']}" if ":" in prior["name"] else ""
-    version = f"version {prior['version']} of the prior `{prior['name']}`"
-    return _MORE.replace(" --n=", f"{own} --n=").replace(
-        "real data:", f"real data, with {version}:"
-    )
+    data = f"real data, with version {prior['version']} of the prior `{prior['name']}`:"
+    return _MORE.replace(" --n=", f"{own} --n=").replace("real data:", data)
 
 
 _DATASHEET = """\
@@ -226,6 +217,7 @@ The licence of the real images may bind what is derived from them: ask whoever h
 _MORE = """\
 More images, on any machine, without the real data:
 `fpu generate --release=THIS_FOLDER --n=1000 --out=more.npz`"""
+_NONE = "No generator is in this folder: the images are copies, or noise."
 _MISSING = """
 Programs that read folders number the classes that have images; the number a folder's name begins with is the label."""
 _SYNTHETIC = textwrap.fill(

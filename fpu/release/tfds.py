@@ -40,11 +40,8 @@ class Synthetic(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def _generate_examples(self) -> Iterator[tuple[int, dict]]:
         for i, (image, label) in enumerate(zip(self._images, self._labels, strict=True)):
             # As PIL images: arrays would be encoded by TensorFlow.
-            grey = image.shape[-1] == 1
-            yield (
-                i,
-                {"image": Image.fromarray(image[..., 0] if grey else image), "label": int(label)},
-            )
+            picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+            yield i, {"image": picture, "label": int(label)}
 
 
 def prepare(data_dir: str | Path, images: np.ndarray, labels: np.ndarray, n_classes: int) -> Any:

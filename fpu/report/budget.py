@@ -17,32 +17,31 @@ def notes(runs: Sequence[dict]) -> list[str]:
     Sets of members on which the same is spent share a line. Runs on different sets are composed as if the sets
     overlapped, unless the members are known (records.read finds them in a run's own folder).
     """
-    plans = [(run, _plan(run)) for run in runs]
-    planned = [(run, its) for run, its in plans if its is not None]
+    planned = [(run, its) for run in runs if (its := _plan(run)) is not None]
     named = [ledger.Run(its, r["data"].get("sha256_members") or "unknown") for r, its in planned]
     sets = by(named, lambda run: run.pool)
     alike: dict[str, list[str]] = {}
     for sha, on_them in sets.items():
-        sentence, count = _spent(on_them)
-        if count > 1:
+        if sentence := _spent(on_them):
             alike.setdefault(sentence, []).append(sha[:8])
     lines = [f"On members {', '.join(names)}: {sentence}" for sentence, names in alike.items()]
     if len(sets) > 1:
         together = [ledger.Run(its, "", _members(run)) for run, its in planned]
         exact = all(run.members is not None for run in together)
         image = "the image that is in most of" if exact else "an image that may be in all of"
-        sentence, count = _spent(together)
-        if count > 1:
+        if sentence := _spent(together):
             lines.append(f"On {image} the {len(sets)} sets of members: {sentence}")
-    if len(plans) > len(planned):
-        lines.append(f"{plural(len(plans) - len(planned), 'run')} left out: no plan in the record.")
+    if left_out := len(runs) - len(planned):
+        lines.append(f"{plural(left_out, 'run')} left out: no plan in the record.")
     return [*lines, NOT_SHOWN] if lines else []
 
 
-def _spent(runs: Sequence[ledger.Run]) -> tuple[str, int]:
-    """(sentence, number of runs with a guarantee), at the smallest delta of these runs."""
+def _spent(runs: Sequence[ledger.Run]) -> str | None:
+    """A sentence, at the smallest delta of these runs; None where fewer than two have a guarantee."""
     delta = min((run.plan.delta for run in runs if run.plan.private), default=0.5)
     exposure = ledger.worst(runs, delta)
+    if exposure.composed < 2:
+        return None
     eps = math.ceil(100 * exposure.eps) / 100  # never rounded down
     sentence = (
         f"{plural(exposure.composed, 'run')} with a guarantee together spend ε = {eps:,.2f} at δ = "
@@ -51,7 +50,7 @@ def _spent(runs: Sequence[ledger.Run]) -> tuple[str, int]:
     if exposure.unbounded:
         others = plural(exposure.unbounded, "run")
         sentence += f" Beside them {others} without a guarantee: nothing bounds what those reveal."
-    return sentence, exposure.composed
+    return sentence
 
 
 def _plan(run: dict) -> plan.Plan | None:

@@ -87,11 +87,8 @@ def axis(run: dict, which: str) -> dict:
 def difference(ours: Sequence[dict], theirs: Sequence[dict], read: Callable) -> dict | None:
     """Mean of `read` of ours less theirs over pairs, with a 95 % t interval from two pairs on; None without a pair."""
     others = {subset(run): read(run) for run in theirs}
-    gains = []
-    for run in ours:
-        a, b = read(run), others.get(subset(run), {"value": None})
-        if records.known(a, b):
-            gains.append(records.point(a["value"] - b["value"]))
+    pairs = [(read(run), others[subset(run)]) for run in ours if subset(run) in others]
+    gains = (records.point(a["value"] - b["value"]) for a, b in pairs if records.known(a, b))
     return records.over_runs(gains)
 
 
@@ -120,8 +117,7 @@ def pareto(runs: Sequence[dict]) -> list[Table]:
     """A table for each setting in which two models or more were tried: how surely each is in the Pareto set."""
     tables = []
     for where, models in settings(runs).items():
-        points = {model: _points(some) for model, some in models.items()}
-        points = {model: arrays for model, arrays in points.items() if arrays is not None}
+        points = {model: both for model, some in models.items() if (both := _points(some))}
         if len(points) < 2:
             continue
         shares = membership(list(points.values()))

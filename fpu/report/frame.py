@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 from fpu.baselines import BASELINES
 from fpu.dp.rounding import rounded_up
 from fpu.models import MODELS
-from fpu.report import budget, records
+from fpu.report import budget, records, schema
 from fpu.report.metrics import COLUMNS, FIDELITY, UTILITY, find
 from fpu.report.settings import by
 from fpu.report.words import decimals, grid, interval, model_name, number, plural, shape_name, value
@@ -82,7 +82,7 @@ def _order(run: dict) -> tuple:
 
 
 def _seconds(run: dict) -> float | None:
-    return (run["cost"].get("seconds") or {}).get("total")
+    return schema.at(run, "cost", "seconds", "total")
 
 
 def markdown(runs: Sequence[dict]) -> str:

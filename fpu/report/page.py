@@ -27,8 +27,6 @@ _PROVED = {
     "accountant": "accountant",
     "noise_seed_disclosed": "noise seed disclosed",
 }
-
-_NOT_ONE = "none of the faults tried"
 _NEXT = (
     "Choose a model and ε where its interval lies above those of others, then look at that run's own page. These"
     " numbers were measured on real images without noise: a choice made by them is not covered by ε, and this page"
@@ -47,16 +45,9 @@ def _templates() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {
-        "inline": _inline,
-        "count": _count,
-        "spaced": _spaced,
-        "caught": lambda faults: ", ".join(filter(faults.get, faults)) or _NOT_ONE,
-    }
+    environment.filters |= {"inline": _inline, "count": _count}
     environment.globals |= {"key": svg.key, "known": records.known, "audited": rows.audit}
-    environment.globals |= {
-        f.__name__: f for f in (words.number, words.value, words.interval, words.another)
-    }
+    environment.globals |= {"words": words}
     return environment
 
 
@@ -66,10 +57,6 @@ def _inline(png: bytes) -> str:
 
 def _count(count: int | None, after: str = "") -> str | None:
     return None if count is None else f"{count:,}{after}"
-
-
-def _spaced(text: object) -> str:
-    return str(text).replace("_", " ")
 
 
 def page(record: dict, samples_png_bytes: bytes | None) -> str:
@@ -140,7 +127,7 @@ def _fact(fact: object) -> str | None:
         return {None: None, True: "yes", False: "no"}[fact]
     if isinstance(fact, int | float):
         return words.number(fact, 4)
-    return "∞" if fact == "inf" else _spaced(fact)
+    return "∞" if fact == "inf" else str(fact).replace("_", " ")
 
 
 def _cost(cost: dict) -> Iterator[tuple[str, object]]:

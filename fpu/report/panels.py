@@ -78,9 +78,8 @@ def triangles(runs: Sequence[dict]):
     near = sum(any(min(v) > 0.9 for v in means.values()) for means in panels.values())
     result = f"in {near} a model is" if near else "no model is"
     name, count = runs[0]["data"]["name"], plural(len(panels), "setting")
-    left_out = len(panels) - len(shown)
     result += " within 10 % of real images on all axes"
-    result += f" (the first {len(shown)} are drawn)" if left_out else ""
+    result += f" (the first {_MOST} are drawn)" if len(panels) > _MOST else ""
     plots.title(figure, f"{name}: in {count}, {result}")
     return figure
 
@@ -105,9 +104,7 @@ def _triangle(ax, where: compare.Setting, models: dict, runs: dict) -> None:
         x, y = zip(*points, points[0], strict=True)
         ax.plot(x, y, label=plots.label(name), **plots.style(runs[name]))
     ax.set_title(where.words().partition(", ")[2], fontsize=8)
-    ax.set_aspect("equal")
-    ax.set_xlim(-1.2, 1.2)
-    ax.set_ylim(-0.75, 1.25)
+    ax.set(aspect="equal", xlim=(-1.2, 1.2), ylim=(-0.75, 1.25))
 
 
 def rocs(runs: Sequence[dict]):
@@ -168,10 +165,7 @@ def _roc(ax, privacy: dict, lines: Sequence[tuple[str, dict, dict]], width: floa
     for name, curve, style in lines:
         rates = [np.maximum(curve[side], _LEAST) for side in ("fpr", "tpr")]
         ax.plot(*rates, label=plots.label(name), **style | {"marker": "", "lw": width})
-    ax.set_xscale("log")
-    ax.set_yscale("log")
-    ax.set_xlim(_LEAST, 1)
-    ax.set_ylim(_LEAST, 1)
+    ax.set(xscale="log", yscale="log", xlim=(_LEAST, 1), ylim=(_LEAST, 1))
     plots.plain(ax)
 
 

@@ -106,9 +106,7 @@ def eps(run: dict) -> float:
 
 def metric(run: dict, *path: str) -> dict:
     """The metric at `path`, as in metric(run, "utility", "synthetic", "accuracy")."""
-    node = run
-    for key in path:
-        node = node.get(key) if isinstance(node, dict) else None
+    node = schema.at(run, *path)
     if isinstance(node, dict) and "value" in node:
         return node
     return intervals.missing("not in this record")
@@ -147,10 +145,8 @@ def known(*metrics: dict) -> bool:
 
 def attacks(run: dict) -> list[tuple[str, dict]]:
     """(name, AUC) of every membership attack with an AUC, the strongest first."""
-    aucs = [
-        (name, metric(run, "privacy", "attacks", name, "auc"))
-        for name in run["privacy"].get("attacks") or {}
-    ]
+    tried = run["privacy"].get("attacks") or {}
+    aucs = [(name, metric(attack, "auc")) for name, attack in tried.items()]
     return sorted((a for a in aucs if known(a[1])), key=lambda a: -a[1]["value"])
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from fpu.privacy import bounds
-from fpu.report import records, svg
+from fpu.report import records, schema, svg
 from fpu.report.metrics import ATTACKS, CLASSIFIERS, METRICS, UTILITY, Metric, attack_words, find
 
 _ARROWS = {"higher": "↑ higher is better", "lower": "↓ lower is better", "": ""}
@@ -78,7 +78,7 @@ def recall(record: dict) -> Rows | None:
     names = record["data"].get("class_names") or []
     share = Metric(UTILITY, "recall", "Recall", scale=100, ends=(0, 1))
     lines = []
-    for key in _values((record["utility"].get("synthetic") or {}).get("recall")):
+    for key in _values(schema.at(record, "utility", "synthetic", "recall")):
         name = names[int(key)] if key.isdecimal() and int(key) < len(names) else key
         ours, floor = records.pair(record, "utility", "members", "recall", key)
         lines.append(Line(name, [(ours, 100), (floor, 100)], _bar(share, ours, floor, 1)))
@@ -110,9 +110,8 @@ def attacks(record: dict) -> Rows | None:
 def _attack_metrics(tried: dict) -> list[Metric]:
     """Those of the register, then others. TPR at 0.1 % takes 1,000 non-members: only where some attack has it."""
     register = [m.key for m in METRICS if m.section == ATTACKS and m.compute is None]
-    keys = dict.fromkeys(
-        (*register, *(key for attack in tried.values() for key in _values(attack)))
-    )
+    held = [key for attack in tried.values() for key in _values(attack)]
+    keys = dict.fromkeys((*register, *held))
     if not any(records.known(records.metric(attack, "tpr_at_01_fpr")) for attack in tried.values()):
         keys.pop("tpr_at_01_fpr")
     return [find(ATTACKS, key) for key in keys]
@@ -133,11 +132,7 @@ def _points(numbers: dict[str, float], shown: Iterable[Metric]) -> list[tuple[di
 
 def listed(record: dict, section: tuple[str, ...]) -> Rows | None:
     """A line for each metric of a section without rows; None without one."""
-    *path, last = section
-    parent = record
-    for key in path:
-        parent = parent.get(key) or {}
-    metrics = [find(section, key) for key in _values(parent.get(last))]
+    metrics = [find(section, key) for key in _values(schema.at(record, *section))]
     lines = [Line(m.label, [(m.read(record, None), m.scale)], note=m.meaning) for m in metrics]
     return Rows((), lines) if lines else None
 

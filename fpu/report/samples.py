@@ -30,12 +30,10 @@ def samples_png(
 ) -> None:
     """Write a PNG with a row per class: four real images, if given, beside ten synthetic ones.
 
-    Below them, if given, a row of the public prior's images.
-
     Args:
       path: of the file; written whole or not at all.
       synthetic_images, real_images: uint8 [N, H, W, C], C in {1, 3}, with labels int [N]; drawn without smoothing.
-      prior_images: uint8 [m, H, W, C], of which some from first to last are shown.
+      prior_images: uint8 [m, H, W, C] of the public prior; some, from first to last, are a row below the others.
 
     The first images of each class are shown, not chosen ones; of many classes the first 100. Without real
     images the sheet may be shared as the synthetic images may. With few classes a class takes several lines of tiles.
@@ -63,33 +61,27 @@ def samples_png(
         (label - 16, _HEAD + k * row + lines * pitch_y // 2, name, "right")
         for k, name in enumerate(names)
     ]
+
+    def put(images: np.ndarray, top: int, left: int, across: int, count: int) -> None:
+        """Tiles of the first `count` images, so many in a line, each pixel as a block; grey where there is none."""
+        for i in range(count):
+            y, x = top + i // across * pitch_y, left + i % across * pitch_x
+            tile = images[i].repeat(scale, 0).repeat(scale, 1) if i < len(images) else EMPTY
+            canvas[y : y + size[0], x : x + size[1]] = tile
+
     x = label
     for title, colour, images, labels, count in blocks:
         end = x + count * pitch_x - _GAP
         canvas[_HEAD - 14 : _HEAD - 11, x:end] = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
         texts.append((x, _HEAD - 30, title, "left"))
         for k in range(n_classes):
-            of_class = np.asarray(images)[np.flatnonzero(np.asarray(labels) == k)[: lines * count]]
-            top = _HEAD + k * row
-            for i in range(lines * count):
-                image = of_class[i] if i < len(of_class) else None
-                _put(canvas, image, top + i // count * pitch_y, x + i % count * pitch_x, size)
+            put(images[labels == k], _HEAD + k * row, x, count, lines * count)
         x = end + _GAP + _DIVIDE
     if prior_images is not None:
         texts.append((label, bottom + _HEAD - 30, "The public prior, not the data", "left"))
         shown = np.linspace(0, len(prior_images) - 1, columns).astype(int)
-        for i, image in enumerate(prior_images[shown]):
-            _put(canvas, image, bottom + _HEAD, label + i * pitch_x, size)
+        put(prior_images[shown], bottom + _HEAD, label, columns, columns)
     _write_png(Path(path), canvas, texts)
-
-
-def _put(canvas: np.ndarray, image: np.ndarray | None, top: int, left: int, size) -> None:
-    """Draw an image of this height and width, each pixel as a block; the grey of a gap where there is none."""
-    tile = EMPTY
-    if image is not None:
-        down, across = size[0] // image.shape[0], size[1] // image.shape[1]
-        tile = image.repeat(down, axis=0).repeat(across, axis=1)
-    canvas[top : top + size[0], left : left + size[1]] = tile
 
 
 def _write_png(path: Path, canvas: np.ndarray, texts: list[tuple]) -> None:

@@ -1,10 +1,18 @@
 """What a record that was read must hold, before tables, figures and pages are made from it."""
 
 import base64
+from typing import Any
 
 from fpu.record import SCHEMA
 
 _PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def at(node: Any, *path: str) -> Any:
+    """What stands at a path of keys in nested dicts; None where nothing does."""
+    for key in path:
+        node = node.get(key) if isinstance(node, dict) else None
+    return node
 
 
 def problem(record: object) -> str | None:
@@ -23,9 +31,7 @@ def problem(record: object) -> str | None:
                 return f"damaged record, '{section}' lacks '{key}'"
     for fits, paths in _KINDS:
         for path in paths.split():
-            value = record
-            for key in path.split("."):
-                value = value.get(key) if isinstance(value, dict) else None
+            value = at(record, *path.split("."))
             if value is not None and not fits(value):
                 return f"damaged record, {path} is not what it should be"
     bad = _bad_metric(record)

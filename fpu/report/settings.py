@@ -55,16 +55,16 @@ def _name_contents(runs: Sequence[dict]) -> None:
     for data in (run["data"] for run in runs):
         if sha := data.get("sha256_data"):
             sources.setdefault((data["name"], data.get("source")), sha)
-    contents: dict[str, dict[str, list[dict]]] = {}
-    for run in runs:
+
+    def content(run: dict) -> str:
         data = run["data"]
         place = data["name"], data.get("source")
-        own = data.get("sha256_data") or sources.get(place) or str(place[1])
-        contents.setdefault(data["name"], {}).setdefault(own, []).append(run)
-    for name, by_content in contents.items():
-        for content, alike in by_content.items():
-            path = Path(name)
-            own = f"{path.stem} ({content[:8]}){path.suffix}" if len(by_content) > 1 else name
+        return data.get("sha256_data") or sources.get(place) or str(place[1])
+
+    for name, some in by(runs, lambda run: run["data"]["name"]).items():
+        contents, path = by(some, content), Path(name)
+        for sha, alike in contents.items():
+            own = f"{path.stem} ({sha[:8]}){path.suffix}" if len(contents) > 1 else name
             for run in alike:
                 field = run["config"].get("evaluation") == "field"
                 run["data"]["name"] = own.removesuffix(FIELD) + FIELD if field else own
@@ -83,12 +83,9 @@ def _differing(runs: Sequence[dict]) -> set[str]:
 
 def _flat(run: dict) -> Iterator[tuple[str, Any]]:
     """(name, value) of what may not differ within a setting, as --set names it."""
+    no_noise = run["privacy"]["eps"] == "inf"  # so delta says nothing
     for key, value in run["config"].items():
-        if (
-            key in _FREE.split()
-            or value is None
-            or (key == "delta" and run["privacy"]["eps"] == "inf")
-        ):
+        if value is None or key in _FREE.split() or (key == "delta" and no_noise):
             continue
         if isinstance(value, dict):
             yield from ((f"{_SHORT.get(key, key)}.{name}", inner) for name, inner in value.items())

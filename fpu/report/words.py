@@ -18,14 +18,13 @@ def number(x: float | int | str | None, digits: int = 3) -> str:
         return "∞" if x > 0 else "-∞"
     if x == 0 or math.isnan(x):
         return "0" if x == 0 else "not a number"
-    if not 1e-3 <= abs(x) < 1e15:
-        mantissa, exponent = f"{x:.{digits - 1}e}".split("e")
-        return (
-            f"{mantissa.rstrip('0').rstrip('.') if '.' in mantissa else mantissa}e{int(exponent)}"
-        )
-    decimals = max(0, digits - 1 - math.floor(math.log10(abs(x))))
-    text = f"{x:,.{decimals}f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    if 1e-3 <= abs(x) < 1e15:
+        places = max(0, digits - 1 - math.floor(math.log10(abs(x))))
+        text, exponent = f"{x:,.{places}f}", ""
+    else:
+        text, power = f"{x:.{digits - 1}e}".split("e")
+        exponent = f"e{int(power)}"
+    return (text.rstrip("0").rstrip(".") if "." in text else text) + exponent
 
 
 def spent(x: float | int | str, digits: int = 3) -> str:
@@ -66,9 +65,8 @@ def another(m: dict, scale: float = 1.0) -> str:
 def spoken(m: dict, scale: float = 1.0) -> str:
     """'82.0 % [78.2, 85.8]' for a sentence: value and interval, with spaces that do not break."""
     sign = " %" if scale == 100 else ""
-    return f"{value(m, scale)}{sign} {interval(m, scale)}".rstrip().replace(
-        " ", "\N{NO-BREAK SPACE}"
-    )
+    text = f"{value(m, scale)}{sign} {interval(m, scale)}".rstrip()
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:

@@ -1,16 +1,10 @@
-"""fpu/release/formats.py: a release opens in other programs, and holds no image that is not its own."""
-
-import csv
-import shutil
+"""fpu/release/formats.py: a release opens in other programs. What does not belong into one: pack_test.py."""
 
 import numpy as np
 import pandas
 import pytest
 import tiny_release
 from PIL import Image
-from refusal import refused
-
-from fpu.release import scan
 
 CLASSES = ("0-nothing", "1-a_b", "2-x_y")
 
@@ -58,45 +52,3 @@ def test_hugging_face_reads_it(release, tmp_path, monkeypatch):
 def test_torchvision_reads_it(release):
     read = pytest.importorskip("torchvision").datasets.ImageFolder(str(release / "images/train"))
     assert (tuple(read.classes), len(read)) == (CLASSES, 12)
-
-
-def rows(folder, change):
-    path = folder / "labels.csv"
-    with path.open(newline="") as file:
-        table = list(csv.reader(file))
-    change(table)
-    with path.open("w", newline="") as file:
-        csv.writer(file).writerows(table)
-
-
-def image(folder):
-    return folder / "images/train/0-nothing/0000000.png"
-
-
-LEAKS = {
-    "a file beside the images": lambda f: (f / "images/train/0-nothing/me.txt").write_text("17"),
-    "a folder beside the classes": lambda f: (f / "images/test").mkdir(),
-    "another image": lambda f: Image.fromarray(np.zeros((8, 8), np.uint8)).save(image(f)),
-    "a missing image": lambda f: image(f).unlink(),
-    "a link": lambda f: image(f).unlink() or image(f).symlink_to(f / "samples.png"),
-    "a comment": lambda f: image(f).write_bytes(image(f).read_bytes() + b"member 17"),
-    "a column": lambda f: rows(f, lambda t: [row.append("17") for row in t]),
-    "a row": lambda f: rows(f, lambda t: t.append(t[-1])),
-    "a label": lambda f: rows(f, lambda t: t[1].__setitem__(1, "1")),
-    "a name": lambda f: rows(f, lambda t: t[1].__setitem__(2, "member 17")),
-    "a path": lambda f: rows(f, lambda t: t[1].__setitem__(0, "images/train/../../x.png")),
-    "a folder for the list": lambda f: (f / "labels.csv").unlink() or (f / "labels.csv").mkdir(),
-    "a file for the images": lambda f: (
-        shutil.rmtree(f / "images") or (f / "images").write_text("17")
-    ),
-}
-
-
-@pytest.mark.parametrize("leak", LEAKS)
-def test_whatever_does_not_belong_is_refused(release, tmp_path, leak):
-    folder = tmp_path / "release"
-    shutil.copytree(release, folder)
-    scan.scan(folder)
-    LEAKS[leak](folder)
-    with refused(str(folder)):
-        scan.scan(folder)

@@ -1,5 +1,6 @@
 """fpu/release/pack.py and scan.py: a release holds what may be handed out, and is refused for anything else."""
 
+import csv
 import dataclasses
 import json
 import math
@@ -12,11 +13,12 @@ import numpy as np
 import pytest
 import tiny
 import tiny_prior
+from PIL import Image
 from refusal import refused
 
 from fpu import InputError, data
 from fpu.dp.plan import DPSGD, Plan, Release
-from fpu.release import generators, pack, scan, texts
+from fpu.release import card, generators, pack, scan, texts
 from fpu.report import samples_png
 
 PLAN = Plan(1e-3, (Release(4.0), DPSGD(60, 0.5, 10, 9.0, 60)), "image")
@@ -231,11 +233,33 @@ def field(folder):
     (folder / "privacy.json").write_text(json.dumps(guarantee | {"auc_of_attack": 0.7}))
 
 
+def rows(folder, change):
+    path = folder / "labels.csv"
+    with path.open(newline="") as file:
+        table = list(csv.reader(file))
+    change(table)
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(table)
+
+
+def image(folder):
+    return folder / "images/train/0-nothing/0000000.png"
+
+
+def registered(change):
+    def put(folder):
+        record = card.record(folder)
+        change(record)
+        (folder / "privacy.yaml").write_text(card.dumped(record))
+
+    return put
+
+
 LEAKS = {
-    "a secret key": lambda folder: (folder / "secret.key").write_bytes(bytes(8)),
-    "a folder": lambda folder: (folder / "checkpoints").mkdir(),
-    "a link": lambda folder: (
-        (folder / "generator.npz").unlink() or (folder / "generator.npz").symlink_to("/etc/passwd")
+    "a secret key": lambda f: (f / "secret.key").write_bytes(bytes(8)),
+    "a folder": lambda f: (f / "checkpoints").mkdir(),
+    "a link": lambda f: (
+        (f / "generator.npz").unlink() or (f / "generator.npz").symlink_to("/etc/passwd")
     ),
     "member indices": array("synthetic.npz", members=np.arange(4)),
     "real images in test": array("synthetic.npz", test_images=IMAGES[:1, ..., 0]),
@@ -244,12 +268,40 @@ LEAKS = {
     "a comment in the picture": comment,
     "bytes after the picture": trailing,
     "a metric of private data": field,
+    "a file beside the images": lambda f: (f / "images/train/0-nothing/me.txt").write_text("17"),
+    "a folder beside the classes": lambda f: (f / "images/test").mkdir(),
+    "another image": lambda f: Image.fromarray(np.zeros((8, 8), np.uint8)).save(image(f)),
+    "a missing image": lambda f: image(f).unlink(),
+    "a link for an image": lambda f: image(f).unlink() or image(f).symlink_to(f / "samples.png"),
+    "a comment": lambda f: image(f).write_bytes(image(f).read_bytes() + b"member 17"),
+    "a column": lambda f: rows(f, lambda t: [row.append("17") for row in t]),
+    "a row": lambda f: rows(f, lambda t: t.append(t[-1])),
+    "a label": lambda f: rows(f, lambda t: t[1].__setitem__(slice(1, 3), ["1", "something"])),
+    "a name": lambda f: rows(f, lambda t: t[1].__setitem__(2, "member 17")),
+    "a path": lambda f: rows(f, lambda t: t[1].__setitem__(0, "images/train/../../x.png")),
+    "a folder for the list": lambda f: (f / "labels.csv").unlink() or (f / "labels.csv").mkdir(),
+    "a file for the images": lambda f: (
+        shutil.rmtree(f / "images") or (f / "images").write_text("17")
+    ),
+    "a smaller eps": registered(
+        lambda r: r["deployment"]["privacy_loss"]["privacy_parameters"].update(epsilon=0.1)
+    ),
+    "a measurement": registered(lambda r: r["deployment"]["basic"].update(accuracy="0.93")),
+    "members": registered(lambda r: r["deployment"]["administrative"].update(sources=[1, 2])),
+    "a section": registered(lambda r: r["deployment"].update(members={})),
+    "a status": registered(lambda r: r.update(status="Approved")),
+    "no record": lambda f: (f / "privacy.yaml").unlink(),
+    "a field of the head": lambda f: (f / "README.md").write_text(
+        (f / "README.md").read_text().replace("license:", "members: [17]\nlicense:")
+    ),
 }
 
 
 @pytest.fixture(scope="module")
 def release(tmp_path_factory):
-    return packed(tmp_path_factory.mktemp("runs"))
+    folder = packed(tmp_path_factory.mktemp("runs"))
+    scan.scan(folder)
+    return folder
 
 
 @pytest.mark.parametrize("leak", LEAKS)

@@ -1,9 +1,6 @@
 import base64
-import math
-import re
 from html.parser import HTMLParser
 
-import numpy as np
 import pytest
 from fake_records import m, null, record
 
@@ -100,119 +97,6 @@ def test_a_metric_without_a_value_shows_its_reason():
         assert reason in text
 
 
-def test_utility_is_judged_by_intervals():
-    def title(accuracy):
-        tile = verdict.utility(record(accuracy=accuracy))
-        return tile.mark, tile.title
-
-    assert title(0.93) == ("good", "As useful as the real members")
-    assert title(0.86) == ("fair", "8 points short of the real members")
-    assert title(0.60) == ("bad", "34 points short of the real members")
-
-
-def test_an_attack_is_judged_by_its_interval_and_by_the_guarantee():
-    assert verdict.attack(record(auc=0.53)).mark == "good"
-    assert verdict.attack(record(auc=0.55)).title == "An attack beats guessing"
-    assert verdict.attack(record(eps="inf", auc=0.99)).title == "An attack beats guessing"
-    broken = verdict.attack(record(eps=0.1, auc=0.9))
-    assert broken.title == "An attack does better than the guarantee allows"
-    for change, says in (
-        ({"eps": 0.1, "auc": 0.9}, "REFUTED: the attack loss .* AUC 0.900, .* eps = 0.1, allows"),
-        # Two standard errors above: not at the level of the alarm.
-        ({"eps": 0.1, "auc": 0.6}, None),
-        ({"eps": "inf", "auc": 0.99}, None),
-    ):
-        line = verdict.exceeded(record(**change))
-        assert re.match(says, line) if says else line is None
-    shifted = record(eps=0.1, auc=0.9)
-    shifted["data"]["notes"] = {"nonmembers": "val: 500 images"}
-    assert verdict.exceeded(shifted) is None
-
-
-def test_the_strongest_of_many_attacks_is_given_a_wider_interval():
-    many = record(auc=0.5)
-    attacks = many["privacy"]["attacks"]
-    attacks |= {f"attack {i}": {"auc": m(0.5, 0.036)} for i in range(6)}
-    attacks["loss"]["auc"] = m(0.54, 0.036)  # above guessing on its own: one in twenty is
-    tile = verdict.attack(many)
-    assert (tile.mark, tile.title) == ("good", "No attack beats guessing")
-    assert "may be chance" in tile.text
-    attacks["loss"]["auc"] = m(0.56, 0.036)
-    assert verdict.attack(many).title == "An attack beats guessing"
-
-
-def test_the_alarm_for_the_strongest_of_eight_guesses_is_false_one_time_in_twenty_at_most():
-    rng, alarms = np.random.default_rng(0), 0
-    for _ in range(1000):
-        aucs = rng.normal(0.5, 0.02, 8)
-        run = record()
-        attacks = {str(i): {"auc": m(auc, 1.96 * 0.02)} for i, auc in enumerate(aucs)}
-        run["privacy"]["attacks"] = attacks
-        alarms += verdict.attack(run).mark == "bad"
-    assert 0.01 < alarms / 1000 < 0.05
-
-
-@pytest.mark.parametrize(
-    ("eps", "delta", "mark", "word"),
-    [
-        (0.5, 2e-4, "good", "Strong"),
-        (0.5, 2.1e-4, "bad", "Weak"),  # of 500
-        (10.0, 2e-4, "fair", "Reasonable"),
-        (11.0, 2e-4, "bad", "Weak"),
-        (20.1, 1e-9, "bad", "Nominal"),
-        ("inf", 2e-4, "bad", "No"),
-    ],
-)
-def test_the_guarantee_is_graded(eps, delta, mark, word):
-    run = record(eps=eps)
-    run["privacy"]["delta"] = delta
-    tile = verdict.guarantee(run)
-    assert (tile.mark, tile.title.split()[0]) == (mark, word)
-    if eps == 0.5:
-        assert f"factor of {math.ceil(10 * math.exp(0.5)) / 10} " in tile.text  # never rounded down
-    if word == "Nominal":
-        assert "Share nothing" in verdict.release(run).title
-
-
-def test_what_may_leave_depends_on_the_guarantee():
-    assert verdict.release(record()).title == "Share only the folder release/"
-    disclosed = record()
-    disclosed["privacy"]["noise_seed_disclosed"] = True
-    for run in (record(eps="inf"), disclosed):
-        assert verdict.release(run).title == "Share nothing from this run"
-    assert "void" in verdict.guarantee(disclosed).title
-
-
-def test_copies_come_before_other_praise():
-    run = record()
-    run["fidelity"]["synthetic"]["coverage"] = m(0.95, 0.02)
-    assert verdict.fidelity(run).mark == "good"
-    run["fidelity"]["synthetic"]["near_copies"] = m(0.2, 0.03)
-    assert verdict.fidelity(run).title == "It repeats its training images"
-
-
-@pytest.mark.parametrize(
-    ("simple", "mark", "word"),
-    [
-        (m(0.90, 0.03), "bad", "is better"),
-        (m(0.83, 0.04), "fair", "as good"),
-        (m(0.80, 0.04), "fair", "hardly better"),
-        (m(0.60, 0.04), "good", "beats"),
-    ],
-)
-def test_a_model_is_compared_with_one_release_at_the_same_eps(simple, mark, word):
-    run = record()
-    assert verdict.worth(run) is None  # an older record: nothing to compare with
-    run["utility"]["one_shot"] = {"accuracy": simple}
-    finding = verdict.worth(run)
-    assert ("--model=gaussian" in finding.text) == ("test images, without noise" in finding.text)
-    assert finding.mark == mark
-    assert word in finding.title
-    assert ("--model=gaussian" in finding.text) == (simple["value"] > 0.82)
-    run["utility"]["warmup"] = {"accuracy": m(0.71, 0.04)}
-    assert "71.0" in verdict.worth(run).text
-
-
 def with_prior(plain, one_shot=0.8, model="ddpm", share=1, members=0, **config):
     """A record whose prior is glyphs, and draws of `gaussian` beside."""
     more = {"prior": "glyphs", "prior_version": "3", "warmup_share": share, "components": 1}
@@ -278,21 +162,6 @@ def test_the_page_and_the_screen_tell_what_taught_what():
     ]
     assert "<img" in report.page(run, PNG)
     assert "prior" not in outline(report.page(record(), PNG)).text
-
-
-def test_a_private_classifier_that_is_clearly_better_is_named():
-    run = record()
-    for accuracy, named in ((0.83, False), (0.95, True)):
-        run["utility"]["private_classifier"] = {"accuracy": m(accuracy, 0.03)}
-        assert ("fpu.utility.private_classifier" in verdict.utility(run).text) == named
-
-
-def test_a_model_that_saw_no_image_is_said_to_have_seen_none():
-    run = record()
-    assert "no real image" not in verdict.made(run).text
-    run["config"]["warmup_share"] = 1
-    assert "was shown no real image" in verdict.made(run).text
-    assert "DDPM on draws" in verdict.headline(run)
 
 
 def test_the_page_of_a_run_that_diverged_shows_no_images():

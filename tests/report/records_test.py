@@ -28,10 +28,8 @@ def test_a_copy_of_a_run_is_refused_since_it_would_count_twice(tmp_path):
     write(tmp_path / "b.record.json", record(seed=2))
     assert len(records.read([tmp_path])) == 2
     copy = write(tmp_path / "c.record.json", record(seed=1))
-    with pytest.raises(fpu.InputError) as caught:
+    with refused(str(first), str(copy)):
         records.read([tmp_path])
-    assert str(first) in str(caught.value)
-    assert str(copy) in str(caught.value)
 
 
 def test_a_study_is_one_file_with_a_record_a_line(tmp_path):
@@ -50,9 +48,8 @@ def test_a_study_is_one_file_with_a_record_a_line(tmp_path):
         ([""], f"{study}: no record"),
     ):
         write(study, "\n".join(damaged))
-        with pytest.raises(fpu.InputError) as caught:
+        with refused(problem):
             records.read([study])
-        assert str(caught.value).startswith(problem)
 
 
 @pytest.mark.parametrize(

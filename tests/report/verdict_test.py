@@ -1,5 +1,9 @@
 """fpu/report/verdict.py: a tile says good only on numbers that can carry it, and names what it cannot tell."""
 
+import math
+import re
+
+import numpy as np
 import pytest
 from fake_records import m, null, record
 
@@ -11,14 +15,82 @@ def another(metric, low, high):
     return metric | {"another": [low, high]}
 
 
-def test_utility_goes_by_what_another_run_would_give():
-    run = record(accuracy=0.93)
-    assert verdict.utility(run).mark == "good"
-    run["utility"]["synthetic"]["accuracy"] = another(m(0.93, 0.03), 0.71, 0.99)
+CANNOT_TELL = "Cannot tell from 360 test images"
+WIDE = another(m(0.93, 0.03), 0.71, 0.99)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "mark", "title"),
+    [
+        ("accuracy", m(0.93, 0.038), "good", "As useful as the real members"),
+        ("accuracy", m(0.86, 0.038), "fair", "8 points short of the real members"),
+        ("accuracy", m(0.60, 0.038), "bad", "34 points short of the real members"),
+        ("accuracy", WIDE, "plain", CANNOT_TELL),
+        ("balanced_accuracy", m(0.12, 0.03), "bad", "No more useful than guessing"),
+        ("balanced_accuracy", m(0.12, 0.5), "plain", CANNOT_TELL),  # better is not ruled out
+    ],
+)
+def test_utility_goes_by_what_another_run_would_give(key, value, mark, title):
+    run = record()
+    run["utility"]["synthetic"][key] = value
     tile = verdict.utility(run)
-    assert (tile.mark, tile.title) == ("plain", "Cannot tell from 360 test images")
-    assert "93.0 % [90.0, 96.0]" in tile.text.replace("\N{NO-BREAK SPACE}", " ")
-    assert "another run: [71, 99]" in tile.text
+    assert (tile.mark, tile.title) == (mark, title)
+    if value is WIDE:
+        assert "93.0 % [90.0, 96.0]" in tile.text.replace("\N{NO-BREAK SPACE}", " ")
+        assert "another run: [71, 99]" in tile.text
+
+
+def test_a_private_classifier_that_is_clearly_better_is_named():
+    run = record()
+    for accuracy, named in ((0.83, False), (0.95, True)):
+        run["utility"]["private_classifier"] = {"accuracy": m(accuracy, 0.03)}
+        assert ("fpu.utility.private_classifier" in verdict.utility(run).text) == named
+
+
+VARIED, FEW = m(0.95, 0.02), null("12 on each side; at least 50 are needed")
+NOISE = {"coverage": m(0.7, 0.03), "precision": m(0.02, 0.02)}  # it reaches every real image
+
+
+@pytest.mark.parametrize(
+    ("changes", "network", "mark", "title"),
+    [
+        ({"coverage": VARIED}, "domain", "good", "As varied as real images"),
+        ({"coverage": VARIED}, "random", "plain", CANNOT_TELL),
+        ({"coverage": VARIED, "near_copies": m(0.2, 0.03)}, "domain", "bad", "It repeats its training images"),
+        (NOISE, "domain", "bad", "Few look like real images"),
+        ({"coverage": another(m(0.9, 0.03), 0.2, 0.99)}, "domain", "plain", CANNOT_TELL),
+        ({"coverage": FEW}, "domain", "plain", CANNOT_TELL),
+    ],
+)  # fmt: skip
+def test_fidelity_is_praised_only_where_nothing_speaks_against_it(changes, network, mark, title):
+    run = record()
+    run["fidelity"]["synthetic"] |= changes
+    run["fidelity"]["features"]["network"] = network
+    tile = verdict.fidelity(run)
+    assert (tile.mark, tile.title) == (mark, title)
+    assert ("at least 50" in tile.text) == (changes["coverage"] is FEW)
+
+
+@pytest.mark.parametrize(
+    ("simple", "mark", "word"),
+    [
+        (m(0.90, 0.03), "bad", "is better"),
+        (m(0.83, 0.04), "fair", "as good"),
+        (m(0.80, 0.04), "fair", "hardly better"),
+        (m(0.60, 0.04), "good", "beats"),
+    ],
+)
+def test_a_model_is_compared_with_one_release_at_the_same_eps(simple, mark, word):
+    run = record()
+    assert verdict.worth(run) is None  # an older record: nothing to compare with
+    run["utility"]["one_shot"] = {"accuracy": simple}
+    finding = verdict.worth(run)
+    assert ("--model=gaussian" in finding.text) == ("test images, without noise" in finding.text)
+    assert finding.mark == mark
+    assert word in finding.title
+    assert ("--model=gaussian" in finding.text) == (simple["value"] > 0.82)
+    run["utility"]["warmup"] = {"accuracy": m(0.71, 0.04)}
+    assert "71.0" in verdict.worth(run).text
 
 
 def test_training_was_worth_it_only_where_another_run_would_say_so_too():
@@ -29,11 +101,17 @@ def test_training_was_worth_it_only_where_another_run_would_say_so_too():
     assert verdict.worth(run).title == "It is hardly better than the one-shot baseline"
 
 
-def test_where_no_stage_of_dpsgd_runs_the_report_says_that_none_has_shown_a_gain():
-    told = verdict.made(record(warmup_share=1.0)).text
-    assert "There is no stage of DP-SGD" in told
-    assert "--warmup_share=0.3 adds one" in told
+def test_a_model_that_saw_no_image_is_said_to_have_seen_none_and_that_no_stage_has_shown_a_gain():
+    assert "no real image" not in verdict.made(record()).text
     assert "There is no stage" not in verdict.made(record(warmup_share=0.5)).text
+    run = record(warmup_share=1.0)
+    for told in (
+        "was shown no real image",
+        "There is no stage of DP-SGD",
+        "--warmup_share=0.3 adds one",
+    ):
+        assert told in verdict.made(run).text
+    assert "DDPM on draws" in verdict.headline(run)
 
 
 def test_twelve_test_images_of_one_class_say_nothing():
@@ -46,37 +124,46 @@ def test_twelve_test_images_of_one_class_say_nothing():
     assert "1 class has no test image" in tile.text
 
 
-def test_guessing_is_bad_only_where_better_is_ruled_out():
-    run = record()
-    titles = {0.03: "No more useful than guessing", 0.5: "Cannot tell from 360 test images"}
-    for half, title in titles.items():
-        run["utility"]["synthetic"]["balanced_accuracy"] = m(0.12, half)
-        assert verdict.utility(run).title == title
+def test_an_attack_is_judged_by_its_interval_and_by_the_guarantee():
+    assert verdict.attack(record(auc=0.53)).mark == "good"
+    assert verdict.attack(record(auc=0.55)).title == "An attack beats guessing"
+    assert verdict.attack(record(eps="inf", auc=0.99)).title == "An attack beats guessing"
+    broken = verdict.attack(record(eps=0.1, auc=0.9))
+    assert broken.title == "An attack does better than the guarantee allows"
+    for change, says in (
+        ({"eps": 0.1, "auc": 0.9}, "REFUTED: the attack loss .* AUC 0.900, .* eps = 0.1, allows"),
+        # Two standard errors above: not at the level of the alarm.
+        ({"eps": 0.1, "auc": 0.6}, None),
+        ({"eps": "inf", "auc": 0.99}, None),
+    ):
+        line = verdict.exceeded(record(**change))
+        assert re.match(says, line) if says else line is None
+    shifted = record(eps=0.1, auc=0.9)
+    shifted["data"]["notes"] = {"nonmembers": "val: 500 images"}
+    assert verdict.exceeded(shifted) is None
 
 
-def test_an_untrained_network_cannot_say_that_images_are_varied():
-    run = record()
-    run["fidelity"]["synthetic"]["coverage"] = m(0.95, 0.02)
-    assert verdict.fidelity(run).title == "As varied as real images"
-    run["fidelity"]["features"]["network"] = "random"
-    tile = verdict.fidelity(run)
-    assert (tile.mark, tile.title) == ("plain", "Cannot tell from 360 test images")
+def test_the_strongest_of_many_attacks_is_given_a_wider_interval():
+    many = record(auc=0.5)
+    attacks = many["privacy"]["attacks"]
+    attacks |= {f"attack {i}": {"auc": m(0.5, 0.036)} for i in range(6)}
+    attacks["loss"]["auc"] = m(0.54, 0.036)  # above guessing on its own: one in twenty is
+    tile = verdict.attack(many)
+    assert (tile.mark, tile.title) == ("good", "No attack beats guessing")
+    assert "may be chance" in tile.text
+    attacks["loss"]["auc"] = m(0.56, 0.036)
+    assert verdict.attack(many).title == "An attack beats guessing"
 
 
-def test_noise_that_reaches_every_real_image_does_not_look_like_them():
-    run = record()
-    run["fidelity"]["synthetic"] |= {"coverage": m(0.7, 0.03), "precision": m(0.02, 0.02)}
-    assert verdict.fidelity(run).title == "Few look like real images"
-
-
-def test_wide_coverage_is_called_wide():
-    run = record()
-    run["fidelity"]["synthetic"]["coverage"] = another(m(0.9, 0.03), 0.2, 0.99)
-    assert verdict.fidelity(run).title == "Cannot tell from 360 test images"
-    run["fidelity"]["synthetic"]["coverage"] = null("12 on each side; at least 50 are needed")
-    tile = verdict.fidelity(run)
-    assert tile.title == "Cannot tell from 360 test images"
-    assert "at least 50" in tile.text
+def test_the_alarm_for_the_strongest_of_eight_guesses_is_false_one_time_in_twenty_at_most():
+    rng, alarms = np.random.default_rng(0), 0
+    for _ in range(1000):
+        aucs = rng.normal(0.5, 0.02, 8)
+        run = record()
+        attacks = {str(i): {"auc": m(auc, 1.96 * 0.02)} for i, auc in enumerate(aucs)}
+        run["privacy"]["attacks"] = attacks
+        alarms += verdict.attack(run).mark == "bad"
+    assert 0.01 < alarms / 1000 < 0.05
 
 
 def test_few_targets_prove_no_attack_wrong():
@@ -85,6 +172,37 @@ def test_few_targets_prove_no_attack_wrong():
         attack["auc"] = m(0.5, 0.2, 32)
     tile = verdict.attack(run)
     assert (tile.mark, tile.title) == ("plain", "Cannot tell from 32 images")
+
+
+@pytest.mark.parametrize(
+    ("eps", "delta", "mark", "word"),
+    [
+        (0.5, 2e-4, "good", "Strong"),
+        (0.5, 2.1e-4, "bad", "Weak"),  # of 500
+        (10.0, 2e-4, "fair", "Reasonable"),
+        (11.0, 2e-4, "bad", "Weak"),
+        (20.1, 1e-9, "bad", "Nominal"),
+        ("inf", 2e-4, "bad", "No"),
+    ],
+)
+def test_the_guarantee_is_graded(eps, delta, mark, word):
+    run = record(eps=eps)
+    run["privacy"]["delta"] = delta
+    tile = verdict.guarantee(run)
+    assert (tile.mark, tile.title.split()[0]) == (mark, word)
+    if eps == 0.5:
+        assert f"factor of {math.ceil(10 * math.exp(0.5)) / 10} " in tile.text  # never rounded down
+    if word == "Nominal":
+        assert "Share nothing" in verdict.release(run).title
+
+
+def test_what_may_leave_depends_on_the_guarantee():
+    assert verdict.release(record()).title == "Share only the folder release/"
+    disclosed = record()
+    disclosed["privacy"]["noise_seed_disclosed"] = True
+    for run in (record(eps="inf"), disclosed):
+        assert verdict.release(run).title == "Share nothing from this run"
+    assert "void" in verdict.guarantee(disclosed).title
 
 
 @pytest.mark.parametrize("name", ["group", "group of images"])

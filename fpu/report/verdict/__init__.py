@@ -1,7 +1,5 @@
 """The conclusions from a record, in plain words: the sentence and the tiles at the top of the report."""
 
-from collections.abc import Callable
-
 from fpu.report import records
 from fpu.report.verdict.finding import CLOSE, Finding, beside, crossed, unit
 from fpu.report.verdict.lead import next_step, sentence
@@ -35,24 +33,22 @@ def findings(record: dict) -> list[Finding]:
     if "diverged" in record:
         title, text = "No images: training diverged", f"The reason: {record['diverged']}."
         return [Finding("bad", "What was made", title, text), guarantee(record)]
-    parts = (made, _held(utility), worth, helped, _held(fidelity), guarantee, shared, _held(attack))
-    return [finding for part in (*parts, release) if (finding := part(record))]
+    other = crossed(record)
+    useful, like, tested = (_held(part(other), record) for part in (utility, fidelity, attack))
+    first = made(record), useful, worth(record), helped(record), like
+    parts = *first, guarantee(record), shared(record), tested, release(record)
+    return [finding for finding in parts if finding]
 
 
-def _held(part: Callable[[dict], Finding]) -> Callable[[dict], Finding]:
-    """The part on cross-fitted numbers, where the record holds some, and a tile that says so."""
-
-    def read(record: dict) -> Finding:
-        finding, other = part(crossed(record)), record.get("cross_fitted")
-        if not other:
-            return finding
-        said = (
-            f" Cross-fitted: that is true of {other['folds']} generators like this one, each tested on the members that"
-            " it never saw; not of this very set, on which too few images were left to test."
-        )
-        return finding._replace(about=f"{finding.about}, cross-fitted", text=finding.text + said)
-
-    return read
+def _held(finding: Finding, record: dict) -> Finding:
+    """A tile that says so where its numbers are cross-fitted."""
+    if not (other := record.get("cross_fitted")):
+        return finding
+    said = (
+        f" Cross-fitted: that is true of {other['folds']} generators like this one, each tested on the members that"
+        " it never saw; not of this very set, on which too few images were left to test."
+    )
+    return finding._replace(about=f"{finding.about}, cross-fitted", text=finding.text + said)
 
 
 def screen(record: dict) -> list[str]:
@@ -77,17 +73,12 @@ def brief(record: dict) -> list[str]:
     """Accuracy, fidelity and eps, a line each, for a terminal."""
     lines, record = [], crossed(record)
     cross = " (cross-fitted)" if "cross_fitted" in record else ""
-    for name, section, key, part in (
-        ("accuracy", "utility", "accuracy", utility),
-        ("coverage", "fidelity", "coverage", fidelity),
-        ("privacy", "privacy", "", guarantee),
-    ):
-        metric = records.metric(record, section, "synthetic", key)
-        value = (
-            f"{spoken(metric, 100)}{beside(metric, 100)}{cross}. " if records.known(metric) else ""
-        )
-        lines.append(f"{name}: {value}{part(record).title}")
-    return lines
+    judged = ("utility", "accuracy", utility), ("fidelity", "coverage", fidelity)
+    for section, key, part in judged:
+        m = records.metric(record, section, "synthetic", key)
+        value = f"{spoken(m, 100)}{beside(m, 100)}{cross}. " if records.known(m) else ""
+        lines.append(f"{key}: {value}{part(record).title}")
+    return [*lines, f"privacy: {guarantee(record).title}"]
 
 
 def made(record: dict) -> Finding:

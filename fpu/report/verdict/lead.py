@@ -2,11 +2,10 @@
 
 import math
 
-from fpu.dp.statement import NOMINAL
 from fpu.report import records
 from fpu.report.verdict.finding import Finding, crossed, unit
 from fpu.report.verdict.likeness import fidelity
-from fpu.report.verdict.privacy import exceeded, guarantee, shared
+from fpu.report.verdict.privacy import exceeded, guarantee, protects, shared
 from fpu.report.verdict.usefulness import utility, worth
 from fpu.report.words import plural, spent
 
@@ -31,7 +30,7 @@ def next_step(record: dict) -> str:
         return "Release nothing before it is certain that the prior's images are public."
     if record["privacy"].get("proof") in ("unknown", "claimed"):
         return "Ask whoever made these images for a proof of their guarantee before they are handed on."
-    if not _protects(record):
+    if not protects(record):
         return (
             "Keep these images where the real ones are kept. To hand images out, run again with a budget such as"
             " --eps=1."
@@ -50,11 +49,6 @@ def _made(record: dict) -> str:
     return f"{images}, made from {plural(data['n_members'], 'real one')} of {data['name']},"
 
 
-def _protects(record: dict) -> bool:
-    privacy = record["privacy"]
-    return records.eps(record) <= NOMINAL and not privacy.get("noise_seed_disclosed")
-
-
 def _private(record: dict) -> str:
     """The guarantee as the end of a sentence that began with the images."""
     proof, eps, one = record["privacy"].get("proof"), records.eps(record), unit(record)
@@ -64,7 +58,7 @@ def _private(record: dict) -> str:
         return (
             f"come with their maker's word for their privacy (ε = {spent(eps)}), not with a proof"
         )
-    if not _protects(record):
+    if not protects(record):
         return "may show the real ones: nothing protects them"
     grade = guarantee(record).title.partition(" ")[0].lower()
     whose = "any one person's images were" if one == "group" else "any one real image was"

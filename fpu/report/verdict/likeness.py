@@ -1,6 +1,6 @@
 """Whether the images repeat the members, look like real ones, and show their variety."""
 
-from fpu.report import records
+from fpu.report import records, schema
 from fpu.report.verdict.finding import CLOSE, Finding, beside, high, low, reason
 from fpu.report.words import plural, spoken
 
@@ -24,7 +24,7 @@ def fidelity(record: dict) -> Finding:
         f" {spoken(real, 100)} of them have a held-out real image close by."
     )
     doubt = f"Cannot tell from {plural(ours.get('n') or 0, 'test image')}"
-    if (record["fidelity"].get("features") or {}).get("network") == "random":
+    if schema.at(record, "fidelity", "features", "network") == "random":
         text += " What is close is said by an untrained network, to which even noise may look like the real images."
         return Finding("plain", about, doubt, text)
     inside, usual = records.pair(record, "fidelity", "real", "precision")

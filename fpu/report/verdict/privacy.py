@@ -17,6 +17,7 @@ def guarantee(record: dict) -> Finding:
     """The formal claim. Tiers up to eps = 1 and 10, for delta <= 1 / (10 n), follow Ponomareva et al. (2023)."""
     privacy, eps = record["privacy"], records.eps(record)
     about, one = "Privacy, proved", unit(record)
+    config, data = record["config"], record["data"]
     if privacy.get("proof") == "unknown":
         text = "Nothing is known of how these images were made: they may reveal anything that is in the real ones."
         return Finding("bad", "Privacy, not proved", "No guarantee is known", text)
@@ -35,11 +36,7 @@ def guarantee(record: dict) -> Finding:
         text = f"The noise seed was disclosed. Against anyone who knows it, {claim} does not hold."
         return Finding("bad", about, "Guarantee void: for research only", text)
     of = " of images" if one == "group" else ""
-    n = (
-        record["config"].get("n_public")
-        or record["data"].get("n_units")
-        or record["data"]["n_members"]
-    )
+    n = config.get("n_public") or data.get("n_units") or data["n_members"]
     loose = privacy["delta"] > 1.001 / (10 * n)
     tier, mark = ("Nominal" if eps > NOMINAL else "Weak"), "bad"
     if eps <= 10 and not loose:
@@ -63,10 +60,9 @@ def attack(record: dict) -> Finding:
         text = "What an attacker could learn was not measured."
         return Finding("plain", about, "No attack was tried", text)
     name, auc = ranked[0]
-    spoken_name = name.replace("_", " ")
     which = "The attack" if len(ranked) == 1 else f"The strongest of {len(ranked)} attacks"
     text = (
-        f"{which} ({spoken_name}) tells members from other real images with AUC"
+        f"{which} ({name.replace('_', ' ')}) tells members from other real images with AUC"
         f" {spoken(auc)}; guessing is 0.5."
     )
     limit = ceiling(record["privacy"])
@@ -77,7 +73,7 @@ def attack(record: dict) -> Finding:
     if low_of_strongest(auc, len(ranked)) > 0.5:
         return Finding("bad", about, "An attack beats guessing", text)
     if high(auc) >= GUESSING:
-        units = plural(auc.get("n") or 0, f"{unit(record)}")
+        units = plural(auc.get("n") or 0, unit(record))
         text += " The interval holds an attack that fails and one that does not."
         return Finding("plain", about, f"Cannot tell from {units}", text)
     if low(auc) > 0.5:
@@ -108,12 +104,18 @@ def exceeded(record: dict) -> str | None:
     )
 
 
+def protects(record: dict) -> bool:
+    """Whether there is a guarantee that is more than nominal, against anyone."""
+    disclosed = record["privacy"].get("noise_seed_disclosed")
+    return records.eps(record) <= NOMINAL and not disclosed
+
+
 def release(record: dict) -> Finding:
     """What may be shared."""
     page = (
         "This page shows real images and what was measured on them without noise. Do not share it."
     )
-    if records.eps(record) > NOMINAL or record["privacy"].get("noise_seed_disclosed"):
+    if not protects(record):
         text = f"Without a guarantee that protects, release/ must be protected like the real images. {page}"
         return Finding("bad", "Sharing", "Share nothing from this run", text)
     if record["privacy"].get("proof") == "claimed":

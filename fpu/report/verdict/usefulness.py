@@ -1,7 +1,7 @@
 """Whether the images are useful, and whether what made them was worth it."""
 
 from fpu.baselines import OF_PRIOR
-from fpu.report import records
+from fpu.report import records, schema
 from fpu.report.verdict.finding import CLOSE, Finding, beside, high, low, reason
 from fpu.report.words import plural, prior_name, released, spoken
 
@@ -46,7 +46,7 @@ def utility(record: dict) -> Finding:
 
 def _untested(record: dict) -> int:
     """How many classes have no test image: what is said of the others does not hold for them."""
-    recall = (record["utility"].get("synthetic") or {}).get("recall") or {}
+    recall = schema.at(record, "utility", "synthetic", "recall") or {}
     return sum(m["value"] is None for m in recall.values())
 
 
