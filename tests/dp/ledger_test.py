@@ -51,17 +51,6 @@ def test_many_runs_take_no_longer_than_few():
     assert eps > 150
 
 
-def test_who_is_in_which_runs():
-    a = Run(ONCE, "digits", frozenset({1, 2, 3}))
-    b = Run(ONCE, "digits", frozenset({3, 4}))
-    c = Run(ONCE, "digits", frozenset({5}))
-    d = Run(ONCE, "mnist", frozenset({1, 2, 3}))
-    assert ledger.groups([a, b, c, d]) == [(a, b), (c,), (d,)]
-    unknown = Run(SGD, "digits")
-    assert ledger.groups([a, b, c, d, unknown]) == [(a, b, unknown), (c, unknown), (d,)]
-    assert (ledger.groups([unknown, unknown]), ledger.groups([])) == ([(unknown, unknown)], [])
-
-
 def test_the_exposure_is_that_of_the_unit_most_exposed():
     a = Run(ONCE, "digits", frozenset({1, 2}))
     b = Run(ONCE, "digits", frozenset({2, 3}))
