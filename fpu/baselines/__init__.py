@@ -36,22 +36,18 @@ class Baseline(NamedTuple):
     sample: Callable
 
 
-def _baseline(source: str, private: bool, fit: Callable, sample: Callable, spec: Spec) -> Baseline:
-    return Baseline(source, private, functools.partial(fit, spec), functools.partial(sample, spec))
+def one_shot(module, spec: Spec, *prior: Prior, drawn=None) -> Baseline:
+    """The baseline of a module as gaussian.py: one DP release of the members, and draws from it.
 
-
-def one_shot(module, spec: Spec) -> Baseline:
-    """The baseline of a module as gaussian.py: one DP release of the members, and draws from it."""
-    return _baseline("members", True, module.fit, module.sample, spec)
-
-
-def of_prior(fitted, drawn, spec: Spec, prior: Prior) -> Baseline:
-    """One DP release of the members in the space of a public prior, by the `fit` of a module; draws by a `sample`.
-
-    Both run on the host.
+    With a public prior both take it first, and run on the host. `drawn`: the module whose `sample` draws, if another.
     """
-    fit, sample = (functools.partial(f, prior) for f in (fitted.fit, drawn.sample))
-    return _baseline("members", True, fit, sample, spec)
+    fit = functools.partial(module.fit, *prior, spec)
+    sample = functools.partial((drawn or module).sample, *prior, spec)
+    return Baseline("members", True, fit, sample)
+
+
+def _not_private(source: str, fit: Callable, sample: Callable, spec: Spec) -> Baseline:
+    return Baseline(source, False, functools.partial(fit, spec), functools.partial(sample, spec))
 
 
 OF_PRIOR = {"prior": release, "pe": pe, "merf_prior": merf_prior}  # drawn of a prior's images
@@ -59,10 +55,10 @@ RELEASES = {"gaussian": gaussian, "merf": merf, **OF_PRIOR}  # modules with PARA
 BASELINES: dict[str, Callable[..., Baseline]] = {  # (spec) -> Baseline; of OF_PRIOR (spec, prior)
     "gaussian": functools.partial(one_shot, gaussian),
     "merf": functools.partial(one_shot, merf),
-    "prior": functools.partial(of_prior, release, draws),
-    "pe": functools.partial(of_prior, pe, pe),
-    "merf_prior": functools.partial(of_prior, merf_prior, merf_prior),
-    "copycat": functools.partial(_baseline, "members", False, real.fit, real.sample),
-    "fresh": functools.partial(_baseline, "nonmembers", False, real.fit, real.sample),
-    "noise": functools.partial(_baseline, "members", False, real.fit_nothing, real.uniform),
+    "prior": functools.partial(one_shot, release, drawn=draws),
+    "pe": functools.partial(one_shot, pe),
+    "merf_prior": functools.partial(one_shot, merf_prior),
+    "copycat": functools.partial(_not_private, "members", real.fit, real.sample),
+    "fresh": functools.partial(_not_private, "nonmembers", real.fit, real.sample),
+    "noise": functools.partial(_not_private, "members", real.fit_nothing, real.uniform),
 }

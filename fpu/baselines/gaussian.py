@@ -12,14 +12,14 @@ Images are seen through their lowest frequencies.KEPT coefficients of the discre
 
 from typing import Any
 
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fpu.dp import moments, sampling
+from fpu.dp import moments
 from fpu.dp.rows import each_alone
 from fpu.models import Spec, frequencies
+from fpu.priors import release
 
 FIRST, THIRD = 0.1, 0.3  # shares of 1 / sigma^2; the second sum has the rest
 # Members a class over sigma: from the first on there is a third sum, from the second on it has 24 directions, not 12.
@@ -40,13 +40,10 @@ def fit(spec: Spec, pool, denominator: float, noise_multiplier: float, key) -> d
     see images; all their other arguments are public or noised already. A row of theirs depends on one image,
     the public basis and what is noised already (dp.rows.each_alone).
     """
-    chex.assert_shape(pool.images, (None, *spec.shape))
     k_unit, k_first, k_second, k_third = jax.random.split(key, 4)
-    units = jnp.arange(len(pool.sizes))
-    rows = sampling.one_of(k_unit, units, pool.units, pool.sizes)
-    labels, count = pool.labels[rows], spec.n_classes
-    public = frequencies.basis(tuple(spec.shape))
-    x = pool.images[rows].reshape(len(rows), -1).astype(jnp.float32) / 255.0 - 0.5
+    images, labels = release.images_of_units(spec, pool, k_unit)
+    count, public = spec.n_classes, frequencies.basis(tuple(spec.shape))
+    x = jnp.asarray(images.reshape(len(images), -1), jnp.float32) / 255.0 - 0.5
     z = _products(x, public.rows.T)
     room = denominator / count / max(noise_multiplier, 1e-6)
     third = THIRD if room >= ROOM else 0.0

@@ -10,16 +10,16 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
 from fpu.baselines import gaussian
-from fpu.dp import moments, sampling
+from fpu.dp import moments
 from fpu.dp.rows import each_alone
 from fpu.models import Model, Spec, frequencies, gan
+from fpu.priors import release
 
 FEATURES = 1000  # frequencies, with a cosine and a sine each
 SCALE = 0.43  # the kernel's length over half of the pixel cube's diagonal; tuned on public digits
@@ -37,16 +37,11 @@ def fit(spec: Spec, pool, denominator: float, noise_multiplier: float, key) -> A
     in one Gaussian release with noise multiplier sigma (moments.embeddings). Only that call sees images;
     training the generator is post-processing.
     """
-    chex.assert_shape(pool.images, (None, *spec.shape))
     k_unit, k_noise, k_fit = jax.random.split(key, 3)
-    rows = sampling.one_of(k_unit, jnp.arange(len(pool.sizes)), pool.units, pool.sizes)
+    images, labels = release.images_of_units(spec, pool, k_unit)
     features = _features(spec)
-    terms = each_alone(
-        lambda images: np.asarray(features(images.astype(np.float32) / 255.0)),
-        np.asarray(pool.images[rows]),
-    )
-    labels, count = pool.labels[rows], spec.n_classes
-    sums, counts = moments.embeddings(terms, labels, count, k_noise, noise_multiplier)
+    terms = each_alone(lambda x: np.asarray(features(x.astype(np.float32) / 255.0)), images)
+    sums, counts = moments.embeddings(terms, labels, spec.n_classes, k_noise, noise_multiplier)
     wanted = sums / gaussian.shrunk_counts(counts, denominator, noise_multiplier)[:, None]
     return _train(spec, wanted, k_fit)
 
@@ -82,28 +77,34 @@ def fourier(phase: jax.Array) -> jax.Array:
 def _train(spec, wanted, key):
     """Adam on sum_k |wanted_k - mean of the features of fakes of class k|^2, the squared MMD by class."""
     k_init, k_steps = jax.random.split(key)
-    init, train = _programs(spec, gan.SIZES["default"], STEPS)
+    init, train = _programs(spec, gan.SIZES["default"])
     return train(init(k_init), wanted, jax.random.split(k_steps, STEPS))
 
 
 @functools.lru_cache(maxsize=4)
-def _programs(spec: Spec, config: gan.Config, steps: int) -> tuple[Callable, Callable]:
+def _programs(spec: Spec, config: gan.Config) -> tuple[Callable, Callable]:
     """(key -> params, (params, wanted [K, 2 * FEATURES], keys [steps]) -> params), compiled once."""
     model, features = gan.make(config, spec), _features(spec)
     labels = jnp.repeat(jnp.arange(spec.n_classes), BATCH)
-    optimizer = optax.adam(optax.cosine_decay_schedule(RATE, steps))
-
-    def discrepancy(params, wanted, key):
-        fakes = features(model.sample({"public": params}, key, labels))
-        means = jnp.mean(fakes.reshape(spec.n_classes, BATCH, -1), axis=1)
-        return jnp.sum(jnp.square(wanted - means))
 
     def train(params, wanted, keys):
-        def step(state, key):
-            params, adam = state
-            updates, adam = optimizer.update(jax.grad(discrepancy)(params, wanted, key), adam)
-            return (optax.apply_updates(params, updates), adam), None
+        def discrepancy(params, key):
+            fakes = features(model.sample({"public": params}, key, labels))
+            means = jnp.mean(fakes.reshape(spec.n_classes, BATCH, -1), axis=1)
+            return jnp.sum(jnp.square(wanted - means))
 
-        return jax.lax.scan(step, (params, optimizer.init(params)), keys)[0][0]
+        return descended(discrepancy, params, keys, RATE)
 
     return jax.jit(lambda key: model.init(key)["public"]), jax.jit(train)
+
+
+def descended(loss: Callable, params: Any, inputs: jax.Array, rate: float) -> Any:
+    """The parameters after Adam on loss(params, input), a step for each input, at a rate that falls to 0."""
+    optimizer = optax.adam(optax.cosine_decay_schedule(rate, len(inputs)))
+
+    def step(state, given):
+        params, adam = state
+        updates, adam = optimizer.update(jax.grad(loss)(params, given), adam)
+        return (optax.apply_updates(params, updates), adam), None
+
+    return jax.lax.scan(step, (params, optimizer.init(params)), inputs)[0][0]

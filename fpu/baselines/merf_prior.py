@@ -11,7 +11,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from fpu.baselines import gaussian, merf
 from fpu.dp import moments
@@ -101,15 +100,9 @@ def _fitted(pool, wanted, key):
 
 @jax.jit
 def _train(codes, wanted):
-    optimizer = optax.adam(optax.cosine_decay_schedule(RATE, STEPS))
     features = _features(codes.shape[2])
 
-    def discrepancy(codes):
+    def discrepancy(codes, _):
         return jnp.sum(jnp.square(wanted - jnp.mean(features(codes), axis=1)))
 
-    def step(state, _):
-        codes, adam = state
-        updates, adam = optimizer.update(jax.grad(discrepancy)(codes), adam)
-        return (optax.apply_updates(codes, updates), adam), None
-
-    return jax.lax.scan(step, (codes, optimizer.init(codes)), None, length=STEPS)[0][0]
+    return merf.descended(discrepancy, codes, jnp.arange(STEPS), RATE)

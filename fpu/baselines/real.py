@@ -23,12 +23,10 @@ def sample(spec: Spec, params, key, labels) -> jax.Array:
     del spec
     shuffled = jax.random.permutation(key, len(params["labels"]))
     by_class = shuffled[jnp.argsort(params["labels"][shuffled], stable=True)]
-    classes = jnp.arange(jnp.max(params["labels"]) + 1)
-    counts = jnp.sum(params["labels"][None] == classes[:, None], axis=1)
+    counts = jnp.bincount(params["labels"])
     starts = jnp.cumsum(counts) - counts
-    # How many equal labels come before each label.
-    wanted = (labels[:, None] == classes[None]).astype(jnp.int32)
-    before = jnp.take_along_axis(jnp.cumsum(wanted, axis=0), labels[:, None], axis=1)[:, 0] - 1
+    so_far = jnp.cumsum(jax.nn.one_hot(labels, len(counts), dtype=jnp.int32), axis=0)
+    before = so_far[jnp.arange(len(labels)), labels] - 1  # equal labels before each label
     rows = by_class[starts[labels] + before % counts[labels]]
     return params["images"][rows].astype(jnp.float32) / 255.0
 

@@ -12,6 +12,8 @@ proved by following the leaf's entries, numbered, through those operations. All 
 reported, in one layout. Any other leaf is not reported.
 """
 
+import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -77,16 +79,10 @@ def program(function: Callable, *arguments: Any) -> Program:
         raise ValueError(
             f"loss must return one float for ONE example and nothing else, not {given}"
         )
-    equations, constants = [], {}
-    count = 0
-
-    def new() -> int:
-        nonlocal count
-        count += 1
-        return count - 1
+    equations, constants, unused = [], {}, itertools.count()
 
     def constant(value) -> int:
-        slot = new()
+        slot = next(unused)
         constants[slot] = value
         return slot
 
@@ -102,7 +98,7 @@ def program(function: Callable, *arguments: Any) -> Program:
             inputs = [read(atom) for atom in eqn.invars]
             inner = eqn.params.get(_CALLS.get(eqn.primitive.name))
             if inner is None:
-                outputs = [new() for _ in eqn.outvars]
+                outputs = [next(unused) for _ in eqn.outvars]
                 equations.append(Equation(eqn, inputs, outputs))
             else:  # outputs = f(inputs): the equations of f in its place
                 outputs = inline(
@@ -111,7 +107,7 @@ def program(function: Callable, *arguments: Any) -> Program:
             slots |= dict(zip(eqn.outvars, outputs, strict=True))
         return [read(atom) for atom in jaxpr.outvars]
 
-    inputs = [new() for _ in closed.jaxpr.invars]
+    inputs = [next(unused) for _ in closed.jaxpr.invars]
     (output,) = inline(closed.jaxpr, closed.consts, inputs)
     return Program(_needed(equations, output), constants, inputs, output)
 
@@ -176,16 +172,9 @@ def _dot(number, side, eqn, entries) -> Product | None:
         return None
     contracted = contracted[side]
     free = [axis for axis in range(entries.ndim) if axis not in contracted]
-    matrix = entries.transpose((*contracted, *free)).reshape(
-        int(np.prod([entries.shape[axis] for axis in contracted], dtype=int)), -1
-    )
-    tokens = eqn.outvars[0].aval.size // max(matrix.shape[1], 1)
-    in_order = np.arange(matrix.size)
-    if np.array_equal(matrix.reshape(-1), in_order):
-        return Product(number, side, tokens, False, matrix.shape)
-    if np.array_equal(matrix.T.reshape(-1), in_order):
-        return Product(number, side, tokens, True, matrix.T.shape)
-    return None
+    rows = math.prod(entries.shape[axis] for axis in contracted)
+    matrix = entries.transpose((*contracted, *free)).reshape(rows, -1)
+    return _in_order(number, side, eqn, matrix) or _in_order(number, side, eqn, matrix, True)
 
 
 def _conv(number, side, eqn, entries) -> Product | None:
@@ -202,11 +191,13 @@ def _lookup(number, side, eqn, entries) -> Product | None:
     return _in_order(number, side, eqn, entries.reshape(len(entries), -1))
 
 
-def _in_order(number, side, eqn, matrix) -> Product | None:
-    if not np.array_equal(matrix.reshape(-1), np.arange(matrix.size)):
+def _in_order(number, side, eqn, matrix, transposed=False) -> Product | None:
+    """y = x `matrix` as a product with the leaf, if the matrix or its transpose is the leaf, in order; else None."""
+    leaf = matrix.T if transposed else matrix
+    if not np.array_equal(leaf.reshape(-1), np.arange(leaf.size)):
         return None
     tokens = eqn.outvars[0].aval.size // max(matrix.shape[1], 1)
-    return Product(number, side, tokens, False, matrix.shape)
+    return Product(number, side, tokens, transposed, leaf.shape)
 
 
 _PRODUCTS = {"dot_general": _dot, "conv_general_dilated": _conv, "gather": _lookup}

@@ -9,7 +9,7 @@ import collections
 import contextlib
 import functools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from absl import logging
@@ -17,6 +17,7 @@ from scipy import optimize
 
 from fpu.dp import gdp, losses
 from fpu.dp.losses import Steps
+from fpu.dp.rounding import rounded_down, rounded_up
 
 LEAST_NOISE, MOST_NOISE = 1e-2, 1e6  # among which a noise multiplier is sought
 _NEGLIGIBLE = 1e-2  # share of delta up to which truncation is paid for out of delta
@@ -136,21 +137,14 @@ def _renyi(steps: Sequence[Steps], delta: float) -> float:
     import dp_accounting as dpa  # takes a second to import
     from dp_accounting import rdp
 
-    accountant = rdp.RdpAccountant()
-    with _quiet():
+    accountant, level = rdp.RdpAccountant(), logging.get_verbosity()
+    # It warns of every Renyi order it leaves out, which only loosens the bound.
+    logging.set_verbosity(logging.ERROR)
+    try:
         for part in steps:
             step = dpa.PoissonSampledDpEvent(part.rate, dpa.GaussianDpEvent(part.noise))
             accountant.compose(step, part.count)
         return float(accountant.get_epsilon(left)) * (1 + 1e-9)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """dp-accounting warns of every Renyi order it leaves out, which only loosens the bound."""
-    level = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)
-    try:
-        yield
     finally:
         logging.set_verbosity(level)
 
@@ -230,21 +224,13 @@ def _guess(make_plan: Callable[[float], Any], eps: float) -> float:
 
 
 def _unreachable(make_plan: Callable[[float], Any], eps: float, noise: float) -> ValueError:
-    """What to say of an eps beyond the one of the least or the most noise."""
+    """What to say of an eps beyond the one of the least or the most noise, which is rounded to where it is reached."""
     end = epsilon(plan := make_plan(noise))[0]
     nearest = (
-        f"the smallest is eps = {_rounded(end, math.ceil)}, with noise multiplier {noise:g}: ask for that or more, "
+        f"the smallest is eps = {rounded_up(end, 3)}, with noise multiplier {noise:g}: ask for that or more, "
         "a larger delta or fewer steps"
         if eps < end
-        else f"the largest is eps = {_rounded(end, math.floor)}, with noise multiplier {noise:g}: ask for that or "
+        else f"the largest is eps = {rounded_down(end, 3)}, with noise multiplier {noise:g}: ask for that or "
         "less, or for eps = inf, if no privacy is meant"
     )
     return ValueError(f"eps = {eps:g} cannot be reached at delta = {plan.delta:g}: {nearest}")
-
-
-def _rounded(eps: float, towards: Callable[[float], int]) -> str:
-    """To three digits, on the side that can be reached."""
-    if math.isinf(eps):
-        return "inf"
-    digit = 10.0 ** (math.floor(math.log10(eps)) - 2) if eps > 0 else 1.0
-    return f"{towards(eps / digit) * digit:.3g}"

@@ -83,18 +83,16 @@ def clipped_grad(
 
 def _noise_std(sgd: DPSGD, clip_norm: Any, noise_std: Any) -> Any:
     """The noise on the sum; ValueError where what is known of it, or of the clip norm, breaks the plan."""
-    noisy = sgd.noise_multiplier > 0
-    if isinstance(clip_norm, Tracer):
-        planned = sgd.noise_multiplier * clip_norm if noisy else 0.0
-        return planned if noise_std is None else noise_std
-    if not 1e-6 <= clip_norm <= math.inf or (noisy and math.isinf(clip_norm)):
+    noisy, known = sgd.noise_multiplier > 0, not isinstance(clip_norm, Tracer)
+    if known and (not 1e-6 <= clip_norm <= math.inf or (noisy and math.isinf(clip_norm))):
         raise ValueError(
             f"clip_norm = {clip_norm:g} must be finite and at least 1e-6, such as clip_norm=1.0"
         )
     planned = sgd.noise_multiplier * clip_norm if noisy else 0.0
-    if noise_std is None or isinstance(noise_std, Tracer):
-        return planned if noise_std is None else noise_std
-    if not planned * (1 - 1e-6) <= noise_std:  # float32 may round it down
+    if noise_std is None:
+        return planned
+    known = known and not isinstance(noise_std, Tracer)
+    if known and not planned * (1 - 1e-6) <= noise_std:  # float32 may round it down
         raise ValueError(
             f"noise_std = {noise_std:g} is less than the plan's noise on the sum, {planned:g}"
         )

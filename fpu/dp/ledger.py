@@ -3,7 +3,6 @@
 A unit is exposed to the composition of all runs of which it is a member. `worst` is the largest exposure of any unit.
 """
 
-import collections
 import math
 from collections.abc import Hashable, Iterable, Sequence
 from typing import NamedTuple
@@ -23,11 +22,10 @@ class Run(NamedTuple):
 class Exposure(NamedTuple):
     """What the runs that some unit is in spend together."""
 
-    runs: tuple[Run, ...]
-    eps: float  # of those with a guarantee; 0 if there are none
-    accountant: str
-    composed: int  # number of runs with a guarantee
-    unbounded: int  # number of runs without one: nothing bounds what these, and so all, reveal
+    eps: float = 0.0  # of those with a guarantee; 0 if there are none
+    accountant: str = "none"
+    composed: int = 0  # number of runs with a guarantee
+    unbounded: int = 0  # number of runs without one: nothing bounds what these, and so all, reveal
 
 
 def worst(runs: Sequence[Run], delta: float) -> Exposure:
@@ -40,35 +38,26 @@ def worst(runs: Sequence[Run], delta: float) -> Exposure:
     noised ones, is fully adaptive composition (arXiv:1605.08294), which this does not bound.
     """
     exposures = [_exposure(group, delta) for group in groups(runs)]
-    if not exposures:
-        return Exposure((), 0.0, "none", 0, 0)
-    largest = max(exposures, key=lambda exposure: exposure.eps)
-    return largest._replace(unbounded=max(exposure.unbounded for exposure in exposures))
+    largest = max(exposures, key=lambda exposure: exposure.eps, default=Exposure())
+    return largest._replace(unbounded=max((each.unbounded for each in exposures), default=0))
 
 
 def groups(runs: Sequence[Run]) -> list[tuple[Run, ...]]:
     """The largest sets of runs that one unit is in: none is a part of another."""
     sets = set()
     for pool in {run.pool for run in runs}:
-        of_unit = collections.defaultdict(set)
-        anyone = set()
-        for number, run in enumerate(runs):
-            if run.pool != pool:
-                continue
-            if run.members is None:
-                anyone.add(number)
-            else:
-                for unit in run.members:
-                    of_unit[unit].add(number)
-        sets |= {frozenset(numbers | anyone) for numbers in [*of_unit.values(), set()]}
+        here = [(number, run.members) for number, run in enumerate(runs) if run.pool == pool]
+        listed = (members for _, members in here if members is not None)
+        for unit in {None}.union(*listed):  # None: in no list of members
+            sees = (number for number, members in here if members is None or unit in members)
+            sets.add(frozenset(sees))
     largest = [one for one in sets if one and not any(one < other for other in sets)]
     return [tuple(runs[number] for number in one) for one in sorted(map(sorted, largest))]
 
 
 def _exposure(runs: tuple[Run, ...], delta: float) -> Exposure:
     private = [run.plan for run in runs if run.plan.private]
-    eps, accountant = composed(private, delta)
-    return Exposure(runs, eps, accountant, len(private), len(runs) - len(private))
+    return Exposure(*composed(private, delta), len(private), len(runs) - len(private))
 
 
 def composed(plans: Iterable[Plan], delta: float) -> tuple[float, str]:

@@ -10,7 +10,6 @@ from fpu.dp.losses import Steps
 from fpu.dp.rounding import rounded_down
 from fpu.dp.statement import spoken
 
-RELATION = "add_or_remove_one"
 LEAST_NOISE = 1e-9  # less would hide nothing, and 1 / sigma^2 must be a number
 _TRUNCATED = 1e-3  # share of delta that truncated samples may cost, at the capacity of `capacity`
 
@@ -140,7 +139,7 @@ class Plan:
     delta: float
     stages: tuple[Release | DPSGD, ...]
     unit: str = "image"
-    relation: str = RELATION
+    relation: str = "add_or_remove_one"
 
     def __post_init__(self):
         if not 0 < self.delta < 1:
@@ -155,7 +154,7 @@ class Plan:
     def beyond(self, delta: float = 0.0) -> float:
         """What the ends of the noise cost of delta (tails.py), its own or a larger one."""
         return math.fsum(
-            tails.beyond([stage.accounted()], stage.words_drawn, max(delta, self.delta))
+            tails.beyond(stage.accounted(), stage.words_drawn, max(delta, self.delta))
             for stage in self.stages
         )
 

@@ -19,7 +19,6 @@ sum_i v_i <= mu sqrt(d). So m <= T (Phi(mu - R) + phi(R) mu sqrt(d)).
 """
 
 import math
-from collections.abc import Iterable
 
 from scipy import special, stats
 
@@ -36,20 +35,18 @@ def reach(words: int) -> float:
     return -float(special.ndtri(2.0 ** -(32 * words + 1))) * (1 - 1e-5)
 
 
-def beyond(steps: Iterable[Steps], words: int, delta: float) -> float:
-    """What draws of so many words cost of delta in all these steps: a probability; 1 where there is no bound.
+def beyond(part: Steps, words: int, delta: float) -> float:
+    """What draws of so many words cost of delta in these steps: a probability; 1 where there is no bound.
 
     **Guarantees.** At least m + 2 p delta of the lemma above, for one unit added, removed or zeroed out and sums of at
     most MOST_COORDINATES. A truncated sample may move a sum twice as far (see losses.py).
     """
-    end, total = reach(words), 0.0
+    end = reach(words)
     cut = 4 * delta * MOST_COORDINATES * float(special.ndtr(-end))
-    for part in steps:
-        left = (1 - part.truncation) * _left(1 / part.noise, end)
-        if part.truncation:
-            left += part.truncation * _left(2 / part.noise, end)
-        total += part.count * (left + cut)
-    return min(total, 1.0)
+    left = (1 - part.truncation) * _left(1 / part.noise, end)
+    if part.truncation:
+        left += part.truncation * _left(2 / part.noise, end)
+    return min(part.count * (left + cut), 1.0)
 
 
 def _left(mu: float, end: float) -> float:

@@ -116,8 +116,9 @@ def limits(config: Any) -> dict[str, tuple]:
 
 
 def condition(spec: Spec, label: jax.Array, code: Any = ()) -> jax.Array:
-    """float32 [n_classes + code]: what one image is made from, its class as one_hot and its code."""
-    hot = one_hot(label, spec.n_classes)
+    """float32 [n_classes + code]: what one image is made from, its class as one-hot and its code."""
+    chex.assert_rank(label, 0)  # of one image, not of a batch
+    hot = jax.nn.one_hot(label, spec.n_classes)  # all zero where the label is no class
     if not spec.code:
         return hot
     chex.assert_shape(code, (spec.code,))
@@ -127,9 +128,3 @@ def condition(spec: Spec, label: jax.Array, code: Any = ()) -> jax.Array:
 def conditions(spec: Spec, labels: jax.Array, codes: Any = ()) -> jax.Array:
     """The `condition` of each of n images: float32 [n, n_classes + code] of labels [n] and codes [n, code]."""
     return jax.vmap(lambda label, code: condition(spec, label, code))(labels, codes)
-
-
-def one_hot(label: jax.Array, n_classes: int) -> jax.Array:
-    """float32 [n_classes] of one label; all zero for label = n_classes, the null label of guidance."""
-    chex.assert_rank(label, 0)  # an array of n_classes labels would be compared one by one
-    return (jnp.arange(n_classes) == label).astype(jnp.float32)

@@ -13,32 +13,10 @@ import jax
 import jax.numpy as jnp
 
 
-def conv(x: jax.Array, kernel: jax.Array, strides: int) -> jax.Array:
-    """[H, W, C] by [k, k, C, O] to [H/s, W/s, O] (rounded up), zero padding of k // 2 on every side."""
-    chex.assert_rank([x, kernel], [3, 4])  # one image, not a batch
-    pad = kernel.shape[0] // 2
-    return jax.lax.conv_general_dilated(
-        x[None],
-        kernel,
-        (strides, strides),
-        [(pad, kernel.shape[0] - 1 - pad)] * 2,
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )[0]
-
-
-class Conv(nn.Module):
-    """k x k convolution of one image [H, W, C] with zero padding; strides 2 halves H and W (rounded up)."""
-
-    features: int
-    kernel_size: tuple[int, int] = (3, 3)
-    strides: int = 1
-
-    @nn.compact
-    def __call__(self, x):
-        shape = (*self.kernel_size, x.shape[-1], self.features)
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        return conv(x, kernel, self.strides) + bias[None, None]
+def Conv(features: int, kernel_size: tuple[int, int] = (3, 3), strides: int = 1) -> nn.Conv:
+    """k x k convolution of one image [H, W, C], zero padding of k // 2; strides 2 halves H and W (rounded up)."""
+    padding = [(k // 2, (k - 1) // 2) for k in kernel_size]
+    return nn.Conv(features, kernel_size, strides, padding)
 
 
 class GroupNorm(nn.Module):

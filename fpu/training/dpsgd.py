@@ -73,12 +73,9 @@ class State(NamedTuple):
     diagnostics: Diagnostics  # of the last step; private
 
 
-def optimizers(plan: Plan, recipe: Recipe):
-    """(private, public) optax transformations. The private one starts by adding noise."""
-    private, public = (
-        adam(recipe, rate) for rate in (recipe.learning_rate, recipe.public_learning_rate)
-    )
-    return optax.chain(dp.add_noise(plan), private), public
+def private_adam(plan: Plan, recipe: Recipe) -> optax.GradientTransformation:
+    """The optimizer of the private part. It starts by adding noise."""
+    return optax.chain(dp.add_noise(plan), adam(recipe, recipe.learning_rate))
 
 
 def adam(recipe: Recipe, rate: float) -> optax.GradientTransformation:
@@ -91,12 +88,12 @@ def adam(recipe: Recipe, rate: float) -> optax.GradientTransformation:
 def initial(model: Model, plan: Plan, recipe: Recipe, cell: Cell, start: Any = None) -> State:
     """The state of one cell before its first step, from the parameters `start` or those of model.init."""
     params = model.init(jax.random.fold_in(cell.public, 0)) if start is None else start
-    private, public = optimizers(plan, recipe)
+    public = adam(recipe, recipe.public_learning_rate)
     return State(
         step=jnp.int32(0),
         params=params,
         ema=params,
-        private_opt=private.init(_trained(recipe, params["private"])),
+        private_opt=private_adam(plan, recipe).init(_trained(recipe, params["private"])),
         public_opt=public.init(params["public"]),
         diagnostics=Diagnostics(jnp.float32(0), jnp.float32(0), jnp.int32(0)),
     )
@@ -137,7 +134,7 @@ def step(
     clipped = dp.clipped_grad(
         loss, plan, cell.clip, noise_std=cell.noise_std, microbatch=recipe.microbatch or None
     )(trained, batch)
-    updates, private_opt = optimizers(plan, recipe)[0].update(clipped, state.private_opt, trained)
+    updates, private_opt = private_adam(plan, recipe).update(clipped, state.private_opt, trained)
     private = _joined(optax.apply_updates(trained, updates), private)
     stepped = state._replace(private_opt=private_opt, diagnostics=clipped.diagnostics)
     return finished(model, recipe, cell, stepped, private, now)

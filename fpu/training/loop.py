@@ -15,31 +15,10 @@ from jax.sharding import Mesh, PartitionSpec
 from fpu import distributed
 from fpu.dp.plan import Plan
 from fpu.models import Model
-from fpu.training import programs
-from fpu.training.dpsgd import Cell, Pool, Recipe, State, check_cells, initial, step
+from fpu.training.dpsgd import Cell, Pool, Recipe, State, check_cells, step
+from fpu.training.programs import cells_spec, compiled
 
 STEPS_PER_CALL = 50
-
-
-@functools.lru_cache(maxsize=8)
-def compiled(
-    model: Model,
-    plan: Plan,
-    recipe: Recipe,
-    vmapped: bool,
-    mesh: Mesh | None = None,
-    own_pools: bool = False,
-    step: Callable[..., State] = step,
-) -> programs.Programs:
-    """The programs that train one cell, or a group of them side by side, on one pool or each on its own."""
-    first = functools.partial(initial, model, plan, recipe)
-    one_step = functools.partial(
-        step, model, plan, recipe, axis=None if mesh is None else "examples"
-    )
-    if vmapped:
-        first = jax.vmap(first)
-        one_step = jax.vmap(one_step, (0 if own_pools else None, 0, 0, None))
-    return programs.compiled(first, one_step, vmapped, mesh, own_pools)
 
 
 def fit(
@@ -169,7 +148,7 @@ def _placed(tree: Any, width: int, mesh: Mesh | None):
         tree = jax.tree.map(lambda x: x[np.arange(width).clip(max=len(x) - 1)], tree)
     if width == 1:
         tree = jax.tree.map(lambda x: x[0], tree)
-    return tree if mesh is None else distributed.place(tree, mesh, programs.cells_spec(width > 1))
+    return tree if mesh is None else distributed.place(tree, mesh, cells_spec(width > 1))
 
 
 def _continued(state: State, restored: State | None, mesh: Mesh | None) -> State:

@@ -1,4 +1,4 @@
-"""A step as compiled programs: looped on the device, stepped by the host, or split over a mesh."""
+"""Trainings as compiled programs: steps looped on the device, made by the host, or split over a mesh."""
 
 import functools
 from collections.abc import Callable
@@ -7,6 +7,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
+
+from fpu.dp.plan import Plan
+from fpu.models import Model
+from fpu.training.dpsgd import Recipe, State, initial, step
 
 
 class Programs(NamedTuple):
@@ -17,21 +21,36 @@ class Programs(NamedTuple):
     jitted: Any  # the compiled function behind `run`
 
 
-def compiled(first, step, vmapped: bool, mesh: Mesh | None, own_pools: bool = False) -> Programs:
-    """Programs of `first(cells, start)` and `step(pool, cells, state, now)`.
+@functools.lru_cache(maxsize=8)
+def compiled(
+    model: Model,
+    plan: Plan,
+    recipe: Recipe,
+    vmapped: bool,
+    mesh: Mesh | None = None,
+    own_pools: bool = False,
+    step: Callable[..., State] = step,
+) -> Programs:
+    """The programs that train one cell, or a group of them side by side, on one pool or each on its own.
 
-    vmapped: both are for a group of cells (on a mesh: of one device's cells).
+    vmapped: for a group of cells (on a mesh: for a group on each device).
     own_pools: each cell has a pool of its own (on a mesh they are split as the cells are).
 
     On a CPU the host calls one step after the other: inside a loop XLA's CPU backend makes the gradient of
     a convolution many times slower (jax 0.10.2). Elsewhere the loop is part of the program.
     """
+    first = functools.partial(initial, model, plan, recipe)
+    axis = None if mesh is None else "examples"
+    one_step = functools.partial(step, model, plan, recipe, axis=axis)
+    if vmapped:
+        first = jax.vmap(first)
+        one_step = jax.vmap(one_step, (0 if own_pools else None, 0, 0, None))
     stepped = jax.default_backend() == "cpu"
     if mesh is not None:
-        return _on_mesh(first, step, vmapped, mesh, own_pools, stepped)
+        return _on_mesh(first, one_step, vmapped, mesh, own_pools, stepped)
     if stepped:
-        return _stepped(first, step)
-    return _looped(first, _loop(step), vmapped)
+        return _stepped(first, one_step)
+    return _looped(first, _loop(one_step), vmapped)
 
 
 def cells_spec(grouped: bool) -> PartitionSpec:

@@ -52,6 +52,7 @@ def test_a_gradient_that_is_not_finite_counts_as_nothing(bad):
     good = np.arange(5) != 2
     total, facts = clipped(x, np.ones(5, bool), np.float32(1))
     without, _ = clipped(x, good, np.float32(1))
+    assert np.isfinite(flat(total)).all()
     np.testing.assert_array_equal(flat(total), flat(without))
     assert int(facts.dropped) == 1
 

@@ -23,12 +23,6 @@ def test_rate_one_draws_every_member_and_nobody_else():
     assert draw(jax.random.key(0), np.zeros(5, bool), 1.0, 5) == set()
 
 
-def test_one_unit_is_drawn_or_not():
-    keys = jax.random.split(jax.random.key(0), 400)
-    _, valid = jax.vmap(lambda k: sampling.poisson(k, jnp.ones(1, bool), 0.25, 1))(keys)
-    assert stats.binomtest(int(valid.sum()), 400, 0.25).pvalue > 1e-4
-
-
 def test_a_draw_does_not_depend_on_who_else_is_a_member():
     key = jax.random.key(2)
     mask = np.random.default_rng(0).random(50) < 0.5

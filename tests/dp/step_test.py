@@ -38,16 +38,6 @@ def test_a_sum_is_that_of_clipped_gradients_of_the_rows_drawn():
     np.testing.assert_allclose(parts.total["w"], want, rtol=1e-5)
 
 
-def test_one_row_more_or_less_moves_the_sum_by_at_most_the_clip_norm():
-    clipped = dp.clipped_grad(loss, PLAN, 0.5)
-    for content in (1e30, np.nan, 0.0, -7.0):
-        rows = ROWS.copy()
-        rows[2] = content
-        for seed in range(3):
-            one, other = (clipped(PARAMS, batch(seed=seed, rows=r)).total for r in (ROWS, rows))
-            assert tiny.norm(tiny.difference(one, other)) <= 2 * 0.5 * (1 + 1e-5)  # replaced
-
-
 def by_row(drawn):
     """{row: words of its key} of the rows drawn."""
     words = np.asarray(jax.random.key_data(drawn.keys))

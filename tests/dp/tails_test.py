@@ -76,11 +76,11 @@ def test_the_cost_is_that_of_the_formula():
     part = Steps(1000, 0.2, 0.5)
     cut = 4e-5 * tails.MOST_COORDINATES * stats.norm.sf(end)
     moved = stats.norm.sf(end - 2) + stats.norm.pdf(end) * 2 * tails.MOST_COORDINATES**0.5
-    assert tails.beyond([part], 3, 1e-5) == pytest.approx(1000 * (moved + cut), rel=1e-6)
-    cut_short = tails.beyond([part._replace(truncation=0.25)], 3, 1e-5)
+    assert tails.beyond(part, 3, 1e-5) == pytest.approx(1000 * (moved + cut), rel=1e-6)
+    cut_short = tails.beyond(part._replace(truncation=0.25), 3, 1e-5)
     far = stats.norm.sf(end - 4) + stats.norm.pdf(end) * 4 * tails.MOST_COORDINATES**0.5
     assert cut_short == pytest.approx(1000 * (0.75 * moved + 0.25 * far + cut), rel=1e-6)
-    assert tails.beyond([part._replace(noise=0.05)], 3, 1e-5) == 1.0
+    assert tails.beyond(part._replace(noise=0.05), 3, 1e-5) == 1.0
 
 
 @pytest.mark.parametrize("eps", [0.1, 1.0, 3.0, 10.0, 20.0, 100.0])

@@ -21,7 +21,9 @@ def test_conv_is_a_sum_over_shifted_images(k, strides):
     places = [(i, j) for i in range(k) for j in range(k)]
     shifted = (padded[i : i + 7, j : j + 10][::strides, ::strides] for i, j in places)
     want = sum(x @ np.asarray(kernel[at]) for x, at in zip(shifted, places, strict=True))
-    np.testing.assert_allclose(layers.conv(x, kernel, strides), want, rtol=1e-4, atol=1e-5)
+    given = {"params": {"kernel": kernel, "bias": jnp.zeros(3)}}
+    found = layers.Conv(3, (k, k), strides).apply(given, x)
+    np.testing.assert_allclose(found, want, rtol=1e-4, atol=1e-5)
     assert want.shape[:2] == (-(-7 // strides), 10 // strides)
 
 

@@ -1,6 +1,6 @@
 """fpu/training/checkpoint.py: what is saved comes back to the last bit; damage costs one checkpoint or is one line."""
 
-from typing import NamedTuple
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -151,13 +151,9 @@ def test_fingerprints_tell_configs_apart_but_not_their_order():
 def test_a_full_disk_is_told_before_anything_is_written(tmp_path, monkeypatch):
     folder = tmp_path / "checkpoints" / "0"
     with monkeypatch.context() as patched:
-        patched.setattr(checkpoint.shutil, "disk_usage", lambda place: Usage(free=2**20))
+        patched.setattr(checkpoint.shutil, "disk_usage", lambda place: SimpleNamespace(free=2**20))
         with pytest.raises(OSError, match="No space left on device") as error:
             checkpoint.save(folder, 1, {"ema": jnp.zeros(3)}, LAYOUT)
     assert (error.value.filename, list(tmp_path.iterdir())) == (str(folder), [])
     checkpoint.save(folder, 1, {"ema": jnp.zeros(3)}, LAYOUT)
     assert checkpoint.steps(folder) == [1]
-
-
-class Usage(NamedTuple):
-    free: int

@@ -102,10 +102,13 @@ def started(monkeypatch):
     return calls
 
 
-def test_a_single_process_is_left_alone(started):
-    distributed.initialize()
-    distributed.initialize("127.0.0.1:1", 0, 1)
-    assert started == []
+@pytest.mark.parametrize(
+    ("given", "calls"),
+    [((), []), (("127.0.0.1:1", 0, 1), []), (("host:1234", 1, 2), [("host:1234", 2, 1)])],
+)
+def test_an_address_is_passed_on_but_for_a_single_process(started, given, calls):
+    distributed.initialize(*given)
+    assert started == calls
 
 
 SHELL = ("SLURM_JOB_ID", "SLURM_NTASKS")  # what is set in a job, outside of its tasks
@@ -137,11 +140,6 @@ def test_a_tpu_host_is_asked_and_its_library_alone_is_none(started, monkeypatch)
         else:
             with pytest.raises(ValueError, match=reason):
                 distributed.initialize()
-
-
-def test_an_address_is_passed_on(started):
-    distributed.initialize("host:1234", 1, 2)
-    assert started == [("host:1234", 2, 1)]
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,13 @@ import tiny
 
 from fpu import training
 from fpu.dp import noise
+from fpu.training import dpsgd
 
 
 def test_the_learning_rate_warms_up_in_a_line():
     recipe = training.Recipe(learning_rate=0.1, public_learning_rate=0.2, rate_warmup_steps=3)
     plan = tiny.plan(steps=5)
-    private, public = training.optimizers(plan, recipe)
+    private, public = dpsgd.private_adam(plan, recipe), dpsgd.adam(recipe, 0.2)
     gradient = {"w": jnp.ones(2)}
     states = [private.init(gradient), public.init(gradient)]
     for step, part in enumerate((0.25, 0.5, 0.75, 1.0, 1.0)):

@@ -1,9 +1,5 @@
 """fpu/training/programs.py: a step that the device loops over, as on accelerators, ends where the host's steps end."""
 
-from typing import NamedTuple
-
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
@@ -12,13 +8,6 @@ from fpu import training
 from fpu.training import programs
 
 MODEL = tiny.duet()
-
-
-class State(NamedTuple):
-    """The least that a step changes."""
-
-    step: jax.Array
-    total: jax.Array
 
 
 @pytest.fixture
@@ -43,20 +32,8 @@ def test_a_loop_on_the_device_ends_where_steps_of_the_host_do(request, monkeypat
     request.getfixturevalue("accelerator")
     looped = fit(slice_size=side_by_side, observe=lambda n, step, state: seen.append(step))
     assert seen == [3, 4] * (3 // side_by_side)
+    several = side_by_side > 1, None, False, training.step
+    made = training.compiled(MODEL, tiny.PLAN, tiny.RECIPE, *several)
+    assert made.jitted._cache_size() == 1  # one program serves every stretch of steps
     for a, b in zip(*map(tiny.leaves, (looped, wanted)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
-
-
-def test_one_compiled_loop_serves_every_stretch_of_steps(accelerator):
-    calls = []
-
-    def step(pool, cells, state, now):
-        calls.append(now)  # traced once
-        return state._replace(step=state.step + 1, total=state.total + pool * cells * now)
-
-    made = programs.compiled(lambda cells, start: start, step, vmapped=False, mesh=None)
-    state = State(jnp.int32(0), jnp.float32(0))
-    for stop in (1, 4, 6):
-        state = made.run(jnp.float32(2), jnp.float32(3), state, jnp.int32(stop))
-    assert (int(state.step), float(state.total)) == (6, 6 * sum(range(6)))
-    assert len(calls) == 1
