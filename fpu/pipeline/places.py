@@ -1,21 +1,19 @@
 """The folder of a run: the one that is named, or one named by the run's settings."""
 
-import dataclasses
 import hashlib
 import json
 import math
 import pathlib
 
+from fpu.pipeline import settings
 from fpu.pipeline.jobs import Job
 from fpu.report import words
 
 
 def place(job: Job) -> pathlib.Path:
     """The folder of a run: --workdir, or one named by its settings."""
-    return pathlib.Path(job.options.workdir or _default_workdir(job)).expanduser()
-
-
-def _default_workdir(job: Job) -> pathlib.Path:
+    if job.options.workdir:
+        return pathlib.Path(job.options.workdir).expanduser()
     config = job.config
     privacy = (
         f"sigma{config['noise_multiplier']:g}"
@@ -33,21 +31,8 @@ def _default_workdir(job: Job) -> pathlib.Path:
 
 def _others(job: Job) -> str:
     """A short hash of the settings that the name of the folder leaves out, "" where all are as usual."""
-    said = {
-        "model",
-        "eps",
-        "noise_multiplier",
-        "n_per_class",
-        "seed",
-        "preset",
-        "workdir",
-        "data_dir",
-    }
-    others = {
-        field.name: getattr(job.options, field.name)
-        for field in dataclasses.fields(job.options)
-        if field.name not in said and getattr(job.options, field.name) != field.default
-    }
+    said = {"model", "eps", "noise_multiplier", "n_per_class", "seed", "preset"}
+    others = {k: v for k, v in settings.given(job.options).items() if k not in said}
     if others.pop("dataset", job.dataset.name) != job.dataset.name:  # a file: known by its content
         others["members"] = job.config["sha256_members"]
     digest = hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()

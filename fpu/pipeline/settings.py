@@ -149,6 +149,14 @@ def from_flags(options: type = Options) -> Any:
     return options(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 
+def given(options: Options) -> dict[str, Any]:
+    """{field: its value} of those that are not the default, but for where data and results lie."""
+    values = {
+        name: getattr(options, name) for name in kinds() if name not in ("data_dir", "workdir")
+    }
+    return {name: value for name, value in values.items() if value != getattr(Options, name)}
+
+
 def teaches(options: Options) -> bool:
     """Whether there is a release that a prior can help; of options that `check` let pass."""
     return options.model in OF_PRIOR or warmup_share(options) > 0
