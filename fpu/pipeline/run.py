@@ -20,7 +20,6 @@ from fpu.pipeline import (
     jobs,
     outlook,
     paper_worlds,
-    places,
     processes,
     progress,
     repeats,
@@ -54,7 +53,7 @@ def run(
     """
     begun = time.monotonic()
     job = jobs.prepare(options)
-    folder = places.place(job)
+    folder = workdir.place(job)
     if addresses is not None:
         distributed.initialize(*addresses)
     with processes.opened(folder, job.config) as finished, signals.on_stop():

@@ -10,7 +10,7 @@ import pytest
 
 from fpu import InputError
 from fpu.dp import moments
-from fpu.pipeline import choices, generator, jobs, places
+from fpu.pipeline import choices, generator, jobs, workdir
 from fpu.pipeline.settings import Options
 
 ROWS = 30
@@ -188,7 +188,7 @@ def test_the_default_is_what_it_was_where_there_are_enough(tmp_path):
 def test_the_folder_of_a_run_is_named_by_all_its_settings():
     def place(**flags):
         options = Options(**({"model": "gaussian", "eps": 1.0} | flags))
-        return places.place(jobs.prepare(options)).name
+        return workdir.place(jobs.prepare(options)).name
 
     assert place() == "gaussian-digits-eps1-50each-seed0"
     names = {place(), place(n_samples=70), place(n_samples=80), place(delta=1e-5)}
