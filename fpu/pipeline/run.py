@@ -181,7 +181,7 @@ def _judged(job: Job, key, public, made, images, labels, rivals, seconds: dict) 
     audit, queries = settings.audit(options)
     if audit == "paper":
         secret = jax.random.fold_in(key, WORLDS)
-        judged["empirical_epsilon"] = paper_worlds.judge(job, secret, progress.say, queries)
+        judged["empirical_epsilon"] = paper_worlds.judge(job, secret, queries)
     seconds["evaluate"] = time.monotonic() - clock
     clock = time.monotonic()
     if crossed := folds.judge(job, labels, jax.random.fold_in(key, FOLDS), public):
