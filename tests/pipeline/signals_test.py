@@ -9,10 +9,6 @@ import pytest
 from fpu.pipeline import signals
 
 
-def terminate():
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
 @pytest.mark.parametrize(
     ("number", "name", "code"), [(signal.SIGTERM, "SIGTERM", 143), (signal.SIGINT, "Ctrl-C", 130)]
 )
@@ -45,7 +41,7 @@ def test_sigterm_waits_for_the_work_in_hand(capsys):
     def work():
         with signals.put_off() as asked:
             assert not asked()
-            terminate()
+            os.kill(os.getpid(), signal.SIGTERM)
             assert asked()
             kept.append("work")
 
