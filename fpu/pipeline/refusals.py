@@ -11,8 +11,9 @@ from fpu.pipeline import defaults, settings
 _WHOLE = {  # least, most and why, of whole numbers
     "steps": (1, settings.MOST_STEPS, ", or accounting alone takes hours"),
     "draw_steps": (1, settings.MOST_STEPS, ", or training takes days"),
-    "n_samples": (1, settings.MOST_IMAGES, "; experiments.generate draws more of them later"),
-    "n_public": (1, settings.MOST_UNITS),
+    # Each is also a file of the release.
+    "n_samples": (1, 10**5, "; experiments.generate draws more of them later"),
+    "n_public": (1, 10**9),
     "n_per_class": (0,),
     "seed": settings.SEEDS,
     "noise_seed": (0,),

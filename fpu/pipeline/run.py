@@ -18,8 +18,8 @@ from fpu.pipeline import (
     folds,
     generator,
     jobs,
-    outlook,
     paper_worlds,
+    planning,
     processes,
     progress,
     repeats,
@@ -75,7 +75,7 @@ def carry_out(
     """
     seconds = {"calibrate": time.monotonic() - begun}
     eps, accountant = accounting.epsilon(job.plan)
-    warning = outlook.hopeless(job.plan, job.n, job.dataset.n_classes)
+    warning = planning.hopeless(job.plan, job.n, job.dataset.n_classes)
     for line in filter(None, [*data.look(job.dataset, job.split), warning]):
         progress.say(line)
     progress.say(job.plan.statement(job.options.noise_seed is not None))

@@ -14,8 +14,6 @@ from fpu.baselines import BASELINES, OF_PRIOR, RELEASES
 from fpu.pipeline import limits
 
 MOST_STEPS = 10**7
-MOST_UNITS = 10**9
-MOST_IMAGES = 10**5  # each is also a file of the release
 EVALUATIONS = "quick", "full", "field"  # protocols.PROTOCOLS says what each is
 SEEDS = 0, 2**32 - 1, ", or seeds would coincide"
 MOST_COPIES = 10**4  # of an audit or an attack
