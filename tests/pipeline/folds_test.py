@@ -68,9 +68,3 @@ def test_images_of_a_copy_are_made_from_its_own_codes_as_the_released_ones_are(m
     assert folds.judge(of, LABELS, jax.random.key(1), jax.random.key(0)) == {"n": 2}
     assert [sample.func for sample in drawn] == [conditioning.sample] * 2
     assert [sample.args[0]["codes"] for sample in drawn] == [0, 1]
-
-
-def test_nobody_is_asked_where_enough_is_left(monkeypatch):
-    monkeypatch.setattr(copies, "train_masks", None)
-    made = folds.judge(job("digits", n_per_class=3), LABELS, jax.random.key(1), jax.random.key(0))
-    assert made is None
