@@ -16,7 +16,7 @@ import toy
 from dp_accounting import pld
 
 from fpu.dp.plan import longest_move
-from fpu.pipeline import forecast, jobs, places, refusals, settings, sweep
+from fpu.pipeline import forecast, jobs, refusals, settings, sweep, workdir
 
 ROOT = pathlib.Path(__file__).parents[1]
 TEXTS = ("README.md", "experiments/README.md", "fpu/priors/README.md", "fpu/fidelity/README.md")
@@ -82,7 +82,7 @@ def test_blocks_work_when_pasted_one_after_the_other(path, small_data, monkeypat
             axes = [f"{flag}={value}" for flag, value in given if flag not in RUN]
             (options,) = sweep.cells(axes)
             refusals.check(options)
-            folders.append(places.place(jobs.prepare(options)))
+            folders.append(workdir.place(jobs.prepare(options)))
             assert (options.dataset in there) == ("/" in options.dataset or "." in options.dataset)
         elif name == "sweep":
             values = dict(given)

@@ -167,10 +167,10 @@ def _one_run(job: Job, key: jax.Array, public: jax.Array) -> Sides:
     coins = copies.generator(k_coins).random(n) < 0.5
     if not coins.any():  # so few members that no audit can tell anything
         raise InputError(f"none of the {n} members is in the copy")
-    params = copies.train_masks(job, pool, coins[None], k_train, public)
+    (params,) = copies.train_masks(job, pool, coins[None], k_train, public)
     owner, _ = data.unit_of(job.dataset, job.split.members)
     images, labels = np.asarray(pool.images), np.asarray(pool.labels)
-    scores = job.scorer(next(train.each(params)), public)(images, labels)
+    scores = job.scorer(params, public)(images, labels)
     units = {name: attacks.means(values, owner, n) for name, values in scores.items()}
     return {name: (values[coins], values[~coins]) for name, values in units.items()}
 
@@ -181,9 +181,9 @@ def _canary_worlds(job: Job, key: jax.Array, public: jax.Array, runs: int, kind:
     pool = _with_canary(train.pool(job.dataset, job.split.members), image, label)
     masks = np.ones((2 * runs, len(pool.sizes)), bool)
     masks[runs:, -1] = False
-    params = copies.train_masks(job, pool, masks, key, public)
+    made = copies.train_masks(job, pool, masks, key, public)
     score = _by_model if kind == "two_worlds" else _by_samples
-    scores = [score(job, one, public, image, label) for one in train.each(params)]
+    scores = [score(job, params, public, image, label) for params in made]
     values = {name: np.array([row[name] for row in scores]) for name in scores[0]}
     return {name: (v[:runs], v[runs:]) for name, v in values.items()}
 

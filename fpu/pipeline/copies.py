@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from fpu import data, distributed, training
@@ -47,8 +46,8 @@ def attack(
     inside = lira.masks(units, count, generator(k_masks))
     masks = np.ones((count, len(pool.sizes)), bool)
     masks[:, unit_of_target] = inside
-    params = train_masks(job, pool, masks, k_train, public)
-    shadow = [by_unit(job.scorer(one, public)(*shown)) for one in train.each(params)]
+    models = train_masks(job, pool, masks, k_train, public)
+    shadow = [by_unit(job.scorer(params, public)(*shown)) for params in models]
     return {
         f"lira_{name}": lira.ratio(values, np.stack([s[name] for s in shadow]), inside)[owner]
         for name, values in by_unit(scores(*shown)).items()
@@ -79,8 +78,8 @@ def train_masks(
     masks: np.ndarray,
     key: jax.Array,
     public: jax.Array | None = None,
-) -> Any:
-    """Parameters of one model for each mask, stacked, as model.sample and model.scores take them.
+) -> list[Any]:
+    """Parameters of one model for each mask, averaged, as job.sampler and job.scorer take them.
 
     Models differ by their masks and keys alone. Each has keys of its own, folded from `key`: sample and
     noise differ, and so does the initialisation, as between runs of different seeds, unless `public` is given.
@@ -90,8 +89,6 @@ def train_masks(
       masks: bool [cells, units]; in each at least one unit, and at most as many as the run has members.
       key: typed key, as secret as the pool.
       public: a public key for all models, such as the run's, whose initialisation an attacker knows.
-
-    Returns: averaged parameters, each leaf with a leading axis [cells].
     """
     masks, n = np.asarray(masks, bool), job.n
     counts = masks.sum(axis=1)
@@ -102,16 +99,16 @@ def train_masks(
         secret, release, own = jax.random.split(jax.random.fold_in(key, number), 3)
         tasks.append(job.task(release, secret, own if public is None else public, pool, mask))
     done = _progress(len(tasks))
-    if not job.trained:
-        ends = []
-        for task in tasks:
-            ends.append(train.release(job.baseline, task))
-            done(len(ends))
-        return train.stacked(ends)
-    return _train_in_slices(job.trainer, tasks, done)
+    if job.trained:
+        return _train_in_slices(job.trainer, tasks, done)
+    ends = []
+    for task in tasks:
+        ends.append(train.release(job.baseline, task))
+        done(len(ends))
+    return ends
 
 
-def _train_in_slices(trainer: train.Trainer, tasks: list[train.Task], done: Callable) -> Any:
+def _train_in_slices(trainer: train.Trainer, tasks: list[train.Task], done: Callable) -> list[Any]:
     """Slices of tasks as groups: one task on a CPU, SLICE on each device of an accelerator."""
     devices = jax.device_count()
     cpu = jax.default_backend() == "cpu"
@@ -121,9 +118,9 @@ def _train_in_slices(trainer: train.Trainer, tasks: list[train.Task], done: Call
     for first in range(0, len(tasks), size):
         group = tasks[first : first + size]
         follow = functools.partial(_follow, done, first, len(group))
-        ends.append(train.train(trainer, group, follow, mesh).params)
-        done(first + len(group))
-    return jax.tree.map(lambda *parts: jnp.concatenate(parts), *ends)
+        ends += train.each(train.train(trainer, group, follow, mesh).params)
+        done(len(ends))
+    return ends
 
 
 def _follow(done: Callable, first: int, count: int, stage: str, steps: int, fit: Callable):

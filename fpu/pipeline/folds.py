@@ -49,10 +49,10 @@ def judge(job: Job, labels: np.ndarray, key: jax.Array, public: jax.Array) -> di
     _, firsts = np.unique(owner, return_index=True)
     fold = crossfit.folds(classes[firsts], many, np.random.default_rng([job.options.seed, 4]))
     masks = fold[None] != np.arange(many)[:, None]
-    params = copies.train_masks(job, train.pool(job.dataset, index), masks, key, public)
+    made = copies.train_masks(job, train.pool(job.dataset, index), masks, key, public)
     return crossfit.judge(
         crossfit.Members(images, classes, owner, fold, job.dataset.unit),
-        _copies(job, params, labels, public),
+        _copies(job, made, labels, public),
         labels,
         job.dataset.n_classes,
         seed=job.options.seed,
@@ -60,9 +60,9 @@ def judge(job: Job, labels: np.ndarray, key: jax.Array, public: jax.Array) -> di
     )
 
 
-def _copies(job: Job, params, labels: np.ndarray, public: jax.Array) -> Iterator[crossfit.Copy]:
+def _copies(job: Job, made, labels: np.ndarray, public: jax.Array) -> Iterator[crossfit.Copy]:
     """What each copy draws, and how it scores images where it is a model."""
-    for one in train.each(params):
-        images = job.draw(job.sampler(one), labels, public)
-        scores = job.scorer(one, public) if job.trained else None
+    for params in made:
+        images = job.draw(job.sampler(params), labels, public)
+        scores = job.scorer(params, public) if job.trained else None
         yield crossfit.Copy(images, scores)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fpu.pipeline import cost, folds, groups, jobs, places, progress, repeats, sweep
+from fpu.pipeline import cost, folds, groups, jobs, progress, repeats, sweep, workdir
 from fpu.pipeline.settings import Options
 from fpu.utility import protocols
 
@@ -45,7 +45,7 @@ def of_run(options: Options) -> list[str]:
         job.plan.statement(options.noise_seed is not None),
         f"members: {len(job.split.members):,}, noise multiplier: {', '.join(noises) or 'none'}",
         f"{label}; about {_duration(seconds + judging)} with judging on this machine",
-        f"{places.place(job)}: release/, report.html, samples.png, record.json, manifest.json",
+        f"{workdir.place(job)}: release/, report.html, samples.png, record.json, manifest.json",
     ]
 
 

@@ -1,6 +1,5 @@
 """How a run gets its generator: a model trained as a group of one, or a baseline's one look at the images."""
 
-import contextlib
 import dataclasses
 import functools
 import os
@@ -12,9 +11,9 @@ from typing import Any, NamedTuple
 import jax
 
 from fpu import InputError, distributed
-from fpu.baselines import BASELINES
+from fpu.baselines import BASELINES, Baseline
 from fpu.dp import accounting
-from fpu.dp.plan import Plan, Release
+from fpu.dp.plan import Release
 from fpu.pipeline import draw, keep, progress, train
 from fpu.pipeline.jobs import Job
 
@@ -59,11 +58,6 @@ def trained(
         eps=plan.epsilon() if plan.private else None,
         tensorboard=_tensorboard(folder) if tensorboard and distributed.is_first() else None,
     )
-    rivals = {}
-    if plan.private and train.dpsgd(plan) is not None and (alone := _one_release(plan)):
-        rival = task._replace(plan=alone, release_key=k_rival)
-        params = train.release(trainer.teacher, rival)
-        rivals["one_shot"] = functools.partial(trainer.teacher.sample, params)
     mesh = distributed.mesh() if distributed.layout()["devices"] > 1 else None
     result = train.train(trainer, [task], follow, mesh, progress.say)
     params = next(train.each(result.params))
@@ -71,10 +65,12 @@ def trained(
         raise draw.Diverged(
             "training diverged (parameters are not finite): lower --set recipe.learning_rate"
         )
-    if plan.private and train.dpsgd(plan) is None:
-        rivals["one_shot"] = functools.partial(trainer.teacher.sample, result.releases[0])
-    if plan.private and job.prior:
-        rivals |= _gaussian(job, key)
+    rivals = {}
+    if plan.private and train.dpsgd(plan) is not None:
+        rivals = _alone(job, "one_shot", trainer.teacher, k_rival)
+    elif plan.private:
+        rivals = {"one_shot": functools.partial(trainer.teacher.sample, result.releases[0])}
+    rivals |= _gaussian(job, key)
     if result.warmed is not None:
         rivals["warmup"] = train.sampler(trainer, next(train.each(result.warmed)))
     score = job.scorer(params, public)
@@ -95,27 +91,29 @@ def one_shot(job: Job, key: jax.Array) -> Made:
             f"--model={name}: no {baseline.source} of class {missing[0]}; ask for fewer members"
         )
     params = train.fitted(baseline, train.pool(dataset, indices), job.n, job.plan, key)
-    rivals = _gaussian(job, key) if job.prior and job.plan.private else {}
     sample = functools.partial(baseline.sample, params)
-    return Made(sample, params if baseline.private else None, rivals=rivals)
-
-
-def _one_release(plan: Plan) -> Plan | None:
-    """One release at the eps of a plan; None where no noise is little enough for that eps."""
-    with contextlib.suppress(ValueError):
-        return accounting.calibrate(
-            lambda noise: dataclasses.replace(plan, stages=(Release(noise),)), plan.epsilon()
-        )
-    return None
+    return Made(sample, params if baseline.private else None, rivals=_gaussian(job, key))
 
 
 def _gaussian(job: Job, key: jax.Array) -> dict[str, Callable]:
-    """What a prior's release has to beat: `gaussian` with the whole budget. Never released."""
-    if (alone := _one_release(job.plan)) is None:
+    """What a prior's release has to beat, where there is one: `gaussian` with the whole budget."""
+    if not (job.plan.private and job.prior):
         return {}
-    baseline, images = BASELINES["gaussian"](job.spec), train.pool(job.dataset, job.split.members)
-    params = train.fitted(baseline, images, job.n, alone, jax.random.fold_in(key, RIVAL))
-    return {"gaussian": functools.partial(baseline.sample, params)}
+    return _alone(job, "gaussian", BASELINES["gaussian"](job.spec), jax.random.fold_in(key, RIVAL))
+
+
+def _alone(job: Job, name: str, baseline: Baseline, key: jax.Array) -> dict[str, Callable]:
+    """{name: what draws from one release at the job's eps}; {} where no noise is little enough. Never released."""
+    try:
+        plan = accounting.calibrate(
+            lambda noise: dataclasses.replace(job.plan, stages=(Release(noise),)),
+            job.plan.epsilon(),
+        )
+    except ValueError:
+        return {}
+    pool = train.pool(job.dataset, job.split.members)
+    params = train.fitted(baseline, pool, job.n, plan, key)
+    return {name: functools.partial(baseline.sample, params)}
 
 
 def _tensorboard(folder: pathlib.Path) -> Any:

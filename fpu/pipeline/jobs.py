@@ -1,5 +1,6 @@
 """A run before anything of it exists: every choice made, the plan solved, nothing written."""
 
+import bisect
 import dataclasses
 import functools
 import math
@@ -202,8 +203,7 @@ def _untrained(options, config: dict, unit: str) -> tuple[Callable[..., Plan], d
     """The same of a baseline: one release, or no mechanism; nothing is trained."""
     settings.override(options.set, None, None)  # refuses what a baseline has not
 
-    def make_plan(noise: float, steps: int | None = None) -> Plan:
-        del steps
+    def make_plan(noise: float) -> Plan:
         stages = (Release(noise),) if options.model in RELEASES else ()
         return Plan(config["delta"], stages, unit)
 
@@ -228,14 +228,11 @@ def _fewer_steps(make_plan: Callable[..., Plan], steps: int | None, eps: float |
     if steps is None or eps is None:
         return ""
 
-    def kept(count: int) -> bool:
-        return accounting.epsilon(make_plan(accounting.MOST_NOISE, count))[0] <= eps
+    def lost(count: int) -> bool:
+        return accounting.epsilon(make_plan(accounting.MOST_NOISE, count))[0] > eps
 
-    low, high = 0, steps
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if kept(middle) else (low, middle)
-    return f"; or use --steps={low}" if low and low < steps - 1 else ""
+    most = bisect.bisect_left(range(1, steps), True, key=lost)
+    return f"; or use --steps={most}" if 0 < most < steps - 1 else ""
 
 
 def _compilation_cache() -> None:

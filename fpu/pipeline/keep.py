@@ -52,24 +52,16 @@ def follower(
                 if stop:
                     distributed.any_process(stop)  # nobody leaves before the first has written
                     raise SystemExit(signals.CODE)
-                if step == steps:
-                    return state
-        raise RuntimeError("a training ended before its last step")
+        return state
 
     return follow
 
 
 def _restored(places, layout, steps, like: training.State) -> training.State | None:
     """The group's State from its checkpoints, or None where they have no step in common."""
-    cells = list(_cells(like, len(places)))
-    if len(places) == 1:
-        parts = [processes.restored(places[0], cells[0])]
-    else:
-        common = set.intersection(*(set(checkpoint.steps(place)) for place in places))
-        last = max(common, default=-1)
-        parts = [
-            checkpoint.restore(*pair, last) for pair in zip(places, cells, strict=True) if common
-        ]
+    common = set.intersection(*(set(checkpoint.steps(place)) for place in places))
+    last, cells = max(common, default=-1), _cells(like, len(places))
+    parts = [processes.restored(*pair, last) for pair in zip(places, cells, strict=True)]
     found = [part for part in parts if part is not None]
     if len(found) < len(places) or len({step for step, _, _ in found}) > 1:
         return None  # where one is damaged, all begin anew

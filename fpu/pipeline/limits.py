@@ -7,17 +7,13 @@ from typing import Any
 from fpu import InputError, models
 
 
-def problem(config: Any, field: str) -> str | None:
-    """What is wrong with the value of a field, and the nearest that is right; None where it fits its limit.
+def _problem(config: Any, value: Any, limit: tuple) -> str | None:
+    """What is wrong with a value, and the nearest that is right; None where it fits its limit.
 
-    A limit is a tuple of words, or the least and the most, which may be another field's name. Without one every value
-    fits.
+    A limit is a tuple of words, or the least and the most, which may be another field's name.
     """
-    value, limit = getattr(config, field), models.limits(config).get(field)
-    if limit is None or (isinstance(value, str) and value in limit):
-        return None
     if isinstance(value, str):
-        return f"is unknown: {nearest(value, limit)}"
+        return None if value in limit else f"is unknown: {nearest(value, limit)}"
     least, most = limit
     bound = getattr(config, most) if isinstance(most, str) else most
     if least <= value <= bound:
@@ -36,6 +32,7 @@ def nearest(value: str, known: Sequence[str]) -> str:
 
 def check(part: str, config: Any) -> None:
     """InputError for the first field of a model's Config or a Recipe that is out of its limits. part: model, recipe."""
-    for field in models.limits(config):
-        if wrong := problem(config, field):
-            raise InputError(f"--set={part}.{field}={getattr(config, field)}: {wrong}")
+    for field, limit in models.limits(config).items():
+        value = getattr(config, field)
+        if wrong := _problem(config, value, limit):
+            raise InputError(f"--set={part}.{field}={value}: {wrong}")

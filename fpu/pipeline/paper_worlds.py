@@ -9,7 +9,6 @@ query a class the paper's own (of class 0, or 3 for OrganAMNIST) is among them. 
 run with its constants: N is the number of all members, also where 90 or 91 of 100 take part.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -17,7 +16,7 @@ import numpy as np
 
 from fpu.baselines import RELEASES
 from fpu.intervals import missing
-from fpu.pipeline import copies, draw, train
+from fpu.pipeline import copies, draw, progress, train
 from fpu.pipeline.jobs import Job
 from fpu.privacy import paper_epsilon
 
@@ -50,9 +49,7 @@ def worlds(labels: np.ndarray, queries: int) -> Worlds:
     return Worlds(ablated, victim, classes, query, of)
 
 
-def judge(
-    job: Job, key: jax.Array, progress: Callable[[str], None], queries: int = 1, runs: int = 1
-) -> dict:
+def judge(job: Job, key: jax.Array, queries: int = 1, runs: int = 1) -> dict:
     """The paper's empirical epsilon of a run's model: the record's privacy['empirical_epsilon'].
 
     Trains runs * (A + V) models for A classes and V = A * queries queries, each with keys of its own. From each
@@ -76,24 +73,24 @@ def judge(
     if len(np.unique(labels)) < 2:
         return missing("all members are of one class: without it there is nothing to train on")
     real = np.sort(np.concatenate([split.members, split.nonmembers, split.reference]))
-    progress("empirical epsilon: fitting Isomap, up to a minute")
+    progress.say("empirical epsilon: fitting Isomap, up to a minute")
     try:
         plane = paper_epsilon.embedding(dataset.images[real], dataset.labels[real])
     except ValueError as reason:
         return missing(str(reason))
     every = worlds(labels, queries)
     masks = np.tile(np.concatenate([every.ablated, every.victim]), (runs, 1))
-    progress(
+    progress.say(
         f"empirical epsilon: {len(masks)} trainings: {runs} of each of {len(every.ablated)} worlds without a "
         f"class and {len(every.victim)} with one image of it"
     )
     k_train, k_draw = jax.random.split(key)
-    params = copies.train_masks(job, train.pool(dataset, split.members), masks, k_train)
-    diverged = sum(not train.finite(one) for one in train.each(params))
+    models = copies.train_masks(job, train.pool(dataset, split.members), masks, k_train)
+    diverged = sum(not train.finite(params) for params in models)
     if diverged:
         return missing(f"{diverged} of {len(masks)} trainings diverged")
-    progress(f"empirical epsilon: {SAMPLES} images a class from each of {len(masks)} models")
-    points = [plane.embed(images) for images in _drawn(job, params, k_draw)]
+    progress.say(f"empirical epsilon: {SAMPLES} images a class from each of {len(masks)} models")
+    points = [plane.embed(images) for images in _drawn(job, models, k_draw)]
     own = plane.embed(dataset.images[split.members])
     counts = {
         "k": paper_epsilon.K,
@@ -109,11 +106,11 @@ def judge(
     return {"note": NOTE, **counts, **_ratios(every, own, points, runs)}
 
 
-def _drawn(job, params, key):
+def _drawn(job, models, key):
     """uint8 images of every class in turn, from one model after the other."""
     labels = np.repeat(np.arange(job.dataset.n_classes, dtype=np.int32), SAMPLES)
-    for i, model in enumerate(train.each(params)):
-        yield draw.draw(job.sampler(model), jax.random.fold_in(key, i), labels, draw.CHUNK)
+    for i, params in enumerate(models):
+        yield draw.draw(job.sampler(params), jax.random.fold_in(key, i), labels, draw.CHUNK)
 
 
 def _ratios(every: Worlds, own, points, runs: int) -> dict:

@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 from fpu import InputError, priors
 from fpu.dp import accounting
-from fpu.dp.plan import Plan, Release
+from fpu.dp.plan import DPSGD, Plan, Release
 from fpu.models import MODELS, Spec
-from fpu.pipeline import outlook
 from fpu.privacy import bounds
 from fpu.report import measured, words
 
@@ -27,6 +26,35 @@ class Facts(NamedTuple):
     channels: int = 1
     dataset: str = "FOLDER_OR_FILE"  # as --dataset names it
     unit: str = "image"
+
+
+def hopeless(plan: Plan, n: int, n_classes: int) -> str | None:
+    """One line where the members of a class, all together, hardly change what comes out; None where they may.
+
+    Stages are about mu-GDP with mu^2 = sum of 1 / sigma^2 (releases) and q^2 T (e^(1 / sigma^2) - 1) (DP-SGD;
+    arXiv:1911.11607, in the limit of many steps). Removing all m members of a class is then m mu-GDP
+    (arXiv:1905.02383, theorem 2.14), so no yes-or-no question about the outcome changes its probability by more than
+    2 Phi(m mu / 2) - 1. Below one half, a generator that never saw the class would often look the same.
+    n counts privacy units; n / n_classes are those of a class of average size. All of it is public.
+    """
+    if not plan.private:
+        return None
+    squares = 0.0
+    for stage in plan.stages:
+        one = min(700.0, stage.noise_multiplier**-2)  # e^700 is near the largest float
+        if isinstance(stage, DPSGD):
+            squares += stage.sampling_rate**2 * stage.steps * math.expm1(one)
+        else:
+            squares += one
+    m = n / n_classes
+    most = math.erf(m * math.sqrt(squares) / 2 / math.sqrt(2))
+    if most >= 0.5:
+        return None
+    return (
+        f"nothing can be learned at this budget: all {m:,.0f} members of a class together change the probability of "
+        f"no outcome by more than {100 * most:.2g} percentage points, so what is drawn will be noise; give a larger "
+        "--eps, more members, or leave --delta out"
+    )
 
 
 def lines(facts: Facts, epsilons: Sequence[float], delta: float | None = None) -> list[str]:
@@ -63,8 +91,8 @@ def _block(facts: Facts, eps: float, plan: Plan) -> list[str]:
         f"{_percent(odds)} at most. A test for one {facts.unit} finds it in {_percent(found)} of cases at most, at "
         f"{_percent(_ALARMS)} false alarms. Members of a class over the noise: {words.number(signal)}."
     )
-    if hopeless := outlook.hopeless(plan, facts.n, facts.classes):
-        return [*text, *_wrapped(hopeless, "  ")]
+    if nothing := hopeless(plan, facts.n, facts.classes):
+        return [*text, *_wrapped(nothing, "  ")]
     names = dict.fromkeys(row.dataset for row in measured.rows())
     table = [line for line in (_measured(name, signal) for name in names) if line]
     if not table:
@@ -116,7 +144,7 @@ def _minutes(side: int) -> list[str]:
 
 def _next(facts: Facts, plans: dict[float, Plan]) -> list[str]:
     """Which model and prior at the smallest eps that may work, what its images look like, and the command."""
-    hopes = [e for e, p in plans.items() if not outlook.hopeless(p, facts.n, facts.classes)]
+    hopes = [e for e, p in plans.items() if not hopeless(p, facts.n, facts.classes)]
     if not hopes:
         return ["No budget named here is enough: more images, fewer classes, or a larger --eps."]
     eps = hopes[0]

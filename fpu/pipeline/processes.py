@@ -55,12 +55,12 @@ def save(folder: pathlib.Path, step: int, state: Any, layout: dict) -> None:
         checkpoint.save(folder, step, jax.tree.map(np.asarray, state) if several else state, layout)
 
 
-def restored(folder: pathlib.Path, like: Any) -> tuple[int, Any, dict] | None:
+def restored(folder: pathlib.Path, like: Any, last: int) -> tuple[int, Any, dict] | None:
     """checkpoint.restore by the first process, for all of them: (step, state, layout) or None."""
     if jax.process_count() == 1:
-        return checkpoint.restore(folder, like)
+        return checkpoint.restore(folder, like, last)
     like = jax.tree.map(np.asarray, like)
-    checkpointed = _by_the_first(lambda: checkpoint.restore(folder, like))
+    checkpointed = _by_the_first(lambda: checkpoint.restore(folder, like, last))
     step, state, layout = checkpointed or (-1, like, distributed.layout())
     step = int(distributed.broadcast(np.int32(step)))
     return None if step < 0 else (step, distributed.broadcast(state), layout)

@@ -32,9 +32,9 @@ def training(
     Losses are private: they are logged as nonprivate/..., in the part of a run that stays inside.
     """
     begun, first, due = time.monotonic(), None, clock()
-    stage, cost = (
-        ("warm-up ", "") if eps is None else ("", f", eps {rounded_up(eps, 3)} at the end")
-    )
+    kind, stage, cost = "warmup", "warm-up ", ""
+    if eps is not None:
+        kind, stage, cost = "nonprivate", "", f", eps {rounded_up(eps, 3)} at the end"
     stage = stage if label is None else label
     terminal = sys.stderr.isatty()
     bar = Progress(
@@ -52,12 +52,10 @@ def training(
         nonlocal first
         now = time.monotonic()
         values = {
-            "nonprivate/loss": float(diagnostics.loss),
-            "nonprivate/clipped": float(diagnostics.clipped),
-            "nonprivate/dropped": int(diagnostics.dropped),
+            f"{kind}/loss": float(diagnostics.loss),
+            f"{kind}/clipped": float(diagnostics.clipped),
+            f"{kind}/dropped": int(diagnostics.dropped),
         }
-        if eps is None:
-            values = {name.replace("nonprivate", "warmup"): value for name, value in values.items()}
         line = {"step": step, "seconds": round(now - begun, 3)} | {
             name: value if math.isfinite(value) else None for name, value in values.items()
         }

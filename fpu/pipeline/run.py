@@ -18,9 +18,8 @@ from fpu.pipeline import (
     folds,
     generator,
     jobs,
-    outlook,
     paper_worlds,
-    places,
+    planning,
     processes,
     progress,
     repeats,
@@ -54,7 +53,7 @@ def run(
     """
     begun = time.monotonic()
     job = jobs.prepare(options)
-    folder = places.place(job)
+    folder = workdir.place(job)
     if addresses is not None:
         distributed.initialize(*addresses)
     with processes.opened(folder, job.config) as finished, signals.on_stop():
@@ -76,7 +75,7 @@ def carry_out(
     """
     seconds = {"calibrate": time.monotonic() - begun}
     eps, accountant = accounting.epsilon(job.plan)
-    warning = outlook.hopeless(job.plan, job.n, job.dataset.n_classes)
+    warning = planning.hopeless(job.plan, job.n, job.dataset.n_classes)
     for line in filter(None, [*data.look(job.dataset, job.split), warning]):
         progress.say(line)
     progress.say(job.plan.statement(job.options.noise_seed is not None))
@@ -182,7 +181,7 @@ def _judged(job: Job, key, public, made, images, labels, rivals, seconds: dict) 
     audit, queries = settings.audit(options)
     if audit == "paper":
         secret = jax.random.fold_in(key, WORLDS)
-        judged["empirical_epsilon"] = paper_worlds.judge(job, secret, progress.say, queries)
+        judged["empirical_epsilon"] = paper_worlds.judge(job, secret, queries)
     seconds["evaluate"] = time.monotonic() - clock
     clock = time.monotonic()
     if crossed := folds.judge(job, labels, jax.random.fold_in(key, FOLDS), public):

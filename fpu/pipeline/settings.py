@@ -14,8 +14,6 @@ from fpu.baselines import BASELINES, OF_PRIOR, RELEASES
 from fpu.pipeline import limits
 
 MOST_STEPS = 10**7
-MOST_UNITS = 10**9
-MOST_IMAGES = 10**5  # each is also a file of the release
 EVALUATIONS = "quick", "full", "field"  # protocols.PROTOCOLS says what each is
 SEEDS = 0, 2**32 - 1, ", or seeds would coincide"
 MOST_COPIES = 10**4  # of an audit or an attack
@@ -147,6 +145,14 @@ def from_flags(options: type = Options) -> Any:
     """The options that the parsed flags say."""
     values = {name: flags.FLAGS[name].value for name in kinds(options)}
     return options(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+def given(options: Options) -> dict[str, Any]:
+    """{field: its value} of those that are not the default, but for where data and results lie."""
+    values = {
+        name: getattr(options, name) for name in kinds() if name not in ("data_dir", "workdir")
+    }
+    return {name: value for name, value in values.items() if value != getattr(Options, name)}
 
 
 def teaches(options: Options) -> bool:

@@ -110,11 +110,7 @@ def _yes(text: str) -> bool:
 
 def name(options: settings.Options) -> str:
     """What tells one run of a sweep from the others: its flags that are not the default."""
-    given = {
-        field.name: getattr(options, field.name)
-        for field in dataclasses.fields(options)
-        if getattr(options, field.name) != field.default and field.name != "data_dir"
-    }
+    given = settings.given(options)
     given["dataset"] = pathlib.Path(options.dataset).stem
     if options.groups:
         given["groups"] = pathlib.Path(options.groups).stem

@@ -226,12 +226,9 @@ def test_keys_of_models_beside_the_run_are_none_of_its_own():
 # The audit of samples alone, on a release of few images with a canary among them.
 
 
-def released(monkeypatch, tmp_path, **change):
+def released():
     """The audit of 22 copies with and 22 without the canary, of --model=gaussian on 20 images a class."""
-    options = Options(
-        model="gaussian", eps=1.0, n_per_class=20, n_samples=100, workdir=str(tmp_path),
-        audit="samples:22", **change,
-    )  # fmt: skip
+    options = Options(model="gaussian", eps=1.0, n_per_class=20, n_samples=100, audit="samples:22")
     return auditing.run(jobs.prepare(options), jax.random.key(3), jax.random.key(0))
 
 
@@ -246,21 +243,21 @@ def copier(spec):
     return honest._replace(fit=fit, sample=functools.partial(real.sample, spec))
 
 
-def test_samples_alone_give_a_copying_release_away_and_an_honest_one_passes(monkeypatch, tmp_path):
-    honest = released(monkeypatch, tmp_path)
+def test_samples_alone_give_a_copying_release_away_and_an_honest_one_passes(monkeypatch):
+    honest = released()
     assert set(honest["scores"]) == {"nearest", "mean", "classifier"}
     assert (honest["kind"], honest["runs"]) == ("samples", 22)
     assert not honest["refuted"]
     assert honest["verdict"] == "held"
 
     monkeypatch.setitem(BASELINES, "gaussian", copier)
-    broken = released(monkeypatch, tmp_path)
+    broken = released()
     assert broken["verdict"] == "refuted", broken
     best = broken["scores"]["nearest"]["gaussian"]
     assert best["at_alarm"] == best["limit"] > 1
 
 
-def test_samples_of_a_trained_model_are_audited_too(monkeypatch, tmp_path):
+def test_samples_of_a_trained_model_are_audited_too(tmp_path):
     job = jobs.prepare(flags(tmp_path, audit="samples:10"))
     found = auditing.run(job, jax.random.key(3), jax.random.key(0))
     assert (found["runs"], set(found["scores"])) == (10, {"nearest", "mean", "classifier"})

@@ -39,7 +39,7 @@ def test_every_member_is_held_out_once_and_classes_of_three_are_kept(few, monkey
 
     def train_masks(job, pool, masks, key, public):
         seen["masks"] = masks
-        return {"number": np.arange(len(masks))}
+        return [{"number": number} for number in range(len(masks))]
 
     def judge(members, made, labels, n_classes, **_):
         seen["members"], seen["copies"] = members, list(made)
@@ -61,16 +61,10 @@ def test_every_member_is_held_out_once_and_classes_of_three_are_kept(few, monkey
 def test_images_of_a_copy_are_made_from_its_own_codes_as_the_released_ones_are(monkeypatch):
     tiny_prior.install(monkeypatch)
     of, drawn = job("digits", model="vae", n_per_class=3, folds=2), []
-    params = {"private": {}, "public": {}, "codes": np.arange(2)}
-    monkeypatch.setattr(copies, "train_masks", lambda *_: params)
+    made = [{"private": {}, "public": {}, "codes": number} for number in range(2)]
+    monkeypatch.setattr(copies, "train_masks", lambda *_: made)
     monkeypatch.setattr(draw, "draw", lambda sample, *_: drawn.append(sample))
     monkeypatch.setattr(crossfit, "judge", lambda members, made, *_, **__: {"n": len(list(made))})
     assert folds.judge(of, LABELS, jax.random.key(1), jax.random.key(0)) == {"n": 2}
     assert [sample.func for sample in drawn] == [conditioning.sample] * 2
     assert [sample.args[0]["codes"] for sample in drawn] == [0, 1]
-
-
-def test_nobody_is_asked_where_enough_is_left(monkeypatch):
-    monkeypatch.setattr(copies, "train_masks", None)
-    made = folds.judge(job("digits", n_per_class=3), LABELS, jax.random.key(1), jax.random.key(0))
-    assert made is None

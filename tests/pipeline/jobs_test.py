@@ -10,7 +10,7 @@ import pytest
 
 from fpu import InputError
 from fpu.dp import moments
-from fpu.pipeline import choices, generator, jobs, places
+from fpu.pipeline import choices, generator, jobs, workdir
 from fpu.pipeline.settings import Options
 
 ROWS = 30
@@ -29,8 +29,7 @@ def job(folder, images, labels, **flags):
     more = {"test_images": rows(1)[0], "test_labels": rows(1)[1]} if tests else {}
     np.savez(folder / "scans.npz", train_images=images, train_labels=labels, **more)
     options = {"model": "gaussian", "eps": 1.0, "dataset": str(folder / "scans.npz")}
-    with mock.patch.object(jobs, "_compilation_cache"):
-        return jobs.prepare(Options(**(options | flags)))
+    return jobs.prepare(Options(**(options | flags)))
 
 
 def public(job):
@@ -144,51 +143,43 @@ def test_sixty_four_bits_are_one_line():
 def test_more_images_than_a_run_draws_are_one_line(monkeypatch):
     monkeypatch.setattr(choices, "_MOST_BYTES", 64 * 1000)
     with pytest.raises(InputError, match=r"--n_samples=1001: .*at most 1000 are drawn"):
-        jobs.prepare(Options(model="gaussian", eps=1.0, n_per_class=10, n_samples=1001))
+        jobs.prepare(dataclasses.replace(GOOD, n_samples=1001))
     assert jobs.prepare(GOOD).config["n_samples"] == 1000
 
 
 # What a run chooses where nobody said.
 
 
-def scans(tmp_path, *counts):
-    """An .npz with so many images of each class; the path."""
-    rng = np.random.default_rng(0)
+def classes_of(*counts):
+    """(images, labels), so many of each class."""
     labels = np.repeat(np.arange(len(counts)), counts)
-    images = rng.integers(0, 256, (len(labels), 8, 8), np.uint8)
-    path = tmp_path / "scans.npz"
-    np.savez(path, train_images=images, train_labels=labels)
-    return str(path)
+    return np.random.default_rng(0).integers(0, 256, (len(labels), 8, 8), np.uint8), labels
 
 
 def members(job):
     return np.bincount(job.dataset.labels[job.split.members]).tolist()
 
 
-def test_forty_scans_work_by_default(tmp_path, capsys):
-    job = jobs.prepare(Options(model="gaussian", eps=1.0, dataset=scans(tmp_path, 20, 20)))
-    assert 24 <= sum(members(job)) < 40  # about a fifth is the test set
-    assert job.config["delta"] == 1 / (10 * sum(members(job)))
+def test_a_rare_class_gives_all_and_does_not_throw_the_others_away(tmp_path, capsys):
+    scans = classes_of(75, 57, 3)
+    everybody = members(job(tmp_path / "all", *scans, n_per_class=0))
+    assert 50 < everybody[0] < 70  # about a fifth is the test set
+    chosen = job(tmp_path / "default", *scans)
+    assert members(chosen) == np.minimum(everybody, 50).tolist()
+    assert chosen.config["delta"] == 1 / (10 * sum(members(chosen)))
     assert "all of them are members" in capsys.readouterr().err
 
 
-def test_a_rare_class_does_not_throw_the_others_away(tmp_path):
-    options = Options(model="gaussian", eps=1.0, dataset=scans(tmp_path, 75, 57, 3))
-    everybody = members(jobs.prepare(dataclasses.replace(options, n_per_class=0)))
-    assert everybody[0] > 50
-    assert members(jobs.prepare(options)) == np.minimum(everybody, 50).tolist()
-
-
 def test_the_default_is_what_it_was_where_there_are_enough(tmp_path):
-    options = Options(model="gaussian", eps=1.0, dataset=scans(tmp_path, 70, 70))
-    both = [dataclasses.replace(options, n_per_class=n) for n in (None, 50)]
-    np.testing.assert_array_equal(*[jobs.prepare(each).split.members for each in both])
+    scans = classes_of(70, 70)
+    both = job(tmp_path / "default", *scans), job(tmp_path / "asked", *scans, n_per_class=50)
+    np.testing.assert_array_equal(*[each.split.members for each in both])
 
 
 def test_the_folder_of_a_run_is_named_by_all_its_settings():
     def place(**flags):
         options = Options(**({"model": "gaussian", "eps": 1.0} | flags))
-        return places.place(jobs.prepare(options)).name
+        return workdir.place(jobs.prepare(options)).name
 
     assert place() == "gaussian-digits-eps1-50each-seed0"
     names = {place(), place(n_samples=70), place(n_samples=80), place(delta=1e-5)}

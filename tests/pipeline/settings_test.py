@@ -30,7 +30,6 @@ NO_EPS = {"model": "copycat", "eps": None}
         ({"noise_multiplier": 1.0}, ["--eps and --noise_multiplier", "give one"]),
         ({"eps": None}, ["--eps is missing", "--eps=1"]),
         ({"eps": 0.0}, ["--eps=0", "must be positive"]),
-        ({"eps": -1.0}, ["--eps=-1", "must be positive"]),
         ({"eps": math.nan}, ["--eps=nan", "must be positive"]),
         ({"model": "copycat"}, ["--model=copycat", "only --eps=inf"]),
         ({"model": "fresh", "eps": None, "noise_multiplier": 1.0}, ["--model=fresh", "--eps=inf"]),
@@ -70,7 +69,7 @@ NO_EPS = {"model": "copycat", "eps": None}
         ({"eps": None, "noise_multiplier": 1.0, "draw_steps": 5}, ["give --eps"]),
         ({"model": "gaussian", "warmup_share": 0.5}, ["--model=gaussian"]),
         ({"warmup_share": 1.0, "steps": 10}, ["--steps", "--warmup_share=0.5"]),
-        ({"shadows": 3}, ["--shadows=3: must be even"]),
+        ({"shadows": 5}, ["--shadows=5: must be even"]),
         ({"shadows": 2}, ["--shadows=2: must be even, and 4 or more"]),
         ({"shadows": -4}, ["0 to 10,000"]),
         ({"model": "gaussian", "shadows": 4}, ["--shadows: --model=gaussian"]),
@@ -188,19 +187,17 @@ def test_the_size_and_the_subset_are_choices_of_set_and_the_last_one_counts():
     assert settings.override(pairs, vae.Config(), Recipe())[0] == vae.Config(width=64)
 
 
-@pytest.mark.parametrize(
-    ("text", "audit"),
-    [
-        ("none", ("none", 0)),
-        ("one_run", ("one_run", 0)),
-        ("two_worlds", ("two_worlds", 0)),
-        ("two_worlds:20", ("two_worlds", 20)),
-        ("paper", ("paper", 1)),
-        ("paper:3", ("paper", 3)),
-    ],
-)
-def test_an_audit_is_a_kind_and_a_count(text, audit):
-    assert settings.audit(Options(audit=text)) == audit
+def test_an_audit_is_a_kind_and_a_count():
+    counts = {
+        "none": 0,
+        "one_run": 0,
+        "two_worlds": 0,
+        "two_worlds:20": 20,
+        "paper": 1,
+        "paper:3": 3,
+    }
+    for text, count in counts.items():
+        assert settings.audit(Options(audit=text)) == (text.partition(":")[0], count)
 
 
 def test_no_flag_is_both_there_and_gone():

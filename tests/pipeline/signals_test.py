@@ -9,10 +9,6 @@ import pytest
 from fpu.pipeline import signals
 
 
-def terminate():
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
 @pytest.mark.parametrize(
     ("number", "name", "code"), [(signal.SIGTERM, "SIGTERM", 143), (signal.SIGINT, "Ctrl-C", 130)]
 )
@@ -37,22 +33,6 @@ def test_a_second_ctrl_c_does_not_wait(capsys):
     with pytest.raises(SystemExit) as left:
         twice()
     assert left.value.code == 130
-
-
-def test_sigterm_waits_for_the_work_in_hand(capsys):
-    kept = []
-
-    def work():
-        with signals.put_off() as asked:
-            assert not asked()
-            terminate()
-            assert asked()
-            kept.append("work")
-
-    with pytest.raises(SystemExit) as left, signals.on_stop():
-        work()
-    assert (left.value.code, kept) == (143, ["work"])
-    assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 def test_nothing_is_put_off_where_nobody_listens():

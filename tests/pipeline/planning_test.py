@@ -1,16 +1,11 @@
-"""fpu/pipeline/outlook.py: a budget at which nothing can be learned is said to be one, others are not."""
+"""fpu/pipeline/planning.py: a budget at which nothing can be learned is said to be one, others are not."""
 
 import math
 
 import pytest
 
-from fpu.dp import accounting
 from fpu.dp.plan import DPSGD, Plan, Release
-from fpu.pipeline import outlook
-
-
-def released(eps, delta):
-    return accounting.calibrate(lambda noise: Plan(delta, (Release(noise),)), eps)
+from fpu.pipeline import planning
 
 
 @pytest.mark.parametrize(
@@ -25,21 +20,21 @@ def released(eps, delta):
     ],
 )
 def test_tiny_budgets_are_told_apart_from_usable_ones(eps, delta, n, hopeless):
-    line = outlook.hopeless(released(eps, delta), n, 10)
+    line = planning.hopeless(planning.solved(eps, delta), n, 10)
     assert (line is not None) == hopeless
     assert not hopeless or ("nothing can be learned" in line and "--eps" in line)
 
 
 def test_the_number_is_the_total_variation_of_a_whole_class():
     # 4 members at sigma 20: 0.2-GDP; 2 Phi(0.1) - 1 = 0.0797
-    line = outlook.hopeless(Plan(0.1, (Release(20.0),)), 40, 10)
+    line = planning.hopeless(Plan(0.1, (Release(20.0),)), 40, 10)
     assert "more than 8 percentage points" in line
     assert "all 4 members" in line
-    assert outlook.hopeless(Plan(0.1, (Release(20 * math.sqrt(2)),) * 2), 40, 10) == line
+    assert planning.hopeless(Plan(0.1, (Release(20 * math.sqrt(2)),) * 2), 40, 10) == line
 
 
 def test_dpsgd_and_no_mechanism():
-    assert outlook.hopeless(Plan(0.1, ()), 40, 10) is None
+    assert planning.hopeless(Plan(0.1, ()), 40, 10) is None
     tiny = DPSGD(100, 0.01, 1, 50.0, 20)
-    assert "nothing can be learned" in outlook.hopeless(Plan(0.1, (tiny,)), 100, 10)
-    assert outlook.hopeless(Plan(0.1, (DPSGD(1000, 0.1, 1000, 1.0, 300),)), 1000, 10) is None
+    assert "nothing can be learned" in planning.hopeless(Plan(0.1, (tiny,)), 100, 10)
+    assert planning.hopeless(Plan(0.1, (DPSGD(1000, 0.1, 1000, 1.0, 300),)), 1000, 10) is None
