@@ -49,20 +49,19 @@ def worlds(labels: np.ndarray, queries: int) -> Worlds:
     return Worlds(ablated, victim, classes, query, of)
 
 
-def judge(job: Job, key: jax.Array, queries: int = 1, runs: int = 1) -> dict:
+def judge(job: Job, key: jax.Array, queries: int = 1) -> dict:
     """The paper's empirical epsilon of a run's model: the record's privacy['empirical_epsilon'].
 
-    Trains runs * (A + V) models for A classes and V = A * queries queries, each with keys of its own. From each
-    100 images of EVERY class are drawn, as the paper does, so also of the class that the ablated world has no
-    member of: its label is asked for, and the model answers with what it makes of a label it never saw.
+    Trains A + V models for A classes and V = A * queries queries, each with keys of its own. From each 100
+    images of EVERY class are drawn, as the paper does, so also of the class that the ablated world has no member of:
+    its label is asked for, and the model answers with what it makes of a label it never saw.
 
     Args:
       key: typed key, as secret as the members.
       queries: images of each class that take their turn as query.
-      runs: trainings of each world.
 
-    Returns: {'overall', 'per_class', 'spread_over_runs', 'unchanged'} as fpu.privacy.empirical_epsilon has
-    them, beside the counts; or a metric that is missing, with the reason.
+    Returns: {'overall', 'per_class', 'unchanged'} as fpu.privacy.paper_epsilon has them, beside the counts;
+    or a metric that is missing, with the reason.
     """
     dataset, split = job.dataset, job.split
     labels = dataset.labels[split.members]
@@ -79,10 +78,10 @@ def judge(job: Job, key: jax.Array, queries: int = 1, runs: int = 1) -> dict:
     except ValueError as reason:
         return missing(str(reason))
     every = worlds(labels, queries)
-    masks = np.tile(np.concatenate([every.ablated, every.victim]), (runs, 1))
+    masks = np.concatenate([every.ablated, every.victim])
     progress.say(
-        f"empirical epsilon: {len(masks)} trainings: {runs} of each of {len(every.ablated)} worlds without a "
-        f"class and {len(every.victim)} with one image of it"
+        f"empirical epsilon: {len(masks)} trainings: {len(every.ablated)} worlds without a class and "
+        f"{len(every.victim)} with one image of it"
     )
     k_train, k_draw = jax.random.split(key)
     models = copies.train_masks(job, train.pool(dataset, split.members), masks, k_train)
@@ -100,10 +99,9 @@ def judge(job: Job, key: jax.Array, queries: int = 1, runs: int = 1) -> dict:
         "embedded": plane.n,
         "samples_per_class": SAMPLES,
         "queries": len(every.query),
-        "runs": runs,
         "trainings": len(masks),
     }
-    return {"note": NOTE, **counts, **_ratios(every, own, points, runs)}
+    return {"note": NOTE, **counts, **_ratios(every, own, points)}
 
 
 def _drawn(job, models, key):
@@ -113,16 +111,13 @@ def _drawn(job, models, key):
         yield draw.draw(job.sampler(params), jax.random.fold_in(key, i), labels, draw.CHUNK)
 
 
-def _ratios(every: Worlds, own, points, runs: int) -> dict:
-    """The metrics, of the members' points [U, 2] and the samples' points of each world, run by run."""
-    at_query, beside = np.empty((runs, len(every.query))), []
-    first = len(every.ablated)
-    for run in range(runs):
-        here = points[run * (first + len(every.victim)) :]
-        for v, (query, a) in enumerate(zip(every.query, every.of, strict=True)):
-            ratios = paper_epsilon.log_ratio(own, here[a], here[first + v])
-            at_query[run, v] = ratios[query]
-            beside.append(ratios[every.ablated[a]])
+def _ratios(every: Worlds, own, points) -> dict:
+    """The metrics, of the members' points [U, 2] and the samples' points of each world."""
+    at_query, beside = np.empty(len(every.query)), []
+    for v, (query, a) in enumerate(zip(every.query, every.of, strict=True)):
+        ratios = paper_epsilon.log_ratio(own, points[a], points[len(every.ablated) + v])
+        at_query[v] = ratios[query]
+        beside.append(ratios[every.ablated[a]])
     return paper_epsilon.summary(at_query, every.classes[every.of]) | {
         "unchanged": paper_epsilon.unchanged(np.concatenate(beside))
     }

@@ -58,7 +58,7 @@ def test_samples_too_few_or_of_unequal_number_are_refused():
 
 
 def test_summary_weighs_classes_alike_and_doubles_with_the_dimension():
-    out = summary(np.array([[1.0, 3.0, 8.0]]), [4, 4, 7])
+    out = summary([1.0, 3.0, 8.0], [4, 4, 7])
     assert out["per_class"]["4"]["as_coded"]["value"] == 2.0
     width = 1.96 * SAMPLING_ERROR
     wanted = {"value": 8, "low": 8 - width, "high": 8 + width, "n": 1}
@@ -69,32 +69,23 @@ def test_summary_weighs_classes_alike_and_doubles_with_the_dimension():
     assert [real[x] for x in names] == [2 * coded[x] for x in names]
     half = 12.7062 * np.std([2, 8], ddof=1) / np.sqrt(2)  # Student's, one degree of freedom
     assert coded["high"] == pytest.approx(5 + half, rel=1e-4)
-    assert "two or more" in out["spread_over_runs"]["as_coded"]["reason"]
 
 
 def test_equal_values_are_no_more_certain_than_their_draws():
-    out = summary(np.zeros((1, 8)), [0, 0, 0, 0, 1, 1, 1, 1])
+    out = summary(np.zeros(8), [0, 0, 0, 0, 1, 1, 1, 1])
     error = out["per_class"]["0"]["as_coded"]["high"]
     assert error == pytest.approx(1.96 * SAMPLING_ERROR, rel=1e-4)
     error = out["overall"]["as_coded"]["high"]
     assert error == pytest.approx(1.96 * SAMPLING_ERROR / 2**0.5, rel=1e-4)
 
 
-def test_spread_over_runs_is_the_deviation_of_their_means():
-    values = np.random.default_rng(0).normal(size=(400, 1)) + np.array([[0.0, 1.0, 5.0]])
-    spread = summary(values, [0, 1, 1])["spread_over_runs"]["as_coded"]
-    assert spread["value"] == pytest.approx(values[:, 0].std(ddof=1))
-    assert spread["low"] < 1 < spread["high"]
-    assert spread["n"] == 400
-
-
 def test_a_query_buried_in_copies_is_told_not_left_out():
-    out = summary(np.array([[1.0, np.inf]]), [0, 1])
-    for part in (out["overall"], out["per_class"]["1"], out["spread_over_runs"]):
+    out = summary([1.0, np.inf], [0, 1])
+    for part in (out["overall"], out["per_class"]["1"]):
         assert part["with_dimension"]["value"] is None
         assert "copies" in part["as_coded"]["reason"]
     assert out["per_class"]["0"]["as_coded"]["value"] == 1.0
-    assert "no query" in summary(np.empty((1, 0)), [])["overall"]["as_coded"]["reason"]
+    assert "no query" in summary([], [])["overall"]["as_coded"]["reason"]
 
 
 def test_unchanged_is_the_range_of_single_images():
