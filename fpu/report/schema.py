@@ -74,6 +74,10 @@ def _dict(value) -> bool:
     return isinstance(value, dict)
 
 
+def _row(value) -> bool:
+    return value is None or _dict(value)
+
+
 def _list_of(fits):
     return lambda value: isinstance(value, list) and all(map(fits, value))
 
@@ -107,6 +111,7 @@ _REQUIRED = {
     "privacy": ("eps", "delta"),
     **{section: () for section in ("fidelity", "utility", "cost", "versions")},
 }
+_CROSSED = {"folds", "n", "utility", "fidelity", "attacks"}  # of fpu/crossfit.py
 _KINDS = (  # whether a value fits, and where it must
     (_text, "config.model config.dataset config.preset config.size config.warmup config.prior"),
     (_text, "config.evaluation config.prior_version prior.name prior.version prior.knows"),
@@ -128,9 +133,11 @@ _KINDS = (  # whether a value fits, and where it must
     (lambda shape: _list_of(_positive)(shape) and len(shape) == 3, "data.shape"),
     (lambda eps: eps == "inf" or (_number(eps) and eps >= 0), "privacy.eps"),
     (lambda delta: _number(delta) and 0 <= delta < 1, "privacy.delta"),
-    (_dict_of(_attack), "privacy.attacks"),
+    (_dict_of(_attack), "privacy.attacks cross_fitted.attacks"),
+    (lambda part: _dict(part) and part.keys() >= _CROSSED, "cross_fitted"),
+    (_positive, "cross_fitted.folds cross_fitted.n"),
     (_list_of(_dict), "privacy.stages"),
-    (_dict_of(lambda row: row is None or _dict(row)), "fidelity utility"),
+    (_dict_of(_row), "fidelity utility cross_fitted.fidelity cross_fitted.utility"),
     (_dict_of(_number), "cost.seconds"),
     (_dict_of(_text), "versions data.notes"),
     (_thumbnail, "thumbnails"),

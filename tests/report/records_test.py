@@ -63,6 +63,7 @@ def test_a_study_is_one_file_with_a_record_a_line(tmp_path):
         (record() | {"data": {"name": "digits"}}, "'shape'"),
         (record(eps="one"), "privacy.eps"),
         (record() | {"fidelity": {"features": {"n_reference": [3]}}}, "fidelity.features.n_ref"),
+        (record() | {"cross_fitted": {"folds": 5, "n": 33}}, "cross_fitted is not"),
         (record() | {"utility": {"members": {"auc": {"value": "1"}}}}, "utility.members.auc.value"),
     ],
 )

@@ -82,4 +82,4 @@ def test_protocols_never_share_a_table(tmp_path):
     found = rows(read(tmp_path, runs))
     assert len({where for where, *_ in found}) == 2
     assert sum("judged as the field does" in where for where, *_ in found) == 1
-    assert {number.split(" ")[0] for *_, number in found} == {"0.500", "0.900"} or len(found) == 2
+    assert [runs for *_, runs in found] == ["1", "1"]
