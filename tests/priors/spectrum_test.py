@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.signal import windows
 
 from fpu.models import Spec
 from fpu.priors import spectrum
@@ -54,3 +55,21 @@ def test_blank_and_equal_images_have_finite_codes():
     images = np.zeros((50, 10, 10, 1), np.uint8)
     images[:25] = 255
     assert np.isfinite(spectrum.space(images, None, Spec((10, 10, 1), 2)).encode(images)).all()
+
+
+@pytest.mark.parametrize("shape", [(12, 12, 1), (31, 16, 3)])
+def test_features_are_logarithms_of_a_windowed_spectrum_before_the_frequencies(shape):
+    height, width, _ = shape
+    image = RNG(0).integers(0, 256, (1, *shape), np.uint8)
+    waves = [*range(15), *range(-14, 0)] if height > 28 else range(height)  # at most 14 an image
+    seen = image[0].mean(-1) / 255 * np.outer(windows.hann(height), windows.hann(width))
+    y, x = np.mgrid[:height, :width]
+    wanted = [
+        abs((seen * np.exp(-2j * np.pi * (a * y / height + b * x / width))).sum())
+        for a in waves
+        for b in range(width // 2 + 1)
+    ]
+    wanted = np.log(0.05 + np.array(wanted) * 28 / np.sqrt(height * width))
+    count = spectrum.spectrum_size(Spec(shape, 2))
+    np.testing.assert_allclose(spectrum.features(image)[0, :count], wanted)
+    assert not (spectrum.features(np.zeros_like(image))[0, count:] == np.log(0.05)).any()
