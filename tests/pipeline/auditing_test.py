@@ -15,7 +15,7 @@ from fpu.baselines import BASELINES, real
 from fpu.commands import run as command
 from fpu.dp import accounting
 from fpu.dp.plan import DPSGD, Plan
-from fpu.pipeline import auditing, copies, jobs, run, settings, sweep
+from fpu.pipeline import auditing, copies, generator, jobs, run, settings, sweep
 from fpu.pipeline.settings import Options
 from fpu.privacy import audit
 
@@ -217,9 +217,12 @@ def test_too_few_members_leave_a_reason(monkeypatch):
 def test_keys_of_models_beside_the_run_are_none_of_its_own():
     root = jax.random.key(8)
     own = jax.random.key_data(jax.random.split(root, 1000)).tolist()
-    folded = [jax.random.fold_in(root, p) for p in (run.SHADOWS, run.AUDIT)]
-    words = [jax.random.key_data(key).tolist() for key in folded]
-    assert words[0] != words[1]
+    purposes = run.SHADOWS, run.AUDIT, run.WORLDS, run.CLASSIFIER, run.REPEATS, run.FOLDS
+    words = [
+        jax.random.key_data(jax.random.fold_in(root, purpose)).tolist()
+        for purpose in (*purposes, generator.RIVAL)
+    ]
+    assert [words.count(word) for word in words] == [1] * 7
     assert not [word for word in words if word in own]
 
 
