@@ -164,7 +164,10 @@ def record(folder: Path) -> dict:
 def guarantee(folder: Path) -> dict:
     """privacy.json as a dict. InputError where it cannot be read."""
     with safe.one_line(folder / GUARANTEE, "the guarantee of a release"):
-        return json.loads((folder / GUARANTEE).read_text(encoding="utf-8"))
+        found = json.loads(safe.read_text(folder / GUARANTEE, _MOST_BYTES))
+        if not isinstance(found, dict):
+            raise ValueError("it is no object of JSON")
+        return found
 
 
 def _parsed(text: str) -> Any:

@@ -149,3 +149,10 @@ def test_a_card_that_is_none_is_refused_and_changes_nothing(release, text, words
 def test_the_template_names_every_field():
     assert yaml.safe_load(card.template()) == dict.fromkeys(card.FIELDS, "")
     assert registry.NOT_STATED not in card.template()
+
+
+@pytest.mark.parametrize("text", ["[", json.dumps(["private", "unit"]), '"' + " " * 2**18 + '"'])
+def test_a_guarantee_that_is_none_is_one_line(release, text):
+    (release / "privacy.json").write_text(text)
+    with refused("privacy.json"):
+        scan.scan_card(release)
