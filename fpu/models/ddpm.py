@@ -52,7 +52,11 @@ SIZES = {
     ),
 }
 
-DEFAULTS = Defaults(draw_steps=2500)  # its steps take longest
+DEFAULTS = Defaults(
+    draw_steps=2500,  # its steps take longest
+    # A dense network narrower than the image smooths what guidance sharpens; fpu/priors/README.md has the numbers.
+    config_on_large_draws={"guidance": 0.75},
+)
 
 
 def alpha_bar(config: Config) -> np.ndarray:
