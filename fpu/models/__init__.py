@@ -85,7 +85,6 @@ class Defaults(NamedTuple):
     draw_steps: int = 4000
     # Fields of Config, when taught by draws.
     config_on_draws: Mapping[str, Any] = MappingProxyType({})
-    config_on_large_draws: Mapping[str, Any] = MappingProxyType({})  # those, at a side above 12
 
 
 MODELS = ("vae", "gan", "ddpm")

@@ -52,11 +52,7 @@ SIZES = {
     ),
 }
 
-DEFAULTS = Defaults(
-    draw_steps=2500,  # its steps take longest
-    # A dense network narrower than the image smooths what guidance sharpens; fpu/priors/README.md has the numbers.
-    config_on_large_draws={"guidance": 0.75},
-)
+DEFAULTS = Defaults(draw_steps=2500)  # its steps take longest
 
 
 def alpha_bar(config: Config) -> np.ndarray:

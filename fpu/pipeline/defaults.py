@@ -18,8 +18,6 @@ from fpu.training import Recipe
 # Members of each class, and how they are chosen: by a hash of their content, or the first in file order.
 PRESETS = {"corrected": (50, "random"), "paper": (10, "first")}
 
-SMALL = 12  # the largest side of a small image
-
 # Where DP-SGD goes on from draws by itself: its share, and from how many privacy units. Measured with 3,708 and 4,708
 # X-rays at eps = 1 (experiments/README.md, Stage).
 RELEASE_SHARE, STAGE_UNITS = 0.3, 3500
@@ -37,12 +35,12 @@ def size(preset: str, shape: tuple[int, int, int]) -> str:
     """Which of a model's SIZES fits images of this shape."""
     if preset == "paper":
         return "paper"
-    return "tiny" if max(shape[:2]) <= SMALL else "default"
+    return "tiny" if max(shape[:2]) <= 12 else "default"
 
 
 def draw_steps(model: str, shape: tuple[int, int, int]) -> int:
     """Steps on the draws: a model's own, 3,000 at larger sides. Public, whatever the data."""
-    return models.learning(model).draw_steps if max(shape[:2]) <= SMALL else 3000
+    return models.learning(model).draw_steps if max(shape[:2]) <= 12 else 3000
 
 
 def defaults(preset: str, model: str, n: int, private: bool, warm: bool = False) -> Learning:
@@ -72,8 +70,6 @@ def release_share(model: str, prior: str, n: int) -> float:
     return RELEASE_SHARE if gains else 1.0
 
 
-def warmed(model: str, config: Any, shape: tuple[int, int, int]) -> Any:
-    """A model's config where draws of this shape, of a release, teach it."""
-    own = models.learning(model)
-    large = own.config_on_large_draws if max(shape[:2]) > SMALL else {}
-    return dataclasses.replace(config, **own.config_on_draws, **large)
+def warmed(model: str, config: Any) -> Any:
+    """A model's config where draws of a release teach it."""
+    return dataclasses.replace(config, **models.learning(model).config_on_draws)

@@ -135,22 +135,6 @@ def test_few_leaves_are_trained_only_after_draws_taught_all(change):
         jobs.prepare(Options(model="vae", eps=1.0, set=few, **change))
 
 
-@pytest.mark.parametrize(
-    ("side", "flags", "guidance"),
-    [
-        (8, {}, 0.0),
-        (28, {}, 0.75),
-        (28, {"warmup_share": 0.3}, 0.75),
-        (28, {"warmup_share": 0.0}, 0.0),
-        (28, {"set": ("model.guidance=2",)}, 2.0),
-    ],
-)
-def test_a_diffusion_model_is_guided_where_large_draws_teach_it(tmp_path, side, flags, guidance):
-    images = np.random.default_rng(0).integers(0, 256, (ROWS, side, side), np.uint8)
-    made = job(tmp_path / "a", images, rows()[1], model="ddpm", **flags)
-    assert made.config["model_config"]["guidance"] == guidance
-
-
 def test_sixty_four_bits_are_one_line():
     with jax.enable_x64(True), pytest.raises(InputError, match=r"JAX_ENABLE_X64.*unset it"):
         jobs.prepare(GOOD)
