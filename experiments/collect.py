@@ -46,11 +46,15 @@ def merged(runs: list[dict]) -> list[str]:
 
 
 def _public(run: dict) -> dict:
-    """The record without what belongs to its owner alone: the members, of the manifest beside it, and folders."""
-    paths = {k: v for k, v in run["config"].items() if k in ("dataset", "prior") and v}
+    """The record without what belongs to its owner alone: the members, of the manifest beside it, and folders.
+
+    Nor with what sets it apart from the others that were read with it: a reader of the study finds that anew.
+    """
+    config = {k: v for k, v in run["config"].items() if k != "differs"}
+    paths = {k: v for k, v in config.items() if k in ("dataset", "prior") and v}
     names = {k: _FOLDERS.sub("", v) for k, v in paths.items()}
     data = {k: v for k, v in run["data"].items() if k != "members"}
-    return run | {"config": run["config"] | names, "data": data}
+    return run | {"config": config | names, "data": data}
 
 
 def _key(run: dict) -> tuple:

@@ -230,6 +230,12 @@ def test_records_are_added_to_a_study_once_and_in_order(tmp_path, capsys):
     collect.main(["", folder, write(tmp_path / "b", second), str(study)])
     assert "3 records, 1 of them new" in capsys.readouterr().out
     assert [json.loads(line) for line in study.read_text().splitlines()] == [first, second, later]
+    other = fake_records.record(eps=1.0, steps=300)  # read together, both are said to differ
+    collect.main(["", folder, write(tmp_path / "c", other), str(study)])
+    kept = study.read_text()
+    assert "differs" not in kept
+    collect.main(["", folder, str(study)])
+    assert study.read_text() == kept
 
 
 def test_no_folder_of_the_data_is_kept(tmp_path):
