@@ -26,7 +26,8 @@ def swapped(privacy: Mapping) -> tuple[float, float] | None:
 
 def highest_tpr(fpr: float, eps: float, delta: float) -> float:
     """The highest true positive rate at `fpr` under (eps, delta) (Kairouz et al. 2015, thm 2.1)."""
-    return min(1.0, math.exp(eps) * fpr + delta, 1 - math.exp(-eps) * max(0.0, 1 - delta - fpr))
+    odds = math.exp(min(eps, 700))  # e^710 is more than a double holds
+    return min(1.0, odds * fpr + delta, 1 - math.exp(-eps) * max(0.0, 1 - delta - fpr))
 
 
 def ceiling(privacy: Mapping) -> dict[str, float] | None:

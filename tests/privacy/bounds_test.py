@@ -32,6 +32,11 @@ def test_perfect_privacy_leaves_guessing():
     )
 
 
+def test_a_very_large_eps_allows_everything_that_delta_and_chance_allow():
+    assert bounds.highest_tpr(1e-3, 6280.0, 1e-5) == 1.0
+    assert bounds.highest_tpr(0.0, 6280.0, 0.1) == 0.1
+
+
 @given(EPS)
 def test_randomised_response_reaches_the_curve(eps):
     lie = 1 / (1 + math.exp(eps))
