@@ -39,13 +39,14 @@ def read(path: Path, split: np.ndarray, names: Sequence[str] | None = None) -> n
         raise InputError(
             f"--groups={path}: needs the columns {wanted} and group; it has {', '.join(columns)}"
         )
-    places = {
-        (name, i): place
-        for s, name in enumerate(SPLITS)
-        for i, place in enumerate(np.flatnonzero(split == s))
-    }
     if by == "file":
         places = {(name,): i for i, name in enumerate(names or ())}
+    else:
+        places = {
+            (name, i): place
+            for s, name in enumerate(SPLITS)
+            for i, place in enumerate(np.flatnonzero(split == s))
+        }
     ids = np.full(len(split), "", object)
     for number, row in rows:
         where = f"--groups={path}, line {number}"
