@@ -95,14 +95,16 @@ def _fitted(pool, wanted, key):
     chosen = jax.vmap(lambda k, rows: jax.random.choice(k, rows, (CODES,), replace=False))(
         jax.random.split(key, len(wanted)), jnp.asarray(best)
     )
-    return np.asarray(_train(jnp.asarray(pool)[chosen], jnp.asarray(wanted, jnp.float32)))
+    return np.asarray(
+        _train(jnp.asarray(pool)[chosen], jnp.asarray(wanted, jnp.float32), jnp.arange(STEPS))
+    )
 
 
 @jax.jit
-def _train(codes, wanted):
+def _train(codes, wanted, steps):
     features = _features(codes.shape[2])
 
     def discrepancy(codes, _):
         return jnp.sum(jnp.square(wanted - jnp.mean(features(codes), axis=1)))
 
-    return merf.descended(discrepancy, codes, jnp.arange(STEPS), RATE)
+    return merf.descended(discrepancy, codes, steps, RATE)

@@ -75,6 +75,8 @@ def partition(
         raise InputError(f"--seed={seed}: must be 0 or more")
     if subset not in ("random", "first"):
         raise InputError(f"subset={subset}: must be random or first")
+    if n_per_class is not None and n_per_class < 1:
+        raise InputError(f"--n_per_class={n_per_class}: must be at least 1")
     train, _, _, _ = _official(dataset)
     unit, _ = unit_of(dataset, train)
     queues = _queues(dataset, train, seed)
@@ -201,8 +203,6 @@ def _top_up(dataset: Dataset, split: Split, val: np.ndarray, seed: int) -> Split
 
 def _refuse_too_many(queues: list[np.ndarray], dataset: Dataset, n_per_class: int) -> None:
     """InputError, naming the class that lacks units, where some class has fewer than `n_per_class`."""
-    if n_per_class < 1:
-        raise InputError(f"--n_per_class={n_per_class}: must be at least 1")
     instead = "merge that class with another"
     if fewest := min(map(len, queues)):
         instead = f"--n_per_class={fewest} is possible; without the flag each class gives what it has, up to 50"

@@ -57,7 +57,7 @@ def read(folder: Path) -> dict[str, np.ndarray]:
     """Prepare MNIST in `folder` unless that has been done, and decode it.
 
     Returns {train_images [N, 28, 28], train_labels [N], test_images, test_labels}, uint8, in the
-    official order. Raises InputError where the download fails or has a wrong checksum.
+    official order. Raises InputError where the download fails or has a wrong checksum, or `folder` cannot be written.
     """
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
@@ -71,7 +71,7 @@ def read(folder: Path) -> dict[str, np.ndarray]:
     except Exception as error:  # of many kinds, most of them private to tensorflow-datasets
         reason = " ".join(str(error).split())[:200]
         raise InputError(
-            f"mnist: tensorflow-datasets could not get it ({reason}); "
+            f"mnist: tensorflow-datasets could not fetch or write it in {folder} ({reason}); "
             "fetch the four idx .gz files another way and give their folder with --data_dir"
         ) from error
     arrays = {}

@@ -16,8 +16,8 @@ from fpu import InputError, data
 from fpu.data import npz
 from fpu.files import safe
 from fpu.models import Spec
+from fpu.priors import pools
 
-LEAST = 1000  # images; fewer are no pool
 SUFFIXES = (".png", ".jpg", ".jpeg")
 _MOST_PIXELS = 2**25  # of an image in a folder
 
@@ -30,7 +30,7 @@ def named(what: str, data_dir: str | Path | None = None) -> types.SimpleNamespac
         with PNG or JPEG files, or with a subfolder of them for each class.
       data_dir: where the files of a data set are looked for first.
 
-    Raises InputError, one line, where there is no such thing, it is damaged, or holds fewer than LEAST images.
+    Raises InputError, one line, where there is no such thing, it is damaged, or holds fewer than pools.LEAST images.
 
     Nothing is kept in the cache: the images are the user's to store.
     """
@@ -47,9 +47,10 @@ def named(what: str, data_dir: str | Path | None = None) -> types.SimpleNamespac
             f"--prior=images:{what}: no data set, .npz file or folder of this name; data sets are "
             f"{', '.join(data.DATASETS)}"
         )
-    if count < LEAST:
+    if count < pools.LEAST:
         raise InputError(
-            f"--prior=images:{what} has {count:,} images; {LEAST:,} or more are needed: name more, or --prior=none"
+            f"--prior=images:{what} has {count:,} images; {pools.LEAST:,} or more are needed: name more, or "
+            "--prior=none"
         )
 
     def make(rng: np.random.Generator, n: int, spec: Spec) -> tuple[np.ndarray, np.ndarray | None]:

@@ -82,6 +82,7 @@ def test_seeds_differ_smaller_draws_nest_and_first_is_the_file_order():
     [
         ({"n_per_class": 21}, r"--n_per_class=21 .* class 1 \(c1\), toy has 20; .*=20 is possible"),
         ({"n_per_class": 0}, "--n_per_class=0"),
+        ({"n_per_class": -3, "at_most": True}, "--n_per_class=-3"),  # a slice would leave three out
         ({"seed": -1}, "--seed=-1"),
         ({"subset": "last"}, "subset=last"),
     ],

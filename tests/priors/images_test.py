@@ -8,7 +8,7 @@ from refusal import refused
 from fpu import InputError, priors
 from fpu.data import save_folder, save_npz
 from fpu.models import Spec
-from fpu.priors import images
+from fpu.priors import images, pools
 
 GREY = Spec((8, 8, 1), 3)
 RNG = np.random.default_rng
@@ -70,7 +70,7 @@ def test_a_folder_with_a_subfolder_for_each_class(tmp_path):
 
 
 def test_a_folder_of_jpegs_of_any_size(tmp_path, monkeypatch):
-    monkeypatch.setattr(images, "LEAST", 3)
+    monkeypatch.setattr(pools, "LEAST", 3)
     for i in range(4):
         Image.new("RGB", (20 + i, 15), (50 * i,) * 3).save(tmp_path / f"{i}.jpg")
     (tmp_path / "notes.txt").write_text("no image")
@@ -119,7 +119,7 @@ def test_images_are_neither_enlarged_nor_coloured(tmp_path, shape, words):
 
 
 def test_a_damaged_file_in_a_folder_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(images, "LEAST", 1)
+    monkeypatch.setattr(pools, "LEAST", 1)
     (tmp_path / "torn.png").write_bytes(b"\x89PNG torn")
     with pytest.raises(InputError, match=r"torn\.png"):
         images.named(str(tmp_path)).make(RNG(0), 10, GREY)
