@@ -154,6 +154,8 @@ def products(program: Program, shapes: Sequence[tuple[int, ...]]) -> dict[int, l
             leaf, entries = views[slot]
             if name in _VIEWS:
                 views[outputs[0]] = leaf, _VIEWS[name](entries, eqn.params)
+            elif not entries.size:  # a leaf without numbers, as of a layer without inputs
+                other.add(leaf)
             elif name in _PRODUCTS and (product := _PRODUCTS[name](number, side, eqn, entries)):
                 uses[leaf].append(product)
             else:

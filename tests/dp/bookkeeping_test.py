@@ -69,7 +69,7 @@ def test_equals_the_reference_for_every_model(name, all_ghosts):
 
 
 class Everything(linen.Module):
-    """Embed, Conv, GroupNorm, Dense, a tied weight, attention, a weight in a scan and one in a penalty."""
+    """Embed, Conv, GroupNorm, Dense, a tied weight, one of no entries, attention, a scan and a penalty."""
 
     @linen.compact
     def __call__(self, image, label):
@@ -78,7 +78,8 @@ class Everything(linen.Module):
         x = linen.Conv(8, (2, 2), strides=2)(x).reshape(4, 8) + embed(label)[None]
         x = linen.MultiHeadDotProductAttention(2)(x[None])[0]
         tied = self.param("tied", linen.initializers.normal(0.5), (8, 6))
-        x = jnp.tanh(x @ tied) @ tied.T
+        empty = self.param("empty", linen.initializers.zeros, (0, 8))
+        x = jnp.tanh(x @ tied) @ tied.T + x[:, :0] @ empty
         looped = self.param("looped", linen.initializers.normal(0.5), (8, 8))
         x, _ = jax.lax.scan(lambda x, _: (jnp.tanh(x @ looped), None), x, length=2)
         x = linen.remat(linen.Dense)(5, dtype=jnp.bfloat16)(x).astype(jnp.float32)
