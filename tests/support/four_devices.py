@@ -20,7 +20,7 @@ from jax.sharding import PartitionSpec as P
 
 from fpu import InputError, distributed, training
 from fpu.dp import clipping, noise, sampling, sharding
-from fpu.models import Example
+from fpu.models import Draws, Example
 from fpu.pipeline import draw
 from fpu.training import checkpoint, warmup
 from fpu.utility import classifier
@@ -223,6 +223,31 @@ def test_cells_with_pools_of_their_own_end_where_each_alone_ends():
     for cells, side_by_side in ((4, 1), (2, 2)):
         ends = training.fit_all(*own, mesh=distributed.mesh(cells), slice_size=side_by_side)
         close(ends, jax.tree.map(lambda *x: jnp.concatenate(x), *alone))
+
+
+def test_a_training_that_knows_codes_ends_where_that_of_one_device_does():
+    """The private loss looks at the code of its member, the public one at those of draws."""
+
+    def loss(private, public, example, step, key):
+        seen, aux = DUET.loss(private, public, example, step, key)
+        return seen + jnp.tanh(jnp.sum(private["w"]) * example.code[0]), aux
+
+    def public_loss(public, private, key, draws):
+        wanted = jnp.mean(draws.code[:, :1, None, None] * draws.image / 255, 0)
+        return DUET.public_loss(public, private, key, draws) + jnp.sum(public["v"] * wanted)
+
+    def ends(codes, of_draws, mesh=None):
+        draws = Draws(plain.images, plain.labels, of_draws)
+        cells = tiny.cells(MASKS)._replace(draws=tiny.stacked(*[draws] * len(MASKS)))
+        return training.fit_all(*given, plain._replace(codes=codes), cells, mesh=mesh)
+
+    given = DUET._replace(loss=loss, public_loss=public_loss), tiny.PLAN, tiny.RECIPE
+    plain, codes = tiny.pool(), jax.random.normal(jax.random.key(8), (6, 2))
+    alone = ends(codes, codes)
+    for mesh in (MESH, distributed.mesh(2)):
+        close(ends(codes, codes, mesh), alone)
+    assert not tiny.same(ends(codes[::-1], codes), alone)
+    assert not tiny.same(ends(codes, 2 * codes), alone)
 
 
 def test_a_warm_up_over_the_mesh_ends_where_that_of_one_device_does(monkeypatch):

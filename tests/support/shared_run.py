@@ -25,19 +25,29 @@ FLAGS = {
 
 @functools.cache  # one program for all runs
 def plain(config, spec) -> Model:
-    """In place of a VAE, which takes long to compile: an image for each class. A draw is its class's, and noise."""
+    """In place of a VAE, which takes long to compile: an image for each class, and how bright its code makes it.
+
+    A draw is its class's, its code's, and noise.
+    """
 
     def init(key):
         images = jax.random.uniform(key, (spec.n_classes, *spec.shape))
-        return {"private": {"w": images}, "public": {}}
+        known = {"bright": jnp.zeros(spec.code)} if spec.code else {}
+        return {"private": {"w": images} | known, "public": {}}
+
+    def image(private, label, code):
+        bright = jnp.tanh(code @ private["bright"]) if spec.code else 0.0
+        return private["w"][label] + bright
 
     def loss(private, public, example, step, key):
-        return jnp.sum(jnp.square(private["w"][example.label] - example.image)), {}
+        mean = image(private, example.label, example.code)
+        return jnp.sum(jnp.square(mean - example.image)), {}
 
     def sample(params, key, labels, codes=()):
         keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(len(labels)))
         noise = jax.vmap(lambda key: 0.1 * jax.random.normal(key, spec.shape))(keys)
-        return jnp.clip(params["private"]["w"][labels] + noise, 0.0, 1.0)
+        means = jax.vmap(image, (None, 0, 0))(params["private"], labels, codes)
+        return jnp.clip(means + noise, 0.0, 1.0)
 
     def scores(params, example, key):
         return {"loss": -loss(params["private"], {}, example, 0, key)[0]}
