@@ -46,14 +46,23 @@ def _row(place: tuple, runs: Sequence[dict]) -> list[str]:
     return [
         name, f"{n:,}", model.upper(), f"{sigma:g}", " to ".join(eps),
         _mean([_EPSILON.read(run, None) for run in runs]),
-        number(max(bounds), 3) if bounds else "–", _mean(attacks),
-        _mean([_ACCURACY.read(run) for run in runs], 100), _mean([_COVERAGE.read(run) for run in runs]),
+        number(max(bounds), 3) if bounds else "–", _share(attacks),
+        _share([_ACCURACY.read(run) for run in runs], 100), _share([_COVERAGE.read(run) for run in runs]),
     ]  # fmt: skip
 
 
-def _mean(metrics: Sequence[dict], scale: float = 1.0) -> str:
+def _mean(metrics: Sequence[dict]) -> str:
     mean = records.over_runs(metrics)
-    return spoken(mean, scale) if mean else "–"
+    return spoken(mean, 1) if mean else "–"
+
+
+def _share(metrics: Sequence[dict], scale: float = 1.0) -> str:
+    """As _mean, of what lies in [0, 1]: of two runs Student's interval may go beyond."""
+    mean = records.over_runs(metrics)
+    if mean is None:
+        return "–"
+    ends = {end: min(max(mean[end], 0.0), 1.0) for end in ("low", "high") if end in mean}
+    return spoken(mean | ends, scale)
 
 
 def _bound(run: dict) -> float | None:

@@ -30,11 +30,11 @@ def ratio(run: dict) -> dict:
     return records.point(100 * accuracy["value"] / max(eps["value"], LEAST), accuracy.get("n"))
 
 
-_PANELS = (
-    ("utility: accuracy %", _ACCURACY.read, 100),
-    ("fidelity: coverage %", _COVERAGE.read, 100),
-    ("|empirical epsilon|", epsilon, 1),
-    ("accuracy % / |empirical epsilon|", ratio, 1),
+_PANELS = (  # title, what is read, scale, ends of the axis
+    ("utility: accuracy %", _ACCURACY.read, 100, _ACCURACY.plot_ends),
+    ("fidelity: coverage %", _COVERAGE.read, 100, _COVERAGE.plot_ends),
+    ("|empirical epsilon|", epsilon, 1, None),
+    ("accuracy % / |empirical epsilon|", ratio, 1, None),
 )
 
 
@@ -52,11 +52,13 @@ def figure(runs: Sequence[dict]):
     for ax in panels[len(shown) :]:
         ax.set_axis_off()
     ticks = [f"{s:g}\nε {_eps([r for r in runs if _sigma(r) == s])}" for s in sigmas]
-    for ax, (title, read, scale) in zip(panels, shown, strict=False):
+    for ax, (title, read, scale, ends) in zip(panels, shown, strict=False):
         place = (lambda r: sigmas.index(_sigma(r))), math.inf, 1
         for model, some in models.items():
             look = plots.style(some) | {"ls": "-"}
             plots.line(ax, some, read, scale, place, model.upper(), look)
+        if ends:
+            ax.set_ylim(*ends)  # intervals of two runs are wide: they may leave the picture
         ax.set_title(title, fontsize=9)
         ax.set_xticks(range(len(sigmas)), ticks, fontsize=7)
         ax.tick_params(axis="y", labelsize=7)
@@ -68,7 +70,10 @@ def figure(runs: Sequence[dict]):
     for ax, (model, some) in zip(row, models.items(), strict=True):
         _distances(ax, model, some, sigmas)
     upper.supxlabel("noise multiplier σ, and the ε that it really buys", fontsize=8)
-    lower.supxlabel("distance to the closest training image", fontsize=8)
+    noise = f"; σ = {sigmas[0]:g} (light) to {sigmas[-1]:g} (black)" if len(sigmas) > 1 else ""
+    lower.supxlabel(
+        f"distance to the closest training image{noise}; dashed: unseen real images", fontsize=8
+    )
     plots.title(drawn, title_of(runs))
     return drawn
 
@@ -108,7 +113,6 @@ def _distances(ax, model, runs, sigmas) -> None:
         unseen = curve
     if unseen:
         ax.plot(unseen["distance"], unseen["heldout"], color=plots.VERMILION, lw=1.4, ls="--")
-    noise = f"σ = {sigmas[0]:g} (light) to {sigmas[-1]:g} (black)" if len(sigmas) > 1 else ""
-    ax.set_title(f"{model.upper()}: {noise}; dashed: unseen real images", fontsize=7)
+    ax.set_title(model.upper(), fontsize=8)
     ax.set_ylim(0, 1.02)
     ax.tick_params(labelsize=7)
