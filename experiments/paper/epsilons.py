@@ -12,6 +12,7 @@ from fpu.report.settings import by
 from fpu.report.words import number, spoken
 
 TITLE = "The empirical epsilon of arXiv:2606.07640 and the truth"
+SHARE = 0.0, 1.0  # the ends of a share, and of an AUC
 HEADER = (
     "images", "n", "model", "σ", "ε that it buys", "empirical ε, as coded", "audit: ε ≥", "strongest attack, AUC",
     "accuracy", "coverage"
@@ -46,23 +47,21 @@ def _row(place: tuple, runs: Sequence[dict]) -> list[str]:
     return [
         name, f"{n:,}", model.upper(), f"{sigma:g}", " to ".join(eps),
         _mean([_EPSILON.read(run, None) for run in runs]),
-        number(max(bounds), 3) if bounds else "–", _share(attacks),
-        _share([_ACCURACY.read(run) for run in runs], 100), _share([_COVERAGE.read(run) for run in runs]),
+        number(max(bounds), 3) if bounds else "–", _mean(attacks, ends=SHARE),
+        _mean([_ACCURACY.read(run) for run in runs], 100, SHARE),
+        _mean([_COVERAGE.read(run) for run in runs], ends=SHARE),
     ]  # fmt: skip
 
 
-def _mean(metrics: Sequence[dict]) -> str:
-    mean = records.over_runs(metrics)
-    return spoken(mean, 1) if mean else "–"
-
-
-def _share(metrics: Sequence[dict], scale: float = 1.0) -> str:
-    """As _mean, of what lies in [0, 1]: of two runs Student's interval may go beyond."""
+def _mean(metrics: Sequence[dict], scale: float = 1.0, ends: tuple | None = None) -> str:
+    """ends: between which the metric lies; of two runs Student's interval may go beyond."""
     mean = records.over_runs(metrics)
     if mean is None:
         return "–"
-    ends = {end: min(max(mean[end], 0.0), 1.0) for end in ("low", "high") if end in mean}
-    return spoken(mean | ends, scale)
+    if ends and mean["low"] is not None:
+        within = {"low": max(mean["low"], ends[0]), "high": min(mean["high"], ends[1])}
+        mean = mean | within  # not in place: one alone is the record's own
+    return spoken(mean, scale)
 
 
 def _bound(run: dict) -> float | None:

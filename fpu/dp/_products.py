@@ -143,6 +143,7 @@ def products(program: Program, shapes: Sequence[tuple[int, ...]]) -> dict[int, l
     views = {
         slot: (leaf, np.arange(np.prod(shape, dtype=int)).reshape(shape))
         for leaf, (slot, shape) in enumerate(zip(program.inputs, shapes, strict=False))
+        if 0 not in shape  # a leaf without entries enters no product
     }
     uses: dict[int, list[Product]] = {leaf: [] for leaf in range(len(shapes))}
     other = {views[program.output][0]} if program.output in views else set()
@@ -154,8 +155,6 @@ def products(program: Program, shapes: Sequence[tuple[int, ...]]) -> dict[int, l
             leaf, entries = views[slot]
             if name in _VIEWS:
                 views[outputs[0]] = leaf, _VIEWS[name](entries, eqn.params)
-            elif not entries.size:  # a leaf without numbers, as of a layer without inputs
-                other.add(leaf)
             elif name in _PRODUCTS and (product := _PRODUCTS[name](number, side, eqn, entries)):
                 uses[leaf].append(product)
             else:

@@ -8,6 +8,7 @@ from fake_records import m, record, runs
 from experiments import paper
 from experiments.paper import claims, epsilons, figures
 from fpu import report
+from fpu.report import records
 
 
 def nominal(model, sigma, accuracies, **others):
@@ -116,6 +117,9 @@ def test_the_papers_epsilon_stands_beside_the_eps_an_audit_and_attacks():
     assert row[:4] == ["digits", "100", "VAE", "0.4"]
     assert row[4:8] == ["1,000,000", "-0.05\xa0[-0.30,\xa00.20]", "1.25", row[7]]
     assert row[8] == "55\xa0%\xa0[0,\xa0100]"  # a share: of two runs Student's interval goes beyond
+    told["fidelity"]["synthetic"]["coverage"] = records.point(0.5)  # without an interval
+    (alone,) = epsilons.section([told]).rows
+    assert alone[9] == "0.500"
     assert epsilons.section([other]) is None
     text = paper.extras([told, audited]).files["claims.md"].decode()
     assert "| digits | 100 | VAE | 0.4 | 1,000,000 |" in text

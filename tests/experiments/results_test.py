@@ -110,6 +110,22 @@ def test_the_table_of_what_models_lose_to_their_draws_follows_from_the_records()
     assert sorted((name, number(n), eps) for name, n, eps, *_ in shown) == enough
 
 
+def test_what_is_said_of_the_losses_and_of_kid_is_in_their_table():
+    def cells(*names):
+        return [row for row in table(LOSSES) if (row[0], row[1]) in names]
+
+    def losses_of(*names):
+        lost = [float(cell.split("±")[0]) for row in cells(*names) for cell in row[4:7]]
+        return f"{min(lost):.1f} to {max(lost):.1f}"
+
+    text = " ".join(TEXT.split())
+    near = losses_of(("mnist", "1,000"), ("pneumoniamnist", "4,708"))
+    digits = losses_of(("digits", "500"))
+    assert f"each family loses {near} points, on digits {digits}" in text
+    for row in cells(("digits", "500")):
+        assert max(map(float, row[7:10])) < float(row[10])
+
+
 def losses(runs, dataset, n, eps):
     """The cells of one row: pairs, points lost by each model, and KID of each and of draws."""
     runs = chosen(runs, dataset, n, eps)
