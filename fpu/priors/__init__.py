@@ -9,8 +9,8 @@ returns noised sums. To add a prior, write one file here and add its name to PRI
     space(images, classes, spec)     -> Space; absent: the space of spectrum.py. Where it decodes, models are
                                      conditioned on its codes (conditioning.py)
     COLOUR                           True where it makes RGB too; absent: grey images only
-    PLAUSIBLE                        the share of its images that can be like the members, 1 where all are of one kind;
-                                     absent: .1, of a mixture of many kinds
+    PLAUSIBLE                        the share of its images that can be like the members, below 1 where it is a
+                                     mixture of many kinds; absent: 1
     BRIGHTNESS                       False where draws are not to be made as bright as the members
 
 Everything else (release, draws, training, report) then works on it. Two kinds of prior are not a file here:
@@ -37,7 +37,6 @@ PRIORS = ("glyphs", "layers", "scans")  # the files of this folder that are prio
 CHOICES = ("auto", "none", *PRIORS, "images:WHAT", "module:function")
 RADIUS = 1.1  # times the median norm of the pool's codes: .75 costs 2 to 3 points of accuracy
 _SHARE_WITHIN = 0.5  # of the pool's covariance, where it has no classes
-_MIXTURE = 0.1  # PLAUSIBLE where a prior does not say
 _FITTING = {"digits": "glyphs", "mnist": "glyphs", "octmnist": "layers"}
 
 
@@ -62,7 +61,7 @@ class Prior(NamedTuple):
     radius: float  # codes are clipped to this norm before they are added; public
     within: np.ndarray  # float32 [d, d], covariance of codes within a class of the pool
     vary: Callable[..., np.ndarray] | None  # (key, uint8 [n, H, W, C]) -> the same shape
-    plausible: float = _MIXTURE  # the share of the pool that can be like the members
+    plausible: float = 1.0  # the share of the pool that can be like the members
     brightness: bool = True  # whether draws may be made as bright as the members (brightness.py)
 
 
@@ -137,7 +136,7 @@ def load(
 
 
 def _plausible(name: str, source: Any) -> float:
-    share = getattr(source, "PLAUSIBLE", _MIXTURE)
+    share = getattr(source, "PLAUSIBLE", 1.0)
     if not isinstance(share, int | float) or not 0 < share <= 1:
         raise InputError(f"--prior={name}: PLAUSIBLE is a share above 0 and at most 1, not {share}")
     return float(share)

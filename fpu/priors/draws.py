@@ -27,8 +27,9 @@ from fpu.priors import Prior, brightness
 WAYS = ("decoded", "picked", "varied", "half", "margin")
 TRIES = 6  # variations of a pick, each of the nearest so far
 # By margin: the share of the pool that is taken for each class, of those that are like the members at all
-# (Prior.plausible); the fewest images of either; weight of the log density over d.
-CLEAREST, FEWEST, DENSITY = 0.01, 300, 0.15
+# (Prior.plausible); the fewest images of either; weight of the log density over d. All classes together take at most
+# half of those that are like the members: else, of a small pool, they would all be given the same images.
+CLEAREST, FEWEST, DENSITY, TOGETHER = 0.01, 300, 0.15, 0.5
 _CHUNK = 1000  # images that are varied at once
 _NEAREST = 200  # codes that are compared to the whole pool at once: 100 MB
 
@@ -162,13 +163,15 @@ def clearest(prior: Prior, params: dict[str, Any]) -> list[np.ndarray]:
     joint = np.stack([_log_density(prior.codes, *one) for one in classes], 1)
     density = np.logaddexp.reduce(joint, axis=1)
     score = joint - density[:, None] + DENSITY * density[:, None] / prior.codes.shape[1]
-    like = _top(density, prior.plausible * len(density))
-    return [like[_top(own, CLEAREST * len(density))] for own in score[like].T]
+    like = _top(density, max(FEWEST, prior.plausible * len(density)))
+    most = TOGETHER * len(like) / score.shape[1]
+    count = min(max(FEWEST, CLEAREST * len(density)), most)
+    return [like[_top(own, count)] for own in score[like].T]
 
 
 def _top(values, count):
-    """Positions of the `count` largest values, at least FEWEST of them, or all where there are fewer."""
-    count = min(len(values), max(FEWEST, round(count)))
+    """Positions of the `count` largest values, at least one, or all where there are fewer."""
+    count = min(len(values), max(1, round(count)))
     return np.argpartition(-values, count - 1)[:count]
 
 

@@ -21,7 +21,6 @@ KNOWS = (
     "shows them and of how disease shows in it"
 )
 KINDS = 4
-PLAUSIBLE = 1.0
 BRIGHTNESS = False  # it takes 2 to 5 points of AUC from draws (README.md)
 
 

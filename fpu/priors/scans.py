@@ -13,6 +13,7 @@ KNOWS = (
     "no real image: retinal layers, chests, sections, echoes, cells and textures drawn by code, from what textbooks "
     "say of how such images look and of how disease shows in them"
 )
+PLAUSIBLE = 0.1  # of a kind that the members are of
 FAMILIES = (
     (layers.draw, layers.KINDS, 0.4),
     (chest.draw, chest.KINDS, 0.3),
