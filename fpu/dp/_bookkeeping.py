@@ -18,6 +18,7 @@ back, leaf by leaf, to per-example gradients under vmap from the same backward p
 leaf goes which way, and a fallback of more than _LARGE entries is logged.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -37,20 +38,21 @@ def batch_sum(loss: Callable, params: Any, example: Any, key: Any, clip: Any) ->
 
     **Guarantees.** Those of clipping.clipped_sum. The norm of a leaf with several uses is that of their sum.
     Ghost norms are rounded up by what f32 may lose: (p + q) 6e-8 of them for one token, more where tokens
-    cancel. An example one of whose A or D overflows when squared is dropped too.
+    cancel. What is added is what was measured, to the bit (`_once`). An example one of whose A or D overflows when
+    squared is dropped too.
     """
     leaves, tree = jax.tree.flatten(params)
     program, products = _analyse(loss, params, example, key)
+    convolves = any(e.eqn.primitive.name == "conv_general_dilated" for e in program.equations)
 
     def summed(examples, valid, keys):
-        losses, whole, factors = _gradients(program, products, leaves, examples, keys)
-        for leaf in list(factors):
-            if not _ghost_is_cheaper(products[leaf]):
-                whole[leaf] = jnp.einsum("btp,btq->bpq", *factors.pop(leaf), precision=_HIGHEST)
+        gradients = functools.partial(_gradients, program, products, leaves, examples)
+        losses, whole, factors = _once(gradients, keys, inside=not convolves)
         # n_i = |g_i| over all leaves together; s_i = min(1, C / n_i), 0 for what is not used.
         squares = [jnp.sum(jnp.square(g).reshape(len(valid), -1), 1) for g in whole.values()]
         squares += [_ghost_square(a, d) for a, d in factors.values()]
-        norms = jnp.sqrt(sum(squares))
+        # One after the other, small squares may be lost beside a large one: up to len(squares) roundings.
+        norms = jnp.sqrt((1 + len(squares) * 2.0**-24) * sum(squares))
         used, finite = valid & jnp.isfinite(norms), jnp.all(jnp.isfinite(norms))
         scale = jnp.where(used, jnp.minimum(1.0, clip / norms), 0.0)
 
@@ -77,6 +79,44 @@ def batch_sum(loss: Callable, params: Any, example: Any, key: Any, clip: Any) ->
         return jax.tree.unflatten(tree, parts), statistics
 
     return summed
+
+
+def _once(function, keys, inside):
+    """function(keys), whose values XLA computes once.
+
+    XLA may compute a cheap expression anew for each of its users, and round it otherwise: a multiplication and an
+    addition may become one operation. Where a difference of large numbers is small, what is added would then not be
+    what was measured, and a member could add a hundred clip norms. What a loop returns is read from memory by all. This
+    one makes one pass, which the compiler cannot know: it makes none, and all is 0, if each word of the keys is _NEVER.
+    (An optimization barrier does not last until expressions are fused.)
+
+    inside: whether they are computed in the loop, or copied there: a convolution in a loop has one core of a CPU.
+    """
+    implementation, words = jax.random.key_impl(keys), jax.random.key_data(keys)
+
+    def values():
+        return function(jax.random.wrap_key_data(words, impl=implementation))
+
+    made = None if inside else values()
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(values))
+    start = _not_never(words), zeros
+    return jax.lax.while_loop(
+        lambda carry: carry[0], lambda _: (False, values() if inside else made), start
+    )[1]
+
+
+_NEVER = 0x7F4A7C15  # any number
+
+
+@jax.custom_batching.custom_vmap
+def _not_never(words):
+    return jnp.any(words != _NEVER)
+
+
+@_not_never.def_vmap
+def _not_never_of_all(axis_size, in_batched, words):
+    """One answer for all cells: a loop that ends at another time for each would copy all they carry."""
+    return _not_never(words), False
 
 
 def _expand(per_example, leaf):
@@ -132,8 +172,8 @@ def _gradients(program, products, leaves, examples, keys):
     A^T D = sum over uses u and tokens t of outer(x_ut, dL/dy_ut).
 
     Returns:
-      losses [B]; {leaf: gradients [B, ...]} of the leaves without products;
-      {leaf: (A [B, T, p], D [B, T, q])} of those with, all uses of a leaf stacked along T. All f32.
+      losses [B]; {leaf: gradients [B, ...]} of the leaves without products, and of those whose gradient is cheaper
+      than a ghost norm; {leaf: (A [B, T, p], D [B, T, q])} of the others, all uses of a leaf stacked along T. All f32.
     """
     uses = [product for of_leaf in products.values() for product in of_leaf]
     taps = {
@@ -164,7 +204,11 @@ def _gradients(program, products, leaves, examples, keys):
             factors[leaf] = tuple(jnp.concatenate(part) for part in zip(*parts, strict=True))
         return loss, jax.tree.map(lambda g: g.astype(jnp.float32), d_whole), factors
 
-    return jax.vmap(one)(examples, keys)
+    losses, whole, factors = jax.vmap(one)(examples, keys)
+    for leaf in list(factors):
+        if not _ghost_is_cheaper(products[leaf]):
+            whole[leaf] = jnp.einsum("btp,btq->bpq", *factors.pop(leaf), precision=_HIGHEST)
+    return losses, whole, factors
 
 
 def _ghost_is_cheaper(products) -> bool:

@@ -69,7 +69,7 @@ def is_lookup(eqn) -> bool:
 def one_hot(eqn, indices):
     """A [T, rows] of a look-up. Rows that the gather's mode drops are zero."""
     rows = eqn.invars[0].aval.shape[0]
-    indices = indices.reshape(-1)
+    indices = indices.reshape(-1).astype(jnp.int32)  # 8 bits may not hold rows - 1
     if eqn.params["mode"] == jax.lax.GatherScatterMode.CLIP:
         indices = jnp.clip(indices, 0, rows - 1)
     return (indices[:, None] == jnp.arange(rows)[None]).astype(jnp.float32)

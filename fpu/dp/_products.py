@@ -7,7 +7,7 @@ table look-ups) in the jaxpr of any one-example loss, so on any Flax model, and 
 a "tap" added to each y: the gradient with respect to a tap of zeros is dL/dy.
 
 **Guarantees.** A leaf is reported by `products` only if every path from it into the loss is
-reshapes, transposes and casts that keep each entry exactly once, and then a matrix product. That is
+reshapes, transposes and casts to floats that keep each entry exactly once, and then a matrix product. That is
 proved by following the leaf's entries, numbered, through those operations. All products of a leaf are
 reported, in one layout. Any other leaf is not reported.
 """
@@ -71,13 +71,21 @@ def program(function: Callable, *arguments: Any) -> Program:
     An equation that calls another jaxpr f is replaced by the equations of f: f's inputs are the slots of the
     call's inputs, and the call's outputs are the slots of f's outputs, so no value is copied.
 
-    Raises: ValueError: the function does not return one floating-point number and nothing else.
+    Raises: ValueError: the function does not return one floating-point number and nothing else; it reads from other
+    devices; or it writes into a Ref.
     """
     closed, result = jax.make_jaxpr(function, return_shape=True)(*arguments)
     if getattr(result, "shape", None) != () or not jnp.issubdtype(result.dtype, jnp.floating):
         given = jax.tree.map(lambda x: f"{x.dtype}{list(x.shape)}", result)
         raise ValueError(
             f"loss must return one float for ONE example and nothing else, not {given}"
+        )
+    if (
+        closed.effects
+    ):  # a collective mixes examples; what is written into a Ref has no gradient here
+        raise ValueError(
+            "loss must have no effect: no collective over an axis of devices (as of a BatchNorm with axis_name), no "
+            f"Ref, no printing, but it has {', '.join(sorted(type(effect).__name__ for effect in closed.effects))}"
         )
     equations, constants, unused = [], {}, itertools.count()
 
@@ -153,7 +161,7 @@ def products(program: Program, shapes: Sequence[tuple[int, ...]]) -> dict[int, l
             if slot not in views:
                 continue
             leaf, entries = views[slot]
-            if name in _VIEWS:
+            if name in _VIEWS and jnp.issubdtype(eqn.outvars[0].aval.dtype, jnp.floating):
                 views[outputs[0]] = leaf, _VIEWS[name](entries, eqn.params)
             elif name in _PRODUCTS and (product := _PRODUCTS[name](number, side, eqn, entries)):
                 uses[leaf].append(product)
@@ -198,6 +206,8 @@ def _in_order(number, side, eqn, matrix, transposed=False) -> Product | None:
     if not np.array_equal(leaf.reshape(-1), np.arange(leaf.size)):
         return None
     tokens = eqn.outvars[0].aval.size // max(matrix.shape[1], 1)
+    if not tokens or not jnp.issubdtype(eqn.outvars[0].aval.dtype, jnp.floating):
+        return None  # an x without rows; a complex y, whose imaginary part counts
     return Product(number, side, tokens, transposed, leaf.shape)
 
 

@@ -116,7 +116,7 @@ def component_moments(
     A row that is not finite counts as one at the origin.
     """
     u = _clipped(np.asarray(z, np.float64) / float(radius))
-    labels, components = np.asarray(labels), np.asarray(components)
+    labels, components = np.asarray(labels, int), np.asarray(components, int)
     hot, cells = _one_hot(labels, n_classes), (n_classes, n_components)
     cell = _one_hot(labels * n_components + components, n_classes * n_components)
     a = (1.0 - COUNT**2 - CLASS_SQUARE**2) ** 0.5

@@ -28,7 +28,7 @@ def gaussian(tree: Any, key: jax.Array, std: Any) -> Any:
     """
     leaves, structure = jax.tree.flatten(tree)
     ends = np.cumsum([x.size for x in leaves], dtype=int)
-    draw, cell = std * normal(key, int(ends[-1])), std * CELL
+    draw, cell = std * normal(key, sum(x.size for x in leaves)), std * CELL
 
     def noised(x, end):
         sums = x.astype(jnp.float32) + draw[end - x.size : end].reshape(x.shape)

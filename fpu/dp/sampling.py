@@ -14,6 +14,8 @@ from jax.core import Tracer
 from fpu.dp import sharding
 from fpu.dp.plan import Plan
 
+IMPLEMENTATION = "threefry2x32"  # of all keys: under a vmap each of them draws what it draws alone
+
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +56,7 @@ def fresh_key() -> jax.Array:
     **Guarantees.** No two calls give the same key but by chance, and it is stored nowhere.
     """
     words = jnp.asarray(np.frombuffer(os.urandom(8), np.uint32))
-    return jax.random.wrap_key_data(words, impl="threefry2x32")
+    return jax.random.wrap_key_data(words, impl=IMPLEMENTATION)
 
 
 def sample(
@@ -79,7 +81,8 @@ def sample(
       axis: a mesh axis, inside shard_map: this device's share of the batch (sharding.py).
 
     Raises, when it is traced:
-      ValueError: the data do not hold n units; the key is another plan's. TypeError: the key is none.
+      ValueError: the data do not hold n units; the key is another plan's.
+      TypeError: the key is none, or not of Threefry.
 
     **Guarantees.** Those of `poisson`, at the plan's rate and capacity, and of `one_of`. An example's own key
     is that of its unit, so who else was drawn does not change what it draws. Cannot be checked here:
@@ -94,6 +97,10 @@ def sample(
     dtype: Any = getattr(key, "dtype", None)
     if not jnp.issubdtype(dtype, jax.dtypes.prng_key):
         raise TypeError("key must be a typed key: one of dp.keys(plan), or of jax.random.key")
+    if str(jax.random.key_impl(key)) != IMPLEMENTATION:
+        raise TypeError(
+            f"key must be of {IMPLEMENTATION}: others draw for an example what its neighbours in a batch change"
+        )
     k_sample, k_unit, k_example, k_noise = jax.random.split(key, 4)
     everyone = jnp.ones(count, bool) if mask is None else mask
     drawn, valid = poisson(k_sample, everyone, sgd.sampling_rate, sgd.capacity)

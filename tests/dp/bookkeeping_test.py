@@ -20,6 +20,14 @@ def all_ghosts(monkeypatch):
     monkeypatch.setattr(_bookkeeping, "_COST", float("inf"))
 
 
+@pytest.fixture
+def optimised():
+    """Programs as a run has them: expressions are fused."""
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
+
+
 def batch(count):
     images = np.random.default_rng(0).random((count, *tiny.SPEC.shape), np.float32)
     labels = jnp.arange(count) % tiny.SPEC.n_classes
@@ -195,12 +203,92 @@ def test_tokens_that_nearly_cancel_in_many_dimensions(q):
         (lambda w, x: x @ jnp.tanh(w), None),
         (lambda w, x: (x @ w, jnp.tanh(w))[0], [(False, (4, 6))]),  # computed, and comes to nothing
         (lambda w, x: x, None),  # not used
+        (lambda w, x: x[:0] @ w, None),  # without a token
+        (lambda w, x: jnp.abs(jnp.fft.fft(x) @ w), None),  # complex
+        (lambda w, x: (x.astype(int) @ w.astype(int)) * 1.0, None),
     ],
 )
 def test_products(use, expected):
     program = _products.program(lambda w, x: jnp.sum(use(w, x)), jnp.ones((4, 6)), jnp.ones((5, 4)))
     found = _products.products(program, [(4, 6)]).get(0)
     assert (found and [(p.transposed, p.shape) for p in found]) == expected
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda w, row, key: jnp.sum(
+            jnp.abs(jnp.fft.fft(jnp.ones(50).at[:6].set(row)) @ w.reshape(50, 24)) ** 2
+        ),
+        lambda w, row, key: jnp.sum(row[:0].reshape(0, 300) @ w) + jnp.sum(w[0]),
+        lambda w, row, key: (
+            jnp.sum(w.T @ jnp.ones(300) + w.astype(int).T @ jnp.ones(300, int)) + row[0]
+        ),
+    ],
+)
+def test_odd_uses_have_the_gradient_that_jax_gives_them(loss):
+    w, row = jnp.linspace(-1, 2, 1200).reshape(300, 4), jnp.arange(6.0)
+    keys = jax.random.split(jax.random.key(0), 1)
+    total, _ = clipping.clipped_sum(loss, w, row[None], jnp.ones(1, bool), keys, jnp.inf)
+    np.testing.assert_allclose(total, jax.grad(loss)(w, row, None), rtol=1e-5, atol=1e-4)
+
+
+def test_a_row_of_a_large_table_may_be_named_by_8_bits():
+    def loss(w, row, key):
+        return jnp.sum(jnp.take(w, row, axis=0, mode="clip"))
+
+    keys, row = jax.random.split(jax.random.key(0), 1), jnp.full((1, 1), 200, jnp.uint8)
+    ones = jnp.ones(1, bool)
+    total, _ = clipping.clipped_sum(loss, jnp.zeros((300, 1)), row, ones, keys, jnp.inf)
+    np.testing.assert_array_equal(np.flatnonzero(total), 200)
+
+
+CLIPS = 1e-3, 1.0, 10.0
+
+
+def _differences(x):
+    """Of large numbers, small: with a multiplication and an addition in one they have other values."""
+    a, b = x[..., :3], x[..., 3:6]
+    return a * a - 2 * a * b + b * b
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda w, x, key: jnp.sum((x @ w) * _differences(x)),
+        lambda w, x, key: jnp.sum(
+            (jnp.stack([x, 2 * x]) @ w) * _differences(jnp.stack([x, 2 * x]))
+        ),
+        lambda w, x, key: 1e3 * jnp.sum(jnp.tanh(w) @ _differences(x)),
+    ],
+    ids=["ghost", "tokens", "vmap"],
+)
+def test_what_is_added_is_what_was_measured(loss, optimised):
+    # Computed anew for its second use, the first gradient was 164 clip norms.
+    rows = (1000 + np.random.default_rng(0).normal(size=(4, 8)) * 1e-2).astype(np.float32)
+
+    def summed(rows, valid, keys, clip):
+        return clipping.clipped_sum(loss, jnp.zeros((8, 3)), rows, valid, keys, clip)[0]
+
+    one, cells = jax.jit(summed), jax.jit(jax.vmap(summed, (None, None, 0, 0)))
+    for valid in jnp.eye(4, dtype=bool):
+        keys = jax.random.split(jax.random.key(0), 4)
+        assert jnp.linalg.norm(one(rows, valid, keys, 1.0)) <= 1 + 1e-5
+        keys = jax.random.split(jax.random.key(0), (3, 4))
+        for total, clip in zip(cells(rows, valid, keys, jnp.array(CLIPS)), CLIPS, strict=True):
+            assert jnp.linalg.norm(total) <= clip * (1 + 1e-5)
+
+
+def test_small_leaves_beside_a_large_one_count():
+    row = np.full((400, 16), 6e-5, np.float32)
+    row[0] = 1 / 4
+
+    def loss(leaves, row, key):
+        return sum(jnp.sum(leaf * own) for leaf, own in zip(leaves, row, strict=True))
+
+    keys, ones = jax.random.split(jax.random.key(0), 1), jnp.ones(1, bool)
+    total, _ = clipping.clipped_sum(loss, [jnp.zeros(16)] * 400, row[None], ones, keys, 0.1)
+    assert np.sqrt(np.square(np.float64(total)).sum()) <= 0.1 * (1 + 1e-5)
 
 
 def test_the_cheaper_form():

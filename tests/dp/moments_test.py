@@ -92,6 +92,14 @@ def test_without_noise_they_are_the_sums():
             np.testing.assert_allclose(found, exact, rtol=1e-4, atol=1e-5)
 
 
+def test_labels_of_8_bits_name_every_cell():
+    labels, none = np.array([9], np.uint8), np.zeros(1, np.uint8)
+    _, cells, _ = moments.component_moments(
+        np.ones((1, 2)), labels, none, 10, 32, 2.0, jax.random.key(0), 0.0
+    )
+    np.testing.assert_array_equal(np.argwhere(np.asarray(cells) > 0.5), [[9, 0]])
+
+
 def test_the_noise_is_what_the_docstrings_say():
     """The shrinkage that follows relies on these numbers."""
     z, std, radius, nobody = jnp.zeros((1, 40)), 0.7, 2.0, jnp.zeros(1, int)

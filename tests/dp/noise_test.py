@@ -14,6 +14,7 @@ TREE = {"a": jnp.arange(6.0).reshape(2, 3), "b": jnp.float32(7), "c": jnp.ones(4
 
 
 def test_std_0_adds_nothing_and_the_result_is_float32():
+    assert noise.gaussian({}, jax.random.key(0), 1.0) == {}
     out = noise.gaussian(TREE, jax.random.key(0), 0.0)
     for leaf, want in zip(jax.tree.leaves(out), jax.tree.leaves(TREE), strict=True):
         assert leaf.dtype == jnp.float32

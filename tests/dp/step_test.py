@@ -8,6 +8,7 @@ import numpy as np
 import optax
 import pytest
 import tiny
+from jax.sharding import PartitionSpec as P
 
 from fpu import dp
 from fpu.dp.plan import DPSGD
@@ -174,6 +175,32 @@ def test_data_of_another_length_are_refused(rows):
 def test_a_key_that_is_none_is_refused(key):
     with pytest.raises(TypeError, match="typed key"):
         dp.sample(PLAN, key, ROWS)
+
+
+def test_a_key_whose_draws_depend_on_the_batch_is_refused():
+    with pytest.raises(TypeError, match="threefry2x32"):
+        dp.sample(PLAN, jax.random.key(0, impl="rbg"), ROWS)
+
+
+@pytest.mark.parametrize(
+    "effect",
+    [
+        lambda x: jax.lax.psum(x, "devices"),
+        lambda x: jax.new_ref(x)[...],
+    ],
+    ids=["collective", "ref"],
+)
+def test_a_loss_with_an_effect_is_refused(effect):
+    def loss(params, x, key):
+        return jnp.sum(effect(params * x))
+
+    def step(rows):
+        batch = dp.sample(PLAN, jax.random.key(0), rows, axis="devices")
+        return dp.clipped_grad(loss, PLAN, 1.0)(jnp.ones(rows.shape[1]), batch).total
+
+    mesh = jax.make_mesh((1,), ("devices",))
+    with pytest.raises(ValueError, match="loss must have no effect"):
+        jax.shard_map(step, mesh=mesh, in_specs=P(), out_specs=P(), check_vma=False)(ROWS)
 
 
 def test_parameters_that_have_no_gradient_are_refused():

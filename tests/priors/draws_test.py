@@ -90,15 +90,28 @@ def test_of_the_densest_the_clearest_are_taken_once_until_all_are_used(monkeypat
     density = joint.sum(1)
     with np.errstate(divide="ignore"):
         score = np.log(joint / density[:, None]) + 0.15 * np.log(density / 3)[:, None] / 5
-    for share in (0.1, 1.0):
+    for share, count in ((0.1, 7), (1.0, 12)):  # 7: half of 40 is for all three classes
         like = np.argsort(-density)[: round(400 * share)]
         prior = make()._replace(plausible=share)
         images = draws.sample(prior, SPEC, p, jax.random.key(0), LABELS, "margin")
         rows = of_the_pool(np.round(255 * images).astype(np.uint8))
         for k in range(3):
-            best = like[np.argsort(-score[like, k])[:12]]
+            best = like[np.argsort(-score[like, k])[:count]]
             mine = rows[k::3]
-            assert set(mine[:12]) == set(mine) == set(best)
+            assert set(mine[:count]) == set(mine) == set(best)
+
+
+def test_classes_of_a_small_pool_are_drawn_from_images_of_their_own():
+    # 300 images at least for each class: all classes of a pool of 1,000 were given the same.
+    rng = np.random.default_rng(0)
+    codes = np.repeat(np.eye(3, 5), 334, axis=0) + 0.1 * rng.normal(size=(1002, 5))
+    images = np.repeat(np.arange(1002), 64).reshape(-1, 8, 8, 1).astype(np.uint8)
+    prior = make()._replace(images=images, codes=codes.astype(np.float32))
+    release = {"means": np.eye(3, 5)[:, None], "weights": np.ones((3, 1))}
+    release["roots"] = np.repeat(0.3 * np.eye(5)[None], 3, axis=0)
+    for k, best in enumerate(draws.clearest(prior, release)):
+        assert len(best) == 167
+        assert (best // 334 == k).all()
 
 
 def test_the_default_is_a_public_rule():

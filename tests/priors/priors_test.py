@@ -159,11 +159,11 @@ def test_a_users_own_simulator_may_have_colour_and_gets_the_defaults(module):
     assert prior.vary is None
     assert prior.space.decode is None
     assert "simulator_of_mine:draw" in prior.knows
-    assert prior.plausible == 0.1
-    module(SIMULATOR + "PLAUSIBLE = 1\n")
+    assert prior.plausible == 1.0
+    module(SIMULATOR + "PLAUSIBLE = 0.1\n")
     other = priors.load("simulator_of_mine:draw", RGB)
     assert other.version != prior.version
-    assert other.plausible == 1.0
+    assert other.plausible == 0.1
     np.testing.assert_allclose(prior.within, np.cov(prior.codes.T) / 2, rtol=1e-3, atol=1e-3)
 
 
