@@ -161,7 +161,7 @@ def products(program: Program, shapes: Sequence[tuple[int, ...]]) -> dict[int, l
             if slot not in views:
                 continue
             leaf, entries = views[slot]
-            if name in _VIEWS and jnp.issubdtype(eqn.outvars[0].aval.dtype, jnp.floating):
+            if name in _VIEWS and _is_real(eqn):
                 views[outputs[0]] = leaf, _VIEWS[name](entries, eqn.params)
             elif name in _PRODUCTS and (product := _PRODUCTS[name](number, side, eqn, entries)):
                 uses[leaf].append(product)
@@ -172,6 +172,11 @@ def products(program: Program, shapes: Sequence[tuple[int, ...]]) -> dict[int, l
         for leaf, of_leaf in uses.items()
         if leaf not in other and len({use.shape for use in of_leaf}) == 1
     }
+
+
+def _is_real(eqn) -> bool:
+    """Whether the first output holds floating-point numbers: no integers, no complex ones."""
+    return jnp.issubdtype(eqn.outvars[0].aval.dtype, jnp.floating)
 
 
 def _dot(number, side, eqn, entries) -> Product | None:
@@ -206,7 +211,7 @@ def _in_order(number, side, eqn, matrix, transposed=False) -> Product | None:
     if not np.array_equal(leaf.reshape(-1), np.arange(leaf.size)):
         return None
     tokens = eqn.outvars[0].aval.size // max(matrix.shape[1], 1)
-    if not tokens or not jnp.issubdtype(eqn.outvars[0].aval.dtype, jnp.floating):
+    if not tokens or not _is_real(eqn):
         return None  # an x without rows; a complex y, whose imaginary part counts
     return Product(number, side, tokens, transposed, leaf.shape)
 
