@@ -16,7 +16,7 @@ ROOMS = {  # room: the rooms it may import
     "files": set(),
     "models": set(),
     "data": {"files"},
-    "priors": {"dp", "models", "files", "data"},
+    "priors": {"dp", "models", "files", "data", "neighbours"},
     "baselines": {"dp", "models", "priors"},
     "training": {"dp", "models", "baselines", "files", "distributed"},
     "utility": {"intervals", "files", "distributed", "dp", "models", "priors"},

@@ -6,8 +6,8 @@ returns noised sums. To add a prior, write one file here and add its name to PRI
     VERSION, KNOWS                   a string that changes whenever its images would; one sentence of what it knows
     make(rng, n, spec)               -> (uint8 [n, H, W, C], int32 [n] classes of its own, or None)
     vary(key, images, spec)          other public images close to these; absent where there is no such thing
-    space(images, classes, spec)     -> Space; absent: the space of spectrum.py. Where it decodes, models are
-                                     conditioned on its codes (conditioning.py)
+    space(images, classes, spec)     -> Space; absent: the space of spectrum.py, of colour images that of components.py.
+                                     Where it decodes, models are conditioned on its codes (conditioning.py)
     COLOUR                           True where it makes RGB too; absent: grey images only
     PLAUSIBLE                        the share of its images that can be like the members, below 1 where it is a
                                      mixture of many kinds; absent: 1
@@ -115,7 +115,10 @@ def load(
         say(f"prior {name}: making its images")
         pool = pools.made(name, source.make, spec)
     images, classes = pool["images"], pool.get("classes")
-    of_pool = getattr(source, "space", None) or importlib.import_module("fpu.priors.spectrum").space
+    default = "spectrum" if spec.shape[2] == 1 else "components"
+    of_pool = (
+        getattr(source, "space", None) or importlib.import_module(f"fpu.priors.{default}").space
+    )
     space = of_pool(images, classes, spec)
     if name not in PRIORS:
         _refuse_mixing(name, space, images)

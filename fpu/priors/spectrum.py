@@ -29,8 +29,7 @@ def space(
 ) -> Space:
     """The space of a pool of public images uint8 [m, H, W, C] with classes int [m] or None. phase: weight of (b).
 
-    Numbers have mean 0 over the pool. Their scales are those of differences within a class; in colour the low
-    frequencies share one.
+    Numbers have mean 0 over the pool. Their scales are those of differences within a class.
 
     **Guarantees.** The code of an image depends on it and on the pool alone.
     """
@@ -41,12 +40,9 @@ def space(
         own = classes[pick]
         for k in np.unique(own):
             apart[own == k] -= apart[own == k].mean(0)
-    spread, low = apart.std(0), slice(spectrum_size(spec), None)
-    if spec.shape[2] > 1:  # colour is in the lowest few of many frequencies, and says most
-        spread[low] = np.sqrt(np.square(spread[low]).mean())
     weight = np.ones(x.shape[1])
-    weight[low] = phase
-    weight /= np.maximum(spread, 1e-3)
+    weight[spectrum_size(spec) :] = phase
+    weight /= np.maximum(apart.std(0), 1e-3)
     values, vectors = np.linalg.eigh(np.cov((apart * weight).T))
     values, vectors = values[::-1][:SIZE], vectors[:, ::-1][:, :SIZE]
     scale = np.maximum(values, 1e-6 * values[0]) ** -WHITENING

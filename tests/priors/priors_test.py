@@ -9,7 +9,7 @@ from refusal import refused
 from fpu import InputError, priors
 from fpu.files import cache
 from fpu.models import Spec
-from fpu.priors import auto, glyphs, pools
+from fpu.priors import auto, components, glyphs, pools
 
 GREY = Spec((8, 8, 1), 10)
 RGB = Spec((8, 8, 3), 10)
@@ -157,7 +157,7 @@ def test_a_users_own_simulator_may_have_colour_and_gets_the_defaults(module):
     prior = priors.load("simulator_of_mine:draw", RGB)
     assert prior.images.shape == (1500, 8, 8, 3)
     assert prior.vary is None
-    assert prior.space.decode is None
+    assert prior.codes.shape == (1500, components.SIZE)
     assert "simulator_of_mine:draw" in prior.knows
     assert prior.plausible == 1.0
     module(SIMULATOR + "PLAUSIBLE = 0.1\n")
