@@ -51,11 +51,11 @@ def clipped_grad(
     Raises, when it is traced:
       TypeError: the batch is not from `sample`; params are not all floats.
       ValueError: the clip norm is impossible; the noise is less than the plan's; the batch is another
-        plan's; the loss is not one number.
+        plan's; the loss is not one number, or has an effect, as a collective over devices.
 
     **Guarantees.** Those of `clipped_sum`. The loss is shown one example, and nothing but a number leaves
     it: losses that mix examples (a batch mean, BatchNorm over the batch, its running averages) cannot be
-    written. Cannot be checked here: that the loss closes over no other private data, that params are not
+    written, or, as with a collective over devices, are refused. Cannot be checked here: that the loss closes over no other private data, that params are not
     computed from any, and that nothing is decided by looking at the data between steps.
     """
     std = _noise_std(plan.sgd(), clip_norm, noise_std)
@@ -122,7 +122,7 @@ def clipped_sum(
     Returns:
       (sum with the structure of params in float32, Diagnostics).
 
-    Raises: ValueError, when it is traced: the loss is not one floating-point number.
+    Raises: ValueError, when it is traced: the loss is not one floating-point number, or has an effect.
 
     **Guarantees.** For any inputs, adding, removing or zeroing out one example moves the exact sum by at most
     clip * (1 + 1e-5) in l2 norm. How far it moves the float32 sum is said by plan.longest_move, and accounted for.
