@@ -80,9 +80,7 @@ def program(function: Callable, *arguments: Any) -> Program:
         raise ValueError(
             f"loss must return one float for ONE example and nothing else, not {given}"
         )
-    if (
-        closed.effects
-    ):  # a collective mixes examples; what is written into a Ref has no gradient here
+    if closed.effects:  # a collective mixes examples; what a Ref is given has no gradient here
         raise ValueError(
             "loss must have no effect: no collective over an axis of devices (as of a BatchNorm with axis_name), no "
             f"Ref, no printing, but it has {', '.join(sorted(type(effect).__name__ for effect in closed.effects))}"

@@ -53,10 +53,11 @@ def clipped_grad(
       ValueError: the clip norm is impossible; the noise is less than the plan's; the batch is another
         plan's; the loss is not one number, or has an effect, as a collective over devices.
 
-    **Guarantees.** Those of `clipped_sum`. The loss is shown one example, and nothing but a number leaves
-    it: losses that mix examples (a batch mean, BatchNorm over the batch, its running averages) cannot be
-    written, or, as with a collective over devices, are refused. Cannot be checked here: that the loss closes over no other private data, that params are not
-    computed from any, and that nothing is decided by looking at the data between steps.
+    **Guarantees.** Those of `clipped_sum`. The loss is shown one example, and nothing but a number leaves it:
+    losses that mix examples (a batch mean, BatchNorm over the batch, its running averages) cannot be written, or,
+    as with a collective over devices, are refused. Cannot be checked here: that the loss closes over no other
+    private data, that params are not computed from any, and that nothing is decided by looking at the data between
+    steps.
     """
     std = _noise_std(plan.sgd(), clip_norm, noise_std)
 
