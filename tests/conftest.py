@@ -5,6 +5,7 @@ what runs for hundreds of steps: the classifier. XLA_FLAGS="" uv run pytest: tha
 Hypothesis tries the same examples every time, and nothing is timed: a busy machine is no failure.
 """
 
+import contextlib
 from unittest import mock
 
 import environment
@@ -26,23 +27,36 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("same")
 
 
+@contextlib.contextmanager
+def _optimising():
+    jax.config.update("jax_disable_most_optimizations", False)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_disable_most_optimizations", True)
+
+
+@pytest.fixture
+def optimised():
+    """Programs as a run has them: expressions are fused."""
+    with _optimising():
+        yield
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _fast_classifier():
     """The programs that the tests run most are optimised: 80 % less time in training, 0.8 s more to compile."""
     from fpu.utility import classifier
 
-    def optimised(function):
+    def fast(function):
         def call(*arguments):
-            jax.config.update("jax_disable_most_optimizations", False)
-            try:
+            with _optimising():
                 return function(*arguments)
-            finally:
-                jax.config.update("jax_disable_most_optimizations", True)
 
         call._cache_size = function._cache_size
         return call
 
-    classifier._step, classifier._apply = map(optimised, (classifier._step, classifier._apply))
+    classifier._step, classifier._apply = map(fast, (classifier._step, classifier._apply))
 
 
 @pytest.fixture(autouse=True, scope="module")

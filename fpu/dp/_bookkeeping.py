@@ -97,8 +97,8 @@ def _once(function, keys, inside):
     def values():
         return function(jax.random.wrap_key_data(words, impl=implementation))
 
-    made = None if inside else values()
-    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(values))
+    made = jax.eval_shape(values) if inside else values()
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), made)
     start = _not_never(words), zeros
     return jax.lax.while_loop(
         lambda carry: carry[0], lambda _: (False, values() if inside else made), start

@@ -71,8 +71,8 @@ def program(function: Callable, *arguments: Any) -> Program:
     An equation that calls another jaxpr f is replaced by the equations of f: f's inputs are the slots of the
     call's inputs, and the call's outputs are the slots of f's outputs, so no value is copied.
 
-    Raises: ValueError: the function does not return one floating-point number and nothing else; it reads from other
-    devices; or it writes into a Ref.
+    Raises: ValueError: the function does not return one floating-point number and nothing else, or it has an effect:
+    a collective over devices, a Ref, printing.
     """
     closed, result = jax.make_jaxpr(function, return_shape=True)(*arguments)
     if getattr(result, "shape", None) != () or not jnp.issubdtype(result.dtype, jnp.floating):

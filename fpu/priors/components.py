@@ -11,7 +11,7 @@ from sklearn import decomposition
 from fpu import neighbours
 from fpu.models import Spec
 from fpu.priors import Space
-from fpu.priors.spectrum import SIZE, WHITENING
+from fpu.priors.spectrum import SIZE, WHITENING, differences
 
 _FITTED = 5000  # images of the pool of which they are the principal components
 
@@ -24,30 +24,27 @@ def space(images: np.ndarray, classes: np.ndarray | None, spec: Spec) -> Space:
     **Guarantees.** The code of an image depends on it and on the pool alone.
     """
     pick = np.random.default_rng(0).permutation(len(images))[:_FITTED]
-    some = _pixels(images[pick])
-    centre, apart = some.mean(0), some - some.mean(0)
-    if classes is not None:
-        own = classes[pick]
-        for k in np.unique(own):
-            apart[own == k] -= apart[own == k].mean(0)
+    some = pixels(images[pick])
+    centre, apart = some.mean(0), differences(some, None if classes is None else classes[pick])
     count = min(SIZE, *apart.shape)
     pca = decomposition.PCA(count, svd_solver="randomized", random_state=0).fit(apart)
     rows, variance = np.asarray(pca.components_), np.asarray(pca.explained_variance_)
     scale = np.maximum(variance, 1e-6 * variance[0] + 1e-12) ** -WHITENING
 
     def encode(images: np.ndarray) -> np.ndarray:
-        return ((_pixels(images) - centre) @ rows.T * scale).astype(np.float32)
+        return ((pixels(images) - centre) @ rows.T * scale).astype(np.float32)
 
     of_pool = encode(images)
 
     def decode(codes: np.ndarray) -> np.ndarray:
         near = neighbours.nearest(codes, of_pool)[1][:, 0]
-        moved = _pixels(images[near]) + (codes - of_pool[near]) / scale @ rows
+        moved = pixels(images[near]) + (codes - of_pool[near]) / scale @ rows
         levels = np.round(255 * np.clip(moved, 0.0, 1.0))
         return levels.astype(np.uint8).reshape(-1, *spec.shape)
 
     return Space(encode, decode)
 
 
-def _pixels(images: np.ndarray) -> np.ndarray:
+def pixels(images: np.ndarray) -> np.ndarray:
+    """float64 [n, H W C] in [0, 1]. In 64 bits: how a machine orders its sums then says nothing in a code of 32."""
     return images.reshape(len(images), -1) / 255.0

@@ -27,6 +27,7 @@ from sklearn import decomposition
 from fpu.dp.rows import each_alone
 from fpu.models import Spec
 from fpu.priors import Prior
+from fpu.priors.components import pixels
 
 LEVELS = 256  # grey levels of a pixel
 SIZE = 48  # principal components in a code, where a space does not decode
@@ -62,20 +63,15 @@ def _map(prior: Prior) -> tuple[Callable[[np.ndarray], np.ndarray], np.ndarray]:
         return prior.space.encode, prior.codes
     # At random: a folder's images are sorted by class.
     rows = np.random.default_rng(0).permutation(len(prior.images))[:_FITTED]
-    some = _pixels(prior.images[rows])
+    some = pixels(prior.images[rows])
     pca = decomposition.PCA(size(prior), svd_solver="randomized", random_state=0).fit(some)
     variance = pca.explained_variance_
     scale = np.sqrt(np.maximum(variance, _LEAST * variance[0]) + 1e-12)
 
     def encode(images: np.ndarray) -> np.ndarray:
-        return pca.transform(_pixels(images)) / scale
+        return pca.transform(pixels(images)) / scale
 
     return encode, encode(some)
-
-
-def _pixels(images: np.ndarray) -> np.ndarray:
-    """In 64 bits: how a machine orders its sums then says nothing in a code of 32."""
-    return images.reshape(len(images), -1) / 255.0
 
 
 def sample(

@@ -35,11 +35,7 @@ def space(
     """
     pick = np.random.default_rng(0).permutation(len(images))[:_FITTED]
     x = _in_chunks(features, images[pick])
-    centre, apart = x.mean(0), x - x.mean(0)
-    if classes is not None:
-        own = classes[pick]
-        for k in np.unique(own):
-            apart[own == k] -= apart[own == k].mean(0)
+    centre, apart = x.mean(0), differences(x, None if classes is None else classes[pick])
     weight = np.ones(x.shape[1])
     weight[spectrum_size(spec) :] = phase
     weight /= np.maximum(apart.std(0), 1e-3)
@@ -53,6 +49,14 @@ def space(
         return codes.astype(np.float32)
 
     return Space(encode, None)
+
+
+def differences(rows: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
+    """Rows [m, d] less their mean, then less the mean of their class, int [m], where classes are known."""
+    apart = rows - rows.mean(0)
+    for k in () if classes is None else np.unique(classes):
+        apart[classes == k] -= apart[classes == k].mean(0)
+    return apart
 
 
 def features(images: np.ndarray) -> np.ndarray:

@@ -20,14 +20,6 @@ def all_ghosts(monkeypatch):
     monkeypatch.setattr(_bookkeeping, "_COST", float("inf"))
 
 
-@pytest.fixture
-def optimised():
-    """Programs as a run has them: expressions are fused."""
-    jax.config.update("jax_disable_most_optimizations", False)
-    yield
-    jax.config.update("jax_disable_most_optimizations", True)
-
-
 def batch(count):
     images = np.random.default_rng(0).random((count, *tiny.SPEC.shape), np.float32)
     labels = jnp.arange(count) % tiny.SPEC.n_classes
