@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import JaxprEqn, Literal
 
-from fpu.dp import _matrices
+from fpu.dp import _matrices, _mixing
 
 # Calls that only group equations, and where they keep them. A custom_jvp or custom_vjp is none: inlining
 # would drop its own derivative.
@@ -71,8 +71,8 @@ def program(function: Callable, *arguments: Any) -> Program:
     An equation that calls another jaxpr f is replaced by the equations of f: f's inputs are the slots of the
     call's inputs, and the call's outputs are the slots of f's outputs, so no value is copied.
 
-    Raises: ValueError: the function does not return one floating-point number and nothing else, or it has an effect:
-    a collective over devices, a Ref, printing.
+    Raises: ValueError: the function does not return one floating-point number and nothing else, it has an effect (a
+    collective over devices, a Ref, printing), or an operation in it may see other examples (_mixing.check).
     """
     closed, result = jax.make_jaxpr(function, return_shape=True)(*arguments)
     if getattr(result, "shape", None) != () or not jnp.issubdtype(result.dtype, jnp.floating):
@@ -85,6 +85,7 @@ def program(function: Callable, *arguments: Any) -> Program:
             "loss must have no effect: no collective over an axis of devices (as of a BatchNorm with axis_name), no "
             f"Ref, no printing, but it has {', '.join(sorted(type(effect).__name__ for effect in closed.effects))}"
         )
+    _mixing.check(closed.jaxpr)
     equations, constants, unused = [], {}, itertools.count()
 
     def constant(value) -> int:

@@ -55,9 +55,9 @@ def clipped_grad(
 
     **Guarantees.** Those of `clipped_sum`. The loss is shown one example, and nothing but a number leaves it:
     losses that mix examples (a batch mean, BatchNorm over the batch, its running averages) cannot be written, or,
-    as with a collective over devices, are refused. Cannot be checked here: that the loss closes over no other
-    private data, that params are not computed from any, and that nothing is decided by looking at the data between
-    steps.
+    as with a collective over devices or a batching rule of their own, are refused (_mixing.check). Cannot be checked
+    here: the backward pass of a custom_vjp, that the loss closes over no other private data, that params are not
+    computed from any, and that nothing is decided by looking at the data between steps.
     """
     std = _noise_std(plan.sgd(), clip_norm, noise_std)
 

@@ -203,6 +203,37 @@ def test_a_loss_with_an_effect_is_refused(effect):
         jax.shard_map(step, mesh=mesh, in_specs=P(), out_specs=P(), check_vma=False)(ROWS)
 
 
+def _batch_mean(x):
+    mean = jax.custom_batching.custom_vmap(lambda x: x)
+    mean.def_vmap(lambda size, batched, x: (jnp.broadcast_to(x.mean(0), x.shape), True))
+    return mean(x)
+
+
+@pytest.mark.parametrize(
+    ("other", "name"),
+    [
+        (lambda x: jax.lax.ppermute(x, "devices", [(0, 0)]), "ppermute"),
+        (_batch_mean, "custom_vmap_call"),
+        (lambda x: jax.nn.relu(_batch_mean(x)), "custom_vmap_call"),
+        (lambda x: jax.pure_callback(lambda x: x, x, x), "pure_callback"),
+        (lambda x: x + jax.random.normal(jax.random.key(0, impl="rbg")), "random_seed"),
+    ],
+)
+def test_a_loss_that_may_see_other_examples_is_refused(other, name):
+    """They leave no effect in the jaxpr; by ppermute one member moved the sum by three clip norms."""
+
+    def loss(params, x, key):
+        return jnp.sum(params * jax.lax.stop_gradient(jax.jit(other)(x)))
+
+    def step(rows):
+        batch = dp.sample(PLAN, jax.random.key(0), rows, axis="devices")
+        return dp.clipped_grad(loss, PLAN, 1.0)(jnp.ones(rows.shape[1]), batch).total
+
+    mesh = jax.make_mesh((1,), ("devices",))
+    with pytest.raises(ValueError, match=f"ONE example: {name} in it may see others"):
+        jax.shard_map(step, mesh=mesh, in_specs=P(), out_specs=P(), check_vma=False)(ROWS)
+
+
 def test_parameters_that_have_no_gradient_are_refused():
     with pytest.raises(TypeError, match=r"params\['count'\] is not floating-point"):
         dp.clipped_grad(loss, PLAN, 1.0)({**PARAMS, "count": jnp.int32(0)}, batch())

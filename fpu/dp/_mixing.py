@@ -1,0 +1,43 @@
+"""Operations of a loss that may see other examples of the batch, though the loss is given one.
+
+A loss is written for one example and mapped over a batch. An operation with a batching rule of its own, one over a
+named axis, or one on the host may then look at the whole batch, and leave no effect in the jaxpr that would tell.
+"""
+
+from collections.abc import Iterator
+
+from jax.extend.core import Jaxpr, JaxprEqn, jaxprs_in_params
+
+from fpu.dp.sampling import IMPLEMENTATION
+
+_OF_A_BATCH = ("custom_vmap_call", "pure_callback", "rng_bit_generator")
+
+
+def check(jaxpr: Jaxpr) -> None:
+    """ValueError, which names it, for an operation in a loss that may see other examples.
+
+    **Guarantees.** Refused are, at any depth of calls: operations over a named axis, as ppermute; custom_vmap, whose
+    author says what is done with a batch; callbacks; keys other than Threefry's, whose draws under vmap depend on the
+    keys beside them. Not seen: what the backward pass of a custom_vjp does, which is no jaxpr yet.
+    """
+    for eqn in _all(jaxpr):
+        if _names_an_axis(eqn) or eqn.primitive.name in _OF_A_BATCH or _other_keys(eqn):
+            raise ValueError(f"loss is of ONE example: {eqn.primitive.name} in it may see others")
+
+
+def _all(jaxpr) -> Iterator[JaxprEqn]:
+    """The equations of a jaxpr and of all that they call."""
+    for eqn in jaxpr.eqns:
+        yield eqn
+        for inner in jaxprs_in_params(eqn.params):
+            yield from _all(inner)
+
+
+def _names_an_axis(eqn):
+    axes = eqn.params.get("axis_name", eqn.params.get("axes", ()))
+    return any(isinstance(axis, str) for axis in (axes if isinstance(axes, tuple) else (axes,)))
+
+
+def _other_keys(eqn):
+    keys = eqn.params.get("impl")
+    return hasattr(keys, "name") and keys.name != IMPLEMENTATION
