@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from fpu import InputError
+from fpu.dp.sampling import IMPLEMENTATION
 from fpu.files import safe
 from fpu.pipeline import settings
 from fpu.pipeline.jobs import Job
@@ -211,7 +212,7 @@ def secret_key(folder: pathlib.Path, noise_seed: int | None):
 def _key(data: bytes):
     """A typed key of 8 bytes."""
     words = [int.from_bytes(data[:4], "little"), int.from_bytes(data[4:], "little")]
-    return jax.random.wrap_key_data(jnp.asarray(words, jnp.uint32), impl="threefry2x32")
+    return jax.random.wrap_key_data(jnp.asarray(words, jnp.uint32), impl=IMPLEMENTATION)
 
 
 def destroy_secret(folder: pathlib.Path) -> None:
