@@ -1,7 +1,7 @@
 """Operations of a loss that may see other examples of the batch, though the loss is given one.
 
 A loss is written for one example and mapped over a batch. An operation with a batching rule of its own, one over a
-named axis, or one on the host may then look at the whole batch, and leave no effect in the jaxpr that would tell.
+named axis, or one on the host may then look at the whole batch. Some leave an effect in the jaxpr that tells of it.
 """
 
 from collections.abc import Iterator
@@ -16,10 +16,16 @@ _OF_A_BATCH = ("custom_vmap_call", "pure_callback", "rng_bit_generator")
 def check(jaxpr: Jaxpr) -> None:
     """ValueError, which names it, for an operation in a loss that may see other examples.
 
-    **Guarantees.** Refused are, at any depth of calls: operations over a named axis, as ppermute; custom_vmap, whose
-    author says what is done with a batch; callbacks; keys other than Threefry's, whose draws under vmap depend on the
-    keys beside them. Not seen: what the backward pass of a custom_vjp does, which is no jaxpr yet.
+    **Guarantees.** Refused are, at any depth of calls: what has an effect (most collectives over devices, Refs,
+    printing); operations over a named axis that have none, as ppermute; custom_vmap, whose author says what is done
+    with a batch; callbacks; keys other than Threefry's, whose draws under vmap depend on the keys beside them. Not
+    seen: what the backward pass of a custom_vjp does, which is no jaxpr yet.
     """
+    if jaxpr.effects:  # what a Ref is given has no gradient here, either
+        raise ValueError(
+            "loss must have no effect: no collective over an axis of devices (as of a BatchNorm with axis_name), no "
+            f"Ref, no printing, but it has {', '.join(sorted(type(effect).__name__ for effect in jaxpr.effects))}"
+        )
     for eqn in _all(jaxpr):
         if _names_an_axis(eqn) or eqn.primitive.name in _OF_A_BATCH or _other_keys(eqn):
             raise ValueError(f"loss is of ONE example: {eqn.primitive.name} in it may see others")

@@ -71,19 +71,13 @@ def program(function: Callable, *arguments: Any) -> Program:
     An equation that calls another jaxpr f is replaced by the equations of f: f's inputs are the slots of the
     call's inputs, and the call's outputs are the slots of f's outputs, so no value is copied.
 
-    Raises: ValueError: the function does not return one floating-point number and nothing else, it has an effect (a
-    collective over devices, a Ref, printing), or an operation in it may see other examples (_mixing.check).
+    Raises: ValueError: the function does not return one floating-point number and nothing else, or _mixing.check.
     """
     closed, result = jax.make_jaxpr(function, return_shape=True)(*arguments)
     if getattr(result, "shape", None) != () or not jnp.issubdtype(result.dtype, jnp.floating):
         given = jax.tree.map(lambda x: f"{x.dtype}{list(x.shape)}", result)
         raise ValueError(
             f"loss must return one float for ONE example and nothing else, not {given}"
-        )
-    if closed.effects:  # a collective mixes examples; what a Ref is given has no gradient here
-        raise ValueError(
-            "loss must have no effect: no collective over an axis of devices (as of a BatchNorm with axis_name), no "
-            f"Ref, no printing, but it has {', '.join(sorted(type(effect).__name__ for effect in closed.effects))}"
         )
     _mixing.check(closed.jaxpr)
     equations, constants, unused = [], {}, itertools.count()

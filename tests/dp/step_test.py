@@ -209,6 +209,14 @@ def _batch_mean(x):
     return mean(x)
 
 
+def _words(x):
+    return jnp.zeros(4, jnp.uint32) + jnp.uint32(x[0])
+
+
+def _rbg(x):
+    return jax.random.wrap_key_data(_words(x), impl="rbg")
+
+
 @pytest.mark.parametrize(
     ("other", "name"),
     [
@@ -217,6 +225,8 @@ def _batch_mean(x):
         (lambda x: jax.nn.relu(_batch_mean(x)), "custom_vmap_call"),
         (lambda x: jax.pure_callback(lambda x: x, x, x), "pure_callback"),
         (lambda x: x + jax.random.normal(jax.random.key(0, impl="rbg")), "random_seed"),
+        (lambda x: x + jax.random.normal(_rbg(x)), "random_wrap"),
+        (lambda x: x + jax.lax.rng_bit_generator(_words(x), (1,))[1], "rng_bit_generator"),
     ],
 )
 def test_a_loss_that_may_see_other_examples_is_refused(other, name):
