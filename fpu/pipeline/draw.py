@@ -21,15 +21,15 @@ class Diverged(InputError):
 
 
 def draw(
-    sample: Callable[[jax.Array, jax.Array], jax.Array], key: jax.Array, labels: Any, size: int
+    sample: Callable[..., jax.Array], key: jax.Array, labels: Any, size: int, *codes: np.ndarray
 ) -> np.ndarray:
-    """Synthetic images, uint8 [n, H, W, C], drawn `size` at a time from sample(key, labels).
+    """Synthetic images, uint8 [n, H, W, C], drawn `size` at a time from sample(key, labels), or (key, labels, codes).
 
     Raises Diverged where a pixel is not finite.
     """
     images, begun = None, time.monotonic()
-    for i, (chunk,) in enumerate(_chunks(size, labels)):
-        part = np.asarray(sample(jax.random.fold_in(key, i), chunk))[: len(labels) - i * size]
+    for i, chunk in enumerate(_chunks(size, labels, *codes)):
+        part = np.asarray(sample(jax.random.fold_in(key, i), *chunk))[: len(labels) - i * size]
         if not np.isfinite(part).all():
             raise Diverged(
                 "training diverged (pixels are not finite): lower --set recipe.learning_rate"

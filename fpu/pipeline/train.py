@@ -23,6 +23,7 @@ from fpu.training import warmup
 
 WARMUP, DP_SGD = "warmup", "0"  # names of the stages, and of their checkpoints' folders
 TONED = 500  # images by which the grey levels of a model are compared to those of its draws
+TRIED = 4000  # codes of draws of which the clear ones are kept
 
 # Runs `fit(restore=...)` to its end and returns its last State: (stage, steps, fit).
 Follow = Callable[[str, int, Callable[..., Iterator[tuple[int, training.State]]]], training.State]
@@ -105,8 +106,11 @@ def train(
         if trainer.prior is not None:
             held[conditioning.CODES] = drawn.codes
             draws = warmup.seen(trainer.model, drawn)
-            if trainer.prior.space.decode is not None:
-                held[conditioning.TONES] = _tones(trainer, tasks, drawn, {**params, **held})
+            decodes = trainer.prior.space.decode is not None
+            name, of = (conditioning.TONES, _tones) if decodes else (conditioning.CODES, _clear)
+            each_task = zip(tasks, each(drawn), each(params), releases, strict=True)
+            found = jnp.stack([of(trainer, *one) for one in each_task])
+            held[name] = distributed.broadcast(found)  # another machine may round otherwise
         del drawn
     sgd = dpsgd(plan)
     warmed = {**params, **held} if releases else None
@@ -150,21 +154,28 @@ def scorer(
     return scores
 
 
-def _tones(trainer: Trainer, tasks: Sequence[Task], drawn: training.Pool, params: Any) -> Any:
-    """For each task the tones (conditioning.py) by which its model's images get those of its draws.
+def _tones(trainer: Trainer, task: Task, drawn: training.Pool, params: Any, release: Any) -> Any:
+    """The tones (conditioning.py) by which a model's images get those of its draws."""
+    del release
+    made = _made(trainer, task, drawn, params, TONED)
+    return conditioning.tones(*map(conditioning.histogram, (made, drawn.images)))
 
-    drawn, params: with a leading axis for the tasks.
-    """
-    labels = np.arange(TONED, dtype=np.int32) % trainer.spec.n_classes
-    found = []
-    for task, images, own in zip(tasks, drawn.images, each(params), strict=True):
-        try:
-            key = jax.random.fold_in(task.public_key, 7)
-            made = draw.draw(sampler(trainer, own), key, labels, draw.CHUNK)
-        except draw.Diverged:  # whoever draws next will tell
-            made = images
-        found.append(conditioning.tones(*map(conditioning.histogram, (made, images))))
-    return jnp.stack(found)
+
+def _clear(trainer: Trainer, task: Task, drawn: training.Pool, params: Any, release: Any) -> Any:
+    """The codes of draws from which a model makes clear images (conditioning.py)."""
+    made = _made(trainer, task, drawn, params, TRIED)
+    known = np.asarray(drawn.codes[: len(made)])
+    return conditioning.clear(trainer.prior, release, known, made, trainer.spec.n_classes)
+
+
+def _made(trainer, task, drawn, params, count):
+    """What a model makes of the codes of the first draws, uint8 [count, H, W, C]."""
+    first = jax.tree.map(lambda x: x[:count], (drawn.labels, drawn.codes))
+    sample, key = draw.sampler(trainer.model, params), jax.random.fold_in(task.public_key, 7)
+    try:
+        return draw.draw(sample, key, first[0], draw.CHUNK, first[1])
+    except draw.Diverged:  # whoever draws next will tell
+        return np.asarray(drawn.images[:count])
 
 
 def release(teacher: Baseline, task: Task) -> Any:

@@ -10,6 +10,9 @@ Where the space decodes, each grey level of the model's images then becomes the 
 of the draws (histogram specification, R. C. Gonzalez and R. E. Woods, Digital Image Processing, section 3.3): a smooth
 model has wide grey edges where strokes have narrow ones.
 
+Where it does not decode, the draws are the clearest of their class. From some of their codes a model makes images that
+are not: it makes new ones from the others alone (`clear`).
+
 **Guarantees.** Drawing is post-processing: codes are those of draws from a release, tones are of draws and of a model.
 In training the code of a member is used by the loss of that member alone, and does not depend on others, not even by
 rounding (dp.rows).
@@ -26,10 +29,11 @@ from sklearn import decomposition
 
 from fpu.dp.rows import each_alone
 from fpu.models import Spec
-from fpu.priors import Prior
+from fpu.priors import Prior, draws
 from fpu.priors.components import pixels
 
 LEVELS = 256  # grey levels of a pixel
+KEPT = 0.5  # of the codes, where the clear ones are kept: with a quarter models taught as much, of fewer images
 SIZE = 48  # principal components in a code, where a space does not decode
 _FITTED = 2000  # images of a pool of which they are the principal components
 _LEAST = 1e-4  # of the first component's variance, by which codes are scaled at least
@@ -94,6 +98,27 @@ def sample(
     if TONES not in params or not np.isfinite(images := np.asarray(images)).all():
         return images
     return np.asarray(params[TONES])[np.round(255.0 * images).astype(np.uint8)]
+
+
+def clear(
+    prior: Prior, release: Mapping[str, Any], codes: np.ndarray, images: np.ndarray, n_classes: int
+) -> np.ndarray:
+    """float32 [M, d]: of the codes of draws [N, d] the KEPT from which a model makes the clearest images.
+
+    Args:
+      release: of release.fit, in the prior's space.
+      images: uint8 [N, H, W, C], what the model makes of each code. Row i is of class i % n_classes, here and there.
+
+    Draws repeat images: equal codes count alike, by the mean of draws.clarity.
+    """
+    labels = np.arange(len(codes)) % n_classes
+    found, _ = draws.clarity(draws.on_host(release), np.asarray(prior.space.encode(images)))
+    _, same = np.unique(codes, axis=0, return_inverse=True)
+    mean = np.bincount(same, found[np.arange(len(codes)), labels]) / np.bincount(same)
+    count = max(1, int(KEPT * len(codes)) // n_classes)
+    order = np.argsort(-mean[same], kind="stable")
+    best = [order[labels[order] == k][:count] for k in range(n_classes)]
+    return codes[np.stack(best, axis=1).ravel()]
 
 
 def histogram(images: Any) -> np.ndarray:

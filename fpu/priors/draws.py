@@ -152,21 +152,27 @@ def _by_margin(prior, params, key, labels):
 
 
 def clearest(prior: Prior, params: dict[str, Any]) -> list[np.ndarray]:
-    """For each class the images of the pool, ints [n_k], that are clearly of it: of the plausible share of densest p(g)
-    the CLEAREST by
-
-    log p(k | g) + DENSITY log p(g) / d.
+    """For each class the images of the pool, ints [n_k], that are clearly of it: the CLEAREST by `clarity` of the
+    plausible share of densest p(g).
 
     Far from the members p(k | g) is clear everywhere, and says nothing: in a mixture of kinds, the densest come first.
     """
-    classes = zip(params["means"], params["weights"], params["roots"], strict=True)
-    joint = np.stack([_log_density(prior.codes, *one) for one in classes], 1)
-    density = np.logaddexp.reduce(joint, axis=1)
-    score = joint - density[:, None] + DENSITY * density[:, None] / prior.codes.shape[1]
+    score, density = clarity(params, prior.codes)
     like = _top(density, max(FEWEST, prior.plausible * len(density)))
     most = TOGETHER * len(like) / score.shape[1]
     count = min(max(FEWEST, CLEAREST * len(density)), most)
     return [like[_top(own, count)] for own in score[like].T]
+
+
+def clarity(params: Mapping[str, Any], codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How clearly codes g, float [n, d], are of each class k by a release, and how near to the members.
+
+    Returns log p(k | g) + DENSITY log p(g) / d, float [n, K], and log p(g), float [n].
+    """
+    classes = zip(params["means"], params["weights"], params["roots"], strict=True)
+    joint = np.stack([_log_density(codes, *one) for one in classes], 1)
+    density = np.logaddexp.reduce(joint, axis=1)
+    return joint - density[:, None] + DENSITY * density[:, None] / codes.shape[1], density
 
 
 def _top(values, count):

@@ -8,10 +8,10 @@ import pytest
 import tiny_prior
 from quick_run import JUDGED, PNG, SECRET, killed_in, options, tells_the_secret
 
-from fpu import InputError, data, evaluation, models, report, training
+from fpu import InputError, data, evaluation, models, priors, report, training
 from fpu.baselines import OF_PRIOR, gaussian, merf_prior
 from fpu.pipeline import run, workdir
-from fpu.priors import release
+from fpu.priors import conditioning, release
 from fpu.release import generators
 
 pytestmark = pytest.mark.usefixtures("plain")
@@ -83,6 +83,34 @@ def test_a_run_killed_while_draws_teach_it_goes_on_the_same(tmp_path, quick, mon
     assert "prior" not in read(without, "record.json")
     assert "prior" not in (without / "release" / "PRIVACY.md").read_text()
     assert (images(without) != images(folder)).any()
+
+
+def test_where_a_prior_does_not_decode_a_model_keeps_the_codes_of_its_clear_images(
+    tmp_path, quick, monkeypatch
+):
+    def without_decoder(name, spec, *_):
+        prior = tiny_prior.prior(spec)
+        return prior._replace(space=prior.space._replace(decode=None))
+
+    seen = []
+
+    def clear(prior, release, codes, made, n_classes):
+        seen.append((release, codes, made))
+        return kept(prior, release, codes, made, n_classes)
+
+    kept = conditioning.clear
+    monkeypatch.setattr(priors, "load", without_decoder)
+    monkeypatch.setattr(conditioning, "clear", clear)
+    folder = run.run(options(tmp_path / "run", **ON_DRAWS))
+    ((released, codes, made),) = seen
+    assert (len(codes), len(made)) == (200, 200)
+    generator = np.load(folder / "release" / "generator.npz")
+    assert "tones" not in generator.files
+    held = [tuple(code) for code in generator["codes"]]
+    assert len(held) == 100
+    for k in range(10):
+        assert set(held[k::10]) <= {tuple(code) for code in codes[k::10]}
+    assert set(released) >= {"means", "weights", "roots"}
 
 
 def test_release_rivals_and_dpsgd_have_secret_keys_of_their_own(tmp_path, quick, monkeypatch):

@@ -59,6 +59,23 @@ def test_codes_are_of_each_image_alone_and_have_the_scale_of_the_pool():
     np.testing.assert_allclose(np.square(pool).mean(), 1.0, atol=0.02)
 
 
+def test_the_codes_from_which_a_model_makes_clear_images_are_kept():
+    # Images lie on the way from grey to the mean of their class: the farther, the clearer.
+    means = 4.0 * np.eye(3, linear_prior.D)
+    rng = np.random.default_rng(5)
+    labels = np.arange(24) % 3
+    codes = rng.permutation(12).astype(np.float32)[np.arange(24) % 12, None]  # each is there twice
+    first, second = rng.permutation(12) / 12, rng.permutation(12) / 12
+    images = linear_prior.decode(np.concatenate([first, second])[:, None] * means[labels])
+    spread = np.broadcast_to(np.eye(linear_prior.D), (3, linear_prior.D, linear_prior.D))
+    release = {"means": means[:, None], "weights": np.ones((3, 1)), "roots": spread}
+    kept = conditioning.clear(linear_prior.make(), release, codes, images, 3)
+    order = np.argsort(-(first + second))
+    for k in range(3):  # the better half of the four different codes of a class
+        best = codes[order[order % 3 == k][:2], 0]
+        assert sorted(kept[k::3, 0]) == sorted(np.repeat(best, 2))
+
+
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4))
 def test_tones_give_a_smooth_model_the_grey_levels_of_its_draws(seed, power):
     rng = np.random.default_rng(seed)
