@@ -61,10 +61,7 @@ def batch_sum(loss: Callable, params: Any, example: Any, key: Any, clip: Any) ->
             return jnp.where(_expand(used, x), x, 0.0)  # before the product: 0 * NaN is NaN
 
         # sum_i s_i g_i of the leaves that are whole; sum_i A_i^T (s_i D_i) of the others.
-        total = {
-            leaf: jnp.einsum("b,bn->n", scale, kept(g), precision=_HIGHEST)
-            for leaf, g in whole.items()
-        }
+        total = {leaf: _weighted(scale, kept(g)) for leaf, g in whole.items()}
         for leaf, (a, d) in factors.items():
             scaled = kept(d) * _expand(scale, d)
             # Finite norms prove that A is finite, of dropped examples too, and save a copy of it.
@@ -80,6 +77,18 @@ def batch_sum(loss: Callable, params: Any, example: Any, key: Any, clip: Any) ->
         return jax.tree.unflatten(tree, parts), statistics
 
     return summed
+
+
+def _weighted(scale, rows):
+    """sum_i scale_i rows_i of [B, n], B a multiple of _PARTS, in so many parts: a long sum loses more to rounding."""
+    size, count = rows.shape
+    scale = scale.reshape(_PARTS, size // _PARTS)
+    rows = rows.reshape(_PARTS, size // _PARTS, count)
+    parts = jnp.einsum("ki,kin->kn", scale, rows, precision=_HIGHEST)
+    return jnp.sum(parts, 0)
+
+
+_PARTS = 8
 
 
 def _once(function, keys, inside):
@@ -216,17 +225,12 @@ def _gradients(program, products, leaves, examples, keys):
 
 
 def _ghost_is_cheaper(products) -> bool:
-    """Whether T^2 (p + q) operations are fewer than what the [p, q] gradient costs beyond T p q. Few entries: no."""
+    """Whether T^2 (p + q) operations are fewer than what the [p, q] gradient costs beyond T p q."""
     tokens = sum(product.tokens for product in products)
     p, q = products[0].shape
-    if tokens > 1 and p * q <= _SMALL:
-        return False
     return tokens * tokens * (p + q) <= _COST * p * q
 
 
-# Where tokens cancel, an A^T D that is small is a sum of large outer products, and the rounding of the batch's sum is
-# theirs. In small matrices it was up to .4 of a clip norm; in larger ones none beyond plan.longest_move was found.
-_SMALL = 1024
 _COST = 32  # of writing, squaring and summing an entry, in multiply-adds; measured on a CPU
 
 
@@ -237,6 +241,9 @@ def _ghost_square(a, d):
     more, so the square by (p + q + T^2) 2^-24 (sum_t |a_t| |d_t|)^2 to first order. Where tokens cancel that
     is more than the square itself: hence a margin of twice as much. _TINY in it is more than what is lost
     of an |a_t|^2 whose terms underflow, however large its d_t.
+
+    And at least (sum_t |a_t| |d_t| / _CANCEL)^2: the batch's sum adds outer products, so its rounding is theirs. Where
+    they cancel by more, an example counts as longer than it is.
     """
     squares = (jnp.sum(jnp.square(a), 2) + _TINY) * (jnp.sum(jnp.square(d), 2) + _TINY)
     bound = jnp.square(jnp.sum(jnp.sqrt(squares), 1))
@@ -245,8 +252,12 @@ def _ghost_square(a, d):
         return (1 + margin) * bound  # one outer product
     gram_a = jnp.einsum("btp,bsp->bts", a, a, precision=_HIGHEST)
     gram_d = jnp.einsum("btq,bsq->bts", d, d, precision=_HIGHEST)
-    return jnp.maximum(jnp.sum(gram_a * gram_d, (1, 2)), 0.0) + margin * bound
+    square = jnp.maximum(jnp.sum(gram_a * gram_d, (1, 2)), 0.0) + margin * bound
+    return jnp.maximum(square, bound / _CANCEL**2)
 
+
+# With 8 the worst batch that was searched for came to .9 of plan.longest_move, with 4 to .4.
+_CANCEL = 4
 
 # The margin of it, at least (p + q) 1e-35, exceeds p squares that underflow (below 1e-37 each); it is nothing
 # beside any |a|^2 of use.

@@ -6,20 +6,28 @@ named axis, or one on the host may then look at the whole batch. Some leave an e
 
 from collections.abc import Iterator
 
+import jax
 from jax.extend.core import Jaxpr, JaxprEqn, jaxprs_in_params
 
 from fpu.dp.sampling import IMPLEMENTATION
 
-_OF_A_BATCH = ("custom_vmap_call", "pure_callback", "rng_bit_generator")
+_OF_A_BATCH = (
+    "custom_vmap_call",
+    "pure_callback",
+    "buffer_callback",
+    "ffi_call",
+    "pallas_call",
+    "rng_bit_generator",
+)
 
 
 def check(jaxpr: Jaxpr) -> None:
-    """ValueError, which names it, for an operation in a loss that may see other examples.
+    """ValueError, which names it, for an operation in a loss, or in its gradient, that may see other examples.
 
     **Guarantees.** Refused are, at any depth of calls: what has an effect (most collectives over devices, Refs,
     printing); operations over a named axis that have none, as ppermute; custom_vmap, whose author says what is done
-    with a batch; callbacks; keys other than Threefry's, whose draws under vmap depend on the keys beside them. Not
-    seen: what the backward pass of a custom_vjp does, which is no jaxpr yet.
+    with a batch; callbacks and kernels of one's own; keys other than Threefry's, whose draws under vmap depend on the
+    keys beside them. Not seen: what the batching rule of a primitive of one's own does.
     """
     if jaxpr.effects:  # what a Ref is given has no gradient here, either
         raise ValueError(
@@ -45,5 +53,6 @@ def _names_an_axis(eqn):
 
 
 def _other_keys(eqn):
-    keys = eqn.params.get("impl")
-    return hasattr(keys, "name") and keys.name != IMPLEMENTATION
+    ours = jax.eval_shape(lambda: jax.random.key(0, impl=IMPLEMENTATION)).dtype
+    types = (getattr(x.aval, "dtype", None) for x in (*eqn.invars, *eqn.outvars))
+    return any(jax.dtypes.issubdtype(x, jax.dtypes.prng_key) and x != ours for x in types if x)

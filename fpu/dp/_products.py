@@ -80,11 +80,15 @@ def program(function: Callable, *arguments: Any) -> Program:
             f"loss must return one float for ONE example and nothing else, not {given}"
         )
     _mixing.check(closed.jaxpr)
+    # Derivatives of somebody's own (custom_jvp, custom_vjp) are in the jaxpr of the gradient alone.
+    _mixing.check(jax.make_jaxpr(jax.grad(function))(*arguments).jaxpr)
     equations, constants, unused = [], {}, itertools.count()
 
     def constant(value) -> int:
         slot = next(unused)
-        constants[slot] = value
+        constants[slot] = (
+            jnp.asarray(value) if np.ndim(value) else value
+        )  # rules of custom_vjp take no numpy arrays
         return slot
 
     def inline(jaxpr, consts, inputs) -> list[int]:

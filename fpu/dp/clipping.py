@@ -17,6 +17,8 @@ from fpu.dp.noise import ClippedSum
 from fpu.dp.plan import DPSGD, Plan
 from fpu.dp.sampling import Batch
 
+ROWS = 8  # slots of a batch are a multiple of this (_accumulated)
+
 
 class Diagnostics(NamedTuple):
     """Un-noised statistics of one batch. They are private: never release or branch on them."""
@@ -46,7 +48,7 @@ def clipped_grad(
         It may be traced, and is then not checked.
       noise_std: standard deviation of the noise on the sum; None: the plan's noise multiplier times C. It
         may be more than that. Traced, it is not checked: training.check_cells does it before a training.
-      microbatch: examples differentiated at once (memory). Changes f32 rounding only.
+      microbatch: examples differentiated at once (memory), rounded up to a multiple of ROWS. Changes f32 rounding only.
 
     Raises, when it is traced:
       TypeError: the batch is not from `sample`; params are not all floats.
@@ -56,7 +58,7 @@ def clipped_grad(
     **Guarantees.** Those of `clipped_sum`. The loss is shown one example, and nothing but a number leaves it:
     losses that mix examples (a batch mean, BatchNorm over the batch, its running averages) cannot be written, or,
     as with a collective over devices or a batching rule of their own, are refused (_mixing.check). Cannot be checked
-    here: the backward pass of a custom_vjp, that the loss closes over no other private data, that params are not
+    here: the rules of a primitive of one's own, that the loss closes over no other private data, that params are not
     computed from any, and that nothing is decided by looking at the data between steps.
     """
     std = _noise_std(plan.sgd(), clip_norm, noise_std)
@@ -118,7 +120,7 @@ def clipped_sum(
       valid: bool [B]. The content of slots that are not valid never matters.
       keys: typed keys [B].
       clip: scalar > 0, may be traced; inf switches clipping off.
-      microbatch: examples differentiated at once (memory), or None for all. Changes f32 rounding only.
+      microbatch: as in clipped_grad; None: all at once.
 
     Returns:
       (sum with the structure of params in float32, Diagnostics).
@@ -152,27 +154,36 @@ def over_microbatches(
 
 
 def _accumulated(function: Callable, inputs: Any, microbatch: int | None):
-    """Sum of function(chunk) over chunks of `microbatch`, the last one padded with slots not valid."""
+    """Sum of function(chunk) over chunks of `microbatch`, rounded up to multiples of ROWS; the last one is padded with
+    slots not valid.
+
+    A CPU multiplies the rows beyond the last multiple of 8 by other code, which may round otherwise. Behind a kink of
+    the loss an example would have one gradient in these slots and another in the rest.
+    """
     examples, valid, keys = inputs
     size = len(valid)
-    if microbatch is None or microbatch >= size:
-        return function(*inputs)
-    chunks = -(-size // microbatch)
-    # Padding repeats slot 0 (any content will do) and marks it not valid below.
-    rows = jnp.arange(chunks * microbatch)
-    inside = (rows < size).reshape(chunks, microbatch)
-    rows = jnp.where(rows < size, rows, 0).reshape(chunks, microbatch)
+    chunk = -(-min(microbatch or size, max(size, 1)) // ROWS) * ROWS
+    chunks = -(-size // chunk)
+    # Padding repeats slot 0 (any content will do) and marks it not valid.
+    rows = jnp.arange(chunks * chunk)
+    inside, rows = rows < size, jnp.where(rows < size, rows, 0)
     # Keys cross the scan as words: jax's check for reused keys takes its slices for a reuse.
-    parts = jax.tree.map(lambda x: x[rows], (examples, valid, jax.random.key_data(keys)))
+    given = examples, valid, jax.random.key_data(keys)
+    parts = jax.tree.map(lambda x: jnp.asarray(x)[rows], given)
 
-    def part(chunk, inside):
-        examples, valid, words = chunk
-        typed = jax.random.wrap_key_data(words, impl=jax.random.key_impl(keys))
-        return function(examples, valid & inside, typed)
+    def part(examples, valid, words):
+        return function(
+            examples, valid, jax.random.wrap_key_data(words, impl=jax.random.key_impl(keys))
+        )
+
+    parts = parts[0], parts[1] & inside, parts[2]
+    if chunks == 1:
+        return part(*parts)
 
     def body(total, chunk):
         return jax.tree.map(jnp.add, total, part(*chunk)), None
 
-    one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), (parts, inside))
+    parts = jax.tree.map(lambda x: x.reshape(chunks, chunk, *x.shape[1:]), parts)
+    one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), parts)
     zero = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(part, *one))
-    return jax.lax.scan(body, zero, (parts, inside))[0]
+    return jax.lax.scan(body, zero, parts)[0]

@@ -35,9 +35,10 @@ def longest_move(slots: int) -> float:
 
     A gradient is clipped to 1 + 1e-5. The rest is for the rounding of the sum, which one gradient more may change
     everywhere. A sample is in an order that is random and secret, so two neighbours may be compared in orders that
-    differ in two slots: that of the unit, where the other world has its last. No batch that was searched for, of 1,000
+    differ in two slots: that of the unit, where the other world has its last. No batch that was searched for, of 256
     to 60,000 gradients made to be rounded badly, was then moved by more than 1 + 0.6 slots / 2^22 (tests/dp/
-    clipping_test.py). This is measured, not proved; in an order of somebody's choice 1.4 was reached.
+    clipping_test.py, bookkeeping_test.py). This is measured, not proved; in an order of somebody's choice 1.4 was
+    reached.
     """
     return 1 + 1e-5 + slots * 2.0**-22
 

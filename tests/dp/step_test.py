@@ -8,6 +8,8 @@ import numpy as np
 import optax
 import pytest
 import tiny
+from jax.experimental import pallas
+from jax.experimental.buffer_callback import buffer_callback
 from jax.sharding import PartitionSpec as P
 
 from fpu import dp
@@ -217,6 +219,21 @@ def _rbg(x):
     return jax.random.wrap_key_data(_words(x), impl="rbg")
 
 
+def _like(x):
+    return jax.ShapeDtypeStruct(x.shape, x.dtype)
+
+
+def _on_the_host(x):
+    return buffer_callback(print, _like(x), vmap_method="broadcast_all")(x)
+
+
+def _copy(x, y):
+    y[...] = x[...]
+
+
+RBG = jax.random.key(0, impl="rbg")
+
+
 @pytest.mark.parametrize(
     ("other", "name"),
     [
@@ -227,6 +244,10 @@ def _rbg(x):
         (lambda x: x + jax.random.normal(jax.random.key(0, impl="rbg")), "random_seed"),
         (lambda x: x + jax.random.normal(_rbg(x)), "random_wrap"),
         (lambda x: x + jax.lax.rng_bit_generator(_words(x), (1,))[1], "rng_bit_generator"),
+        (lambda x: x + jax.random.normal(jax.random.fold_in(RBG, 1)), "random_fold_in"),
+        (lambda x: _on_the_host(x), "buffer_callback"),
+        (lambda x: jax.ffi.ffi_call("x", _like(x), vmap_method="broadcast_all")(x), "ffi_call"),
+        (lambda x: pallas.pallas_call(_copy, _like(x), interpret=True)(x), "pallas_call"),
     ],
 )
 def test_a_loss_that_may_see_other_examples_is_refused(other, name):
@@ -242,6 +263,30 @@ def test_a_loss_that_may_see_other_examples_is_refused(other, name):
     mesh = jax.make_mesh((1,), ("devices",))
     with pytest.raises(ValueError, match=f"ONE example: {name} in it may see others"):
         jax.shard_map(step, mesh=mesh, in_specs=P(), out_specs=P(), check_vma=False)(ROWS)
+
+
+def _of_its_own(kind):
+    """w @ x with a derivative of somebody's own, which looks at the batch."""
+    if kind == "jvp":
+        own = jax.custom_jvp(jnp.dot)
+        own.defjvp(lambda at, move: (jnp.dot(*at), jnp.dot(move[0], _batch_mean(at[1]))))
+    else:
+        own = jax.custom_vjp(jnp.dot)
+        forward, backward = (lambda x: x, _batch_mean)[:: 1 if kind == "backward" else -1]
+        own.defvjp(
+            lambda w, x: (jnp.dot(w, x), forward(x)), lambda x, g: (g * backward(x), 0.0 * x)
+        )
+    return own
+
+
+@pytest.mark.parametrize("kind", ["jvp", "forward", "backward"])
+def test_a_derivative_that_may_see_other_examples_is_refused(kind):
+    """It is in no jaxpr of the loss; by one that looked at the batch a member moved the sum by 15 clip norms."""
+    own = _of_its_own(kind)
+    with pytest.raises(ValueError, match="custom_vmap_call in it may see others"):
+        dp.clipped_grad(lambda w, x, key: own(w, x), PLAN, 1.0)(
+            jnp.ones(ROWS.shape[1]), dp.sample(PLAN, jax.random.key(0), ROWS)
+        )
 
 
 def test_parameters_that_have_no_gradient_are_refused():
