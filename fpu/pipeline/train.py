@@ -106,11 +106,11 @@ def train(
         if trainer.prior is not None:
             held[conditioning.CODES] = drawn.codes
             draws = warmup.seen(trainer.model, drawn)
-            decodes = trainer.prior.space.decode is not None
-            name, of = (conditioning.TONES, _tones) if decodes else (conditioning.CODES, _clear)
             each_task = zip(tasks, each(drawn), each(params), releases, strict=True)
-            found = jnp.stack([of(trainer, *one) for one in each_task])
-            held[name] = distributed.broadcast(found)  # another machine may round otherwise
+            if trainer.prior.space.decode is not None:
+                held[conditioning.TONES] = _of_each(_tones, trainer, each_task)
+            elif trainer.prior.plausible == 1:
+                held[conditioning.CODES] = _of_each(_clear, trainer, each_task)
         del drawn
     sgd = dpsgd(plan)
     warmed = {**params, **held} if releases else None
@@ -154,6 +154,12 @@ def scorer(
     return scores
 
 
+def _of_each(function, trainer, each_task):
+    """function(trainer, task, draws, params, release) of each task, with a leading axis for the tasks."""
+    found = jnp.stack([function(trainer, *one) for one in each_task])
+    return distributed.broadcast(found)  # another machine may round otherwise
+
+
 def _tones(trainer: Trainer, task: Task, drawn: training.Pool, params: Any, release: Any) -> Any:
     """The tones (conditioning.py) by which a model's images get those of its draws."""
     del release
@@ -162,7 +168,9 @@ def _tones(trainer: Trainer, task: Task, drawn: training.Pool, params: Any, rele
 
 
 def _clear(trainer: Trainer, task: Task, drawn: training.Pool, params: Any, release: Any) -> Any:
-    """The codes of draws from which a model makes clear images (conditioning.py)."""
+    """The codes of draws from which a model makes clear images (conditioning.py), where all of a pool may be like the
+    members: images far from them all are clearly of some class, and say nothing of it.
+    """
     made = _made(trainer, task, drawn, params, TRIED)
     known = np.asarray(drawn.codes[: len(made)])
     return conditioning.clear(trainer.prior, release, known, made, trainer.spec.n_classes)

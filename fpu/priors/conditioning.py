@@ -11,7 +11,7 @@ of the draws (histogram specification, R. C. Gonzalez and R. E. Woods, Digital I
 model has wide grey edges where strokes have narrow ones.
 
 Where it does not decode, the draws are the clearest of their class. From some of their codes a model makes images that
-are not: it makes new ones from the others alone (`clear`).
+are not: it makes new ones from the others alone (`clear`), where the whole pool can be like the members.
 
 **Guarantees.** Drawing is post-processing: codes are those of draws from a release, tones are of draws and of a model.
 In training the code of a member is used by the loss of that member alone, and does not depend on others, not even by
