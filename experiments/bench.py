@@ -3,7 +3,7 @@
     python -m experiments.bench --suite=engine --out=experiments/results/bench
     python -m experiments.bench --suite=fidelity --dataset=mnist --data_dir=FOLDER
 
-Writes SUITE.json, SUITE.md and, where there is one, SUITE.png into --out and prints the tables. README.md says what
+Writes SUITE.json and SUITE.md into --out and prints the tables. README.md says what
 each suite measures. Compare ratios, which are taken side by side, rather than times.
 """
 
@@ -24,13 +24,13 @@ _ON_IMAGES = ("fidelity", "attacks", "field", "stage")
 
 def define_flags() -> None:
     flags.DEFINE_string("suite", "engine", f"what to measure: {', '.join(SUITES)}")
-    flags.DEFINE_string("out", None, "folder for SUITE.json, SUITE.md and SUITE.png")
+    flags.DEFINE_string("out", None, "folder for SUITE.json and SUITE.md")
     flags.DEFINE_string("dataset", "digits", f"images of the suites {', '.join(_ON_IMAGES)}")
     flags.DEFINE_string("data_dir", None, "folder that holds the data set's files already")
 
 
 def bench(suite: str, out: str | None, dataset: str, data_dir: str | None) -> None:
-    """Run the suite, print its table and write record, table and figure to `out` (None: nowhere)."""
+    """Run the suite, print its table and write record and table to `out` (None: nowhere)."""
     settings.named("--suite=", suite, SUITES)
     module = importlib.import_module(f"experiments.suites.{suite}")
     command, name = f"python -m experiments.bench --suite={suite}", suite
@@ -47,9 +47,6 @@ def bench(suite: str, out: str | None, dataset: str, data_dir: str | None) -> No
         folder.mkdir(parents=True, exist_ok=True)
         safe.write_json(folder / f"{name}.json", {"command": command, **result})
         safe.write_text(folder / f"{name}.md", f"`{command}`\n\n{table}\n")
-        if hasattr(module, "figure"):
-            with safe.atomic(folder / f"{name}.png") as part:
-                module.figure(result).savefig(part, format="png", dpi=130)
 
 
 def main(_: list[str]) -> None:

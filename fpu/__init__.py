@@ -1,5 +1,8 @@
 """fpu: differentially private image generators, judged on fidelity, privacy and utility at once."""
 
+import difflib
+from collections.abc import Sequence
+
 __version__ = "0.1.0"
 
 
@@ -8,3 +11,10 @@ class InputError(ValueError):
 
     Entry points print it without a traceback and exit with code 2.
     """
+
+
+def nearest(value: str, known: Sequence[str]) -> str:
+    """ "did you mean X? (known: X, Y)"; "choose" where nothing is near."""
+    near = difflib.get_close_matches(value.lower(), known, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]}?" if near else "choose"
+    return f"{hint} (known: {', '.join(known)})"

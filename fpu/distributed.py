@@ -22,9 +22,7 @@ _SLURM = tuple(
 )
 
 
-def initialize(
-    coordinator: str | None = None, process_id: int | None = None, num_processes: int | None = None
-) -> None:
+def initialize(coordinator: str | None = None, process_id: int = 0, num_processes: int = 1) -> None:
     """Join the processes of one run. Call it first, in every process; it does nothing for a single one.
 
     Without arguments it detects the tasks of one Slurm step (`srun`; one GPU a task) and the hosts of a
@@ -39,22 +37,11 @@ def initialize(
       num_processes: all of them; 1 does nothing.
 
     Raises:
-      InputError: some of the three are given, not all, or they are impossible.
+      InputError: the port is none, or taken.
       RuntimeError: jax has been used before this call.
     """
-    given = {"coordinator": coordinator, "process_id": process_id, "num_processes": num_processes}
-    missing = [name for name, value in given.items() if value is None]
-    if len(missing) == len(given):
+    if coordinator is None:
         return _detected()
-    if coordinator is None or process_id is None or num_processes is None:
-        raise InputError(
-            f"{' and '.join(missing)}: missing; coordinator (host:port), process_id and num_processes "
-            "go together, or leave all three out"
-        )
-    if not 0 <= process_id < num_processes:
-        raise InputError(
-            f"process_id={process_id}: must lie between 0 and num_processes - 1 = {num_processes - 1}"
-        )
     port = coordinator.rpartition(":")[2]
     if not (port.isdigit() and 0 < int(port) < 2**16):
         raise InputError(f"coordinator={coordinator}: write host:port")

@@ -9,21 +9,17 @@ import math
 import pathlib
 import tempfile
 from collections.abc import Callable, Sequence
-from operator import itemgetter
 from typing import Any
 
 import jax
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from fpu import data, evaluation, models
 from fpu.dp import accounting
 from fpu.dp.plan import Plan, Release
 from fpu.pipeline import generator, jobs, settings, workdir
 from fpu.privacy import audit
-from fpu.report import plots, words
-from fpu.report.settings import by
+from fpu.report import words
 
 PER_CLASS = (5, 10, 50)  # members
 SEEDS = (0, 1)
@@ -162,37 +158,3 @@ def _attack_rows(rows: list[dict]) -> list[list[str]]:
 
 def _values(values: list[float | None]) -> list[float]:
     return [value for value in values if value is not None]
-
-
-def figure(result: dict) -> Figure:
-    """The strongest attack on each generator against n, without privacy and with."""
-    drawn = plots.sheet(10, 4)
-    for ax, private in zip(drawn.subplots(1, 2, sharey=True), (False, True), strict=True):
-        _panel(ax, [r for r in result["powers"] if (r["eps"] != "inf") == private], private)
-        ax.set_title("ε = 10" if private else "no privacy", fontsize=10)
-    drawn.suptitle(f"The strongest membership attack on {result['dataset']}", fontsize=11)
-    drawn.supxlabel("members", fontsize=9)
-    return drawn
-
-
-def _panel(ax: Axes, rows: list[dict], private: bool) -> None:
-    for (model, scratch), some in by(rows, itemgetter("model", "from_scratch")).items():
-        best: dict[int, float] = {}
-        for r in some:
-            if aucs := _values(r["auc"]):
-                best[r["n"]] = max(best.get(r["n"], 0.0), float(np.mean(aucs)))
-        dashed = scratch and private
-        ax.plot(
-            list(best),
-            list(best.values()),
-            "--s" if dashed else "-o",
-            ms=3,
-            color=plots.STYLES[model][0],
-            label=model + " from scratch" * dashed,
-        )
-    ax.axhline(0.5, color="#666666", lw=0.8, ls=":")
-    plots.log_axis(ax, sorted({row["n"] for row in rows}))
-    ax.set_ylim(0.4, 1.02)
-    ax.set_ylabel("AUC", fontsize=8)
-    if rows:
-        ax.legend(fontsize=6)

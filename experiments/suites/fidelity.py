@@ -4,15 +4,13 @@ Each metric compares two samples of the same real images, many times. Its mean o
 standard deviation is what its stated interval should be as wide as.
 """
 
-import math
 from collections.abc import Callable
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from fpu import data, fidelity
 from fpu.fidelity import features, memorisation
-from fpu.report import plots, words
+from fpu.report import words
 from fpu.utility import classifier
 
 COUNTS = (50, 100, 500, 1000)
@@ -123,29 +121,3 @@ def _cell(row: dict) -> str:
     if "mean" not in row:
         return "null"
     return f"{row['mean']:.3g} ± {row['sd']:.2g} ({row['stated']:.2g})"
-
-
-def figure(result: dict) -> Figure:
-    """A panel for each metric: its mean against n, with its spread and with its stated interval."""
-    names = list(dict.fromkeys(row["metric"] for row in result["rows"]))
-    across = 4
-    down = math.ceil(len(names) / across)
-    drawn = plots.sheet(13, 2.5 * down)
-    axes = drawn.subplots(down, across, squeeze=False).ravel()
-    for ax, name in zip(axes, names, strict=False):
-        rows = [r for r in result["rows"] if r["metric"] == name and "mean" in r]
-        n, mean, sd, stated = (
-            np.array([r[k] for r in rows]) for k in ("n", "mean", "sd", "stated")
-        )
-        spread = {"fmt": "o", "color": "#0072b2", "capsize": 3, "label": "1.96 sd over repeats"}
-        ax.errorbar(n, mean, 1.96 * sd, **spread)
-        interval = {"fmt": "none", "ecolor": "#d55e00", "label": "stated interval"}
-        ax.errorbar(1.12 * n, mean, 1.96 * stated, **interval)
-        ax.set_title(name.replace("_", " "), fontsize=9)
-        plots.log_axis(ax, sorted({row["n"] for row in result["rows"]}))
-    axes[0].legend(fontsize=7)
-    for ax in axes[len(names) :]:
-        ax.axis("off")
-    drawn.suptitle(f"What the metrics say of fresh real images of {result['dataset']}", fontsize=11)
-    drawn.supxlabel("images on each side", fontsize=9)
-    return drawn

@@ -58,8 +58,7 @@ def fit(
     means = np.einsum("kmd,ed->kme", found, root)
     weights = np.full(means.shape[:2], 1.0 / CODES)
     roots = np.repeat(NARROW * root[None], count, axis=0)
-    kept = (jnp.asarray(x, jnp.float32) for x in (means, weights, roots))
-    return dict(zip(PARAMETERS, kept, strict=True))
+    return release.mixture(means, weights, roots)
 
 
 def sample(prior: Prior, spec: Spec, params: dict[str, Any], key: jax.Array, labels) -> np.ndarray:

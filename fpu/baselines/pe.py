@@ -16,7 +16,6 @@ the prior's own variations where it has some. Draws cost no privacy, and there a
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from fpu.dp import moments
@@ -71,8 +70,7 @@ def fit(
         noised = moments.votes(cells, count * several, k_round, std)
         weights = _above(np.asarray(noised, np.float64).reshape(count, several), std)
     roots = np.repeat(NARROW * root[None], count, axis=0)
-    kept = (jnp.asarray(x, jnp.float32) for x in (population, weights, roots))
-    return dict(zip(PARAMETERS, kept, strict=True))
+    return release.mixture(population, weights, roots)
 
 
 def sample(prior: Prior, spec: Spec, params: dict[str, Any], key: jax.Array, labels) -> np.ndarray:

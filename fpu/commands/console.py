@@ -6,7 +6,6 @@ import sys
 
 import fpu
 from fpu.commands import door
-from fpu.pipeline import limits
 
 COMMANDS = ("run", "plan", "generate", "card", "evaluate", "sweep", "report", "prior")
 
@@ -22,7 +21,7 @@ def main() -> None:
         sys.argv = [f"fpu {word}", *sys.argv[2:]]
         door.enter(f"fpu.commands.{word}", f"fpu {word}")
     else:
-        sys.exit(door.refuse(f"{word} is no command: {limits.nearest(word, COMMANDS)}"))
+        sys.exit(door.refuse(f"{word} is no command: {fpu.nearest(word, COMMANDS)}"))
 
 
 def _overview() -> str:

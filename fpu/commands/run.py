@@ -65,10 +65,10 @@ def main(_: list[str]) -> int:
     return int(distributed.broadcast(np.int32(code)))  # all leave with it, and none waits
 
 
-def process(text: str | None) -> tuple[str | None, int | None, int | None]:
-    """(coordinator, process_id, num_processes) of distributed.initialize, of HOST:PORT/i/k or nothing."""
+def process(text: str | None) -> tuple[str, int, int] | tuple[()]:
+    """(coordinator, process_id, num_processes) of distributed.initialize, of HOST:PORT/i/k; () of nothing."""
     if text is None:
-        return None, None, None
+        return ()
     address, *numbers = text.split("/")
     if not (":" in address and len(numbers) == 2 and all(n.isdecimal() for n in numbers)):
         raise InputError(

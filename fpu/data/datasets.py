@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fpu import InputError
+from fpu import InputError, nearest
 from fpu.data import folders, npz, sizes, sources
 from fpu.data import groups as group_files
 from fpu.data.dataset import SPLITS, TEST, TRAIN, Dataset, Part, grouped, join, numbered
@@ -88,9 +88,7 @@ def _unknown(name: str) -> str:
     if base == "chestmnist" or base.endswith("mnist3d"):
         kind = "3-D" if base.endswith("3d") else "multi-label"
         return f"--dataset={name} is {kind}: 2-D images with one label each are needed"
-    near = difflib.get_close_matches(name.lower(), DATASETS, n=1, cutoff=0.5)
-    some = [known for known in DATASETS if "_" not in known]
-    known = f"the nearest is {near[0]}" if near else f"known are {', '.join(some)}"
+    known = nearest(name, [known for known in DATASETS if "_" not in known])
     return f"--dataset={name} is unknown: {known}; the path of a folder or an .npz file works too"
 
 

@@ -1,10 +1,8 @@
 """Which values a setting of --set may have. Each Config and Recipe says so in the annotation of a field."""
 
-import difflib
-from collections.abc import Sequence
 from typing import Any
 
-from fpu import InputError, models
+from fpu import InputError, models, nearest
 
 
 def _problem(config: Any, value: Any, limit: tuple) -> str | None:
@@ -21,13 +19,6 @@ def _problem(config: Any, value: Any, limit: tuple) -> str | None:
     name = f"{most} = {bound:,}" if isinstance(most, str) else f"{bound:,}"
     end = least if not value > bound else bound  # nan: the least
     return f"must be {least:,} to {name}; the nearest is {end}"
-
-
-def nearest(value: str, known: Sequence[str]) -> str:
-    """ "did you mean X? (known: X, Y)"; "choose" where nothing is near."""
-    near = difflib.get_close_matches(value.lower(), known, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]}?" if near else "choose"
-    return f"{hint} (known: {', '.join(known)})"
 
 
 def check(part: str, config: Any) -> None:

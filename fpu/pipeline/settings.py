@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from fpu import InputError, models
+from fpu import InputError, models, nearest
 from fpu.baselines import BASELINES, OF_PRIOR, RELEASES
 from fpu.pipeline import limits
 
@@ -195,7 +195,7 @@ def choice(options: Options, name: str) -> str | None:
 def named(flag: str, value: str, values: tuple[str, ...]) -> None:
     """InputError with the nearest of `values` where `value` is none of them. `flag` ends in "=", as --model= ."""
     if value not in values:
-        raise InputError(f"{flag}{value} is unknown: {limits.nearest(value, values)}")
+        raise InputError(f"{flag}{value} is unknown: {nearest(value, values)}")
 
 
 def whole(name: str, value: int | None, least: int, most: float = math.inf, why: str = "") -> None:

@@ -18,7 +18,6 @@ Everything else (release, draws, training, report) then works on it. Two kinds o
 make(rng, n, spec) of the user's own, beside which its module may export the other names.
 """
 
-import difflib
 import hashlib
 import importlib
 import types
@@ -28,7 +27,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fpu import InputError
+from fpu import InputError, nearest
 from fpu.files import cache
 from fpu.models import Spec
 from fpu.priors import pools
@@ -79,9 +78,7 @@ def check(name: str) -> None:
     """Raise InputError, one line that names the nearest, unless `name` can be a --prior."""
     known = name in CHOICES[:-2] or all(name.partition(":")[::2])
     if not known:
-        near = difflib.get_close_matches(name, CHOICES, n=1, cutoff=0.4)
-        hint = f"the nearest is {near[0]}" if near else "choose"
-        raise InputError(f"--prior={name} is unknown: {hint} (known: {', '.join(CHOICES)})")
+        raise InputError(f"--prior={name} is unknown: {nearest(name, CHOICES)}")
 
 
 def load(

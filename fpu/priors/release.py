@@ -98,7 +98,7 @@ def fit(
         # A direction without variance in the pool keeps a little: draws by margin invert the root.
         root = _root(within, 1e-6 * np.trace(within) / len(within))
         roots = np.repeat(root[None], count, axis=0)
-        params = _float32(means[:, None], np.ones((count, 1)), roots)
+        params = mixture(means[:, None], np.ones((count, 1)), roots)
         if bright:
             drawn = [prior.images[each] for each in draws.clearest(prior, draws.on_host(params))]
             std = noise_multiplier / brightness.SHARE**0.5
@@ -120,7 +120,7 @@ def fit(
     shifts, weights, covariances = _by_class(noised, radius, np.trace(within), denominator, std)
     least = 0.02 * np.trace(within) / len(within)
     roots = np.stack([_root(covariance, least) for covariance in covariances])
-    return _float32(means[:, None] + centres + shifts, weights, roots)
+    return mixture(means[:, None] + centres + shifts, weights, roots)
 
 
 def images_of_units(spec: Spec, pool, key: jax.Array) -> tuple[np.ndarray, np.ndarray]:
@@ -273,5 +273,6 @@ def _root(covariance, least=0.0):
     return vectors * np.sqrt(np.maximum(values, least))[None]
 
 
-def _float32(*arrays):
+def mixture(*arrays: np.ndarray) -> dict[str, jax.Array]:
+    """Means, weights and roots in float32, as `fit` returns them."""
     return dict(zip(MIXTURE, (jnp.asarray(x, jnp.float32) for x in arrays), strict=True))

@@ -115,12 +115,9 @@ def log_ratio(
     if len(ablated) != len(victim) or len(victim) < k:
         raise ValueError(f"{len(ablated)} and {len(victim)} samples; equal counts from {k} on")
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.log(_radius(queries, ablated, k)) - np.log(_radius(queries, victim, k))
-
-
-def _radius(queries, samples, k):
-    distances = np.linalg.norm(queries[:, None] - samples[None], axis=2)
-    return np.partition(distances, k - 1, axis=1)[:, k - 1]
+        return np.subtract(
+            *(np.log(neighbours.nearest(queries, x, k)[0][:, -1]) for x in (ablated, victim))
+        )
 
 
 def summary(values: ArrayLike, classes: ArrayLike) -> dict:

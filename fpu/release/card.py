@@ -4,7 +4,6 @@ A card is covered by no guarantee. It can be filled in at any time, and again: w
 """
 
 import datetime
-import difflib
 import json
 import re
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from fpu import InputError
+from fpu import InputError, nearest
 from fpu.files import safe
 from fpu.release import registry
 
@@ -55,9 +54,7 @@ def read(path: Path) -> dict[str, str]:
             raise ValueError("no fields")
     for name, value in card.items():
         if name not in FIELDS:
-            near = difflib.get_close_matches(str(name), FIELDS, n=1, cutoff=0.4)
-            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(FIELDS)}"
-            raise InputError(f"{path}: there is no field {name}: {hint}")
+            raise InputError(f"{path}: there is no field {name}: {nearest(str(name), FIELDS)}")
         if isinstance(value, datetime.date):
             card[name] = value = value.isoformat()
         if value is not None and not isinstance(value, str):

@@ -157,10 +157,6 @@ def _facts(path: Path, find: Find) -> Generator:
             raise ValueError("class names and classes differ in number")
         if type(code) is not int or (code and model not in models.MODELS):
             raise ValueError("no such code")
-        if model in models.MODELS and "prior" in facts:
-            raise ValueError(
-                "it is of an earlier fpu, whose models were matched to a release: use the one that README.md names"
-            )
         spec = models.Spec((height, width, channels), classes, code)
         made = Generator(model, config, spec, tuple(names), None)
         if model in OF_PRIOR and config is not None:

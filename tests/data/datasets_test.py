@@ -37,13 +37,13 @@ def test_digits_are_whole_and_split_for_good():
     ("name", "says"),
     [
         ("octmnst", "octmnist"),
-        ("zzz", "known are digits, mnist"),
+        ("zzz", "known: digits, mnist"),
         ("chestmnist", "multi-label"),
         ("chestmnist_64", "multi-label"),
         ("organmnist3d", "3-D"),
         ("absent.npz", "absent.npz: cannot be read"),
         ("", "--dataset= is empty"),
-        ("Digits", "the nearest is digits"),
+        ("Digits", "did you mean digits"),
     ],
 )
 def test_unknown_names_are_refused(name, says):

@@ -97,12 +97,6 @@ def test_a_model_whose_codes_are_of_another_size_is_refused(taught, tmp_path, co
         generators.load(tmp_path)
 
 
-def test_a_model_of_an_earlier_fpu_is_refused_with_the_way_out(taught, tmp_path):
-    changed(taught[0], tmp_path, prior={"name": "glyphs", "version": "6"})
-    with refused(str(tmp_path / generators.FACTS), "an earlier fpu", "README.md"):
-        generators.load(tmp_path)
-
-
 def test_codes_and_tones_that_do_not_fit_are_refused_and_a_model_after_dpsgd_has_no_tones(
     taught, tmp_path
 ):
