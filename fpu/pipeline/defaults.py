@@ -70,6 +70,12 @@ def release_share(model: str, prior: str, n: int) -> float:
     return RELEASE_SHARE if gains else 1.0
 
 
-def warmed(model: str, config: Any) -> Any:
-    """A model's config where draws of a release teach it."""
-    return dataclasses.replace(config, **models.learning(model).config_on_draws)
+def warmed(model: str, config: Any, prior: str) -> Any:
+    """A model's config where draws of a release teach it, in the space of this prior ("none": of none)."""
+    return dataclasses.replace(
+        config, **models.learning(model).config_on_draws, **_OF_PRIOR.get((model, prior), {})
+    )
+
+
+# Retinas differ by texture. Elsewhere the spectrum was tried on X-rays, where it gave nothing.
+_OF_PRIOR: dict[tuple[str, str], dict[str, Any]] = {("gan", "layers"): {"spectrum": 1.0}}

@@ -173,7 +173,7 @@ def _trained(
     )
     model_config = models.load(options.model).SIZES[config["size"]]
     if share:
-        model_config = defaults.warmed(options.model, model_config)
+        model_config = defaults.warmed(options.model, model_config, config["prior"])
     model_config, recipe = settings.override(options.set, model_config, recipe)
     if recipe.trained == "few" and not 0 < share < 1:
         raise InputError(

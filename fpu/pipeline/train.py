@@ -172,8 +172,8 @@ def _clear(trainer: Trainer, task: Task, drawn: training.Pool, params: Any, rele
     members: images far from them all are clearly of some class, and say nothing of it.
     """
     made = _made(trainer, task, drawn, params, TRIED)
-    known = np.asarray(drawn.codes[: len(made)])
-    return conditioning.clear(trainer.prior, release, known, made, trainer.spec.n_classes)
+    first = jax.tree.map(lambda x: x[:TRIED], drawn)
+    return conditioning.clear(trainer.prior, release, first, made, trainer.spec.n_classes)
 
 
 def _made(trainer, task, drawn, params, count):

@@ -33,7 +33,7 @@ from fpu.priors import Prior, draws
 from fpu.priors.components import pixels
 
 LEVELS = 256  # grey levels of a pixel
-KEPT = 0.5  # of the codes, where the clear ones are kept: with a quarter models taught as much, of fewer images
+_UNCLEAR = 0.05  # share of draws that count as unclear
 SIZE = 48  # principal components in a code, where a space does not decode
 _FITTED = 2000  # images of a pool of which they are the principal components
 _LEAST = 1e-4  # of the first component's variance, by which codes are scaled at least
@@ -101,24 +101,37 @@ def sample(
 
 
 def clear(
-    prior: Prior, release: Mapping[str, Any], codes: np.ndarray, images: np.ndarray, n_classes: int
+    prior: Prior, release: Mapping[str, Any], drawn: Any, made: np.ndarray, n_classes: int
 ) -> np.ndarray:
-    """float32 [M, d]: of the codes of draws [N, d] the KEPT from which a model makes the clearest images.
+    """float32 [N, d]: the codes of draws, of which those are left from which a model makes clear images of their class.
 
     Args:
       release: of release.fit, in the prior's space.
-      images: uint8 [N, H, W, C], what the model makes of each code. Row i is of class i % n_classes, here and there.
+      drawn: the draws, with images uint8 [N, H, W, C] and codes [N, d]. Row i is of class i % n_classes, as in the
+        result.
+      made: uint8 [N, H, W, C], what the model makes of each code.
 
-    Draws repeat images: equal codes count alike, by the mean of draws.clarity.
+    Clear is what has as much draws.clarity as all but _UNCLEAR of the draws of its class. At least half are left. Draws
+    repeat images: equal codes count alike, by their mean. The codes that are left are repeated in turn.
     """
-    labels = np.arange(len(codes)) % n_classes
-    found, _ = draws.clarity(draws.on_host(release), np.asarray(prior.space.encode(images)))
+    codes = np.asarray(drawn.codes)
+    rows = np.arange(len(codes))
+    labels, params = rows % n_classes, draws.on_host(release)
+    own, found = (
+        draws.clarity(params, np.asarray(prior.space.encode(np.asarray(images))))[0][rows, labels]
+        for images in (drawn.images, made)
+    )
     _, same = np.unique(codes, axis=0, return_inverse=True)
-    mean = np.bincount(same, found[np.arange(len(codes)), labels]) / np.bincount(same)
-    count = max(1, int(KEPT * len(codes)) // n_classes)
-    order = np.argsort(-mean[same], kind="stable")
-    best = [order[labels[order] == k][:count] for k in range(n_classes)]
-    return codes[np.stack(best, axis=1).ravel()]
+    mean = (np.bincount(same, found) / np.bincount(same))[same]
+    left = np.zeros_like(codes)
+    for k in range(n_classes):
+        of_class = np.flatnonzero(labels == k)
+        order = of_class[np.argsort(-mean[of_class], kind="stable")]
+        clear = np.count_nonzero(mean[of_class] >= np.quantile(own[of_class], _UNCLEAR))
+        left[of_class] = np.resize(
+            codes[order[: max(clear, -(-len(order) // 2))]], (len(order), codes.shape[1])
+        )
+    return left
 
 
 def histogram(images: Any) -> np.ndarray:

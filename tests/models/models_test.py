@@ -63,13 +63,11 @@ def test_the_smallest_of_every_size_keeps_the_contract(name):
         keeps_the_contract(module.make(config, Spec((8, 9, 1), 2)), (8, 9, 1))
 
 
-def test_a_generator_learns_from_each_code_the_draw_that_has_it_whatever_the_critic_says():
-    """The critic is of zeros and says nothing. Two draws of one class: one is 1/5 everywhere, one is 4/5."""
+def _taught(images, steps=200, **config):
+    """What a generator makes of the codes of two draws, float [2, 8, 8, 1]; its critic is of zeros and says nothing."""
     gan, spec = models.load("gan"), Spec((8, 8, 1), 2, code=1)
-    model = gan.make(gan.Config(width=8, depth=1, latent=2, generator_batch=8), spec)
-    pixels, codes = jnp.array([51, 204], jnp.uint8), jnp.array([[-1.0], [1.0]])
-    images = jnp.broadcast_to(pixels[:, None, None, None], (2, *spec.shape))
-    draws = models.Draws(images, jnp.zeros(2, jnp.int32), codes)
+    model = gan.make(gan.Config(width=8, depth=1, latent=2, generator_batch=8, **config), spec)
+    draws = models.Draws(images, jnp.zeros(2, jnp.int32), jnp.array([[-1.0], [1.0]]))
     params = model.init(jax.random.key(0))
     critic, adam = jax.tree.map(jnp.zeros_like, params["private"]), optax.adam(1e-2)
 
@@ -80,12 +78,29 @@ def test_a_generator_learns_from_each_code_the_draw_that_has_it_whatever_the_cri
             updates, moments = adam.update(grads, state[1])
             return (optax.apply_updates(state[0], updates), moments), None
 
-        keys = jax.random.split(jax.random.key(1), 200)
+        keys = jax.random.split(jax.random.key(1), steps)
         return jax.lax.scan(step, (public, adam.init(public)), keys)[0][0]
 
     params = {"private": critic, "public": learned(params["public"])}
-    made = model.sample(params, jax.random.key(2), draws.label, codes)
+    return np.asarray(model.sample(params, jax.random.key(2), draws.label, draws.code))
+
+
+def test_a_generator_learns_from_each_code_the_draw_that_has_it_whatever_the_critic_says():
+    """Two draws of one class: one is 1/5 everywhere, one is 4/5."""
+    pixels = jnp.array([51, 204], jnp.uint8)[:, None, None, None]
+    made = _taught(jnp.broadcast_to(pixels, (2, 8, 8, 1)))
     np.testing.assert_allclose(made.mean((1, 2, 3)), [0.2, 0.8], atol=0.05)
+
+
+def test_a_generator_learns_the_spectrum_of_each_draw_wherever_its_waves_are():
+    """Waves of two pixels and of four; the weight of the pixels is 0."""
+    waves = jnp.stack([128 + 100 * jnp.cos(jnp.arange(8) * jnp.pi / half) for half in (1, 2)])
+    images = jnp.broadcast_to(waves[:, None, :, None], (2, 8, 8, 1)).astype(jnp.uint8)
+    made = _taught(images, 400, reconstruction=0.0, spectrum=1.0)
+    window = np.outer(np.hanning(8), np.hanning(8))[None]
+    short, long = (np.abs(np.fft.rfft2(made[..., 0] * window))[:, 0, k] for k in (4, 2))
+    assert short[0] > 3 * short[1]
+    assert long[1] > 3 * long[0]
 
 
 @pytest.mark.parametrize("name", models.MODELS)

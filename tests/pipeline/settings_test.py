@@ -120,7 +120,7 @@ def test_every_field_has_a_limit_that_every_default_keeps(name):
     for size in sizes:
         limits.check("model", size)
         if name != "recipe":
-            limits.check("model", defaults.warmed(name, size))
+            limits.check("model", defaults.warmed(name, size, "layers"))
     for field in fields:
         limit, value = models.limits(config)[field], getattr(config, field)
         assert isinstance(limit[0], str) == isinstance(value, str)

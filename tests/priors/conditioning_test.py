@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import decomposition
 
+from fpu import training
 from fpu.models import Spec
 from fpu.priors import conditioning
 
@@ -59,21 +60,36 @@ def test_codes_are_of_each_image_alone_and_have_the_scale_of_the_pool():
     np.testing.assert_allclose(np.square(pool).mean(), 1.0, atol=0.02)
 
 
-def test_the_codes_from_which_a_model_makes_clear_images_are_kept():
-    # Images lie on the way from grey to the mean of their class: the farther, the clearer.
+@pytest.mark.parametrize("clear", [0, 2, 3, 4])
+def test_the_codes_from_which_a_model_makes_clear_images_are_left(clear):
+    """Images lie on the way from grey to the mean of their class: the farther, the clearer."""
     means = 4.0 * np.eye(3, linear_prior.D)
-    rng = np.random.default_rng(5)
-    labels = np.arange(24) % 3
-    codes = rng.permutation(12).astype(np.float32)[np.arange(24) % 12, None]  # each is there twice
-    first, second = rng.permutation(12) / 12, rng.permutation(12) / 12
-    images = linear_prior.decode(np.concatenate([first, second])[:, None] * means[labels])
+    rng, labels = np.random.default_rng(5), np.arange(24) % 3
+    number = rng.permutation(12)[
+        np.arange(24) % 12
+    ]  # of its code; each is there twice, four for each class
+    places = np.array([0.1, 0.2, 0.3, 0.4])  # of the four codes of a class, on the way
+    order = np.array([rng.permutation(4) for _ in range(3)])[
+        np.arange(24) % 3, np.arange(24) % 12 // 3
+    ]
+    way = places[order] + np.where(
+        np.arange(24) < 12, 0.04, -0.04
+    )  # what counts is the mean of both
+
+    def image(way):
+        return linear_prior.decode(way[:, None] * means[labels])
+
     spread = np.broadcast_to(np.eye(linear_prior.D), (3, linear_prior.D, linear_prior.D))
     release = {"means": means[:, None], "weights": np.ones((3, 1)), "roots": spread}
-    kept = conditioning.clear(linear_prior.make(), release, codes, images, 3)
-    order = np.argsort(-(first + second))
-    for k in range(3):  # the better half of the four different codes of a class
-        best = codes[order[order % 3 == k][:2], 0]
-        assert sorted(kept[k::3, 0]) == sorted(np.repeat(best, 2))
+    drawn = training.Pool(
+        image(np.full(24, 0.45 - 0.1 * clear)), labels, None, None, number[:, None] * 1.0
+    )
+    left = conditioning.clear(linear_prior.make(), release, drawn, image(way), 3)
+    assert left.shape == drawn.codes.shape
+    for k in range(3):
+        best = number[(labels == k) & (order >= 4 - max(clear, 2))]
+        assert set(left[k::3, 0]) == set(best)
+        assert np.unique(left[k::3], return_counts=True)[1].min() >= 2  # in turn
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4))
