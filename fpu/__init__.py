@@ -1,7 +1,7 @@
 """fpu: differentially private image generators, judged on fidelity, privacy and utility at once."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 __version__ = "0.1.0"
 
@@ -13,8 +13,8 @@ class InputError(ValueError):
     """
 
 
-def nearest(value: str, known: Sequence[str]) -> str:
+def nearest(value: str, known: Iterable[str]) -> str:
     """ "did you mean X? (known: X, Y)"; "choose" where nothing is near."""
-    near = difflib.get_close_matches(value.lower(), known, n=1, cutoff=0.4)
+    near = difflib.get_close_matches(value.lower(), list(known), n=1, cutoff=0.4)
     hint = f"did you mean {near[0]}?" if near else "choose"
     return f"{hint} (known: {', '.join(known)})"

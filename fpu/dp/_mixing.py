@@ -7,6 +7,7 @@ named axis, or one on the host may then look at the whole batch. Some leave an e
 from collections.abc import Iterator
 
 import jax
+import jax.numpy as jnp
 from jax.extend.core import Jaxpr, JaxprEqn, jaxprs_in_params
 
 from fpu.dp.sampling import IMPLEMENTATION
@@ -55,4 +56,4 @@ def _names_an_axis(eqn):
 def _other_keys(eqn):
     ours = jax.eval_shape(lambda: jax.random.key(0, impl=IMPLEMENTATION)).dtype
     types = (getattr(x.aval, "dtype", None) for x in (*eqn.invars, *eqn.outvars))
-    return any(jax.dtypes.issubdtype(x, jax.dtypes.prng_key) and x != ours for x in types if x)
+    return any(jnp.issubdtype(x, jax.dtypes.prng_key) and x != ours for x in types if x)

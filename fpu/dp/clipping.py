@@ -162,7 +162,7 @@ def _accumulated(function: Callable, inputs: Any, microbatch: int | None):
     """
     examples, valid, keys = inputs
     size = len(valid)
-    chunk = -(-min(microbatch or size, max(size, 1)) // ROWS) * ROWS
+    chunk = -(-max(min(microbatch or size, size), 1) // ROWS) * ROWS
     chunks = -(-size // chunk)
     # Padding repeats slot 0 (any content will do) and marks it not valid.
     rows = jnp.arange(chunks * chunk)

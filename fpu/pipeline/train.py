@@ -171,6 +171,7 @@ def _clear(trainer: Trainer, task: Task, drawn: training.Pool, params: Any, rele
     """The codes of draws from which a model makes clear images (conditioning.py), where all of a pool may be like the
     members: images far from them all are clearly of some class, and say nothing of it.
     """
+    assert trainer.prior is not None
     made = _made(trainer, task, drawn, params, TRIED)
     first = jax.tree.map(lambda x: x[:TRIED], drawn)
     return conditioning.clear(trainer.prior, release, first, made, trainer.spec.n_classes)

@@ -45,6 +45,19 @@ def test_it_is_the_sum_of_shortened_gradients():
     assert int(facts.dropped) == 0
 
 
+@pytest.mark.parametrize("size", [0, 1, 7, 8, 9])
+def test_a_batch_has_any_size(size):
+    """It is filled up to a multiple of 8 by copies of slot 0, which never count: not even where it is NaN."""
+    x = np.random.default_rng(1).normal(size=(size, 7)).astype(np.float32)
+    x[:1] = np.nan
+    valid, keys = np.arange(size) > 0, jax.random.split(jax.random.key(0), size)
+    want = (x / np.linalg.norm(x, axis=1, keepdims=True))[valid].sum(0) * 0.1
+    for microbatch in (None, 3):
+        total, facts = clipping.clipped_sum(loss, PARAMS, x, valid, keys, 0.1, microbatch)
+        np.testing.assert_allclose(flat(total), want, rtol=1e-5, atol=1e-7)
+        assert (int(facts.dropped), float(facts.clipped)) == (0, float(size > 1))
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e30])
 def test_a_gradient_that_is_not_finite_counts_as_nothing(bad):
     x = rows()
