@@ -105,9 +105,9 @@ def test_where_a_prior_does_not_decode_a_model_keeps_the_codes_of_its_clear_imag
     ((released, drawn, made),) = seen
     assert (len(drawn.codes), len(made)) == (200, 200)
     assert set(released) >= {"means", "weights", "roots"}
-    generator = np.load(folder / "release" / "generator.npz")
-    assert "tones" not in generator.files
-    held, of_draws = generator["codes"], np.asarray(drawn.codes)
+    with np.load(folder / "release" / "generator.npz") as generator:
+        assert "tones" not in generator.files
+        held, of_draws = generator["codes"], np.asarray(drawn.codes)
     assert held.shape == of_draws.shape
     for k in range(10):
         left, all_codes = ({tuple(code) for code in codes[k::10]} for codes in (held, of_draws))
