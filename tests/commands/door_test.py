@@ -189,6 +189,6 @@ def test_help_of_every_command_fits_a_screen(helps, name):
 
 
 def test_a_process_is_an_address_its_number_and_how_many():
-    assert run.process(None) == (None, None, None)
+    assert run.process(None) == ()
     assert run.process("host:7777/1/2") == ("host:7777", 1, 2)
     assert run.process("[::1]:7777/0/16") == ("[::1]:7777", 0, 16)

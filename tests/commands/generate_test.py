@@ -54,7 +54,7 @@ def test_a_seed_repeats_and_another_gives_other_images(folder, tmp_path):
         ({"form": "png", "out": "."}, "not empty"),
         ({"form": "tfds", "out": "."}, "not empty"),
         ({"release": "nowhere"}, "--release=nowhere"),
-        ({"prior": "glyhps"}, "--prior=glyhps is unknown: the nearest is glyphs"),
+        ({"prior": "glyhps"}, "--prior=glyhps is unknown: did you mean glyphs"),
         ({"prior": "images:x"}, "--prior=images:x: this release draws without a prior"),
     ],
 )

@@ -57,10 +57,10 @@ def test_names_that_can_be_a_prior(name):
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
-        ("glyph", "nearest is glyphs"),
-        ("scan", "nearest is scans"),
-        ("images:", "nearest is images:WHAT"),
-        ("images", "nearest is images:WHAT"),
+        ("glyph", "did you mean glyphs"),
+        ("scan", "did you mean scans"),
+        ("images:", "did you mean images:WHAT"),
+        ("images", "did you mean images:WHAT"),
         ("q", "known: auto, none, glyphs"),
         ("", "known"),
         (":make", "known"),
