@@ -95,14 +95,16 @@ def make(config: Config, spec: Spec) -> Model:
         if not spec.code:
             return jnp.mean(jax.vmap(one)(jax.random.split(key, count))[0])
         key, k_rows = jax.random.split(key)
+        key, k_shift = jax.random.split(key) if config.spectrum else (key, None)
         rows = jax.random.randint(k_rows, (count,), 0, len(draws.label))
         some = jax.tree.map(lambda x: x[rows], draws)
         of = conditions(spec, some.label, some.code)
         losses, fakes = jax.vmap(one)(jax.random.split(key, count), of)
         images = some.image.astype(jnp.float32) / 255.0
         error = config.reconstruction * jnp.mean(jnp.abs(fakes - images))
-        if config.spectrum:
-            apart = jax.vmap(_log_spectrum)(fakes) - jax.vmap(_log_spectrum)(images)
+        if k_shift is not None:
+            shift = jax.random.randint(k_shift, (2,), 0, jnp.array(spec.shape[:2]))
+            apart = _log_spectra(fakes, shift) - _log_spectra(images, shift)
             error += config.spectrum * jnp.mean(jnp.abs(apart))
         return jnp.mean(losses) + error
 
@@ -147,11 +149,15 @@ def make(config: Config, spec: Spec) -> Model:
     return Model(init, loss, public_loss, sample, scores)
 
 
-def _log_spectrum(image):
-    """log |F|^2 / 2 of the windowed mean over channels of an image [H, W, C], as in fpu/priors/spectrum.py."""
-    h, w, _ = image.shape
+def _log_spectra(images, shift):
+    """log |F|^2 / 2 of images [n, H, W, C] under a window, after they were rolled; mean over channels.
+
+    As in fpu/priors/spectrum.py. With the window at one place always, a speck there would stand for all texture.
+    """
+    h, w = images.shape[1:3]
     window = jnp.outer(jnp.hanning(h), jnp.hanning(w)) * (28 / math.sqrt(h * w))
-    waves = jnp.fft.rfft2(jnp.mean(image, -1) * window)
+    rolled = jnp.roll(jnp.mean(images, -1), shift, (1, 2))
+    waves = jnp.fft.rfft2(rolled * window[None])
     return 0.5 * jnp.log(jnp.square(waves.real) + jnp.square(waves.imag) + 0.05**2)
 
 
