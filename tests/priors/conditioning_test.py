@@ -64,17 +64,11 @@ def test_codes_are_of_each_image_alone_and_have_the_scale_of_the_pool():
 def test_the_codes_from_which_a_model_makes_clear_images_are_left(clear):
     """Images lie on the way from grey to the mean of their class: the farther, the clearer."""
     means = 4.0 * np.eye(3, linear_prior.D)
-    rng, labels = np.random.default_rng(5), np.arange(24) % 3
-    number = rng.permutation(12)[
-        np.arange(24) % 12
-    ]  # of its code; each is there twice, four for each class
-    places = np.array([0.1, 0.2, 0.3, 0.4])  # of the four codes of a class, on the way
-    order = np.array([rng.permutation(4) for _ in range(3)])[
-        np.arange(24) % 3, np.arange(24) % 12 // 3
-    ]
-    way = places[order] + np.where(
-        np.arange(24) < 12, 0.04, -0.04
-    )  # what counts is the mean of both
+    rng, rows = np.random.default_rng(5), np.arange(24)
+    labels, number = rows % 3, rng.permutation(12)[rows % 12]  # four codes a class, each twice
+    order = np.array([rng.permutation(4) for _ in range(3)])[rows % 3, rows % 12 // 3]
+    # How far on the way; what counts is the mean of both.
+    way = 0.1 + 0.1 * order + np.where(rows < 12, 0.04, -0.04)
 
     def image(way):
         return linear_prior.decode(way[:, None] * means[labels])
