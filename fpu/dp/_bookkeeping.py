@@ -38,9 +38,9 @@ def batch_sum(loss: Callable, params: Any, example: Any, key: Any, clip: Any) ->
     Args: those of clipping.clipped_sum; `example` and `key` are the shapes of ONE example's.
 
     **Guarantees.** Those of clipping.clipped_sum. The norm of a leaf with several uses is that of their sum.
-    Ghost norms are rounded up by what f32 may lose: (p + q) 6e-8 of them for one token, more where tokens
-    cancel. What is added is what was measured, to the bit (`_once`). An example one of whose A or D overflows when
-    squared is dropped too.
+    Ghost norms are rounded up by what f32 may lose: (p + q) 6e-8 of them for one token, more where tokens cancel;
+    where they cancel by more than _CANCEL, an example is clipped to less than C (_ghost_square). What is added is
+    what was measured, to the bit (`_once`). An example one of whose A or D overflows when squared is dropped too.
     """
     leaves, tree = jax.tree.flatten(params)
     program, products = _analyse(loss, params, example, key)
@@ -66,7 +66,7 @@ def batch_sum(loss: Callable, params: Any, example: Any, key: Any, clip: Any) ->
             scaled = kept(d) * _expand(scale, d)
             # Finite norms prove that A is finite, of dropped examples too, and save a copy of it.
             a = jax.lax.cond(finite, lambda a: a, kept, a)
-            total[leaf] = jnp.einsum("btp,btq->pq", a, scaled, precision=_HIGHEST)
+            total[leaf] = _outer(a, scaled)
         statistics = (
             jnp.sum(jnp.where(used, losses, 0.0)),
             jnp.sum(used & (norms > clip)),
@@ -86,6 +86,14 @@ def _weighted(scale, rows):
     rows = rows.reshape(_PARTS, size // _PARTS, count)
     parts = jnp.einsum("ki,kin->kn", scale, rows, precision=_HIGHEST)
     return jnp.sum(parts, 0)
+
+
+def _outer(a, d):
+    """sum_i A_i^T D_i of [B, T, p] and [B, T, q]: of small matrices, whose sums a CPU adds up in one run, in parts."""
+    p, q = a.shape[2], d.shape[2]
+    parts = _PARTS if min(p, q) <= 4 or p * q <= 1024 else 1
+    a, d = (x.reshape(parts, len(x) // parts, *x.shape[1:]) for x in (a, d))
+    return jnp.sum(jnp.einsum("kbtp,kbtq->kpq", a, d, precision=_HIGHEST), 0)
 
 
 _PARTS = 8
@@ -256,7 +264,7 @@ def _ghost_square(a, d):
     return jnp.maximum(square, bound / _CANCEL**2)
 
 
-# The worst batch that was made for it came to .6 of what plan.longest_move has for rounding, with 8 to .9.
+# With 8 the worst batch of those first made for it came to .9 of what plan.longest_move has for rounding, with 4 to .6.
 _CANCEL = 4
 
 # The margin of it, at least (p + q) 1e-35, exceeds p squares that underflow (below 1e-37 each); it is nothing

@@ -4,6 +4,7 @@ A loss is written for one example and mapped over a batch. An operation with a b
 named axis, or one on the host may then look at the whole batch. Some leave an effect in the jaxpr that tells of it.
 """
 
+import functools
 from collections.abc import Iterator
 
 import jax
@@ -53,7 +54,12 @@ def _names_an_axis(eqn):
     return any(isinstance(axis, str) for axis in (axes if isinstance(axes, tuple) else (axes,)))
 
 
+@functools.cache
+def _ours():
+    return jax.eval_shape(lambda: jax.random.key(0, impl=IMPLEMENTATION)).dtype
+
+
 def _other_keys(eqn):
-    ours = jax.eval_shape(lambda: jax.random.key(0, impl=IMPLEMENTATION)).dtype
+    ours = _ours()
     types = (getattr(x.aval, "dtype", None) for x in (*eqn.invars, *eqn.outvars))
     return any(jnp.issubdtype(x, jax.dtypes.prng_key) and x != ours for x in types if x)
