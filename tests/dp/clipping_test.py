@@ -144,13 +144,13 @@ def test_a_long_sum_in_any_order_is_within_what_is_accounted(tokens, optimised):
 
     def loss(params, row, key):
         if not tokens:  # no product: gradients are made one by one
-            return jnp.sum(params * row)
-        return jnp.sum(jnp.ones((tokens, 1)) @ params[None] * row[None]) / tokens
+            return jnp.sum(params[0] * row)
+        return jnp.sum((jnp.ones((tokens, 1)) @ params) * row[None]) / tokens
 
     @jax.jit
     def total(rows, valid):
         keys = jax.random.split(jax.random.key(0), slots)
-        return clipping.clipped_sum(loss, jnp.zeros(size), rows, valid, keys, 1.0)[0]
+        return clipping.clipped_sum(loss, jnp.zeros((1, size)), rows, valid, keys, 1.0)[0]
 
     rng, moves = np.random.default_rng(0), []
     everyone, but_the_last = np.ones(slots, bool), np.arange(slots) < slots - 1
