@@ -111,7 +111,7 @@ def clipped_sum(
     clip: Any,
     microbatch: int | None = None,
 ) -> tuple[Any, Diagnostics]:
-    """Sum over examples of grad(loss) scaled down to l2 norm `clip`.
+    """Sum over examples of grad(loss) scaled down to an l2 norm of at most `clip`.
 
     Args:
       loss: (params, example, key) -> scalar, for ONE example. The batch is a vmap, here.
