@@ -20,7 +20,8 @@ def clipped_sum(
 ) -> tuple[Any, clipping.Diagnostics]:
     """clipping.clipped_sum: same arguments and results up to f32 rounding, in the few lines that define it.
 
-    **Guarantees.** Those of clipping.clipped_sum, but the loss is not checked to be one number.
+    **Guarantees.** Those of clipping.clipped_sum, but for the rounding of the sum, for which plan.longest_move was not
+    measured here; nor is the loss checked.
     """
     one = jax.value_and_grad(loss)
 

@@ -61,7 +61,7 @@ def batch_sum(loss: Callable, params: Any, example: Any, key: Any, clip: Any) ->
             return jnp.where(_expand(used, x), x, 0.0)  # before the product: 0 * NaN is NaN
 
         # sum_i s_i g_i of the leaves that are whole; sum_i A_i^T (s_i D_i) of the others.
-        total = {leaf: _weighted(scale, kept(g)) for leaf, g in whole.items()}
+        total = {leaf: _outer(scale[:, None, None], kept(g)[:, None]) for leaf, g in whole.items()}
         for leaf, (a, d) in factors.items():
             scaled = kept(d) * _expand(scale, d)
             # Finite norms prove that A is finite, of dropped examples too, and save a copy of it.
@@ -79,17 +79,11 @@ def batch_sum(loss: Callable, params: Any, example: Any, key: Any, clip: Any) ->
     return summed
 
 
-def _weighted(scale, rows):
-    """sum_i scale_i rows_i of [B, n], B a multiple of _PARTS, in so many parts: a long sum loses more to rounding."""
-    size, count = rows.shape
-    scale = scale.reshape(_PARTS, size // _PARTS)
-    rows = rows.reshape(_PARTS, size // _PARTS, count)
-    parts = jnp.einsum("ki,kin->kn", scale, rows, precision=_HIGHEST)
-    return jnp.sum(parts, 0)
-
-
 def _outer(a, d):
-    """sum_i A_i^T D_i of [B, T, p] and [B, T, q]: of small matrices, whose sums a CPU adds up in one run, in parts."""
+    """sum_i A_i^T D_i of [B, T, p] and [B, T, q], B a multiple of _PARTS.
+
+    In so many parts where p or q is small: there a CPU adds up in one run, and a long sum loses more to rounding.
+    """
     p, q = a.shape[2], d.shape[2]
     parts = _PARTS if min(p, q) <= 4 or p * q <= 1024 else 1
     a, d = (x.reshape(parts, len(x) // parts, *x.shape[1:]) for x in (a, d))

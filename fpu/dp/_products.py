@@ -86,9 +86,8 @@ def program(function: Callable, *arguments: Any) -> Program:
 
     def constant(value) -> int:
         slot = next(unused)
-        constants[slot] = (
-            jnp.asarray(value) if np.ndim(value) else value
-        )  # rules of custom_vjp take no numpy arrays
+        # Rules of custom_vjp take no numpy arrays.
+        constants[slot] = jnp.asarray(value) if np.ndim(value) else value
         return slot
 
     def inline(jaxpr, consts, inputs) -> list[int]:

@@ -125,7 +125,8 @@ def clipped_sum(
     Returns:
       (sum with the structure of params in float32, Diagnostics).
 
-    Raises: ValueError, when it is traced: the loss is not one floating-point number, or has an effect.
+    Raises: ValueError, when it is traced: the loss is not one floating-point number, or is refused by _mixing.check;
+    a microbatch below 1.
 
     **Guarantees.** For any inputs, adding, removing or zeroing out one example moves the exact sum by at most
     clip * (1 + 1e-5) in l2 norm. How far it moves the float32 sum is said by plan.longest_move, and accounted for.
@@ -162,6 +163,8 @@ def _accumulated(function: Callable, inputs: Any, microbatch: int | None):
     """
     examples, valid, keys = inputs
     size = len(valid)
+    if microbatch is not None and microbatch < 1:
+        raise ValueError(f"microbatch = {microbatch} must be at least 1, or None")
     chunk = -(-max(min(microbatch or size, size), 1) // ROWS) * ROWS
     chunks = -(-size // chunk)
     # Padding repeats slot 0 (any content will do) and marks it not valid.

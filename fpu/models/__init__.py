@@ -85,6 +85,7 @@ class Defaults(NamedTuple):
     draw_steps: int = 4000
     # Fields of Config, when taught by draws.
     config_on_draws: Mapping[str, Any] = MappingProxyType({})
+    config_of_prior: Mapping[str, Mapping[str, Any]] = MappingProxyType({})  # and by a prior's name
 
 
 MODELS = ("vae", "gan", "ddpm")

@@ -24,6 +24,12 @@ def cosines(n: int) -> np.ndarray:
 
 
 @functools.cache
+def window(height: int, width: int) -> np.ndarray:
+    """A Hann window [height, width], by which amplitudes are as large as those of a side of 28."""
+    return np.outer(np.hanning(height), np.hanning(width)) * (28 / np.sqrt(height * width))
+
+
+@functools.cache
 def basis(shape: tuple[int, int, int]) -> Basis:
     """The lowest frequencies of the orthonormal 2-D cosine transform, each for every channel."""
     h, w, c = shape

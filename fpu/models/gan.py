@@ -7,7 +7,6 @@ the critic's loss of a member has that member's label and code. One step of the 
 """
 
 import dataclasses
-import math
 from typing import Annotated
 
 import flax.linen as linen
@@ -15,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fpu.models import Defaults, Model, Spec, condition, conditions, layers
+from fpu.models import Defaults, Model, Spec, condition, conditions, frequencies, layers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +33,8 @@ class Config:
     generator_batch: Annotated[int, (1, 4096)] = 64
     # Weight of the mean absolute error between a fake and the draw of the same code (arXiv:1611.07004, eq. 3 and 4).
     reconstruction: Annotated[float, (0.0, 1e4)] = 10.0
-    # Weight of the same between the logarithms of their power spectra: else the generator leaves fine texture out.
+    # Weight of the same between the logarithms of their power spectra: else the generator leaves fine texture out. In
+    # the manner of the focal frequency loss (arXiv:2012.12821).
     spectrum: Annotated[float, (0.0, 1e4)] = 0.0
 
 
@@ -51,6 +51,9 @@ DEFAULTS = Defaults(
     # After the draws, noise moves the critic faster than the generator should follow.
     critic_steps_after_draws=5,
     config_on_draws={"penalty": 0.1},  # draws are smooth and need less regularisation
+    config_of_prior={
+        "layers": {"spectrum": 1.0}
+    },  # retinas differ by texture; X-rays gained nothing
 )
 
 
@@ -154,8 +157,7 @@ def _log_spectra(images, shift):
 
     As in fpu/priors/spectrum.py. With the window at one place always, a speck there would stand for all texture.
     """
-    h, w = images.shape[1:3]
-    window = jnp.outer(jnp.hanning(h), jnp.hanning(w)) * (28 / math.sqrt(h * w))
+    window = jnp.asarray(frequencies.window(*images.shape[1:3]), jnp.float32)
     rolled = jnp.roll(jnp.mean(images, -1), shift, (1, 2))
     waves = jnp.fft.rfft2(rolled * window[None])
     return 0.5 * jnp.log(jnp.square(waves.real) + jnp.square(waves.imag) + 0.05**2)

@@ -72,10 +72,5 @@ def release_share(model: str, prior: str, n: int) -> float:
 
 def warmed(model: str, config: Any, prior: str) -> Any:
     """A model's config where draws of a release teach it, in the space of this prior ("none": of none)."""
-    return dataclasses.replace(
-        config, **models.learning(model).config_on_draws, **_OF_PRIOR.get((model, prior), {})
-    )
-
-
-# Retinas differ by texture. Elsewhere the spectrum was tried on X-rays, where it gave nothing.
-_OF_PRIOR: dict[tuple[str, str], dict[str, Any]] = {("gan", "layers"): {"spectrum": 1.0}}
+    own = models.learning(model)
+    return dataclasses.replace(config, **own.config_on_draws, **own.config_of_prior.get(prior, {}))

@@ -163,7 +163,7 @@ def _of_each(function, trainer, each_task):
 def _tones(trainer: Trainer, task: Task, drawn: training.Pool, params: Any, release: Any) -> Any:
     """The tones (conditioning.py) by which a model's images get those of its draws."""
     del release
-    made = _made(trainer, task, drawn, params, TONED)
+    made = _made(trainer, task, _first(drawn, TONED), params)
     return conditioning.tones(*map(conditioning.histogram, (made, drawn.images)))
 
 
@@ -172,19 +172,22 @@ def _clear(trainer: Trainer, task: Task, drawn: training.Pool, params: Any, rele
     members: images far from them all are clearly of some class, and say nothing of it.
     """
     assert trainer.prior is not None
-    made = _made(trainer, task, drawn, params, TRIED)
-    first = jax.tree.map(lambda x: x[:TRIED], drawn)
+    first = _first(drawn, TRIED)
+    made = _made(trainer, task, first, params)
     return conditioning.clear(trainer.prior, release, first, made, trainer.spec.n_classes)
 
 
-def _made(trainer, task, drawn, params, count):
-    """What a model makes of the codes of the first draws, uint8 [count, H, W, C]."""
-    first = jax.tree.map(lambda x: x[:count], (drawn.labels, drawn.codes))
+def _first(drawn, count):
+    return jax.tree.map(lambda x: x[:count], drawn)
+
+
+def _made(trainer, task, drawn, params):
+    """What a model makes of the codes of draws, uint8 [N, H, W, C]."""
     sample, key = draw.sampler(trainer.model, params), jax.random.fold_in(task.public_key, 7)
     try:
-        return draw.draw(sample, key, first[0], draw.CHUNK, first[1])
+        return draw.draw(sample, key, drawn.labels, draw.CHUNK, drawn.codes)
     except draw.Diverged:  # whoever draws next will tell
-        return np.asarray(drawn.images[:count])
+        return np.asarray(drawn.images)
 
 
 def release(teacher: Baseline, task: Task) -> Any:

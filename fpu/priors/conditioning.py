@@ -127,10 +127,9 @@ def clear(
     for k in range(n_classes):
         of_class = np.flatnonzero(labels == k)
         order = of_class[np.argsort(-mean[of_class], kind="stable")]
-        clear = np.count_nonzero(mean[of_class] >= np.quantile(own[of_class], _UNCLEAR))
-        left[of_class] = np.resize(
-            codes[order[: max(clear, -(-len(order) // 2))]], (len(order), codes.shape[1])
-        )
+        enough = np.count_nonzero(mean[of_class] >= np.quantile(own[of_class], _UNCLEAR))
+        best = order[: max(enough, -(-len(order) // 2))]
+        left[of_class] = codes[np.resize(best, len(order))]
     return left
 
 

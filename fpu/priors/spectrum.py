@@ -64,8 +64,7 @@ def features(images: np.ndarray) -> np.ndarray:
     lowest frequencies of every channel."""
     n, h, w, _ = images.shape
     x = images / 255.0
-    window = np.outer(np.hanning(h), np.hanning(w)) * (28 / np.sqrt(h * w))
-    amplitude = np.abs(np.fft.rfft2(x.mean(-1) * window))
+    amplitude = np.abs(np.fft.rfft2(x.mean(-1) * frequencies.window(h, w)))
     down, across = _kept(h, w)
     logs = np.log(amplitude[:, down][:, :, across] + _FLOOR).reshape(n, -1)
     low = (x - 0.5).reshape(n, -1) @ np.asarray(frequencies.basis(images.shape[1:]).rows).T

@@ -58,6 +58,13 @@ def test_a_batch_has_any_size(size):
         assert (int(facts.dropped), float(facts.clipped)) == (0, float(size > 1))
 
 
+@pytest.mark.parametrize("microbatch", [0, -1])
+def test_a_microbatch_without_examples_is_refused(microbatch):
+    arguments = rows(), np.ones(5, bool), jax.random.clone(KEYS), 0.1, microbatch
+    with pytest.raises(ValueError, match=f"microbatch = {microbatch} must be at least 1"):
+        clipping.clipped_sum(loss, PARAMS, *arguments)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e30])
 def test_a_gradient_that_is_not_finite_counts_as_nothing(bad):
     x = rows()
