@@ -82,15 +82,19 @@ def batch_sum(loss: Callable, params: Any, example: Any, key: Any, clip: Any) ->
 def _outer(a, d):
     """sum_i A_i^T D_i of [B, T, p] and [B, T, q], B a multiple of _PARTS.
 
-    In so many parts where p or q is small: there a CPU adds up in one run, and a long sum loses more to rounding.
+    A CPU adds up about 1,000 terms of a large matrix in one run, of a small one all, and a long run loses more to
+    rounding: those are added in so many parts.
     """
-    p, q = a.shape[2], d.shape[2]
-    parts = _PARTS if min(p, q) <= 4 or p * q <= 1024 else 1
+    parts = _PARTS if _is_small(a.shape[2], d.shape[2]) else 1
     a, d = (x.reshape(parts, len(x) // parts, *x.shape[1:]) for x in (a, d))
     return jnp.sum(jnp.einsum("kbtp,kbtq->kpq", a, d, precision=_HIGHEST), 0)
 
 
 _PARTS = 8
+
+
+def _is_small(p, q):
+    return min(p, q) <= 4 or p * q <= 1024
 
 
 def _once(function, keys, inside):
@@ -227,9 +231,14 @@ def _gradients(program, products, leaves, examples, keys):
 
 
 def _ghost_is_cheaper(products) -> bool:
-    """Whether T^2 (p + q) operations are fewer than what the [p, q] gradient costs beyond T p q."""
+    """Whether T^2 (p + q) operations are fewer than what the [p, q] gradient costs beyond T p q.
+
+    Never where several tokens would make the long sum of a small matrix longer still (`_outer`).
+    """
     tokens = sum(product.tokens for product in products)
     p, q = products[0].shape
+    if tokens > 1 and _is_small(p, q):
+        return False
     return tokens * tokens * (p + q) <= _COST * p * q
 
 
@@ -258,8 +267,7 @@ def _ghost_square(a, d):
     return jnp.maximum(square, bound / _CANCEL**2)
 
 
-# With 8 the worst batch of those first made for it came to .9 of what plan.longest_move has for rounding, with 4 to .6.
-_CANCEL = 4
+_CANCEL = 8
 
 # The margin of it, at least (p + q) 1e-35, exceeds p squares that underflow (below 1e-37 each); it is nothing
 # beside any |a|^2 of use.

@@ -194,7 +194,7 @@ def test_a_release_and_full_batches_share_a_budget_exactly(share):
     alone = Plan(1e-3, shared(3.0, 1, stages[1]))
     assert alone.stages == (Release(3.0),)
     # Not equal: float32 sums are rounded.
-    assert alone.epsilon() < both.epsilon() < alone.epsilon() * (1 + 1e-4)
+    assert alone.epsilon() < both.epsilon() < alone.epsilon() * (1 + 3e-3)
     assert 1 / stages[0].noise_multiplier ** 2 == pytest.approx(share / 9)
 
 
