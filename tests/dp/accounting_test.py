@@ -143,7 +143,7 @@ def test_truncation_at_the_capacity_of_a_plan_costs_next_to_nothing(delta, known
     plan = sgd(60_000, 256 / 60_000, 10_000, delta)(1.0)
     assert plan.sgd().capacity < 450
     eps, _ = accounting.epsilon(plan)
-    assert known - 1e-4 <= eps <= known * (1 + 3e-3)  # with the rounding of float32 sums
+    assert known - 1e-4 <= eps <= known * (1 + 5e-3)  # with the rounding of float32 sums
 
 
 def test_truncation_is_paid_for():
