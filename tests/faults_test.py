@@ -222,8 +222,8 @@ def codes_on_the_members_scale(prior, images):
     return codes * prior.radius / np.linalg.norm(codes, axis=1).max()
 
 
-def terms_about_their_mean(images, labels, of):
-    terms = REAL_TERMS(images, labels, of)
+def terms_about_their_mean(*arguments):
+    terms = REAL_TERMS(*arguments)
     return terms - terms.mean(0, keepdims=True)
 
 
@@ -249,7 +249,7 @@ OF_RELEASES = {
     "scale": (release, "encoded", codes_on_the_members_scale, release_checks.neighbours),
     "brightness": (brightness, "_terms", terms_about_their_mean, release_checks.margin_neighbours),
     "brightness for nothing": (
-        brightness, "fit", lambda *a: REAL_BRIGHTNESS(*a[:-1], a[-1] / 2), release_checks.margin_budget),
+        brightness, "fit", lambda *a: REAL_BRIGHTNESS(*a[:5], a[5] / 2, *a[6:]), release_checks.margin_budget),
     "a private count": (
         brightness, "fit", lambda *a: REAL_BRIGHTNESS(*a[:3], float(len(a[0])), *a[4:]),
         release_checks.margin_neighbours),

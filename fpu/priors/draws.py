@@ -30,6 +30,7 @@ TRIES = 6  # variations of a pick, each of the nearest so far
 # (Prior.plausible); the fewest images of either; weight of the log density over d. All classes together take at most
 # half of those that are like the members: else, of a small pool, they would all be given the same images.
 CLEAREST, FEWEST, DENSITY, TOGETHER = 0.01, 300, 0.15, 0.5
+MORE = 4.0  # times as many can be like the members where draws are made as bright as they are
 _CHUNK = 1000  # images that are varied at once
 _NEAREST = 200  # codes that are compared to the whole pool at once: 100 MB
 
@@ -138,27 +139,29 @@ def _distance(prior, images, z):
 
 def _by_margin(prior, params, key, labels):
     """Of the clearest images of each class, without repetition until all are used; as bright as a release may say."""
-    best = clearest(prior, params)
+    bright = "brightness" in params
+    best = clearest(prior, params, bright)
     found = np.zeros(len(labels), int)
     for k in np.unique(labels):
         rows = np.flatnonzero(labels == k)
         rng = _rng(jax.random.fold_in(key, k))
         orders = [rng.permutation(len(best[k])) for _ in range(-(-len(rows) // len(best[k])))]
         found[rows] = best[k][np.concatenate(orders)[: len(rows)]]
-    if "brightness" not in params:
+    if not bright:
         return prior.images[found]
     drawn = [prior.images[each] for each in best]
     return brightness.moved(prior.images[found], labels, drawn, params["brightness"])
 
 
-def clearest(prior: Prior, params: dict[str, Any]) -> list[np.ndarray]:
+def clearest(prior: Prior, params: dict[str, Any], bright: bool) -> list[np.ndarray]:
     """For each class the images of the pool, ints [n_k], that are clearly of it: the CLEAREST by `clarity` of the
-    plausible share of densest p(g).
+    plausible share of densest p(g), or where they are then made as bright as the members, of MORE times as many.
 
     Far from the members p(k | g) is clear everywhere, and says nothing: in a mixture of kinds, the densest come first.
     """
     score, density = clarity(params, prior.codes)
-    like = _top(density, max(FEWEST, prior.plausible * len(density)))
+    share = prior.plausible * (MORE if bright else 1.0)
+    like = _top(density, max(FEWEST, share * len(density)))
     most = TOGETHER * len(like) / score.shape[1]
     count = min(max(FEWEST, CLEAREST * len(density)), most)
     return [like[_top(own, count)] for own in score[like].T]

@@ -58,14 +58,14 @@ def says_how_bright(
 ) -> bool:
     """Whether a share of the budget is for the members' brightness: a public rule of the prior and N / K / sigma."""
     wide = room(denominator, n_classes, noise_multiplier)
-    return prior.brightness and prior.space.decode is None and wide >= ROOM
+    return prior.brightness and prior.space.decode is None and wide >= brightness.ROOM
 
 
 def fit(
     prior: Prior, spec: Spec, pool, denominator: float, noise_multiplier: float, key: jax.Array
 ) -> dict[str, Any]:
     """Parameters for `draws.sample`, float32: means [K, M, d], weights [K, M], roots of covariances [K, d, d], and,
-    where `says_how_bright`, brightness [T].
+    where `says_how_bright`, brightness [K, T].
 
     Args:
       prior: public.
@@ -100,9 +100,12 @@ def fit(
         roots = np.repeat(root[None], count, axis=0)
         params = mixture(means[:, None], np.ones((count, 1)), roots)
         if bright:
-            drawn = [prior.images[each] for each in draws.clearest(prior, draws.on_host(params))]
+            best = draws.clearest(prior, draws.on_host(params), bright)
+            drawn = [prior.images[each] for each in best]
+            many = room(denominator, count, noise_multiplier) >= ROOM
+            kept = brightness.MANY if many else brightness.FEW
             std = noise_multiplier / brightness.SHARE**0.5
-            released = brightness.fit(images, labels, drawn, denominator, k_last, std)
+            released = brightness.fit(images, labels, drawn, denominator, k_last, std, kept)
             params["brightness"] = jnp.asarray(released)
         return params
 

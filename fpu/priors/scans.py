@@ -8,7 +8,7 @@ import numpy as np
 from fpu.models import Spec
 from fpu.priors import chest, layers, phantoms, shapes
 
-VERSION = "1"
+VERSION = "2"
 KNOWS = (
     "no real image: retinal layers, chests, sections, echoes, cells and textures drawn by code, from what textbooks "
     "say of how such images look and of how disease shows in them"

@@ -24,11 +24,12 @@ def fitted(private, labels, drawn=DRAWN, std=0.0, seed=0):
 
 
 def members():
-    """Images of the same two classes, with less contrast and a shadow to one side."""
+    """Images of the same two classes, with less contrast, and a shadow to one side that is deeper in the second."""
     own = np.concatenate([images(600, 2), images(300, 3, 80, 220)])
     sorted_labels = np.repeat([0, 1], [600, 300])
     means = brightness.maps(DRAWN).mean[sorted_labels]
     shadow = np.linspace(-0.15, 0.05, SHAPE[1])[None, None, :, None]
+    shadow = shadow * (1 + sorted_labels)[:, None, None, None]
     pixels = means + shadow + 0.7 * (own / 255.0 - means)
     return np.round(255 * pixels).astype(np.uint8), sorted_labels
 
@@ -37,35 +38,35 @@ def low(maps, count):
     return dctn(maps, axes=(0, 1), norm="ortho")[:count, :count]
 
 
-def test_without_noise_draws_are_as_bright_and_as_different_as_members(monkeypatch):
+def test_without_noise_draws_are_as_bright_and_as_different_as_members_of_their_class(monkeypatch):
     monkeypatch.setattr(brightness, "RADIUS", 100.0)  # nothing is clipped
     private, labels = members()
     released = fitted(private, labels)
-    assert released.shape == (8 * 8 * 3 + 4 * 4 * 3,)
+    assert released.shape == (2, 8 * 8 * 3 + 4 * 4 * 3)
     fresh = np.concatenate([images(600, 4), images(300, 5, 80, 220)])
     moved = brightness.moved(fresh, labels, DRAWN, released)
-    means = brightness.maps(DRAWN).mean[labels]
-    for found, wanted, count, atol in (
-        (moved / 255.0 - means, private / 255.0 - means, brightness.MEAN, 0.03),
-        *(((x - x.mean(0)) ** 2, (y - y.mean(0)) ** 2, brightness.SQUARE, 0.004)
-          for x, y in [((moved / 255.0 - means), (private / 255.0 - means))]),
-    ):  # fmt: skip
-        np.testing.assert_allclose(low(found.mean(0), count), low(wanted.mean(0), count), atol=atol)
-    plain = (fresh / 255.0 - means).mean(0)
-    assert np.abs(low(plain - (private / 255.0 - means).mean(0), 8)).max() > 0.5
+    for k in range(2):
+        mean = brightness.maps(DRAWN).mean[k]
+        found, wanted, plain = (x[labels == k] / 255.0 - mean for x in (moved, private, fresh))
+        for of, count, atol in (
+            (lambda x: x.mean(0), 8, 0.04),
+            (lambda x: x.var(0), 4, 0.004),
+        ):
+            np.testing.assert_allclose(low(of(found), count), low(of(wanted), count), atol=atol)
+        assert np.abs(low((plain - wanted).mean(0), 8)).max() > 0.5
 
 
 def test_terms_are_low_frequencies_of_each_image_alone():
     private, labels = members()
     of = brightness.maps(DRAWN)
-    terms = brightness._terms(private, labels, of)
+    terms = brightness._terms(private, labels, of, brightness.FEW)
     residual = private[7] / 255.0 - of.mean[labels[7]]
     square = residual**2 - of.variance[labels[7]]
     wanted = np.concatenate([low(residual, 8).ravel(), low(square, 4).ravel()])
     np.testing.assert_allclose(terms[7], wanted, atol=1e-12)
     many = np.concatenate([private] * 2)
     assert len(many) > rows.CHUNK
-    both = brightness._terms(many, np.concatenate([labels] * 2), of)
+    both = brightness._terms(many, np.concatenate([labels] * 2), of, brightness.FEW)
     np.testing.assert_array_equal(both[:900], terms)
 
 

@@ -109,7 +109,7 @@ def test_classes_of_a_small_pool_are_drawn_from_images_of_their_own():
     prior = make()._replace(images=images, codes=codes.astype(np.float32))
     release = {"means": np.eye(3, 5)[:, None], "weights": np.ones((3, 1))}
     release["roots"] = np.repeat(0.3 * np.eye(5)[None], 3, axis=0)
-    for k, best in enumerate(draws.clearest(prior, release)):
+    for k, best in enumerate(draws.clearest(prior, release, False)):
         assert len(best) == 167
         assert (best // 334 == k).all()
 

@@ -147,16 +147,17 @@ def test_a_brightness_is_of_the_right_size_and_of_a_prior_that_does_not_decode(d
         found = tiny_prior.prior(spec)
         return found._replace(space=found.space._replace(decode=None))
 
-    right = np.zeros(brightness.size(tiny.SPEC.shape), np.float32)
+    shape = tiny.SPEC.n_classes, brightness.size(tiny.SPEC.shape, brightness.FEW)
+    right = np.zeros(shape, np.float32)
     for numbers, find, message in (
         (right, generators.BUILT_IN, "decodes"),
-        (np.append(right, right[:1]), by_margin, "a prior of this shape"),
+        (right[:, 1:], by_margin, "a prior of this shape"),
     ):
         np.savez(drawing / generators.NUMBERS, **held, brightness=numbers)
         with refused(message):
             generators.load(drawing, find)
     np.savez(drawing / generators.NUMBERS, **held, brightness=right)
-    assert generators.load(drawing, by_margin).params["brightness"].shape == right.shape
+    assert generators.load(drawing, by_margin).params["brightness"].shape == shape
 
 
 @pytest.mark.parametrize(
