@@ -21,7 +21,7 @@ from fpu.dp import moments
 from fpu.dp.rows import each_alone
 from fpu.models.frequencies import cosines
 
-ROOM = 25.0  # members a class over sigma (or over 1) from which on it is released,
+ROOM = 25.0  # members a class over sigma (or over 1) from which on it is released where a prior is a mixture,
 SHARE = 0.2  # for this share of the release's 1 / sigma^2
 # Frequencies each way of a and of b, in each channel: where members are few against the noise, and where many.
 FEW, MANY = (8, 4), (14, 8)

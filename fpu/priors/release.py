@@ -56,9 +56,13 @@ def components(prior: Prior, denominator: float, n_classes: int, noise_multiplie
 def says_how_bright(
     prior: Prior, denominator: float, n_classes: int, noise_multiplier: float
 ) -> bool:
-    """Whether a share of the budget is for the members' brightness: a public rule of the prior and N / K / sigma."""
+    """Whether a share of the budget is for the members' brightness: a public rule of the prior and N / K / sigma.
+
+    Of a mixture of kinds from few members on: its draws may be far from them, those of public images are not.
+    """
+    least = brightness.ROOM if prior.plausible < 1 else ROOM
     wide = room(denominator, n_classes, noise_multiplier)
-    return prior.brightness and prior.space.decode is None and wide >= brightness.ROOM
+    return prior.brightness and prior.space.decode is None and wide >= least
 
 
 def fit(

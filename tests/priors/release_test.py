@@ -45,11 +45,14 @@ def test_where_nothing_decodes_there_are_class_means_alone():
 
 def test_the_brightness_is_released_where_members_are_many_and_nothing_decodes():
     margin = release_checks.by_margin()
+    mixture = margin._replace(plausible=0.5)
     for prior, n, wanted in (
         (margin, 1500, brightness.MANY),
-        (margin, 1400, brightness.FEW),
-        (margin, 150, brightness.FEW),
-        (margin, 140, None),
+        (margin, 1400, None),
+        (mixture, 1500, brightness.MANY),
+        (mixture, 1400, brightness.FEW),
+        (mixture, 150, brightness.FEW),
+        (mixture, 140, None),
         (margin._replace(brightness=False), 1500, None),
         (make(), 1500, None),
     ):

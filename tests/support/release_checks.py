@@ -151,7 +151,7 @@ def margin_budget():
 
 
 def margin_neighbours():
-    neighbours(by_margin())
+    neighbours(by_margin()._replace(plausible=0.5))
 
 
 def vote_budget():
