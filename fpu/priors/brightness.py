@@ -21,10 +21,8 @@ from fpu.dp import moments
 from fpu.dp.rows import each_alone
 from fpu.models.frequencies import cosines
 
-ROOM = 25.0  # members a class over sigma (or over 1) from which on it is released where a prior is a mixture,
-SHARE = 0.2  # for this share of the release's 1 / sigma^2
-# Frequencies each way of a and of b, in each channel: where members are few against the noise, and where many.
-FEW, MANY = (8, 4), (14, 8)
+SHARE = 0.2  # of the release's 1 / sigma^2
+FREQUENCIES = 14, 8  # each way, of a and of b, in each channel
 PART = 0.6**0.5  # weight of a's part of a term; that of b's is sqrt(1 - PART^2)
 RADIUS = 2.0  # times the median norm of a part of what is drawn: terms of which both parts are as long have norm 1
 LEAST, MOST = 0.25, 4.0
@@ -46,17 +44,9 @@ def maps(drawn: Sequence[np.ndarray]) -> Maps:
     return Maps(mean, np.maximum(variance, _FLOOR))
 
 
-def size(shape: Sequence[int], frequencies: tuple[int, int]) -> int:
+def size(shape: Sequence[int]) -> int:
     """T: the coefficients of images [H, W, C]."""
-    return sum(_sizes(shape, frequencies))
-
-
-def frequencies(shape: Sequence[int], coefficients: int) -> tuple[int, int]:
-    """FEW or MANY, whichever has so many coefficients T. ValueError: neither has."""
-    for known in (FEW, MANY):
-        if size(shape, known) == coefficients:
-            return known
-    raise ValueError(f"its brightness has {coefficients} coefficients")
+    return sum(_sizes(shape))
 
 
 def fit(
@@ -66,7 +56,6 @@ def fit(
     denominator: float,
     key: jax.Array,
     std: float,
-    frequencies: tuple[int, int] = FEW,
 ) -> np.ndarray:
     """float32 [K, T]: for each class the coefficients of a_k, then of b_k.
 
@@ -76,7 +65,6 @@ def fit(
       denominator: the public number of units.
       key: secret typed key.
       std: noise on terms of norm 1.
-      frequencies: FEW or MANY; public.
 
     **Guarantees.** A unit's term holds the low frequencies of x - m_y and of (x - m_y)^2 - v_y, of its own image, as
     rounded alone (dp.rows.each_alone); it is scaled by `drawn` and clipped to norm 1 (moments.embeddings, which alone
@@ -84,22 +72,21 @@ def fit(
     """
     shape, of = images.shape[1:], maps(drawn)
     classes = np.repeat(np.arange(len(drawn)), [len(each) for each in drawn])
-    public = _terms(np.concatenate(drawn), classes, of, frequencies)
-    sizes = _sizes(shape, frequencies)
+    public, sizes = _terms(np.concatenate(drawn), classes, of), _sizes(shape)
     norms = [np.linalg.norm(part, axis=1) for part in np.split(public, sizes[:1], axis=1)]
     radii = [max(RADIUS * float(np.median(norm)), 1e-6) for norm in norms]
     weight = np.repeat([PART / radii[0], (1.0 - PART**2) ** 0.5 / radii[1]], sizes)
-    terms = weight * _terms(images, labels, of, frequencies)
+    terms = weight * _terms(images, labels, of)
     sums, counts = moments.embeddings(terms, labels, len(drawn), key, std)
     counts = np.maximum(np.asarray(counts, np.float64), FEWEST * denominator / len(drawn))
     sums = np.split(np.asarray(sums, np.float64) / weight, sizes[:1], axis=1)
     noise = np.split(std / (weight * (1.0 - moments.COUNT**2) ** 0.5), sizes[:1])
     a, square = (
         _means(*part, counts, denominator, *rest, shape)
-        for *part, rest in zip(sums, noise, zip(radii, frequencies, strict=True), strict=True)
+        for *part, rest in zip(sums, noise, zip(radii, FREQUENCIES, strict=True), strict=True)
     )
     # b_k = mean of (x - m_k)^2 - v_k, less a_k^2.
-    b = square - _low(np.square([_map(one, frequencies[0], shape) for one in a]), frequencies[1])
+    b = square - _low(np.square([_map(one, FREQUENCIES[0], shape) for one in a]), FREQUENCIES[1])
     return np.concatenate([a, b], axis=1).astype(np.float32)
 
 
@@ -112,17 +99,19 @@ def moved(
       drawn: as in `fit`, whose result is `released`.
     """
     shape, of = images.shape[1:], maps(drawn)
-    mean, square = known = frequencies(shape, released.shape[1])
-    a, b = np.split(np.asarray(released, np.float64), _sizes(shape, known)[:1], axis=1)
-    shift = np.stack([_map(one, mean, shape) for one in a])
-    ratio = (of.variance + np.stack([_map(one, square, shape) for one in b])) / of.variance
+    parts = np.split(np.asarray(released, np.float64), _sizes(shape)[:1], axis=1)
+    shift, wider = (
+        np.stack([_map(one, kept, shape) for one in part])
+        for part, kept in zip(parts, FREQUENCIES, strict=True)
+    )
+    ratio = (of.variance + wider) / of.variance
     gain = np.sqrt(np.clip(ratio, LEAST, MOST))
     pixels = (images / 255.0 - of.mean[labels]) * gain[labels]
     pixels += (of.mean + shift)[labels]
     return np.round(255.0 * np.clip(pixels, 0.0, 1.0)).astype(np.uint8)
 
 
-def _terms(images, labels, of, frequencies):
+def _terms(images, labels, of):
     """Low frequencies of x - m_y and of (x - m_y)^2 - v_y, float64 [n, T]."""
     # Row 0 is empty: each_alone fills up with it.
     images = np.concatenate([np.zeros((1, *images.shape[1:]), np.uint8), images])
@@ -131,17 +120,17 @@ def _terms(images, labels, of, frequencies):
     def some(rows):
         y = labels[rows]
         pixels = images[rows] / 255.0 - of.mean[y]
-        of_a, of_b = frequencies
+        of_a, of_b = FREQUENCIES
         squares = np.square(pixels) - of.variance[y]
         return np.concatenate([_low(pixels, of_a), _low(squares, of_b)], axis=1)
 
     return each_alone(some, np.arange(1, len(images)))
 
 
-def _sizes(shape, frequencies):
+def _sizes(shape):
     """How many coefficients a and b have."""
     height, width, channels = shape
-    return [min(height, k) * min(width, k) * channels for k in frequencies]
+    return [min(height, k) * min(width, k) * channels for k in FREQUENCIES]
 
 
 def _low(maps, count):

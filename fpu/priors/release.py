@@ -56,13 +56,9 @@ def components(prior: Prior, denominator: float, n_classes: int, noise_multiplie
 def says_how_bright(
     prior: Prior, denominator: float, n_classes: int, noise_multiplier: float
 ) -> bool:
-    """Whether a share of the budget is for the members' brightness: a public rule of the prior and N / K / sigma.
-
-    Of a mixture of kinds from few members on: its draws may be far from them, those of public images are not.
-    """
-    least = brightness.ROOM if prior.plausible < 1 else ROOM
+    """Whether a share of the budget is for the members' brightness: a public rule of the prior and N / K / sigma."""
     wide = room(denominator, n_classes, noise_multiplier)
-    return prior.brightness and prior.space.decode is None and wide >= least
+    return prior.brightness and prior.space.decode is None and wide >= ROOM
 
 
 def fit(
@@ -106,10 +102,8 @@ def fit(
         if bright:
             best = draws.clearest(prior, draws.on_host(params), bright)
             drawn = [prior.images[each] for each in best]
-            many = room(denominator, count, noise_multiplier) >= ROOM
-            kept = brightness.MANY if many else brightness.FEW
             std = noise_multiplier / brightness.SHARE**0.5
-            released = brightness.fit(images, labels, drawn, denominator, k_last, std, kept)
+            released = brightness.fit(images, labels, drawn, denominator, k_last, std)
             params["brightness"] = jnp.asarray(released)
         return params
 

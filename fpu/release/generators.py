@@ -134,9 +134,8 @@ def _check_brightness(generator: Generator) -> None:
         return
     if draws.default(generator.prior) != "margin":
         raise ValueError("its prior decodes, so it says nothing of brightness")
-    if found.ndim != 2 or len(found) != generator.spec.n_classes:
+    if found.shape != (generator.spec.n_classes, brightness.size(generator.spec.shape)):
         raise ValueError(f"its brightness is {found.shape}")
-    brightness.frequencies(generator.spec.shape, found.shape[1])
 
 
 def _facts(path: Path, find: Find) -> Generator:

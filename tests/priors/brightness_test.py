@@ -42,31 +42,30 @@ def test_without_noise_draws_are_as_bright_and_as_different_as_members_of_their_
     monkeypatch.setattr(brightness, "RADIUS", 100.0)  # nothing is clipped
     private, labels = members()
     released = fitted(private, labels)
-    assert released.shape == (2, 8 * 8 * 3 + 4 * 4 * 3)
+    assert released.shape == (2, 12 * 10 * 3 + 8 * 8 * 3)
     fresh = np.concatenate([images(600, 4), images(300, 5, 80, 220)])
     moved = brightness.moved(fresh, labels, DRAWN, released)
     for k in range(2):
         mean = brightness.maps(DRAWN).mean[k]
         found, wanted, plain = (x[labels == k] / 255.0 - mean for x in (moved, private, fresh))
-        for of, count, atol in (
-            (lambda x: x.mean(0), 8, 0.04),
-            (lambda x: x.var(0), 4, 0.004),
-        ):
-            np.testing.assert_allclose(low(of(found), count), low(of(wanted), count), atol=atol)
+        for of, count, atol in ((np.mean, 14, 0.05), (np.var, 8, 0.006)):
+            np.testing.assert_allclose(
+                low(of(found, 0), count), low(of(wanted, 0), count), atol=atol
+            )
         assert np.abs(low((plain - wanted).mean(0), 8)).max() > 0.5
 
 
 def test_terms_are_low_frequencies_of_each_image_alone():
     private, labels = members()
     of = brightness.maps(DRAWN)
-    terms = brightness._terms(private, labels, of, brightness.FEW)
+    terms = brightness._terms(private, labels, of)
     residual = private[7] / 255.0 - of.mean[labels[7]]
     square = residual**2 - of.variance[labels[7]]
-    wanted = np.concatenate([low(residual, 8).ravel(), low(square, 4).ravel()])
+    wanted = np.concatenate([low(residual, 14).ravel(), low(square, 8).ravel()])
     np.testing.assert_allclose(terms[7], wanted, atol=1e-12)
     many = np.concatenate([private] * 2)
     assert len(many) > rows.CHUNK
-    both = brightness._terms(many, np.concatenate([labels] * 2), of, brightness.FEW)
+    both = brightness._terms(many, np.concatenate([labels] * 2), of)
     np.testing.assert_array_equal(both[:900], terms)
 
 

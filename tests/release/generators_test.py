@@ -147,7 +147,7 @@ def test_a_brightness_is_of_the_right_size_and_of_a_prior_that_does_not_decode(d
         found = tiny_prior.prior(spec)
         return found._replace(space=found.space._replace(decode=None))
 
-    shape = tiny.SPEC.n_classes, brightness.size(tiny.SPEC.shape, brightness.FEW)
+    shape = tiny.SPEC.n_classes, brightness.size(tiny.SPEC.shape)
     right = np.zeros(shape, np.float32)
     for numbers, find, message in (
         (right, generators.BUILT_IN, "decodes"),

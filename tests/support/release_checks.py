@@ -117,8 +117,8 @@ def neighbours(prior=None):
     longest = linear_prior.decode(np.full((1, linear_prior.D), 9.0))[0]
     for first in (longest, np.zeros_like(longest), images[1]):
         images[0] = first
-        # One component, and eleven; by margin without the brightness, with a little of it, and with more.
-        for denominator in (60, 90, 3000):
+        # One component, and eleven; by margin without the brightness, and with it.
+        for denominator in (60, 800, 3000):
             moved, allowed = exposure(images, labels, 1.0, denominator, prior)
             assert 0 < moved <= allowed * (1 + 1e-9)
 
@@ -151,7 +151,7 @@ def margin_budget():
 
 
 def margin_neighbours():
-    neighbours(by_margin()._replace(plausible=0.5))
+    neighbours(by_margin())
 
 
 def vote_budget():
