@@ -81,9 +81,10 @@ def fit(
     counts = np.maximum(np.asarray(counts, np.float64), FEWEST * denominator / len(drawn))
     sums = np.split(np.asarray(sums, np.float64) / weight, sizes[:1], axis=1)
     noise = np.split(std / (weight * (1.0 - moments.COUNT**2) ** 0.5), sizes[:1])
+    parts = zip(sums, noise, radii, FREQUENCIES, strict=True)
     a, square = (
-        _means(*part, counts, denominator, *rest, shape)
-        for *part, rest in zip(sums, noise, zip(radii, FREQUENCIES, strict=True), strict=True)
+        _means(part, deviation, counts, denominator, radius, kept, shape)
+        for part, deviation, radius, kept in parts
     )
     # b_k = mean of (x - m_k)^2 - v_k, less a_k^2.
     b = square - _low(np.square([_map(one, FREQUENCIES[0], shape) for one in a]), FREQUENCIES[1])
