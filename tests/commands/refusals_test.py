@@ -34,7 +34,7 @@ COMMANDS = {
     "--eps=1e-4 --steps=10000000 --sample_rate=1": [
         "10,000,000 steps, q = 1",
         "eps = 0.0001 cannot be reached at delta = 0.001",
-        "the smallest is eps = 0.000564",
+        "the smallest is eps = 0.00057",
         "or use --steps=6916085",
     ],
     "--eps=1e9 --steps=10 --sample_rate=1": ["eps = 1e+09 cannot be reached", "the largest is eps"],

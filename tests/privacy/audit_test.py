@@ -41,7 +41,7 @@ def scores(eps, n, rng, delta=DELTA):
 @pytest.mark.parametrize("eps", [1.0, 4.0])
 def test_a_claim_is_the_closed_form_of_the_gaussian_mechanism(eps):
     claim, mu = audit.claim(plan(eps, steps=9)), mu_of(eps)
-    assert claim.eps == pytest.approx(eps, rel=1e-3)
+    assert claim.eps == pytest.approx(eps, rel=3e-3)
     assert claim.auc() == pytest.approx(stats.norm.cdf(mu / math.sqrt(2)), abs=1e-3)
     for fpr in (1e-3, 0.1, 0.5):
         best = stats.norm.sf(stats.norm.isf(fpr) - mu)
