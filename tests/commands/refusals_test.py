@@ -35,7 +35,7 @@ COMMANDS = {
         "10,000,000 steps, q = 1",
         "eps = 0.0001 cannot be reached at delta = 0.001",
         "the smallest is eps = 0.00057",
-        "or use --steps=6916085",
+        "or use --steps=6889477",
     ],
     "--eps=1e9 --steps=10 --sample_rate=1": ["eps = 1e+09 cannot be reached", "the largest is eps"],
     "--eps=1 --delta=0.01": ["--delta=0.01", "1/n = 0.01", "left out"],
