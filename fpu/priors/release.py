@@ -131,7 +131,8 @@ def images_of_units(spec: Spec, pool, key: jax.Array) -> tuple[np.ndarray, np.nd
     """
     chex.assert_shape(pool.images, (None, *spec.shape))
     rows = sampling.one_of(key, jnp.arange(len(pool.sizes)), pool.units, pool.sizes)
-    return np.asarray(pool.images[rows]), np.asarray(pool.labels[rows])
+    # A number of a class and component may be more than 8 bits hold.
+    return np.asarray(pool.images[rows]), np.asarray(pool.labels[rows]).astype(int)
 
 
 def codes_of_units(prior: Prior, spec: Spec, pool, key: jax.Array) -> tuple[np.ndarray, np.ndarray]:

@@ -56,6 +56,18 @@ def test_the_brightness_is_released_where_members_are_many_and_nothing_decodes()
         assert ("brightness" in params) == wanted
 
 
+def test_labels_of_8_bits_give_what_wider_ones_do():
+    images, _ = linear_prior.members(60)
+    pool = release_checks.pool_of(images, np.arange(60) % 10)
+    narrow = pool._replace(labels=pool.labels.astype(np.int8))
+    spec = SPEC._replace(n_classes=10)
+    wide, same = (
+        release.fit(make(), spec, one, 27_000.0, 0.5, jax.random.key(0)) for one in (pool, narrow)
+    )
+    assert wide["weights"].shape == (10, release.MOST)
+    jax.tree.map(np.testing.assert_array_equal, wide, same)
+
+
 def test_the_sums_share_one_noise_multiplier():
     release_checks.budget()
     release_checks.margin_budget()
