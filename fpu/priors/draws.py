@@ -13,6 +13,9 @@ Picks are sharp but show what the prior knows; decoded images are smooth. On val
 MNIST (n = 1,000) at eps = 1 varied picks taught most, with the smallest KID by trained and by random features; half and
 half came next. On MNIST with n = 50,000, where a mixture says more than the pool holds, half and half taught most and
 covered most. Where classes overlap, nearest images of draws teach little, and the clearest ones do.
+
+Codes of a class lie nearer to another class's mean now and then, the more often the noisier the means. What such a draw
+teaches is wrong, so it is drawn again (README.md, Draws of another class).
 """
 
 from collections.abc import Mapping
@@ -26,6 +29,7 @@ from fpu.priors import Prior, brightness
 
 WAYS = ("decoded", "picked", "varied", "half", "margin")
 TRIES = 6  # variations of a pick, each of the nearest so far
+AGAIN = 4  # times at most that an image of another class is drawn again
 # By margin: the share of the pool that is taken for each class, of those that are like the members at all
 # (Prior.plausible); the fewest images of either; weight of the log density over d. All classes together take at most
 # half of those that are like the members: else, of a small pool, they would all be given the same images.
@@ -51,25 +55,57 @@ def sample(
       params: of release.fit.
       key: typed key; the first images of a longer call with the same key are the same.
       labels: ints [n] in 0..K-1.
-      way: one of WAYS; None: the default of the prior and the release.
+      way: one of WAYS; None: the default of the prior and the release. An image that the release gives another class
+        is then drawn again.
     """
     labels = np.asarray(labels)
     params = on_host(params)
-    way = way or default(prior, params["means"].shape[1])
-    if way == "margin":
+    if (way or default(prior, params["means"].shape[1])) == "margin":
         images = _by_margin(prior, params, key, labels)
+    elif way:
+        images = _by_code(prior, spec, params, key, labels, way)
     else:
-        k_code, k_coin, k_vary = jax.random.split(key, 3)
-        z = codes(params, k_code, labels)
-        chance = {"decoded": 1.0, "half": 0.5}.get(way, 0.0)
-        coin = _rng(k_coin).random(len(labels)) < chance
-        images = np.zeros((len(labels), *spec.shape), np.uint8)
-        if coin.any():
-            images[coin] = _decoded(prior, z[coin])
-        if not coin.all():
-            picks = prior.images[nearest(prior, z[~coin])]
-            images[~coin] = picks if way == "picked" else _varied(prior, k_vary, z[~coin], picks)
+        images = _of_their_class(prior, spec, params, key, labels)
     return images.astype(np.float32) / np.float32(255)
+
+
+def _of_their_class(prior, spec, params, key, labels):
+    """uint8 [n, H, W, C]; an image that the release gives another class is drawn again, AGAIN times at most."""
+    way = default(prior, params["means"].shape[1])
+    images = _by_code(prior, spec, params, key, labels, way)
+    others = np.arange(len(labels))
+    for number in range(AGAIN):
+        found = nearest_class(params, prior.space.encode(images[others]))
+        others = others[found != labels[others]]
+        if len(others) == 0:
+            break
+        k_again = jax.random.fold_in(key, number)
+        images[others] = _by_code(prior, spec, params, k_again, labels[others], way)
+    return images
+
+
+def _by_code(prior, spec, params, key, labels, way):
+    """uint8 [n, H, W, C]: for each label a code of its class, and an image that has about this code."""
+    k_code, k_coin, k_vary = jax.random.split(key, 3)
+    z = codes(params, k_code, labels)
+    chance = {"decoded": 1.0, "half": 0.5}.get(way, 0.0)
+    coin = _rng(k_coin).random(len(labels)) < chance
+    images = np.zeros((len(labels), *spec.shape), np.uint8)
+    if coin.any():
+        images[coin] = _decoded(prior, z[coin])
+    if not coin.all():
+        picks = prior.images[nearest(prior, z[~coin])]
+        images[~coin] = picks if way == "picked" else _varied(prior, k_vary, z[~coin], picks)
+    return images
+
+
+def nearest_class(params: Mapping[str, Any], codes: np.ndarray) -> np.ndarray:
+    """ints [n]: the class of the nearest mean of a release to each of codes, float [n, d]."""
+    count, several, d = params["means"].shape
+    means = np.asarray(params["means"], np.float64).reshape(-1, d)
+    # |z - m|^2 less |z|^2, which is the same for all means.
+    distances = np.square(means).sum(1)[None] - 2 * codes @ means.T
+    return distances.reshape(-1, count, several).min(2).argmin(1)
 
 
 def on_host(params: Mapping[str, Any]) -> dict[str, np.ndarray]:

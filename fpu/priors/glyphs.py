@@ -47,7 +47,7 @@ LOOKALIKES = {
 }
 EXCLUDED = ""  # letters that are not drawn; "".join(LOOKALIKES.values()) for the ablation
 
-VERSION = f"1-{network.digest('glyphs')}"
+VERSION = f"2-{network.digest('glyphs')}"
 KNOWS = (
     "shapes drawn by code and by fonts: warped letters (no numerals) of matplotlib's fonts and random pen strokes; "
     "some letters look like digits"

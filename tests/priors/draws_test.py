@@ -35,7 +35,7 @@ def of_the_pool(images):
     return np.where(same.any(1), same.argmax(1), -1)
 
 
-@pytest.mark.parametrize("way", draws.WAYS)
+@pytest.mark.parametrize("way", [*draws.WAYS, None])
 def test_draws_are_images_that_the_key_settles(way):
     images = drawn(way)
     assert images.shape == (COUNT, 8, 8, 1)
@@ -75,6 +75,24 @@ def test_a_varied_pick_is_as_near_or_nearer():
 def test_half_is_decoded():
     decoded, half = drawn("decoded"), drawn("half")
     assert 0.4 < (decoded == half).all((1, 2, 3)).mean() < 0.6
+
+
+def test_a_draw_that_the_release_gives_another_class_is_drawn_again(monkeypatch):
+    means = params()["means"]
+
+    def others(images):
+        codes = linear_prior.encode(images)
+        apart = np.linalg.norm(codes[:, None, None] - means[None], axis=3).min(2)
+        return apart.argmin(1) != LABELS
+
+    once, again = drawn("half"), drawn(None)
+    kept = ~others(once)
+    assert 0.1 < kept.mean() < 0.95
+    np.testing.assert_array_equal(again[kept], once[kept])
+    assert others(again).mean() < 0.3 * others(once).mean()
+    monkeypatch.setattr(draws, "AGAIN", 100)
+    images = draws.sample(make(), SPEC, params(), jax.random.key(0), LABELS)
+    assert not others(np.round(255 * images).astype(np.uint8)).any()
 
 
 def test_of_the_densest_the_clearest_are_taken_once_until_all_are_used(monkeypatch):
@@ -119,4 +137,3 @@ def test_the_default_is_a_public_rule():
     assert draws.default(prior) == "varied"
     assert draws.default(prior._replace(vary=None)) == draws.default(prior, 2) == "half"
     assert draws.default(prior._replace(space=prior.space._replace(decode=None))) == "margin"
-    np.testing.assert_array_equal(drawn(None), drawn("half"))  # of two components
