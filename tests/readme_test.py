@@ -21,7 +21,7 @@ from fpu.pipeline import forecast, jobs, refusals, settings, sweep, workdir
 ROOT = pathlib.Path(__file__).parents[1]
 TEXTS = ("README.md", "experiments/README.md", "fpu/priors/README.md", "fpu/fidelity/README.md")
 YOURS = {"scans.npz", "path/to/folder", "public.npz", "runs/NAME/release"}  # what a reader has
-RUN = {"tensorboard", "dry_run", "process"}  # flags of a run that are no Options
+RUN = {"dry_run", "process"}  # flags of a run that are no Options
 
 
 def commands(text):

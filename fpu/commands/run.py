@@ -28,7 +28,7 @@ GROUPS = {
         "clip_norm",
         "sample_rate",
     ),
-    "Training": ("prior", "preset", "steps", "draw_steps", "set", "tensorboard"),
+    "Training": ("prior", "preset", "steps", "draw_steps", "set"),
     "Evaluation": ("evaluation", "repeats", "folds", "shadows", "audit"),
     "Several machines": ("process",),
     "Research": ("noise_seed",),
@@ -41,7 +41,6 @@ HINTS = settings.HINTS
 
 def define_flags() -> None:
     settings.define_flags()
-    flags.DEFINE_bool("tensorboard", False, "also write TensorBoard logs (extra: tensorboard)")
     flags.DEFINE_bool("dry_run", False, "say plan, noise, minutes and folder; start nothing")
     flags.DEFINE_string(
         "process", None, "HOST:PORT/i/k: process i of the k of one run; not on Slurm and TPU pods"
@@ -54,7 +53,7 @@ def main(_: list[str]) -> int:
     if given.dry_run:
         print("\n".join(forecast.of_run(settings.from_flags())))
         return 0
-    folder = run.run(settings.from_flags(), given.tensorboard, addresses=process(given.process))
+    folder = run.run(settings.from_flags(), addresses=process(given.process))
     code = 0
     if distributed.is_first():
         record = json.loads((folder / "record.json").read_text())

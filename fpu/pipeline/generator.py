@@ -29,18 +29,14 @@ class Made(NamedTuple):
     rivals: Mapping[str, Callable] = MappingProxyType({})  # name: sample
 
 
-def made(
-    job: Job, folder: pathlib.Path, key: jax.Array, public: jax.Array, tensorboard: bool = False
-) -> Made:
+def made(job: Job, folder: pathlib.Path, key: jax.Array, public: jax.Array) -> Made:
     """The generator of a job, whatever it is."""
     if job.trained:
-        return trained(job, folder, key, public, tensorboard)
+        return trained(job, folder, key, public)
     return one_shot(job, key)
 
 
-def trained(
-    job: Job, folder: pathlib.Path, key: jax.Array, public: jax.Array, tensorboard: bool = False
-) -> Made:
+def trained(job: Job, folder: pathlib.Path, key: jax.Array, public: jax.Array) -> Made:
     """A model, warmed up on draws and trained by DP-SGD, as the plan says; checkpoints in `folder`.
 
     rivals: of what a private model has to beat. one_shot: draws of one DP release of its teacher with the whole
@@ -56,7 +52,6 @@ def trained(
         [folder],
         log=folder / "log.jsonl" if distributed.is_first() else os.devnull,
         eps=plan.epsilon() if plan.private else None,
-        tensorboard=_tensorboard(folder) if tensorboard and distributed.is_first() else None,
     )
     mesh = distributed.mesh() if distributed.layout()["devices"] > 1 else None
     result = train.train(trainer, [task], follow, mesh, progress.say)
@@ -114,13 +109,3 @@ def _alone(job: Job, name: str, baseline: Baseline, key: jax.Array) -> dict[str,
     pool = train.pool(job.dataset, job.split.members)
     params = train.fitted(baseline, pool, job.n, plan, key)
     return {name: functools.partial(baseline.sample, params)}
-
-
-def _tensorboard(folder: pathlib.Path) -> Any:
-    try:
-        from tensorboardX import SummaryWriter  # pyright: ignore[reportMissingImports] (an extra)
-    except ImportError as error:
-        raise InputError(
-            "--tensorboard: needs the extra `tensorboard` (uv sync --extra tensorboard)"
-        ) from error
-    return SummaryWriter(str(folder / "tensorboard"))

@@ -6,7 +6,6 @@ import os
 import pathlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,12 +22,11 @@ def follower(
     *,
     log: str | pathlib.Path = os.devnull,
     eps: float | None = None,
-    tensorboard: Any = None,
 ) -> train.Follow:
     """The train.Follow of a group of runs: cell i is kept in folders[i]/checkpoints/STAGE.
 
     A training goes on from the newest checkpoint that all folders have. SIGTERM saves and leaves with exit
-    code signals.CODE. log, eps, tensorboard: of progress.training; eps is that of DP-SGD.
+    code signals.CODE. log, eps: of progress.training; eps is that of DP-SGD.
     """
 
     def follow(stage: str, steps: int, fit: Callable[..., Iterator]) -> training.State:
@@ -38,10 +36,7 @@ def follower(
         cost = eps if stage == train.DP_SGD else None
         restore = functools.partial(_restored, places, layout, steps)
         saved = time.monotonic()
-        with (
-            signals.put_off() as stop_asked,
-            progress.training(log, steps, cost, tensorboard, label) as show,
-        ):
+        with signals.put_off() as stop_asked, progress.training(log, steps, cost, label) as show:
             for step, state in fit(restore=restore):
                 show(step, jax.tree.map(jnp.mean, state.diagnostics))
                 stop = distributed.any_process(stop_asked())

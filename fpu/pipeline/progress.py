@@ -7,7 +7,6 @@ import pathlib
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -18,13 +17,9 @@ from fpu.dp.rounding import rounded_up
 
 @contextlib.contextmanager
 def training(
-    path: str | pathlib.Path,
-    total: int,
-    eps: float | None,
-    tensorboard: Any = None,
-    label: str | None = None,
+    path: str | pathlib.Path, total: int, eps: float | None, label: str | None
 ) -> Iterator[Callable[[int, Diagnostics], None]]:
-    """Yields report(step, diagnostics): to `path` (JSON lines), the screen and TensorBoard.
+    """Yields report(step, diagnostics): to `path` (JSON lines) and the screen.
 
     eps: what it will have cost at the end; None for a warm-up, which costs nothing more.
     label: how lines begin, instead of "warm-up " where eps is None.
@@ -61,9 +56,6 @@ def training(
         }
         log.write(json.dumps(line) + "\n")
         log.flush()
-        for name, value in values.items():
-            if tensorboard is not None:
-                tensorboard.add_scalar(name, value, step)
         if first is None:  # the first call compiles: the rate starts after it
             first = (now, step)
             bar.update(task, completed=step)

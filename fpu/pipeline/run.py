@@ -40,10 +40,7 @@ FOLDS = 1007
 
 
 def run(
-    options: settings.Options,
-    tensorboard: bool = False,
-    siblings: int = 1,
-    addresses: tuple | None = None,
+    options: settings.Options, siblings: int = 1, addresses: tuple | None = None
 ) -> pathlib.Path:
     """Do the whole run and return its folder. InputError for bad input.
 
@@ -62,13 +59,11 @@ def run(
                 _write_report(folder, json.loads((folder / "record.json").read_text()))
             progress.say(f"{folder} is finished: see report.html, or name another --workdir")
             return folder
-        carry_out(job, folder, begun, tensorboard, siblings)
+        carry_out(job, folder, begun, siblings)
     return folder
 
 
-def carry_out(
-    job: Job, folder: pathlib.Path, begun: float, tensorboard: bool, siblings: int = 1
-) -> None:
+def carry_out(job: Job, folder: pathlib.Path, begun: float, siblings: int) -> None:
     """Everything from the secret key to the report. Repeats nothing that a killed run had finished.
 
     Of several processes each computes all of it, and the first alone writes: the key in the folder is its own.
@@ -82,7 +77,7 @@ def carry_out(
     key = processes.secret_key(folder, job.options.noise_seed)
     public = jax.random.key(job.options.seed)
     try:
-        made, images, labels, rivals = _generated(job, folder, key, public, tensorboard, seconds)
+        made, images, labels, rivals = _generated(job, folder, key, public, seconds)
     except draw.Diverged as error:  # a result too: left out, a grid would look better than it is
         seconds["total"] = time.monotonic() - begun
         nothing = {"fidelity": {}, "utility": {}}
@@ -110,10 +105,10 @@ def carry_out(
         progress.say(line)
 
 
-def _generated(job: Job, folder, key, public, tensorboard, seconds: dict):
+def _generated(job: Job, folder, key, public, seconds: dict):
     """(the generator, its images, their labels, {rival: (images, labels)}); both parts' time in `seconds`."""
     clock = time.monotonic()
-    made = generator.made(job, folder, key, public, tensorboard)
+    made = generator.made(job, folder, key, public)
     seconds["train"] = time.monotonic() - clock
 
     clock = time.monotonic()

@@ -182,7 +182,7 @@ def test_help_of_every_command_fits_a_screen(helps, name):
     assert max(map(len, lines)) <= 100
     if name == "run":
         fields = {field.name for field in dataclasses.fields(settings.Options)}
-        assert set(flags_of(text)) == fields | {"tensorboard", "process", "dry_run"}
+        assert set(flags_of(text)) == fields | {"process", "dry_run"}
         titles = " ".join(line for line in lines if not line.startswith(" "))
         wanted = "Common flags: Data: Privacy: Training: Evaluation: Several machines: Research:"
         assert titles == wanted

@@ -151,7 +151,7 @@ def flags(folder, **change):
 def ended(options, monkeypatch):
     """The exit code of experiments.run."""
     monkeypatch.setattr(settings, "from_flags", lambda: options)
-    given = types.SimpleNamespace(tensorboard=False, process=None, dry_run=False)
+    given = types.SimpleNamespace(process=None, dry_run=False)
     monkeypatch.setattr(command, "flags", types.SimpleNamespace(FLAGS=given))
     return command.main(["run"])
 

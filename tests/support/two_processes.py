@@ -126,7 +126,7 @@ def test_a_run_is_refused_in_both(monkeypatch, tmp_path):
 
 
 def test_all_leave_with_the_code_of_the_first(monkeypatch, tmp_path):
-    flags = types.SimpleNamespace(tensorboard=False, process=None, dry_run=False)
+    flags = types.SimpleNamespace(process=None, dry_run=False)
     monkeypatch.setattr(command, "flags", types.SimpleNamespace(FLAGS=flags))
     monkeypatch.setattr(command.settings, "from_flags", lambda: None)
     monkeypatch.setattr(run, "run", lambda *_, **__: tmp_path)
