@@ -33,9 +33,6 @@ def enter(module: str, program: str | None = None) -> None:
     """Import a command, define its flags and run it. program: how the user calls it, for --help."""
     if sys.platform == "win32":  # files are locked with fcntl
         sys.exit(refuse("fpu runs on Linux and macOS; on Windows use WSL or launch/Dockerfile"))
-    if "--version" in sys.argv[1:]:
-        print(f"fpu {fpu.__version__}")
-        sys.exit(0)
     if os.environ.get("JAX_ENABLE_X64", "").lower() in ("1", "true", "yes", "on", "y", "t"):
         print("JAX_ENABLE_X64 is ignored: fpu computes in 32 bits", file=sys.stderr)
         os.environ["JAX_ENABLE_X64"] = "0"

@@ -89,11 +89,6 @@ def test_helpfull_shows_what_absl_knows_and_is_no_failure(toy):
     assert "--width" in done.stdout
 
 
-def test_version(toy):
-    done = toy("--version")
-    assert (done.returncode, done.stdout) == (0, "fpu 0.1.0\n")
-
-
 def test_on_windows_a_command_is_refused_before_it_is_imported(toy):
     done = toy(source="import fcntl_of_windows", before="sys.platform = 'win32'")
     assert (done.returncode, done.stdout) == (2, "")
