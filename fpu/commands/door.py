@@ -102,7 +102,6 @@ def help_text(command: Any, names: Sequence[str], program: str) -> str:
 
 
 def _flag(name: str, column: int) -> str:
-    """A flag and its help, indented."""
     text = str(flags.FLAGS[name].help).partition(";\n")[0]  # absl adds a hint where repeatable
     return textwrap.fill(
         text,

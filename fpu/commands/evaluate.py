@@ -176,7 +176,6 @@ def _split(dataset: data.Dataset, options: Options) -> data.Split:
 
 
 def _claim(options: Options) -> dict:
-    """The record's `privacy` of a set whose making is unknown."""
     if options.eps is None or options.delta is None:
         text = "Nothing is known of how this set was made: no guarantee."
         return {"eps": "inf", "delta": 0.0, "proof": "unknown", "statement": text}

@@ -49,7 +49,6 @@ def main(argv: list[str], extras: Callable[[Sequence[dict]], report.Extras] | No
 
 
 def _write(flag: str, path: Place, content: bytes) -> None:
-    """The whole file or none of it."""
     try:
         storage.write(path, content)
     except (OSError, fpu.InputError) as error:

@@ -79,7 +79,6 @@ def medmnist_file(name: str, data_dir: Path | None = None) -> Path:
 
 
 def _place(name: str, cached: Path | None) -> Path:
-    """The cache, needed for a download."""
     if cached is None:
         raise InputError(
             f"{name}: no folder to download it into; set XDG_CACHE_HOME to one you may write to, or give the folder "

@@ -52,7 +52,6 @@ def folder(name: str = "", write: bool = True) -> Path | None:
 
 @functools.cache
 def _without(reason: str) -> None:
-    """One line for each reason."""
     print(f"no cache ({reason}); set XDG_CACHE_HOME to a folder you may write to", file=sys.stderr)
 
 

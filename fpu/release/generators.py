@@ -139,7 +139,6 @@ def _check_brightness(generator: Generator) -> None:
 
 
 def _facts(path: Path, find: Find) -> Generator:
-    """A Generator without params."""
     with safe.one_line(path, "what a release of fpu says of its generator"):
         facts = json.loads(safe.read_text(path, _FACTS_BYTES))
         model, config = facts["model"], facts["config"]

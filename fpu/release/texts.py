@@ -168,7 +168,6 @@ def _knows(guarantee: dict) -> str:
 
 
 def _more(guarantee: dict, with_prior: bool) -> str:
-    """How to draw more images."""
     prior = guarantee.get("prior")
     if not (prior and with_prior):
         return _MORE

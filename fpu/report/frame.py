@@ -111,7 +111,6 @@ def tables(runs: Sequence[dict]) -> list[Table]:
 
 
 def _row(runs: Sequence[dict]) -> list[str]:
-    """The cells of the runs that share a row."""
     steps = [run["cost"].get("steps") or 0 for run in runs]
     times = [t for t in map(_seconds, runs) if t is not None and not math.isnan(t)]
     return [

@@ -90,7 +90,6 @@ def _render(template: str, **context) -> str:
 
 
 def _judged(record: dict) -> dict:
-    """Fidelity, privacy and utility, for the template."""
     privacy, roc = record["privacy"], panels.roc(record)
     return {
         "features": record["fidelity"].get("features") or {},

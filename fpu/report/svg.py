@@ -59,7 +59,6 @@ def key(kind: str) -> Markup:
 
 
 def _mark(kind: str, x: float, y: float) -> str:
-    """The dot of "ours", the diamond of "beside"."""
     if kind == "ours":
         return f'<circle class="ours" cx="{x}" cy="{y}" r="3.5"/>'
     return f'<path class="beside" d="M{x} {y - 4}l4 4l-4 4l-4 -4z"/>'

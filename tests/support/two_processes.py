@@ -32,7 +32,6 @@ fit = functools.partial(training.fit_all, tiny.duet(), tiny.PLAN, tiny.RECIPE, t
 
 
 def cells(secret):
-    """Two cells."""
     one = tiny.cells([[1, 1, 1, 1, 1, 1], [1, 1, 0, 0, 0, 0]])
     return one._replace(secret=jax.vmap(jax.random.fold_in, (None, 0))(secret, jnp.arange(2)))
 
