@@ -120,10 +120,7 @@ def jackknife(
 
 
 def bootstrap(
-    statistic: Callable[[np.ndarray], np.ndarray],
-    strata: np.ndarray,
-    rng: np.random.Generator,
-    resamples: int = _RESAMPLES,
+    statistic: Callable[[np.ndarray], np.ndarray], strata: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """A statistic on the data and on resamples of them, drawn with replacement within each stratum.
 
@@ -131,13 +128,13 @@ def bootstrap(
       statistic: weights [b, n] (how often each image was drawn) -> array [b, ...].
       strata: ints [n]; the count of each stratum is kept, so that none is ever empty.
 
-    Returns: value [...], replicates [resamples, ...].
+    Returns: value [...], replicates [_RESAMPLES, ...].
     """
     n = len(strata)
     members = [np.flatnonzero(strata == s) for s in np.unique(strata)]
     replicates = []
-    for start in range(0, resamples, _CHUNK):
-        b = min(_CHUNK, resamples - start)
+    for start in range(0, _RESAMPLES, _CHUNK):
+        b = min(_CHUNK, _RESAMPLES - start)
         drawn = np.concatenate([rng.choice(m, (b, len(m))) for m in members], axis=1)
         flat = drawn + n * np.arange(b)[:, None]
         weights = np.bincount(flat.ravel(), minlength=b * n).reshape(b, n)

@@ -33,10 +33,11 @@ def test_metric_and_missing_are_plain_json():
     assert intervals.missing("too few") == {"value": None, "reason": "too few"}
 
 
-def test_bootstrap_of_a_mean_has_its_standard_error():
+def test_bootstrap_of_a_mean_has_its_standard_error(monkeypatch):
+    monkeypatch.setattr(intervals, "_RESAMPLES", 2000)
     x = np.random.default_rng(0).standard_normal(400)
     rng = np.random.default_rng(1)
-    value, replicates = intervals.bootstrap(mean(x), np.zeros(400, int), rng, resamples=2000)
+    value, replicates = intervals.bootstrap(mean(x), np.zeros(400, int), rng)
     assert value == pytest.approx(x.mean())
     assert replicates.std() == pytest.approx(x.std() / 20, rel=0.06)
 

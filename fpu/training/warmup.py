@@ -29,20 +29,18 @@ def draws(
     release: Any,
     n_classes: int,
     key: jax.Array,
-    count: int | None = None,
     done: Callable[[int], Any] = lambda images: None,
 ) -> Pool:
-    """A pool of `count` draws (default DRAWS), classes in turn: the class counts of the data are private.
+    """A pool of DRAWS draws, classes in turn: the class counts of the data are private.
 
     Args:
       release: what teacher.fit returned.
       key: public.
       done: called with how many are made, after each chunk.
     """
-    count = count or DRAWS
-    numbers = jnp.arange(count)
+    numbers = jnp.arange(DRAWS)
     labels, parts = numbers % n_classes, []
-    for first in range(0, count, _CHUNK):
+    for first in range(0, DRAWS, _CHUNK):
         rows = numbers[first : first + _CHUNK]
         images = teacher.sample(release, jax.random.fold_in(key, rows[0]), labels[rows])
         parts.append(jnp.round(255.0 * images).astype(jnp.uint8))

@@ -19,16 +19,17 @@ def release(noise=0.1):
     return gaussian.fit(tiny.SPEC, tiny.pool(30), 30.0, noise, jax.random.key(0))
 
 
-def test_draws_take_classes_in_turn_and_are_images():
+def test_draws_take_classes_in_turn_and_are_images(monkeypatch):
+    monkeypatch.setattr(warmup, "DRAWS", 2005)
     done = []
-    pool = warmup.draws(TEACHER, release(), 3, jax.random.key(1), 2005, done.append)
+    pool = warmup.draws(TEACHER, release(), 3, jax.random.key(1), done.append)
     assert (done, pool.images.shape) == ([1000, 2000, 2005], (2005, 8, 8, 1))
     assert pool.images.dtype == jnp.uint8
     assert np.array_equal(np.asarray(pool.labels), np.arange(2005) % 3)
     assert np.array_equal(np.asarray(pool.units), np.arange(2005)[:, None])
     # Each draw is its own, across the chunks in which they are made too.
     assert len(np.unique(np.asarray(pool.images).reshape(2005, -1), axis=0)) > 2000
-    assert tiny.same(pool, warmup.draws(TEACHER, release(), 3, jax.random.key(1), 2005))
+    assert tiny.same(pool, warmup.draws(TEACHER, release(), 3, jax.random.key(1)))
 
 
 def test_a_step_is_that_of_adam_on_the_mean_loss_and_follows_with_the_public_part(monkeypatch):
@@ -71,7 +72,8 @@ def test_a_plan_with_noise_is_not_followed_by_steps_without():
 
 
 def test_a_model_learns_from_draws_and_dpsgd_begins_where_it_ended(monkeypatch):
-    pool = warmup.draws(TEACHER, release(), 3, jax.random.key(1), 60)
+    monkeypatch.setattr(warmup, "DRAWS", 60)
+    pool = warmup.draws(TEACHER, release(), 3, jax.random.key(1))
     model, losses, params = shared_run.plain(None, tiny.SPEC), [], None
     monkeypatch.setattr(training.loop, "STEPS_PER_CALL", 10)
     recipe = training.Recipe(learning_rate=1e-2)

@@ -76,7 +76,7 @@ def brief(record: dict) -> list[str]:
     judged = ("utility", "accuracy", utility), ("fidelity", "coverage", fidelity)
     for section, key, part in judged:
         m = records.metric(record, section, "synthetic", key)
-        value = f"{spoken(m, 100)}{beside(m, 100)}{cross}. " if records.known(m) else ""
+        value = f"{spoken(m, 100)}{beside(m)}{cross}. " if records.known(m) else ""
         lines.append(f"{key}: {value}{part(record).title}")
     return [*lines, f"privacy: {guarantee(record).title}"]
 

@@ -39,9 +39,9 @@ def unit(record: dict) -> str:
     return "group" if name.startswith("group") else "image"  # a plan says "group of images"
 
 
-def beside(m: dict, scale: float) -> str:
-    """Where another run would lie, in brackets; empty where that is not known."""
-    ends = another(m, scale)
+def beside(m: dict) -> str:
+    """Where another run would lie, in percent and brackets; empty where that is not known."""
+    ends = another(m, 100)
     return f" (another run: {ends})" if ends else ""
 
 

@@ -20,7 +20,7 @@ def fidelity(record: dict) -> Finding:
         count = plural(record["data"].get("n_test") or 0, "test image")
         return Finding("plain", about, f"Cannot tell from {count}", reason(ours, real))
     text = (
-        f"{spoken(ours, 100)} of the real test images have a synthetic image close by{beside(ours, 100)}."
+        f"{spoken(ours, 100)} of the real test images have a synthetic image close by{beside(ours)}."
         f" {spoken(real, 100)} of them have a held-out real image close by."
     )
     doubt = f"Cannot tell from {plural(ours.get('n') or 0, 'test image')}"

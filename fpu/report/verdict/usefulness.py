@@ -14,7 +14,7 @@ def utility(record: dict) -> Finding:
         return Finding("plain", about, "Usefulness was not measured", reason(ours, floor))
     text = (
         f"A classifier trained on the synthetic images classifies {spoken(ours, 100)} of the real test images"
-        f" correctly{beside(ours, 100)}. Trained on the real members, it classifies {spoken(floor, 100)} correctly."
+        f" correctly{beside(ours)}. Trained on the real members, it classifies {spoken(floor, 100)} correctly."
     )
     rival = records.metric(record, "utility", "private_classifier", "accuracy")
     if records.known(rival) and low(rival) > high(ours):
@@ -58,7 +58,7 @@ def worth(record: dict) -> Finding | None:
         return None
     text = (
         f"Images drawn directly from one {released(record['config'])}, at the same ε, give an accuracy of"
-        f" {spoken(simple, 100)}{beside(simple, 100)}. This model gives {spoken(ours, 100)}{beside(ours, 100)}."
+        f" {spoken(simple, 100)}{beside(simple)}. This model gives {spoken(ours, 100)}{beside(ours)}."
     )
     plain = records.metric(record, "utility", "gaussian", "accuracy")
     best = "prior" if prior else "gaussian"
