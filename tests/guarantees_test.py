@@ -161,7 +161,7 @@ def test_the_noise_of_a_key_is_what_it_was():
 def continued(name, step):
     """The end of a training that was killed after `step`."""
     copy = jax.tree.map(jnp.copy, tiny.fitted(name)[step])
-    return tiny.first(tiny.fit(name, restore=lambda number, like: copy))
+    return tiny.first(tiny.fit(name, restore=lambda like: copy))
 
 
 @pytest.mark.parametrize("name", tiny.NAMES)
@@ -181,7 +181,7 @@ def test_a_state_holds_no_key():
 def test_cells_side_by_side_end_where_they_end_one_by_one():
     masks = np.array([[1, 1, 1, 1, 1, 1], [1, 1, 0, 0, 0, 0]])
     shared = tiny.duet(), tiny.PLAN, tiny.RECIPE, tiny.pool(), tiny.cells(masks)
-    ends = [training.fit_all(*shared, slice_size=size) for size in (1, 2)]
+    ends = [tiny.one_by_one(*shared), tiny.end(*shared)]
     chex.assert_trees_all_close(*ends, rtol=1e-4, atol=1e-5)
     for part in ("private", "public"):
         first, second = (jax.tree.map(lambda x, i=i: x[i], ends[0].params[part]) for i in (0, 1))

@@ -2,7 +2,7 @@
 
 The model is a probe: the gradient of one image is sizes[label] along one axis of its parameters, in opposite
 directions in two leaves, and far longer than the clip norm. So a canary moves every noised sum that it enters by
-exactly the clip norm, along a direction that the attacker knows. Trainings run as vmapped cells of training.fit_all.
+exactly the clip norm, along a direction that the attacker knows. Trainings run as vmapped cells of training.fit.
 The attacker sees the final state, and uses Adam's first moment: with b1 next to 1 it is the sum of all noised
 gradients.
 """
@@ -83,9 +83,10 @@ def trained(model: models.Model, plan: Plan, masks: np.ndarray, seed: int) -> np
         jnp.asarray(masks), jnp.full(cells, CLIP), jnp.full(cells, std), secret, public
     )
     recipe = training.Recipe(b1=_B1, microbatch=500)
-    state = training.fit_all(model, plan, recipe, pool, group, slice_size=cells)
+    *_, (_, state) = training.fit(model, plan, recipe, pool, group)
     moment = optax.tree.get(state.private_opt, "mu")
-    return (np.asarray(moment["a"], np.float64) - np.asarray(moment["b"])) / (1 - _B1)
+    sums = (np.asarray(moment["a"], np.float64) - np.asarray(moment["b"])) / (1 - _B1)
+    return sums.reshape(cells, -1)  # a cell alone has no axis of cells
 
 
 def two_worlds(

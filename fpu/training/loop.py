@@ -1,9 +1,8 @@
-"""Training: `fit` trains a group of cells side by side as one compiled program; `fit_all` many groups.
+"""Training: `fit` trains a group of cells side by side as one compiled program.
 
 Cells that share a model, a plan and a recipe share one program. A single cell is not vmapped.
 """
 
-import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -85,50 +84,6 @@ def fit(
         if mesh is not None:  # collectives of two calls at once may starve each other on a CPU
             jax.block_until_ready(state)
         yield done, state
-
-
-def fit_all(
-    model: Model,
-    plan: Plan,
-    recipe: Recipe,
-    pool: Pool,
-    cells: Cell,
-    *,
-    slice_size: int = 1,
-    mesh: Mesh | None = None,
-    start: Any = None,
-    observe: Callable[[int, int, State], None] | None = None,
-    restore: Callable[[int, State], State | None] | None = None,
-) -> State:
-    """Train any number of cells, `slice_size` side by side on each device; the result has a leading axis.
-
-    Args: as those of `fit`, and
-      slice_size: changes f32 rounding only, never members, keys or mechanism. 1 is best on a CPU, where
-        vmapped cells turn convolutions into grouped ones.
-      observe: called with (slice number, step, the slice's State) as `fit` yields them.
-      restore: called with (slice number, a State like the one to restore).
-    """
-    if mesh is not None:
-        distributed.check_same(slice_size=slice_size)
-    count, own_pools = len(cells.clip), pool.sizes.ndim == 2
-    width = slice_size * (1 if mesh is None else mesh.shape["cells"])
-    ends = []
-    for number, first in enumerate(range(0, count, width)):
-        # The last cell fills up the last slice.
-        rows = np.arange(first, first + width).clip(max=count - 1)
-        group, data, begin = (
-            jax.tree.map(lambda x, rows=rows: x[rows], tree)
-            for tree in (cells, pool if own_pools else None, start)
-        )
-        continued = None if restore is None else functools.partial(restore, number)
-        state = None
-        for at, state in fit(
-            model, plan, recipe, data or pool, group, mesh=mesh, start=begin, restore=continued
-        ):
-            if observe is not None:
-                observe(number, at, state)
-        ends.append(state if width > 1 else jax.tree.map(lambda x: x[None], state))
-    return jax.tree.map(lambda *parts: jnp.concatenate(parts)[:count], *ends)
 
 
 def _check(plan: Plan, pool: Pool, cells: Cell, own_pools: bool) -> None:

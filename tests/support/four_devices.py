@@ -154,7 +154,7 @@ def test_every_model_can_be_split_over_the_devices(name):
 def test_a_training_is_that_of_one_device_and_every_device_ends_with_the_same_state():
     """Each State on the mesh is equal to that of one device, up to f32 rounding."""
 
-    def observe(number, step, state):
+    def observe(step, state):
         assert int(state.step) == step
         assert all(leaf.is_fully_replicated for leaf in jax.tree.leaves(state))
         both = state, tiny.fitted("duet")[step]
@@ -205,23 +205,23 @@ MASKS = np.array([[1, 1, 1, 1, 1, 1], [1, 1, 0, 0, 0, 0], [0, 0, 1, 0, 1, 1]])
 DUET = tiny.duet()
 
 
-def fit(masks=MASKS, recipe=tiny.RECIPE, **arguments):
-    return training.fit_all(DUET, tiny.PLAN, recipe, tiny.pool(), tiny.cells(masks), **arguments)
+def fit(masks=MASKS, recipe=tiny.RECIPE, end=tiny.end, **arguments):
+    return end(DUET, tiny.PLAN, recipe, tiny.pool(), tiny.cells(masks), **arguments)
 
 
 @pytest.fixture(scope="module")
 def one_by_one():
-    return fit()
+    return fit(end=tiny.one_by_one)
 
 
 def test_cells_with_pools_of_their_own_end_where_each_alone_ends():
     pool = tiny.pool()
     pools = [pool._replace(images=jnp.roll(pool.images, shift, 0)) for shift in range(len(MASKS))]
     given = DUET, tiny.PLAN, tiny.RECIPE
-    alone = [training.fit_all(*given, own, tiny.cells(MASKS[[i]])) for i, own in enumerate(pools)]
+    alone = [tiny.end(*given, own, tiny.cells(MASKS[[i]])) for i, own in enumerate(pools)]
     own = DUET, tiny.PLAN, tiny.RECIPE, tiny.stacked(*pools), tiny.cells(MASKS)
-    for cells, side_by_side in ((4, 1), (2, 2)):
-        ends = training.fit_all(*own, mesh=distributed.mesh(cells), slice_size=side_by_side)
+    for cells in (4, 2):  # each device has one of the three cells, or two
+        ends = tiny.end(*own, mesh=distributed.mesh(cells))
         close(ends, jax.tree.map(lambda *x: jnp.concatenate(x), *alone))
 
 
@@ -239,12 +239,12 @@ def test_a_training_that_knows_codes_ends_where_that_of_one_device_does():
     def ends(codes, of_draws, mesh=None):
         draws = Draws(plain.images, plain.labels, of_draws)
         cells = tiny.cells(MASKS)._replace(draws=tiny.stacked(*[draws] * len(MASKS)))
-        return training.fit_all(*given, plain._replace(codes=codes), cells, mesh=mesh)
+        return tiny.end(*given, plain._replace(codes=codes), cells, mesh=mesh)
 
     given = DUET._replace(loss=loss, public_loss=public_loss), tiny.PLAN, tiny.RECIPE
     plain, codes = tiny.pool(), jax.random.normal(jax.random.key(8), (6, 2))
     alone = ends(codes, codes)
-    for mesh in (MESH, distributed.mesh(2)):
+    for mesh in (MESH, distributed.mesh(4)):
         close(ends(codes, codes, mesh), alone)
     assert not tiny.same(ends(codes[::-1], codes), alone)
     assert not tiny.same(ends(codes, 2 * codes), alone)
@@ -263,14 +263,14 @@ def test_a_checkpoint_goes_on_elsewhere_and_bitwise_on_the_same(tmp_path, monkey
     monkeypatch.setattr(training.loop, "STEPS_PER_CALL", 2)
 
     def observe(folder):
-        def save(number, step, state):
+        def save(step, state):
             if step == 2:
                 checkpoint.save(tmp_path / folder, step, state, distributed.layout())
 
         return save
 
     def restore(folder):
-        def load(number, like):
+        def load(like):
             step, state, layout = checkpoint.restore(tmp_path / folder, like)
             assert (step, layout["devices"]) == (2, 4)
             return state
@@ -320,25 +320,20 @@ def test_a_mesh_must_divide_the_devices():
         distributed.mesh(3)
 
 
-@pytest.mark.parametrize(
-    ("cells", "side_by_side", "microbatch", "backend"), [(2, 2, 0, "cpu"), (2, 1, 1, "gpu")]
-)
+@pytest.mark.parametrize(("count", "microbatch", "backend"), [(3, 0, "cpu"), (2, 1, "gpu")])
 def test_cells_over_the_mesh_end_where_they_end_one_by_one(
-    cells, side_by_side, microbatch, backend, one_by_one, monkeypatch
+    count, microbatch, backend, one_by_one, monkeypatch
 ):
-    """Three cells, which neither divides; steps of the host, or a loop on the devices (last: it forgets programs)."""
+    """Three cells on two devices, or two; steps of the host, or a loop on the devices (last: it forgets programs)."""
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
     if backend != "cpu":  # programs do not know for which backend they were made
         training.compiled.cache_clear()
     seen = []
 
-    def observe(number, step, state):
-        seen.append((number, step, len(state.step)))
+    def observe(step, state):
+        seen.append((step, len(state.step)))
 
     recipe = dataclasses.replace(tiny.RECIPE, microbatch=microbatch)
-    ends = fit(
-        recipe=recipe, mesh=distributed.mesh(cells), slice_size=side_by_side, observe=observe
-    )
-    width = cells * side_by_side
-    assert seen == [(number, 4, width) for number in range(-(-3 // width))]
-    close(ends, one_by_one)
+    ends = fit(MASKS[:count], recipe, mesh=distributed.mesh(2), observe=observe)
+    assert seen == [(4, 2 * -(-count // 2))]
+    close(ends, jax.tree.map(lambda x: x[:count], one_by_one))

@@ -105,7 +105,7 @@ def fitted(name: str):
     """{step: State} of four private steps of one cell on pool(), copied out of `fit`; 0 is the first."""
     states = {0: start(name)}
 
-    def observe(number, step, state):
+    def observe(step, state):
         states[step] = jax.tree.map(jnp.copy, state)
 
     fit(name, observe=observe)
@@ -119,9 +119,24 @@ def draw(name: str):
 
 
 def fit(name: str, masks=((True,) * 6,), **arguments):
-    """training.fit_all of the shared set-up, one step a call."""
+    """`end` of the shared set-up, one step a call."""
     with mock.patch.object(training.loop, "STEPS_PER_CALL", 1):
-        return training.fit_all(model(name), PLAN, RECIPE, pool(), cells(masks), **arguments)
+        return end(model(name), PLAN, RECIPE, pool(), cells(masks), **arguments)
+
+
+def end(*group, observe=lambda step, state: None, **arguments):
+    """The last State of training.fit, with an axis of cells; observe(step, state) is called with each."""
+    for step, state in training.fit(*group, **arguments):
+        observe(step, state)
+    count = len(group[-1].clip)
+    return jax.tree.map(lambda x: x[:count] if state.step.ndim else x[None], state)
+
+
+def one_by_one(*shared):
+    """`end` of every cell trained alone, together."""
+    *given, group = shared
+    rows = [jax.tree.map(lambda x, i=i: x[i : i + 1], group) for i in range(len(group.clip))]
+    return jax.tree.map(lambda *x: jnp.concatenate(x), *(end(*given, cell) for cell in rows))
 
 
 def stacked(*trees):

@@ -18,7 +18,7 @@ import pytest
 import shared_run
 import tiny
 
-from fpu import InputError, distributed, training
+from fpu import InputError, distributed
 from fpu.commands import run as command
 from fpu.files import safe
 from fpu.pipeline import progress, run, workdir
@@ -28,7 +28,7 @@ ME = int(os.environ["PROCESS"])
 FOLDER = pathlib.Path(os.environ["RUNS"])  # of both processes
 distributed.initialize(os.environ["COORDINATOR"], ME, 2)
 
-fit = functools.partial(training.fit_all, tiny.duet(), tiny.PLAN, tiny.RECIPE, tiny.pool())
+fit = functools.partial(tiny.end, tiny.duet(), tiny.PLAN, tiny.RECIPE, tiny.pool())
 
 
 def cells(secret):
@@ -63,9 +63,9 @@ def test_each_process_has_a_secret_key_and_that_of_the_first_is_used():
 
 
 def test_processes_that_disagree_on_anything_else_are_told_of_what():
-    for change in ({"slice_size": 1 + ME}, {"restore": lambda number, like: (None, like)[ME]}):
+    for change in ({"mesh": distributed.mesh(1 + ME)}, {"restore": lambda like: (None, like)[ME]}):
         with pytest.raises(InputError, match=r"(slice_size|restored_step): differs"):
-            fit(cells(jax.random.key(0)), mesh=distributed.mesh(), **change)
+            fit(cells(jax.random.key(0)), **{"mesh": distributed.mesh()} | change)
 
 
 def refuse(*_):

@@ -1,4 +1,4 @@
-"""fpu/training/loop.py: schedules, averages, whose turn it is, what `fit` refuses. Slices: guarantees_test.py."""
+"""fpu/training/loop.py: schedules, averages, whose turn it is, what `fit` refuses. Groups: guarantees_test.py."""
 
 import dataclasses
 import functools
@@ -53,18 +53,18 @@ def test_fit_tells_every_call_and_begins_where_it_is_told(monkeypatch):
 
     def fit(**arguments):
         shared = tiny.model("duet"), tiny.PLAN, tiny.RECIPE, tiny.pool(), tiny.cells([[True] * 6])
-        return training.fit_all(*shared, **arguments)
+        return tiny.end(*shared, **arguments)
 
-    def observe(number, step, state):
-        told.append((number, step, int(state.step)))
+    def observe(step, state):
+        told.append((step, int(state.step)))
 
     end = fit(observe=observe)
-    assert told == [(0, 3, 3), (0, 4, 4)]
+    assert told == [(3, 3), (4, 4)]
     assert tiny.same(tiny.first(end).params, tiny.fitted("duet")[4].params)
     told.clear()
     done = jax.tree.map(jnp.copy, tiny.fitted("duet")[4])
-    fit(observe=observe, restore=lambda number, like: done)
-    assert told == [(0, 4, 4)]  # nothing is left to do
+    fit(observe=observe, restore=lambda like: done)
+    assert told == [(4, 4)]  # nothing is left to do
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_fit_tells_every_call_and_begins_where_it_is_told(monkeypatch):
 def test_fit_refuses_cells_that_the_plan_or_the_pool_does_not_know(members, units, word):
     cells = tiny.cells(np.arange(units)[None] < members)
     with pytest.raises(ValueError, match=word):
-        training.fit_all(tiny.model("duet"), tiny.plan(n=5), tiny.RECIPE, tiny.pool(6), cells)
+        tiny.end(tiny.model("duet"), tiny.plan(n=5), tiny.RECIPE, tiny.pool(6), cells)
 
 
 def test_the_plan_decides_the_noise_multiplier_but_the_cell_carries_it():

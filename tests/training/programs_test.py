@@ -19,19 +19,18 @@ def accelerator(monkeypatch):
     training.compiled.cache_clear()
 
 
-def fit(**arguments):
-    masks = [[1, 1, 1, 1, 1, 1], [1, 1, 0, 0, 0, 0], [0, 0, 1, 0, 1, 1]]
-    shared = MODEL, tiny.PLAN, tiny.RECIPE, tiny.pool(), tiny.cells(masks)
-    return training.fit_all(*shared, **arguments)
+def fit(count, **arguments):
+    masks = [[1, 1, 1, 1, 1, 1], [1, 1, 0, 0, 0, 0], [0, 0, 1, 0, 1, 1]][:count]
+    return tiny.end(MODEL, tiny.PLAN, tiny.RECIPE, tiny.pool(), tiny.cells(masks), **arguments)
 
 
 @pytest.mark.parametrize("side_by_side", [1, 3])
 def test_a_loop_on_the_device_ends_where_steps_of_the_host_do(request, monkeypatch, side_by_side):
     monkeypatch.setattr(training.loop, "STEPS_PER_CALL", 3)  # of four: one whole call, and a rest
-    wanted, seen = fit(slice_size=side_by_side), []
+    wanted, seen = fit(side_by_side), []
     request.getfixturevalue("accelerator")
-    looped = fit(slice_size=side_by_side, observe=lambda n, step, state: seen.append(step))
-    assert seen == [3, 4] * (3 // side_by_side)
+    looped = fit(side_by_side, observe=lambda step, state: seen.append(step))
+    assert seen == [3, 4]
     several = side_by_side > 1, None, False, training.step
     made = training.compiled(MODEL, tiny.PLAN, tiny.RECIPE, *several)
     assert made.jitted._cache_size() == 1  # one program serves every stretch of steps

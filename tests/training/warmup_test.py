@@ -84,8 +84,8 @@ def test_a_model_learns_from_draws_and_dpsgd_begins_where_it_ended(monkeypatch):
     assert losses[-1] < losses[0] - 1
     # A clip norm of 0 leaves noise alone, and that is 0 too: DP-SGD then stays where it began.
     still = tiny.cells(np.ones((1, 6), bool), clip=0.0, std=0.0)
-    end = training.fit_all(model, tiny.PLAN, tiny.RECIPE, tiny.pool(), still, start=params)
+    end = tiny.end(model, tiny.PLAN, tiny.RECIPE, tiny.pool(), still, start=params)
     for began, ended in zip(*map(tiny.leaves, (params, end.params)), strict=True):
         np.testing.assert_array_equal(began, ended)
-    fresh = training.fit_all(model, tiny.PLAN, tiny.RECIPE, tiny.pool(), still)
+    fresh = tiny.end(model, tiny.PLAN, tiny.RECIPE, tiny.pool(), still)
     assert not tiny.same(fresh.params, end.params)
