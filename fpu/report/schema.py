@@ -107,20 +107,20 @@ def _thumbnail(text) -> bool:
 
 _REQUIRED = {
     "config": ("model",),
-    "data": ("name", "shape", "n_classes", "n_members"),
+    "data": ("name", "shape", "n_classes", "n_members", "sha256_data"),
     "privacy": ("eps", "delta"),
     **{section: () for section in ("fidelity", "utility", "cost", "versions")},
 }
 _CROSSED = {"folds", "n", "utility", "fidelity", "attacks"}  # of fpu/crossfit.py
 _KINDS = (  # whether a value fits, and where it must
-    (_text, "config.model config.dataset config.preset config.size config.warmup config.prior"),
+    (_text, "config.model config.dataset config.preset config.size config.prior"),
     (_text, "config.evaluation config.prior_version prior.name prior.version prior.knows"),
     (_text, "data.name data.source data.unit data.subset data.sha256_members data.sha256_data"),
     (_text, "privacy.relation privacy.accountant privacy.unit privacy.statement privacy.proof"),
     (_text, "cost.device diverged"),
-    (_number, "config.clip_norm config.sampling_rate config.warmup_share"),
+    (_number, "config.clip_norm config.warmup_share"),
     (_number, "privacy.noise_multiplier privacy.clip_norm privacy.sampling_rate"),
-    (_count, "config.steps config.n_samples config.seed config.warmup_steps"),
+    (_count, "config.steps config.n_samples config.seed"),
     (_count, "config.draws config.draw_steps config.components config.code"),
     (_count, "prior.n_images prior.members_among_them"),
     (_count, "data.n_nonmembers data.n_reference data.n_test data.seed"),

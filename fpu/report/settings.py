@@ -10,7 +10,7 @@ from fpu.report.words import model_name
 # Runs of one setting may differ in these: what is drawn anew, what follows from other settings, what only adds rows.
 _FREE = (
     "seed noise_seed sha256_members stages repeats folds dataset set labels eps noise_multiplier model preset "
-    "warmup_share proof differs audit audit_runs queries"
+    "warmup_share proof differs audit"
 )
 FIELD = " (judged as the field does)"  # on the name of the data
 _SHORT = {
@@ -50,19 +50,9 @@ def tell_apart(runs: Sequence[dict]) -> None:
 
 
 def _name_contents(runs: Sequence[dict]) -> None:
-    """Records of before the hash was written are known by their source."""
-    sources: dict[tuple, str] = {}
-    for data in (run["data"] for run in runs):
-        if sha := data.get("sha256_data"):
-            sources.setdefault((data["name"], data.get("source")), sha)
-
-    def content(run: dict) -> str:
-        data = run["data"]
-        place = data["name"], data.get("source")
-        return data.get("sha256_data") or sources.get(place) or str(place[1])
-
+    """A name whose records hold several contents is told apart by their hash; FIELD marks the field's protocol."""
     for name, some in by(runs, lambda run: run["data"]["name"]).items():
-        contents, path = by(some, content), Path(name)
+        contents, path = by(some, lambda run: run["data"]["sha256_data"]), Path(name)
         for sha, alike in contents.items():
             own = f"{path.stem} ({sha[:8]}){path.suffix}" if len(contents) > 1 else name
             for run in alike:

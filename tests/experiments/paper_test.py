@@ -75,6 +75,8 @@ def test_an_axis_misleads_where_another_orders_the_same_models_the_other_way():
     for run in again:
         run["data"]["n_members"] = 100
     assert verdicts(claims.claims([*a, *b, *again]), 2, 1)[name] == "confirmed"
+    real = runs("copycat", 1.0, [0.9, 0.9, 0.9])  # has no mechanism
+    assert name not in verdicts(claims.claims([*a, *real]), 2, 1)
     agree = runs("gan", 1.0, [0.7, 0.72, 0.73], coverage=0.99)
     (verdict,) = verdicts(claims.claims([*a, *agree]), 2, 1).values()
     assert verdict == "open"  # one pair that agrees does not refute

@@ -4,7 +4,6 @@ import json
 
 from fake_records import record
 
-from fpu import report
 from fpu.report import frame, records
 
 
@@ -51,29 +50,15 @@ def test_what_differs_is_named_for_all_of_a_model_and_for_no_other(tmp_path):
 
 def test_files_of_one_name_and_other_images_are_other_data(tmp_path):
     runs = [record("gaussian", dataset="scans.npz", seed=seed) for seed in range(4)]
-    for run, sha in zip(runs, ("a" * 64, "b" * 64, "a" * 64, None), strict=True):
-        run["data"] |= {"source": "own file", "sha256_data": sha}
+    for run, sha in zip(runs, ("a" * 64, "b" * 64, "a" * 64, "a" * 64), strict=True):
+        run["data"]["sha256_data"] = sha
         run["config"]["stages"] = [{"noise_multiplier": 4.0}]
     found = read(tmp_path, runs)
-    # The last is of before the hash was written, and its source is that of the others.
     counts = [("scans (aaaaaaaa).npz", "3"), ("scans (bbbbbbbb).npz", "1")]
     assert rows(found) == [(name, "gaussian", "1", count) for name, count in counts]
     notes = [" ".join(table.notes) for table in frame.tables(found)]
     assert "3 runs with a guarantee together spend" in notes[0]
     assert "together spend" not in notes[1]  # one hospital's budget is not the other's
-
-
-def test_an_own_file_named_digits_is_not_the_embedded_one(tmp_path):
-    runs = [record(seed=0), record(seed=1)]
-    runs[1]["data"]["source"] = "digits.npz, given by the user"
-    assert len({row[0] for row in rows(read(tmp_path, runs))}) == 2
-
-
-def test_pages_and_figures_know_settings_apart(tmp_path):
-    runs = [record(steps=100), record(steps=200)]
-    page = report.overview(report.comparison(read(tmp_path, runs)))
-    assert "(steps=100)" in page
-    assert "(steps=200)" in page
 
 
 def test_protocols_never_share_a_table(tmp_path):

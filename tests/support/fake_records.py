@@ -30,7 +30,7 @@ def record(model="ddpm", eps=1.0, accuracy=0.82, auc=0.51, dataset="digits", n=5
         "schema": 1,
         "config": {
             "model": model, "dataset": dataset, "eps": eps, "preset": "corrected", "size": "tiny", "steps": 400,
-            "seed": seed, "evaluation": "quick", "n_samples": 1000, "clip_norm": 1.0, "sampling_rate": None,
+            "seed": seed, "evaluation": "quick", "n_samples": 1000, "clip_norm": 1.0,
             "model_config": {"width": 64, "depth": 3}, "recipe": {"learning_rate": 2e-3, "ema": 0.99}, **more,
         },
         "data": {
@@ -38,7 +38,7 @@ def record(model="ddpm", eps=1.0, accuracy=0.82, auc=0.51, dataset="digits", n=5
             "shape": [8, 8, 1], "n_classes": 10, "class_names": [str(k) for k in range(10)],
             "n_members": n, "n_units": n, "unit": "image", "n_nonmembers": 500, "n_reference": 437, "n_test": 360,
             "members_per_class": [50] * 10, "subset": "random", "seed": seed, "sha256_members": f"{seed:064x}",
-            "notes": {},
+            "sha256_data": "d" * 64, "notes": {},
         },
         "privacy": {
             "eps": eps, "delta": 2e-4, "noise_multiplier": 0.0 if eps == "inf" else 8.2134, "clip_norm": 1.0,
