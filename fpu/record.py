@@ -8,7 +8,6 @@ the noise of the mechanism moves it, "another" is [low, high] of another run at 
 `report/schema.py` checks those that were read.
 """
 
-import hashlib
 import importlib.metadata
 import math
 import platform
@@ -19,6 +18,7 @@ import numpy as np
 import fpu
 from fpu import data
 from fpu.dp.plan import DPSGD, Plan
+from fpu.files import cache
 
 SCHEMA = 1
 
@@ -82,12 +82,8 @@ def data_section(dataset, split, subset: str, seed: int) -> dict:
 
 def _content(dataset) -> str:
     """SHA-256 of everything in a data set but its name: files of one name need not hold the same images."""
-    digest = hashlib.sha256()
-    parts = (dataset.images, dataset.labels, dataset.split, dataset.groups)
-    for part in (np.asarray([], np.int32) if part is None else part for part in parts):
-        digest.update(f"{part.dtype.str} {part.shape}".encode())
-        digest.update(np.ascontiguousarray(part).data)
-    return digest.hexdigest()
+    groups = np.asarray([], np.int32) if dataset.groups is None else dataset.groups
+    return cache.digest(dataset.images, dataset.labels, dataset.split, groups)
 
 
 def privacy_section(plan: Plan, eps: float, accountant: str, config: dict) -> dict:

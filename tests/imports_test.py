@@ -25,7 +25,7 @@ ROOMS = {  # room: the rooms it may import
     "evaluation": JUDGES | {"data", "neighbours", "priors"},
     "crossfit": JUDGES | {"neighbours"},
     "release": {"files", "data", "dp", "models", "priors", "baselines"},
-    "record": {"data", "dp"},
+    "record": {"files", "data", "dp"},
     "report": {"files", "dp", "privacy", "record", "baselines", "models", "intervals"},
 }
 ROOMS["pipeline"] = set(ROOMS)

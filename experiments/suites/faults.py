@@ -90,17 +90,15 @@ def _trial(
     row = {
         "signal": kind.name,
         "at": moment,
-        "place": _place(folder / "run"),
+        "place": next(
+            (name for path, name in _PLACES if (folder / "run" / path).exists()), "start"
+        ),
         "code": code,
         "message": "stopped by SIGTERM" in _stderr(folder),
         "release_whole": not release or release == _release(expected),
     }
     again = _start(model, folder).wait()
     return row | {"equal": again == 0 and digests(folder) == expected}
-
-
-def _place(run: pathlib.Path) -> str:
-    return next((place for name, place in _PLACES if (run / name).exists()), "start")
 
 
 def _start(model: str, folder: pathlib.Path) -> subprocess.Popen:

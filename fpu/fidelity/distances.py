@@ -84,13 +84,10 @@ def fd_inf(real: np.ndarray, fake: np.ndarray, labels: np.ndarray) -> Callable:
         rng = np.random.default_rng(0)  # one cut for each (i, j): the metric is a function
         means = []
         for parts in _PARTS:
-            x, y = (z[_mixed(r, labels, rng)] for z, r in ((real, i), (fake, j)))
+            # Class by class in random order: every p-th row has the classes' proportions.
+            orders = (rows[np.lexsort((rng.random(len(rows)), labels[rows]))] for rows in (i, j))
+            x, y = (z[order] for z, order in zip((real, fake), orders, strict=True))
             means.append(np.mean([_fitted(x[k::parts], y[k::parts]) for k in range(parts)]))
         return np.polynomial.polynomial.polyfit(_PARTS, means, 1)[0]
 
     return statistic
-
-
-def _mixed(rows, labels, rng):
-    """Rows class by class in random order: every p-th of them has the classes' proportions."""
-    return rows[np.lexsort((rng.random(len(rows)), labels[rows]))]

@@ -59,9 +59,14 @@ def digest(*arrays: np.ndarray) -> str:
     """sha256 of arrays: contents, shapes and types."""
     total = hashlib.sha256()
     for array in arrays:
-        total.update(f"{array.dtype} {array.shape} ".encode())
-        total.update(array.tobytes())
+        total.update(f"{array.dtype.str} {array.shape}".encode())
+        total.update(np.ascontiguousarray(array).data)
     return total.hexdigest()
+
+
+def fingerprint(value: Any) -> str:
+    """sha256 of what JSON can hold, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def remembered(folder: Path | None, question: Any, solve: Callable[[], Any]) -> Any:
@@ -78,19 +83,15 @@ def remembered(folder: Path | None, question: Any, solve: Callable[[], Any]) -> 
     if folder is None:
         return solve()
     asked = json.dumps(question, sort_keys=True)
-    path = folder / f"{hashlib.sha256(asked.encode()).hexdigest()}.json"
+    path = folder / f"{fingerprint(question)}.json"
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         stored = json.loads(path.read_text(encoding="utf-8"))
-        if stored["question"] == asked and stored["sha256"] == _sha256(stored["answer"]):
+        if stored["question"] == asked and stored["sha256"] == fingerprint(stored["answer"]):
             return stored["answer"]
     answer = solve()
     with contextlib.suppress(OSError, InputError):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
-        text = json.dumps({"question": asked, "sha256": _sha256(answer), "answer": answer})
+        text = json.dumps({"question": asked, "sha256": fingerprint(answer), "answer": answer})
         safe.write_text(path, text)
     return answer
-
-
-def _sha256(answer: Any) -> str:
-    return hashlib.sha256(json.dumps(answer, sort_keys=True).encode()).hexdigest()

@@ -31,7 +31,8 @@ Header = tuple[tuple[int, ...], np.dtype]  # shape and type of an array
 
 @contextlib.contextmanager
 def atomic(path: AnyPath) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; it takes the final name only if the block succeeds.
+    """Yield a temporary path beside `path`; it takes the final name only if the block succeeds,
+    and when the disk holds what was written.
 
     Raises InputError where the folder cannot be written.
     """
@@ -45,6 +46,8 @@ def atomic(path: AnyPath) -> Iterator[Path]:
         raise InputError(f"{path.parent}: cannot write here ({error.strerror})") from error
     try:
         yield part
+        with open(part, "rb") as file:
+            os.fsync(file.fileno())
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -17,11 +17,11 @@ import jax.numpy as jnp
 
 from fpu import InputError
 from fpu.dp.sampling import IMPLEMENTATION
-from fpu.files import safe
+from fpu.files import safe, storage
+from fpu.files.cache import fingerprint
 from fpu.pipeline import settings
 from fpu.pipeline.jobs import Job
 from fpu.report import words
-from fpu.training.checkpoint import fingerprint
 
 SECRET = "secret.key"
 # Rooms whose code decides what a key turns into: samples, noise, draws.
@@ -66,8 +66,7 @@ def _others(job: Job) -> str:
     others = {k: v for k, v in settings.given(job.options).items() if k not in said}
     if others.pop("dataset", job.dataset.name) != job.dataset.name:  # a file: known by its content
         others["members"] = job.config["sha256_members"]
-    digest = hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()
-    return f"-{digest[:6]}" if others else ""
+    return f"-{fingerprint(others)[:6]}" if others else ""
 
 
 @contextlib.contextmanager
@@ -194,13 +193,7 @@ def secret_key(folder: pathlib.Path, noise_seed: int | None):
                 f"{folder}: its {SECRET} is gone but {made[0]}/ is here, so the run cannot be repeated "
                 "with the same noise; name another --workdir"
             )
-        part = folder / f".{SECRET}.part"
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(os.urandom(8))
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        storage.write(path, os.urandom(8))
     data = path.read_bytes()
     if len(data) != 8 or not any(data):  # all zero: killed while it was being destroyed
         raise InputError(

@@ -38,11 +38,6 @@ _SPARE = 2**20  # bytes that a checkpoint takes beside its arrays, at most
 _MAX_BYTES = 2**34  # of a payload
 
 
-def fingerprint(config: dict) -> str:
-    """SHA-256 of a JSON-able description. Equal descriptions may continue each other's runs."""
-    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
-
-
 def save(folder: pathlib.Path, step: int, state: Any, layout: dict) -> None:
     """Write `state` as step `step` of `folder`, atomically, and keep the last KEPT steps.
 
@@ -73,13 +68,11 @@ def save(folder: pathlib.Path, step: int, state: Any, layout: dict) -> None:
         return
     for unfinished in folder.glob(".*.ckpt.*.part"):  # of a process that was killed
         unfinished.unlink()
-    with safe.atomic(path) as part, open(part, "wb") as file:
+    with safe.atomic(path) as part:
         arrays = jax.tree.map(np.asarray, serialization.to_state_dict(state))
         facts = {"step": step, "layout": layout, "leaves": _described(state)}
         payload = serialization.msgpack_serialize(arrays, in_place=True)
-        file.write(_framed(json.dumps(facts).encode(), payload))
-        file.flush()
-        os.fsync(file.fileno())
+        part.write_bytes(_framed(json.dumps(facts).encode(), payload))
     for old in [s for s in steps(folder) if s <= step][:-KEPT]:
         _path(folder, old).unlink()
 

@@ -15,13 +15,6 @@ from fpu import InputError, data
 from fpu.data import sources
 from fpu.files import cache, safe
 
-IDX = {
-    "train_images": "train-images-idx3-ubyte",
-    "train_labels": "train-labels-idx1-ubyte",
-    "test_images": "t10k-images-idx3-ubyte",
-    "test_labels": "t10k-labels-idx1-ubyte",
-}
-
 
 def test_every_set_of_medmnist_with_one_label_an_image_is_known(capsys):
     info = sources._info()
@@ -121,7 +114,7 @@ def idx_bytes(array):
 def write_idx(folder, made, pack=gzip.compress, ending=".gz"):
     folder.mkdir(exist_ok=True)
     for field, array in made.items():
-        (folder / (IDX[field] + ending)).write_bytes(pack(idx_bytes(array)))
+        (folder / (sources.MNIST[field][0] + ending)).write_bytes(pack(idx_bytes(array)))
     return folder
 
 

@@ -104,3 +104,12 @@ def test_the_digest_sees_every_pixel_the_shape_and_the_type():
     variants = [images, other, images.reshape(3, 4), images.astype(np.int8), images[:2]]
     assert len({cache.digest(v, np.arange(3)) for v in variants}) == 5
     assert cache.digest(images) == cache.digest(images.copy())
+
+
+def test_fingerprints_tell_configs_apart_but_not_their_order():
+    config = {"steps": 3, "model": {"width": 8, "net": "mixer"}, "set": ["a"]}
+    same = {"set": ["a"], "model": {"net": "mixer", "width": 8}, "steps": 3}
+    assert cache.fingerprint(config) == cache.fingerprint(same)
+    others = [config | {"steps": 4}, config | {"set": []}, config | {"eps": None}]
+    assert len({cache.fingerprint(c) for c in (config, *others)}) == 4
+    assert np.unique([len(cache.fingerprint(c)) for c in others]).tolist() == [64]

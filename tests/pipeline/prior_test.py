@@ -9,9 +9,9 @@ from refusal import refused
 from fpu import InputError, data, models
 from fpu.baselines import OF_PRIOR
 from fpu.dp.plan import Release
+from fpu.files.cache import fingerprint
 from fpu.pipeline import groups, jobs, prior
 from fpu.pipeline.settings import Options
-from fpu.training.checkpoint import fingerprint
 
 ON_DRAWS = Options(model="vae", eps=5.0, n_per_class=10, set=("model.size=tiny",))
 

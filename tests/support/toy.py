@@ -10,12 +10,9 @@ from fpu import data
 @functools.cache
 def digits():
     """1,797 images uint8 [n, 8, 8, 1] in a random order, and labels."""
-    from sklearn.datasets import load_digits  # a second to import
-
-    pixels, labels = load_digits(return_X_y=True)
-    images = np.round(pixels * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
-    order = np.random.default_rng(0).permutation(len(images))
-    return images[order], labels[order].astype(np.int32)
+    found = data.load("digits")
+    order = np.random.default_rng(0).permutation(len(found.images))
+    return found.images[order], found.labels[order]
 
 
 def arrays(n=(12, 6, 6), side=9, channels=None, n_classes=3):
