@@ -103,11 +103,10 @@ def _one(path: Path, height: int, width: int) -> "_Decoded | str":
 
 def _joined(made: Sequence[_Decoded]) -> tuple[np.ndarray, list[str]]:
     """(uint8 [n, H, W, C], lines)."""
-    lines = []
-    deep = [one.largest for one in made if one.deep]
-    white = 2 ** sizes.bits(max(deep)) - 1 if deep else 255
-    if deep:
-        lines.append(f"16-bit files go up to {max(deep):,}: read as {sizes.bits(max(deep))} bits")
+    lines, white = [], 255
+    if deep := [one.largest for one in made if one.deep]:
+        white, said = sizes.white(max(deep))
+        lines.append(said)
     channels = [one.pixels.shape[2] for one in made]
     if len(set(channels)) > 1:
         lines.append(

@@ -149,11 +149,8 @@ def _parts(path: str | Path, shapes: dict, size, headers) -> tuple[dict[str, Par
         lines.append(f"{path}: {dtype} pixels in [0, 1] became whole numbers from 0 to 255")
     elif dtype == np.uint16:
         blocks = (b for s in shapes for b in safe.npz_blocks(path, f"{s}_images", _ROWS))
-        largest = max(int(block.max()) for block in blocks)
-        white = 2 ** sizes.bits(largest) - 1
-        lines.append(
-            f"{path}: 16-bit pixels go up to {largest:,}: read as {sizes.bits(largest)} bits"
-        )
+        white, said = sizes.white(max(int(block.max()) for block in blocks))
+        lines.append(f"{path}: {said}")
     if channels == 4:
         lines.append(f"{path}: the alpha channel was dropped")
     if kept[:2] != (height, width):

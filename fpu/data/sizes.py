@@ -41,9 +41,10 @@ def by(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape))
 
 
-def bits(largest: int) -> int:
-    """How many bits a scanner stores whose 16-bit files go up to `largest`: 10, 12, 14 or 16.
+def white(largest: int) -> tuple[int, str]:
+    """(the largest number of the bits, 10, 12, 14 or 16, of a scanner whose 16-bit files go up to `largest`, in words).
 
     A property of the scanner, so the same for all images of a set; it is taken to be public, as the side is.
     """
-    return next(bits for bits in (10, 12, 14, 16) if largest < 2**bits)
+    bits = next(bits for bits in (10, 12, 14, 16) if largest < 2**bits)
+    return 2**bits - 1, f"16-bit pixels go up to {largest:,}: read as {bits} bits"

@@ -1,8 +1,8 @@
 """Warm-up: teach a model on draws from a DP release before, or instead of, showing it any image.
 
 The draws are post-processing of the release of a teacher (`gaussian`, or in the space of a public prior: see
-fpu/baselines/), so whatever is learned from them costs nothing more. At a few hundred images and eps = 1 this is worth
-far more than DP-SGD from scratch. The idea is that of DP-FETA: central images first, then DP-SGD.
+fpu/baselines/), so whatever is learned from them costs nothing more: fpu/README.md, Why a warm-up. The idea is that
+of DP-FETA: central images first, then DP-SGD.
 """
 
 from collections.abc import Callable, Iterator

@@ -141,7 +141,7 @@ def test_grey_of_every_depth_is_the_same_grey(tmp_path):
     for name, image in zip(ds.class_names, ds.images[..., 0], strict=True):
         expected = (eight > 127) * 255 if name == "bits.png" else eight
         np.testing.assert_array_equal(image, expected, err_msg=name)
-    assert any("16-bit files go up to 65,535: read as 16 bits" in line for line in ds.notes)
+    assert any("16-bit pixels go up to 65,535: read as 16 bits" in line for line in ds.notes)
     assert any("alpha channel was dropped from 1 images" in line for line in ds.notes)
 
 

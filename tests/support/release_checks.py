@@ -3,11 +3,13 @@
 import contextlib
 from unittest import mock
 
+import hypothesis
 import jax
 import jax.numpy as jnp
 import linear_prior
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 
 from fpu import training
 from fpu.baselines import pe
@@ -121,6 +123,20 @@ def neighbours(prior=None):
         for denominator in (60, 800, 3000):
             moved, allowed = exposure(images, labels, 1.0, denominator, prior)
             assert 0 < moved <= allowed * (1 + 1e-9)
+
+
+@hypothesis.settings(max_examples=6)
+@hypothesis.given(
+    seed=st.integers(0, 99),
+    label=st.integers(0, 2),
+    sigma=st.sampled_from([1e-3, 1.0, 30.0]),
+    code=st.sampled_from([None, np.nan, np.inf, -3e38]),
+)
+def strange_neighbours(module, seed, label, sigma, code):
+    """The same of a member of random pixels and any label, on whom the encoder may fail."""
+    images, labels, prior = linear_prior.with_a_strange_member(seed, label, code)
+    moved, allowed = exposure(images, labels, sigma, prior=prior, module=module)
+    assert 0 < moved <= allowed * (1 + 1e-9)
 
 
 def vote_neighbours():
