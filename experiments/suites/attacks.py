@@ -147,14 +147,10 @@ def _attack_rows(rows: list[dict]) -> list[list[str]]:
     for r in rows:
         trained = r["model"] in models.MODELS and r["eps"] != "inf"
         how = (" from scratch" if r["from_scratch"] else " on draws") if trained else ""
-        aucs, rates = (_values(r[key]) for key in ("auc", "tpr_at_1_fpr"))
+        aucs, rates = ([x for x in r[key] if x is not None] for key in ("auc", "tpr_at_1_fpr"))
         if aucs:
             rate = f" ({100 * np.mean(rates):.0f})" if rates else ""
             text = f"{r['attack']} {np.mean(aucs):.2f}{rate}"
             key = r["model"] + how, str(r["eps"]), f"{r['n']:,}"
             cells.setdefault(key, []).append((-float(np.mean(aucs)), text))
     return [[*key, ", ".join(text for _, text in sorted(each))] for key, each in cells.items()]
-
-
-def _values(values: list[float | None]) -> list[float]:
-    return [value for value in values if value is not None]

@@ -1,8 +1,7 @@
 """How much faster several devices are: steps of one training, and draws from its model, on 1, 2, 4 ... of them.
 
-The counts of devices take turns, so that whatever else the machine does falls on all of them. A gain is the median
-over rounds of the ratio within a round. Without an accelerator the devices are fake and share the same cores: nothing
-can be gained, and what is lost is the cost of splitting.
+They take turns (timing.py). A gain is the median over rounds of the ratio within a round. Without an accelerator the
+devices are fake and share the same cores: nothing can be gained, and what is lost is the cost of splitting.
 """
 
 import contextlib

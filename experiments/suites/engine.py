@@ -1,7 +1,6 @@
 """What privacy costs: the DP engine against the plain gradient, a vmap, and its peers, side by side.
 
-All contestants of a row are compiled first and then take turns, so that whatever else the machine does
-falls on all of them. Times are medians; a ratio is the median over rounds of the ratio within a round.
+Contestants take turns (timing.py). Times are medians; a ratio is the median over rounds of the ratio within a round.
 """
 
 import dataclasses

@@ -184,6 +184,16 @@ def test_a_key_whose_draws_depend_on_the_batch_is_refused():
         dp.sample(PLAN, jax.random.key(0, impl="rbg"), ROWS)
 
 
+def refused_on_a_mesh(loss, words):
+    def step(rows):
+        batch = dp.sample(PLAN, jax.random.key(0), rows, axis="devices")
+        return dp.clipped_grad(loss, PLAN, 1.0)(jnp.ones(rows.shape[1]), batch).total
+
+    mesh = jax.make_mesh((1,), ("devices",))
+    with pytest.raises(ValueError, match=words):
+        jax.shard_map(step, mesh=mesh, in_specs=P(), out_specs=P(), check_vma=False)(ROWS)
+
+
 @pytest.mark.parametrize(
     "effect",
     [
@@ -196,13 +206,7 @@ def test_a_loss_with_an_effect_is_refused(effect):
     def loss(params, x, key):
         return jnp.sum(effect(params * x))
 
-    def step(rows):
-        batch = dp.sample(PLAN, jax.random.key(0), rows, axis="devices")
-        return dp.clipped_grad(loss, PLAN, 1.0)(jnp.ones(rows.shape[1]), batch).total
-
-    mesh = jax.make_mesh((1,), ("devices",))
-    with pytest.raises(ValueError, match="loss must have no effect"):
-        jax.shard_map(step, mesh=mesh, in_specs=P(), out_specs=P(), check_vma=False)(ROWS)
+    refused_on_a_mesh(loss, "loss must have no effect")
 
 
 def _batch_mean(x):
@@ -256,13 +260,7 @@ def test_a_loss_that_may_see_other_examples_is_refused(other, name):
     def loss(params, x, key):
         return jnp.sum(params * jax.lax.stop_gradient(jax.jit(other)(x)))
 
-    def step(rows):
-        batch = dp.sample(PLAN, jax.random.key(0), rows, axis="devices")
-        return dp.clipped_grad(loss, PLAN, 1.0)(jnp.ones(rows.shape[1]), batch).total
-
-    mesh = jax.make_mesh((1,), ("devices",))
-    with pytest.raises(ValueError, match=f"ONE example: {name} in it may see others"):
-        jax.shard_map(step, mesh=mesh, in_specs=P(), out_specs=P(), check_vma=False)(ROWS)
+    refused_on_a_mesh(loss, f"ONE example: {name} in it may see others")
 
 
 def _of_its_own(kind):
