@@ -3,8 +3,7 @@
     python -m experiments.bench --suite=engine --out=experiments/results/bench
     python -m experiments.bench --suite=fidelity --dataset=mnist --data_dir=FOLDER
 
-Writes SUITE.json and SUITE.md into --out and prints the tables. README.md says what
-each suite measures. Compare ratios, which are taken side by side, rather than times.
+Writes SUITE.json and SUITE.md into --out and prints the tables. README.md says what each suite measures.
 """
 
 import importlib

@@ -61,8 +61,7 @@ def figure(runs: Sequence[dict]):
             ax.set_ylim(*ends)  # intervals of two runs are wide: they may leave the picture
         ax.set_title(title, fontsize=9)
         ax.set_xticks(range(len(sigmas)), ticks, fontsize=7)
-        ax.tick_params(axis="y", labelsize=7)
-        ax.grid(color=plots.LINE, lw=0.5)
+        plots.plain(ax)
     labelled = max(panels, key=lambda ax: len(ax.get_lines()))
     if labelled.get_lines():
         labelled.legend(fontsize=8, frameon=False)

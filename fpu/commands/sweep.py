@@ -3,11 +3,9 @@
     fpu sweep --out=DIR --set model=vae,gan --set eps=1,10,inf --set seed=0,1,2
     fpu sweep --out=DIR --preset=corrected --set dataset=octmnist --shard=0/4
 
-Records are written to DIR as NAME.record.json, each whole and, like the runs, private (mode 600). A sweep that was
-killed continues where it was. A run that fails does not stop the others; it is listed at the end (exit code 1). So is
-one whose audit or attack refutes its claim (exit code 3; the alarms of all audits share one probability of 1e-4). The
-folders of the runs stay under runs/, which is private. A preset is a grid of fpu/pipeline/grids.py; --set replaces or
-adds an axis. With --shard=i/k this process does every k-th run from the i-th on, so that k machines do them all.
+A run that fails does not stop the others; it is listed at the end (exit code 1). So is one whose audit or attack
+refutes its claim (exit code 3; the alarms of all audits share one probability of 1e-4). Records and runs are private
+(mode 600). What else there is to know: experiments/README.md, Many runs.
 """
 
 from absl import flags

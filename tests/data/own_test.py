@@ -1,6 +1,7 @@
 """fpu/data/datasets.py, listing.py, folders.py, pictures.py: a folder of images becomes the same Dataset as an .npz."""
 
 import unicodedata
+import zlib
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from PIL import Image
 from refusal import refused
 
 from fpu import InputError, data
-from fpu.data import folders, pictures
+from fpu.data import folders, pictures, sizes
 
 
 def picture(path, value=0, size=(28, 28), mode="L", **more):
@@ -118,8 +119,6 @@ def test_a_whole_image_is_scaled_into_the_middle_of_black(tmp_path):
 
 def test_shrinking_averages():
     checks = (np.indices((64, 64)).sum(0) % 2 * 200).astype(np.uint8)[..., None]
-    from fpu.data import sizes
-
     assert np.abs(sizes.fit(checks, 16, 16)[2:-2, 2:-2] - 100).max() < 1
 
 
@@ -193,8 +192,6 @@ def test_a_huge_image_is_refused_before_it_is_decoded(tmp_path, monkeypatch, siz
     header = picture(tmp_path / "a" / "1.png").read_bytes()
     width, height = (side.to_bytes(4, "big") for side in size)
     head = b"IHDR" + width + height + header[24:29]
-    import zlib
-
     made = header[:12] + head + zlib.crc32(head).to_bytes(4, "big") + header[33:]
     (tmp_path / "a" / "1.png").write_bytes(made)
     picture(tmp_path / "b" / "1.png")
