@@ -12,7 +12,7 @@ _FREE = (
     "seed noise_seed sha256_members stages repeats folds dataset set labels eps noise_multiplier model preset "
     "warmup_share proof differs audit"
 )
-FIELD = " (judged as the field does)"  # on the name of the data
+JUDGED = {"full": " (judged in full)", "field": " (judged as the field does)"}  # on the name of the data
 _SHORT = {
     "model_config": "model",
     "sha256_synthetic": "file",
@@ -50,14 +50,14 @@ def tell_apart(runs: Sequence[dict]) -> None:
 
 
 def _name_contents(runs: Sequence[dict]) -> None:
-    """A name whose records hold several contents is told apart by their hash; FIELD marks the field's protocol."""
+    """A name whose records hold several contents is told apart by their hash, and protocols by JUDGED."""
     for name, some in by(runs, lambda run: run["data"]["name"]).items():
         contents, path = by(some, lambda run: run["data"]["sha256_data"]), Path(name)
         for sha, alike in contents.items():
             own = f"{path.stem} ({sha[:8]}){path.suffix}" if len(contents) > 1 else name
             for run in alike:
-                field = run["config"].get("evaluation") == "field"
-                run["data"]["name"] = own.removesuffix(FIELD) + FIELD if field else own
+                mark = JUDGED.get(run["config"].get("evaluation"), "")
+                run["data"]["name"] = own.removesuffix(mark) + mark
 
 
 def _differing(runs: Sequence[dict]) -> set[str]:

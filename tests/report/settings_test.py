@@ -62,9 +62,9 @@ def test_files_of_one_name_and_other_images_are_other_data(tmp_path):
 
 
 def test_protocols_never_share_a_table(tmp_path):
-    protocols = enumerate(((0.5, "quick"), (0.9, "field")))
+    protocols = enumerate(((0.5, "quick"), (0.7, "full"), (0.9, "field")))
     runs = [record(accuracy=a, seed=seed, evaluation=protocol) for seed, (a, protocol) in protocols]
     found = rows(read(tmp_path, runs))
-    assert len({where for where, *_ in found}) == 2
+    assert len({where for where, *_ in found}) == 3
     assert sum("judged as the field does" in where for where, *_ in found) == 1
-    assert [runs for *_, runs in found] == ["1", "1"]
+    assert [runs for *_, runs in found] == ["1"] * 3
