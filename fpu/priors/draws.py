@@ -36,7 +36,7 @@ AGAIN = 4  # times at most that an image of another class is drawn again
 CLEAREST, FEWEST, DENSITY, TOGETHER = 0.01, 300, 0.15, 0.5
 MORE = 4.0  # times as many can be like the members where draws are made as bright as they are
 _CHUNK = 1000  # images that are varied at once
-_NEAREST = 200  # codes that are compared to the whole pool at once: 100 MB
+_NEAREST = 32  # codes that are compared to the whole pool at once: 13 MB, which a cache may hold
 
 
 def default(prior: Prior, components: int = 1) -> str:
