@@ -60,31 +60,29 @@ def sample(
     """
     labels = np.asarray(labels)
     params = on_host(params)
-    if (way or default(prior, params["means"].shape[1])) == "margin":
+    chosen = way or default(prior, params["means"].shape[1])
+    if chosen == "margin":
         images = _by_margin(prior, params, key, labels)
-    elif way:
-        images = _by_code(prior, spec, params, key, labels, way)
     else:
-        images = _of_their_class(prior, spec, params, key, labels)
+        images = _by_code(prior, spec, params, key, labels, chosen, 0 if way else AGAIN)
     return images.astype(np.float32) / np.float32(255)
 
 
-def _of_their_class(prior, spec, params, key, labels):
-    """uint8 [n, H, W, C]; an image that the release gives another class is drawn again, AGAIN times at most."""
-    way = default(prior, params["means"].shape[1])
-    images = _by_code(prior, spec, params, key, labels, way)
+def _by_code(prior, spec, params, key, labels, way, again):
+    """uint8 [n, H, W, C]; an image that the release gives another class is drawn again, `again` times at most."""
+    images = _once(prior, spec, params, key, labels, way)
     others = np.arange(len(labels))
-    for number in range(AGAIN):
+    for number in range(again):
         found = nearest_class(params, prior.space.encode(images[others]))
         others = others[found != labels[others]]
         if len(others) == 0:
             break
         k_again = jax.random.fold_in(key, number)
-        images[others] = _by_code(prior, spec, params, k_again, labels[others], way)
+        images[others] = _once(prior, spec, params, k_again, labels[others], way)
     return images
 
 
-def _by_code(prior, spec, params, key, labels, way):
+def _once(prior, spec, params, key, labels, way):
     """uint8 [n, H, W, C]: for each label a code of its class, and an image that has about this code."""
     k_code, k_coin, k_vary = jax.random.split(key, 3)
     z = codes(params, k_code, labels)

@@ -12,10 +12,8 @@ _FREE = (
     "seed noise_seed sha256_members stages repeats folds dataset set labels eps noise_multiplier model preset "
     "warmup_share proof differs audit"
 )
-JUDGED = {
-    "full": " (judged in full)",
-    "field": " (judged as the field does)",
-}  # on the name of the data
+# By which protocol, on the name of the data.
+JUDGED = {"full": " (judged in full)", "field": " (judged as the field does)"}
 _SHORT = {
     "model_config": "model",
     "sha256_synthetic": "file",
